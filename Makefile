@@ -1,0 +1,45 @@
+# Two commands from a fresh clone: `make demo` and `make test`. Each sets up all it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PICK := $(BIN)/vitripick pick --format star --format cbox --format box --format csv --overlays
+
+.PHONY: demo test lint types clean
+
+demo: $(VENV)/.installed
+	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
+	$(PICK) examples/betagal/micrographs --diameter-px 27 --out demo/betagal
+	$(PICK) examples/betagal_full_size/micrographs --diameter-px 108 --out demo/betagal_full_size
+	$(PICK) examples/empty/micrographs --diameter-px 24 --out demo/empty
+	$(BIN)/vitripick report demo/apoferritin demo/betagal demo/betagal_full_size demo/empty \
+	  --labels examples/apoferritin/labels --labels examples/betagal/labels \
+	  --labels examples/betagal_full_size/labels --labels examples/empty/labels \
+	  --title "vitripick demo" --out demo/report.html
+	@echo
+	@echo "Open demo/report.html; the picks are in demo/*/star, cbox, box and csv, the pictures in demo/*/overlays."
+
+test: $(VENV)/.installed-dev lint types
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"vitripick needs Python 3.10 or newer; $(PYTHON) is {v.major}.{v.minor}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

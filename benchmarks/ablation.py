@@ -1,0 +1,54 @@
+"""Working diameter, width and stride of `heatmap`: short trainings of equal length, judged on validation micrographs.
+
+The held-out micrographs have no say here: choices are made on the recipe's validation share alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common import RECIPE
+
+from vitripick.training import default_settings, read_recipe, train
+
+# Crops are eight diameters wide throughout, so that every variant sees as many particles a step.
+VARIANTS: dict[str, dict[str, object]] = {
+    "24 px, width 32, stride 4": {},
+    "12 px": {"working_diameter_px": 12, "crop_px": 96},
+    "16 px": {"working_diameter_px": 16, "crop_px": 128},
+    "32 px": {"working_diameter_px": 32, "crop_px": 256},
+    "48 px": {"working_diameter_px": 48, "crop_px": 384},
+    "width 16": {"options": {"width": 16}},
+    "width 48": {"options": {"width": 48}},
+    "stride 2": {"options": {"stride": 2}},
+}
+
+
+def main() -> None:
+    """Train each variant, print one table; finished runs are not trained again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=400)
+    arguments = parser.parse_args()
+    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    print(
+        "| variant | parameters | F1 d/4 | AUC d/4 | AUC IoU 0.6 | s a step |\n|---|---|---|---|---|---|",
+        flush=True,
+    )
+    for name, changes in VARIANTS.items():
+        settings = default_settings(steps=arguments.steps, steps_per_epoch=100, **changes)
+        folder = arguments.out / name.replace(" ", "_").replace(",", "")
+        result = train(sets, folder, settings=settings, device="cpu")
+        best = max(result.rows, key=lambda r: r["validation_auc"] + r["validation_auc_iou"])
+        size = sum(p.numel() for p in result.model.detector.parameters()) / 1e6
+        print(
+            f"| {name} | {size:.2f} M | {best['validation_f1']:.3f} | {best['validation_auc']:.3f} | "
+            f"{best['validation_auc_iou']:.3f} | {result.seconds / arguments.steps:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

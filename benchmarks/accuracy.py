@@ -1,0 +1,40 @@
+"""The bundled model on micrographs it never saw, beside a blob detector whose threshold is tuned on those very ones."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common import HEAD, judge, load_sets, row
+
+from vitripick.models import DEFAULT_MODEL, Model, load_model
+from vitripick.models.run import for_inference
+from vitripick.picking import pick, pick_blobs
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    arguments = parser.parse_args()
+    model = load_model(arguments.model)
+    ready = Model(for_inference(model.detector), model.card, model.sha256)
+    print(f"{model.card.name}, sha256 {model.sha256[:12]}, threshold {model.card.threshold:g}\n\n{HEAD}")
+    for one in load_sets(arguments.data):
+        names = one.held_out
+        ours = judge(
+            one,
+            names,
+            lambda m, d: pick(m, ready, diameter_px=d, threshold=0),
+            threshold=model.card.threshold,
+        )
+        print(row(one.name, f"{model.card.name}, default threshold", ours))
+        blobs = judge(one, names, lambda m, d: pick_blobs(m, diameter_px=d), threshold=None)
+        tuned = blobs.criteria["distance"].best.threshold
+        blobs = judge(one, names, lambda m, d: pick_blobs(m, diameter_px=d), threshold=tuned)
+        print(row(one.name, "blob detector, best threshold", blobs, leak="threshold tuned here"))
+
+
+if __name__ == "__main__":
+    main()

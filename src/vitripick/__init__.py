@@ -1,0 +1,59 @@
+"""vitripick finds the particles in cryo-EM micrographs.
+
+The same steps as the command line, in the same order::
+
+    model = vitripick.load_model("first-light")
+    micrograph = vitripick.read_micrograph("grid3_0042.mrc")
+    picks = vitripick.pick(micrograph, model, diameter_angstrom=130)
+    vitripick.write_picks(picks, "grid3_0042.cbox")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Imported on first use: `import vitripick` and `vitripick --help` must not wait seconds for torch.
+_HOME = {
+    "Boxes": "vitripick.geometry",
+    "Micrograph": "vitripick.geometry",
+    "read_micrograph": "vitripick.formats",
+    "read_picks": "vitripick.formats",
+    "write_picks": "vitripick.formats",
+    "load_model": "vitripick.models",
+    "save_model": "vitripick.models",
+    "pick": "vitripick.picking",
+    "train": "vitripick.training",
+    "evaluate": "vitripick.evaluation",
+}
+
+__all__ = [
+    "Boxes",
+    "Micrograph",
+    "evaluate",
+    "load_model",
+    "pick",
+    "read_micrograph",
+    "read_picks",
+    "save_model",
+    "train",
+    "write_picks",
+]
+
+if TYPE_CHECKING:
+    from vitripick.evaluation import evaluate
+    from vitripick.formats import read_micrograph, read_picks, write_picks
+    from vitripick.geometry import Boxes, Micrograph
+    from vitripick.models import load_model, save_model
+    from vitripick.picking import pick
+    from vitripick.training import train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'vitripick' has no attribute {name!r}")

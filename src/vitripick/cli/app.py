@@ -1,0 +1,77 @@
+"""The command line: commands, and what every one of them ends with when something goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+
+import typer
+
+import vitripick
+from vitripick.cli import convert, doctor, evaluate, models, pick, report, train
+from vitripick.errors import VitripickError
+
+# Typer's own errors about the command line share a base that it does not export; older versions take it from click.
+_CommandLineError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="vitripick",
+    help="Find the particles in cryo-EM micrographs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+for module in (pick, train, evaluate, convert, report, models, doctor):
+    command = getattr(module, module.__name__.rpartition(".")[2])
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vitripick {vitripick.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line and exit with one of the documented codes (docs/command_line.md)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; errors go to stderr in one sentence."""
+    try:
+        result: object = app(arguments, prog_name="vitripick", standalone_mode=False)
+    except VitripickError as error:
+        return _complain(str(error), error.exit_code)
+    except _CommandLineError as error:
+        error.show()  # type: ignore[attr-defined]
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted; run the same command again to go on.", 130)
+    except MemoryError as error:
+        return _complain(f"out of memory ({error}).", 5)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _complain(f"the disk is full ({error.filename}).", 5)
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"vitripick: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""`vitripick convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="A picks file, or a folder of them.")],
+    target: Annotated[Path, typer.Argument(help="The file to write, or a folder (then give --to).")],
+    to: Annotated[
+        str | None,
+        typer.Option(help="star, cbox, box, csv, eman2, cs, cryosparc-star or topaz; the suffix by default."),
+    ] = None,
+    source_format: Annotated[
+        str | None, typer.Option("--from", help="Format of the source, where suffix and content do not say.")
+    ] = None,
+    micrograph: Annotated[
+        Path | None,
+        typer.Option(help="The micrograph, or the folder or RELION STAR of them: gives names, shapes and pixel sizes."),
+    ] = None,
+    box_size_px: Annotated[float | None, typer.Option(help="Give all boxes this size, in full-size pixels.")] = None,
+    flip_y: Annotated[
+        bool, typer.Option("--flip-y", help="Turn y round: the source counts from the other end.")
+    ] = False,
+    scale: Annotated[float, typer.Option(help="Full-size pixels per pixel of the source: 4 after binning by 4.")] = 1.0,
+    threshold: Annotated[float | None, typer.Option(help="Leave out picks of a lower confidence; labels stay.")] = None,
+    float_coordinates: Annotated[
+        bool, typer.Option("--float-coordinates", help="Keep fractions of pixels in .box files.")
+    ] = False,
+    preview: Annotated[
+        Path | None, typer.Option(help="Draw the picks on the micrograph into this PNG; needs --micrograph.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Convert picks or labels from one format to another."""
+    for name, value in (("--box-size-px", box_size_px), ("--scale", scale)):
+        if value is not None and not 0 < value < float("inf"):
+            raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
+    if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
+        raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
+    from vitripick.formats.convert import read_for_conversion, target_format, write_converted
+
+    target_format(target, to)
+    parts = read_for_conversion(source, source_format=source_format, micrographs=micrograph, flip_y=flip_y, scale=scale)
+    if box_size_px is not None:
+        parts = [boxes.with_size(box_size_px) for boxes in parts]
+    written = write_converted(parts, target, to=to, threshold=threshold, float_coordinates=float_coordinates)
+    if preview is not None and micrograph is not None:
+        from vitripick.formats.micrographs import read_micrograph
+        from vitripick.pictures import draw_overlay
+
+        draw_overlay(read_micrograph(micrograph).image, parts[0], preview, threshold=threshold)
+    n_picks = sum(len(boxes if threshold is None else boxes.above(threshold)) for boxes in parts)
+    if as_json:
+        files = [str(path) for path in written]
+        print(json.dumps({"micrographs": len(parts), "picks": n_picks, "files": files}, ensure_ascii=False))
+    else:
+        what = written[0] if len(written) == 1 else f"{len(written)} files in {target}"
+        print(f"{n_picks} picks of {len(parts)} micrograph{'' if len(parts) == 1 else 's'}: {what}")

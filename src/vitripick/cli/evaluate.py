@@ -1,0 +1,75 @@
+"""`vitripick evaluate`: compare picks with labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    picks: Annotated[
+        Path,
+        typer.Argument(help="Output folder of `vitripick pick`, or a file or folder of picks in any format."),
+    ],
+    labels: Annotated[Path, typer.Argument(help="File or folder of labels in any format.")],
+    diameter_px: Annotated[
+        float | None,
+        typer.Option(help="Particle diameter d in full-size pixels.  [default: median size of the labels' boxes]"),
+    ] = None,
+    iou: Annotated[float, typer.Option(help="A pick is true at this IoU of the boxes.")] = 0.6,
+    distance_fraction: Annotated[
+        float, typer.Option(help="A pick is true when the centres are at most this share of d apart.")
+    ] = 0.25,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Confidence that picks are exported with.  [default: the run's; else all picks]"),
+    ] = None,
+    border_px: Annotated[
+        float | None,
+        typer.Option(help="Ignore picks and labels closer to the border; 0: none.  [default: d/2]"),
+    ] = None,
+    micrographs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the micrographs, for their shapes; a run of `pick` knows them."),
+    ] = None,
+    label_box_size_px: Annotated[
+        float | None, typer.Option(help="Size of the labels' boxes where their file has none.")
+    ] = None,
+    pr_png: Annotated[Path | None, typer.Option(help="Draw the precision-recall curves to this file.")] = None,
+    leak: Annotated[
+        str | None,
+        typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For the intervals and the chance level.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compare picks with labels: precision, recall, F1, AUC and more."""
+    from vitripick import evaluation
+    from vitripick.formats.atomic import write_bytes_atomically
+    from vitripick.picking.gather import gather_sets
+    from vitripick.pictures import precision_recall_png
+
+    sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
+    for name in sets.unmatched_picks:
+        typer.echo(f"{name}: picks without labels, not judged", err=True)
+    for name in sets.unmatched_labels:
+        typer.echo(f"{name}: labels of a micrograph that was not picked, not judged", err=True)
+    for name in sets.without_picks:
+        typer.echo(f"{name}: labels without picks, judged as zero picks", err=True)
+    result = evaluation.evaluate(
+        sets.picks,
+        sets.labels,
+        diameter_px=diameter_px,
+        iou=iou,
+        distance_fraction=distance_fraction,
+        threshold=sets.threshold if threshold is None else threshold,
+        border_px=border_px,
+        seed=seed,
+        leak=leak,
+    )
+    if pr_png is not None:
+        write_bytes_atomically(pr_png, precision_recall_png({picks.name or str(picks): result}))
+    typer.echo(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) if as_json else result.table())

@@ -1,0 +1,59 @@
+"""`vitripick report`: one HTML file about one or more runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="Output folders of `vitripick pick`.")],
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(help="Labels to judge the picks by; once for all runs, or once for each in order."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="Heading.  [default: the runs' names]")] = None,
+    diameter_px: Annotated[
+        float | None,
+        typer.Option(help="Particle diameter in full-size pixels.  [default: median size of the labels' boxes]"),
+    ] = None,
+    label_box_size_px: Annotated[
+        float | None, typer.Option(help="Size of the labels' boxes where their file has none.")
+    ] = None,
+    leak: Annotated[
+        str | None,
+        typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """Write a self-contained HTML report: overlays, counts, precision and recall, settings, failures."""
+    from vitripick.errors import UsageError
+    from vitripick.picking.gather import gather_run
+    from vitripick.pictures import write_report
+
+    given = labels or []
+    if len(given) not in (0, 1, len(runs)):
+        raise UsageError(f"--labels is given {len(given)} times for {len(runs)} runs; give it once, or once for each.")
+    of_run = [given[0] if len(given) == 1 else given[i] if given else None for i in range(len(runs))]
+    gathered = [
+        gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
+        for run, own in zip(runs, of_run, strict=True)
+    ]
+    write_report(out, gathered, title=title or "Picks: " + ", ".join(run.name for run in gathered))
+    written = {
+        "report": str(out),
+        "runs": [
+            {
+                "name": run.name,
+                "n_micrographs": len(run.micrographs),
+                "n_picks": sum(micrograph.n_picks for micrograph in run.micrographs),
+                "n_failed": len(run.failures),
+            }
+            for run in gathered
+        ],
+    }
+    typer.echo(json.dumps(written, indent=1, ensure_ascii=False) if as_json else f"{out}")

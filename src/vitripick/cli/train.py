@@ -1,0 +1,154 @@
+"""`vitripick train`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vitripick.training import TrainingSet, TrainSettings
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Run folder; run again to go on where it stopped.")],
+    micrographs: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder, glob or RELION STAR; repeat, with as many --labels, for several particles."),
+    ] = None,
+    labels: Annotated[list[str] | None, typer.Option(help="Labels in any format we read: folder or file.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="TOML with [[sets]] and [training], instead of --micrographs and --labels."),
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where the recipe's relative paths start.")] = None,
+    box_size_px: Annotated[float | None, typer.Option(help="Label box size, if the labels have none.")] = None,
+    validate_on: Annotated[
+        list[str] | None, typer.Option(help="Name or stem of a micrograph to validate on; repeat.")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Name or stem of a micrograph to keep for judging; repeat.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="heatmap (default) or yolo.")] = None,
+    working_diameter_px: Annotated[
+        float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
+    ] = None,
+    input_size_px: Annotated[
+        int | None, typer.Option(help="yolo: long side of the micrograph in the pixels the network sees.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; the run folder's by default.")] = None,
+    licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
+    description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
+    from vitripick.cli.progress import progress_bar
+    from vitripick.training import train as train_model
+
+    sets, settings = _gather(
+        recipe,
+        data_root,
+        _sets(micrographs, labels, box_size_px, validate_on, leave_out),
+        {
+            "architecture": architecture,
+            "working_diameter_px": working_diameter_px,
+            "input_size_px": input_size_px,
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        },
+    )
+
+    def tell(row: dict[str, float]) -> None:
+        print(
+            f"step {row['step']:.0f}  loss {row['train_loss']:.3f}  validation F1 {row['validation_f1']:.3f}  "
+            f"AUC {row['validation_auc']:.3f}  AUC (IoU) {row['validation_auc_iou']:.3f}",
+            file=sys.stderr,
+        )
+
+    with progress_bar("training", "steps") as update:
+        result = train_model(
+            sets,
+            out,
+            settings=settings,
+            name=name,
+            licence=licence,
+            description=description,
+            device=device,
+            on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
+            on_epoch=tell,
+        )
+    card = result.model.card
+    if as_json:
+        summary = {
+            "model": str(result.path),
+            "sha256": result.model.sha256,
+            "threshold": card.threshold,
+            "seconds": round(result.seconds, 1),
+            "curves": result.rows,
+        }
+        print(json.dumps(summary, indent=1))
+        return
+    validation = card.training["validation"]
+    print(f"model written to {result.path} after {result.seconds / 60:.1f} minutes")
+    print(
+        f"on the validation micrographs: F1 {validation['f1']:.3f} at threshold {card.threshold:g}, "
+        f"AUC {validation['auc']:.3f} (d/4), {validation['auc_iou']:.3f} (IoU 0.6)"
+    )
+    print(f"pick with: vitripick pick MICROGRAPHS --model {result.path} --out PICKS")
+
+
+def _sets(
+    micrographs: list[str] | None,
+    labels: list[str] | None,
+    box_size_px: float | None,
+    validate_on: list[str] | None,
+    leave_out: list[str] | None,
+) -> list[TrainingSet]:
+    from vitripick.errors import UsageError
+    from vitripick.training import TrainingSet
+
+    micrographs, labels = micrographs or [], labels or []
+    if len(micrographs) != len(labels):
+        raise UsageError(
+            f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
+            "of the other."
+        )
+    if len(micrographs) > 1 and (validate_on or leave_out):
+        raise UsageError("--validate-on and --leave-out go with one set; for several, write a --recipe.")
+    return [
+        TrainingSet(
+            micrographs=images,
+            labels=own,
+            box_size_px=box_size_px,
+            validate_on=tuple(validate_on or ()),
+            leave_out=tuple(leave_out or ()),
+        )
+        for images, own in zip(micrographs, labels, strict=True)
+    ]
+
+
+def _gather(
+    recipe: Path | None, data_root: Path | None, sets: list[TrainingSet], options: dict[str, object]
+) -> tuple[list[TrainingSet], TrainSettings]:
+    """A recipe's settings with the options given on the command line on top, or the architecture's own."""
+    from vitripick.errors import UsageError
+    from vitripick.training import default_settings, read_recipe
+
+    given = {key: value for key, value in options.items() if value is not None}
+    architecture = str(given.pop("architecture", "heatmap"))
+    if recipe is None:
+        return sets, default_settings(architecture, **given)
+    if sets or "architecture" in {key for key, value in options.items() if value is not None}:
+        raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
+    sets, settings = read_recipe(recipe, data_root=data_root)
+    return sets, default_settings(settings.architecture, **{**settings.model_dump(), **given})

@@ -1,0 +1,322 @@
+"""Compare picks with labels: the measures of docs/evaluation.md, to the letter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from vitripick.errors import UsageError
+from vitripick.evaluation.bootstrap import bootstrap_intervals
+from vitripick.evaluation.chance import random_places
+from vitripick.evaluation.metrics import (
+    Judged,
+    area_under_curve,
+    calibration_error,
+    count_duplicates,
+    join,
+    judge,
+    plateau_middle,
+    precision_recall_curve,
+)
+from vitripick.evaluation.result import CriterionResult, Evaluation, MicrographRow, Score
+from vitripick.geometry import Boxes, Criterion
+
+BoxesOrSet = Boxes | Mapping[str, Boxes]
+
+# Small sets draw their random places several times, up to about this many: the scatter of the chance level is
+# then below 0.01.
+_N_CHANCE_PLACES = 3000
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rule:
+    """One way to say which pick is true."""
+
+    description: str
+    criterion: Criterion
+    iou: float
+    distance_px: float | None
+
+    def judge(self, picks: Boxes, labels: Boxes, border_px: float, index: int = 0) -> Judged:
+        return judge(
+            picks,
+            labels,
+            criterion=self.criterion,
+            iou=self.iou,
+            distance_px=self.distance_px,
+            border_px=border_px,
+            micrograph_index=index,
+        )
+
+
+def evaluate(
+    picks: BoxesOrSet,
+    labels: BoxesOrSet,
+    *,
+    diameter_px: float | None = None,
+    iou: float = 0.6,
+    distance_fraction: float = 0.25,
+    threshold: float | None = None,
+    border_px: float | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    leak: str | None = None,
+    chance_level: bool = True,
+) -> Evaluation:
+    """Judge picks by labels, under both criteria: the boxes' IoU and the distance between centres.
+
+    Parameters
+    ----------
+    picks, labels
+        Of one micrograph, or of many under the same names. A micrograph with labels but no picks has zero
+        picks; one with picks but no labels is listed in `unmatched_picks` and not judged. Picks without a
+        confidence count as certain (1). Sizes that are missing are taken to be the diameter.
+    diameter_px
+        d, in full-size pixels; by default the median size of the labels' boxes.
+    iou
+        A pick is true when its box and the label's have at least this IoU. 0.6 is the paper's.
+    distance_fraction
+        A pick is true when its centre is at most this share of d from the label's; d/2 is always reported
+        too.
+    threshold
+        The confidence that picks are exported with: what a user gets. None: every pick given is exported.
+    border_px
+        Picks and labels whose centre is closer than this to the border are ignored; d/2 by default, 0 for
+        none. Needs the micrograph's shape on its picks or labels.
+    n_bootstrap
+        Draws for the 95 % intervals; 0 for none.
+    seed
+        Of the intervals and of the chance level.
+    leak
+        Whether any of this data was used in training, in words, to be shown beside the figures.
+    chance_level
+        False leaves it out: most of the time goes there, and training only wants the other figures.
+
+    Raises
+    ------
+    UsageError
+        No diameter is given and no label has a size; picks and labels are not both one micrograph or both
+        many; or a number makes no sense.
+    """
+    pick_sets, label_sets, unmatched = _as_sets(picks, labels)
+    d = _diameter(label_sets, diameter_px)
+    border = d / 2 if border_px is None else float(border_px)
+    if not 0 < iou <= 1 or not distance_fraction > 0 or not border >= 0 or n_bootstrap < 0:
+        raise UsageError(
+            "evaluate needs iou above 0 and at most 1, distance_fraction above 0, border_px and n_bootstrap "
+            f"at least 0, but got iou={iou}, distance_fraction={distance_fraction}, "
+            f"border_px={border_px}, n_bootstrap={n_bootstrap}."
+        )
+    names = list(label_sets)
+    cases = [(_sized(pick_sets[name], d), _sized(label_sets[name], d)) for name in names]
+    kept = [p if threshold is None else p.above(threshold) for p, _ in cases]
+    free = [i for i, (_, own) in enumerate(cases) if not len(own)]
+    chance_cases, notes = _chance_cases(names, cases, d, border, seed, chance_level)
+    confident = any(len(p) for p, _ in cases) and all(p.has_confidence for p, _ in cases)
+
+    criteria: dict[str, CriterionResult] = {}
+    scores: list[dict[str, Score]] = [{} for _ in names]
+    parts: list[Judged] = []
+    for key, rule in _rules(d, iou, distance_fraction).items():
+        parts = [rule.judge(p, own, border, i) for i, (p, own) in enumerate(cases)]
+        for row, part in zip(scores, parts, strict=True):
+            row[key] = score_at(part, threshold)
+        result = _result(rule.description, parts, threshold, n_bootstrap=n_bootstrap, seed=seed)
+        criteria[key] = dataclasses.replace(
+            result,
+            calibration_error=result.calibration_error if confident else None,
+            chance_f1=_chance_f1(rule, chance_cases, border),
+        )
+    return Evaluation(
+        criteria=criteria,
+        diameter_px=d,
+        threshold=threshold,
+        border_px=border,
+        n_labels=sum(part.n_labels for part in parts),
+        n_labels_ignored=sum(part.n_labels_ignored for part in parts),
+        n_picks=sum(len(p) for p in kept),
+        n_picks_stored=sum(len(p) for p, _ in cases),
+        n_duplicates=sum(count_duplicates(p, distance_px=d / 2) for p in kept),
+        n_particle_free=len(free),
+        n_picks_particle_free=sum(len(kept[i]) for i in free),
+        rows=tuple(
+            MicrographRow(name, part.n_labels, len(p), row)
+            for name, part, p, row in zip(names, parts, kept, scores, strict=True)
+        ),
+        unmatched_picks=unmatched,
+        leak=leak,
+        notes=notes,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+
+
+def best_threshold(
+    picks: BoxesOrSet,
+    labels: BoxesOrSet,
+    diameter_px: float,
+    criterion: Criterion = "distance",
+    *,
+    iou: float = 0.6,
+    distance_fraction: float = 0.25,
+    border_px: float | None = None,
+) -> float:
+    """The confidence threshold to export picks with: the middle of the stretch of nearly best F1.
+
+    Not the single best point but the middle of all thresholds around it whose F1 lies within 0.5 % of the
+    best one's: the best point itself is luck, and lies elsewhere on the next micrographs.
+
+    Parameters
+    ----------
+    picks, labels, iou, distance_fraction, border_px
+        As in `evaluate`; all picks, down to the floor.
+    diameter_px
+        d, in full-size pixels.
+    criterion
+        What a true pick is: "distance" (d/4), or "iou".
+
+    Returns
+    -------
+    float
+        0-1; NaN where not one pick is true, so that no threshold is better than another.
+    """
+    pick_sets, label_sets, _ = _as_sets(picks, labels)
+    d = _diameter(label_sets, diameter_px)
+    border = d / 2 if border_px is None else border_px
+    rule = _Rule("", criterion, iou, distance_fraction * d)
+    parts = [rule.judge(_sized(pick_sets[name], d), _sized(own, d), border) for name, own in label_sets.items()]
+    return plateau_middle(precision_recall_curve(join(parts)))
+
+
+def score_at(judged: Judged, threshold: float | None) -> Score:
+    """Counts at a threshold; None keeps every pick."""
+    kept = judged.counted if threshold is None else judged.counted & (judged.confidence >= threshold)
+    n_true = int(np.count_nonzero(judged.is_true & kept))
+    return Score(threshold, n_true, int(np.count_nonzero(kept)) - n_true, judged.n_labels - n_true)
+
+
+def _result(
+    description: str, parts: list[Judged], threshold: float | None, *, n_bootstrap: int, seed: int
+) -> CriterionResult:
+    """All figures of one criterion, but for the chance level."""
+    judged = join(parts)
+    curve = precision_recall_curve(judged)
+    best = int(np.argmax(curve.f1)) if len(curve.threshold) else None
+    kept = judged.is_true if threshold is None else judged.is_true & (judged.confidence >= threshold)
+    intervals = bootstrap_intervals(
+        judged,
+        [part.n_labels for part in parts],
+        threshold=-np.inf if threshold is None else threshold,
+        n_draws=n_bootstrap,
+        seed=seed,
+    )
+    any_true = bool(kept.any())
+    return CriterionResult(
+        description=description,
+        default=score_at(judged, threshold),
+        best=score_at(judged, None if best is None else float(curve.threshold[best])),
+        auc=area_under_curve(curve),
+        f1_interval=intervals.f1,
+        auc_interval=intervals.auc,
+        mean_iou=float(judged.iou[kept].mean()) if any_true else None,
+        centre_error_mean_px=float(judged.centre_error_px[kept].mean()) if any_true else None,
+        centre_error_median_px=float(np.median(judged.centre_error_px[kept])) if any_true else None,
+        calibration_error=calibration_error(judged),
+        chance_f1=None,
+        curve=curve,
+    )
+
+
+def _rules(d: float, iou: float, distance_fraction: float) -> dict[str, _Rule]:
+    share = {0.25: "d/4", 0.5: "d/2"}.get(distance_fraction, f"{distance_fraction:g} d")
+    return {
+        "iou": _Rule(f"IoU ≥ {iou:g}", "iou", iou, None),
+        "distance": _Rule(f"distance ≤ {share}", "distance", iou, distance_fraction * d),
+        "half_distance": _Rule("distance ≤ d/2", "distance", iou, 0.5 * d),
+    }
+
+
+def _as_sets(picks: BoxesOrSet, labels: BoxesOrSet) -> tuple[dict[str, Boxes], dict[str, Boxes], tuple[str, ...]]:
+    """Picks and labels by the names of the labelled micrographs, and the names that have picks only."""
+    if isinstance(picks, Boxes) and isinstance(labels, Boxes):
+        name = labels.micrograph or picks.micrograph or "micrograph"
+        return {name: picks}, {name: labels}, ()
+    if isinstance(picks, Boxes) or isinstance(labels, Boxes):
+        raise UsageError(
+            "Picks and labels must both be the Boxes of one micrograph, or both a mapping from name to "
+            f"Boxes, but got {type(picks).__name__} and {type(labels).__name__}."
+        )
+    if not labels:
+        raise UsageError("There is no labelled micrograph to judge picks by.")
+    matched = {name: picks.get(name, Boxes.empty()) for name in labels}
+    return matched, dict(labels), tuple(sorted(set(picks) - set(labels)))
+
+
+def _diameter(label_sets: Mapping[str, Boxes], diameter_px: float | None) -> float:
+    if diameter_px is not None:
+        if not 0 < diameter_px < np.inf:
+            raise UsageError(f"The particle's diameter must be above 0 pixels, but is {diameter_px}.")
+        return float(diameter_px)
+    sizes = np.concatenate([part for own in label_sets.values() for part in (own.width, own.height)])
+    sizes = sizes[np.isfinite(sizes)]
+    if not len(sizes):
+        raise UsageError(
+            "The labels do not say how large the particles are: give the diameter in pixels (--diameter-px)."
+        )
+    return float(np.median(sizes))
+
+
+def _sized(boxes: Boxes, d: float) -> Boxes:
+    """Missing sizes taken to be the diameter."""
+    if boxes.has_size:
+        return boxes
+    width = np.where(np.isfinite(boxes.width), boxes.width, d)
+    height = np.where(np.isfinite(boxes.height), boxes.height, d)
+    return dataclasses.replace(boxes, width=width, height=height)
+
+
+def _chance_cases(
+    names: list[str],
+    cases: list[tuple[Boxes, Boxes]],
+    d: float,
+    border: float,
+    seed: int,
+    wanted: bool,
+) -> tuple[list[tuple[Boxes, Boxes]], tuple[str, ...]]:
+    """Random places with the labels of their micrograph, and what to know about border and chance level."""
+    generator = np.random.default_rng(seed)
+    chance_cases: list[tuple[Boxes, Boxes]] = []
+    shapeless: list[str] = []
+    n_labels = sum(len(labels) for _, labels in cases)
+    n_draws = int(np.clip(_N_CHANCE_PLACES // max(n_labels, 1), 1, 10))
+    for name, (picks, labels) in zip(names, cases, strict=True):
+        shape = picks.shape if labels.shape is None else labels.shape
+        if shape is None:
+            shapeless.append(name)
+            continue
+        for _ in range(n_draws if len(labels) and wanted else 0):
+            places = random_places(len(labels), shape, diameter_px=d, generator=generator)
+            chance_cases.append((places, labels))
+    notes = []
+    if shapeless:
+        band = "no border is ignored there, and " if border else ""
+        notes.append(
+            f"The size of {len(shapeless)} of {len(names)} micrographs is not known ({_some(shapeless)}): "
+            f"{band}they are left out of the chance level."
+        )
+    return chance_cases, tuple(notes)
+
+
+def _chance_f1(rule: _Rule, chance_cases: list[tuple[Boxes, Boxes]], border: float) -> float | None:
+    if not chance_cases:
+        return None
+    scored = [score_at(rule.judge(places, labels, border), None) for places, labels in chance_cases]
+    return Score(
+        None, sum(s.n_true for s in scored), sum(s.n_false for s in scored), sum(s.n_missed for s in scored)
+    ).f1
+
+
+def _some(names: list[str], n: int = 3) -> str:
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")

@@ -1,0 +1,37 @@
+"""Files in and out: one module for each kind, bytes to our objects and back."""
+
+from vitripick.formats.convert import convert_picks
+from vitripick.formats.micrographs import (
+    MicrographFile,
+    MicrographHeader,
+    find_micrographs,
+    output_stems,
+    read_header,
+    read_micrograph,
+    write_mrc,
+)
+from vitripick.formats.pairing import Pairing, pair_labels
+from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
+from vitripick.formats.table import FORMATS, PicksFormat
+
+__all__ = [
+    "FORMATS",
+    "MicrographFile",
+    "MicrographHeader",
+    "Pairing",
+    "PicksFormat",
+    "convert_picks",
+    "find_micrographs",
+    "output_stems",
+    "pair_labels",
+    "read_all_picks",
+    "read_header",
+    "read_micrograph",
+    "read_micrographs_star",
+    "read_picks",
+    "write_coordinate_files_star",
+    "write_joined_picks",
+    "write_mrc",
+    "write_picks",
+]

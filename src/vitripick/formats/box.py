@@ -1,0 +1,76 @@
+"""EMAN1 `.box`: one box a line, `x y width height`, x and y of the corner with the smallest x and y."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.errors import FormatError, UsageError
+from vitripick.formats.atomic import write_text_atomically
+from vitripick.formats.text import format_number, parse_number, parse_size, read_lines
+from vitripick.geometry import Boxes
+
+
+def read_box(path: Path) -> list[Boxes]:
+    """Boxes of an EMAN1 `.box` file; an empty file is a micrograph without particles.
+
+    Columns after the fourth are ignored (EMAN1's boxer writes -3 there).
+
+    Raises
+    ------
+    FormatError
+        For lines that are not boxes, and for filaments: start-end pairs (fifth column -1 and -2, EMAN1's
+        boxer) and helix files (`#helix:` lines, EMAN2's e2helixboxer).
+    """
+    rows: list[tuple[float, float, float, float]] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        if line.lstrip().startswith(("#micrograph:", "#segment", "#helix:")):
+            raise FormatError(
+                f"{path}, line {number}: this is a helix file (EMAN2's e2helixboxer), and filaments are not "
+                "supported; export the particles as boxes, one 'x y width height' a line."
+            )
+        if fields[0].startswith("data_"):
+            raise FormatError(f"{path}, line {number}: this is a STAR file; give it the suffix .star or .cbox.")
+        if len(fields) < 4:
+            raise FormatError(
+                f"{path}, line {number}: a .box line needs x, y, width and height, but this one has "
+                f"{len(fields)} "
+                f"values: {line.strip()!r}."
+            )
+        x, y = (parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True))
+        width = parse_size(fields[2], what="width", path=path, line=number)
+        height = parse_size(fields[3], what="height", path=path, line=number)
+        if len(fields) > 4 and fields[4].removesuffix(".0") in ("-1", "-2"):
+            raise FormatError(
+                f"{path}, line {number}: the fifth column marks the start (-1) or end (-2) of a filament, "
+                "and "
+                "filaments are not supported; export the particles as boxes."
+            )
+        rows.append((x + width / 2, y + height / 2, width, height))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return [Boxes.at(table[:, 0], table[:, 1], width=table[:, 2], height=table[:, 3])]
+
+
+def write_box(parts: Sequence[Boxes], path: Path, *, float_coordinates: bool = False) -> None:
+    """Write one micrograph's boxes; no boxes give an empty file.
+
+    Readers exist that take only integers, so sizes and corners are rounded, the corner once and from the
+    rounded size: a centre moves by half a pixel at most. `float_coordinates` keeps the fractions instead.
+    """
+    (boxes,) = parts
+    if not boxes.has_size:
+        raise UsageError(f"{path}: a .box file holds the size of every box, and these have none; give --box-size-px.")
+    width, height = boxes.width, boxes.height
+    if not float_coordinates:
+        width, height = np.floor(width + 0.5), np.floor(height + 0.5)
+    left, top = boxes.x - width / 2, boxes.y - height / 2
+    if not float_coordinates:
+        # Halves go up, always: Python's round() would move neighbours apart or together by a pixel.
+        left, top = np.floor(left + 0.5), np.floor(top + 0.5)
+    lines = ("\t".join(map(format_number, row)) + "\n" for row in zip(left, top, width, height, strict=True))
+    write_text_atomically(path, "".join(lines))

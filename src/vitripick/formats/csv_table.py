@@ -1,0 +1,57 @@
+"""Plain CSV, ours, for scripts and spreadsheets: `x,y,width,height[,confidence]`, x and y of the centre."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.errors import FormatError
+from vitripick.formats.atomic import write_text_atomically
+from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
+from vitripick.geometry import Boxes
+
+
+def read_csv(path: Path) -> list[Boxes]:
+    """Boxes of one micrograph: columns by name, others ignored; an empty size or confidence is unknown."""
+    lines = read_lines(path)
+    reader = csv.reader(lines)
+    header = [name.strip().lower() for name in next(reader, [])]
+    missing = [name for name in ("x", "y") if name not in header]
+    if missing:
+        found = repr(lines[0][:60]) if lines else "an empty file"
+        raise FormatError(
+            f"{path}: the first line should be 'x,y,width,height' or 'x,y,width,height,confidence', with "
+            "commas, but "
+            f"here is {found}."
+        )
+    rows: list[list[float]] = []
+    for fields in reader:
+        if not fields or fields == [""]:
+            continue
+        number = reader.line_num
+        if len(fields) != len(header):
+            raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
+        named = dict(zip(header, fields, strict=True))
+        row = [parse_number(named[name], what=name, path=path, line=number) for name in ("x", "y")]
+        for name in ("width", "height", "confidence"):
+            row.append(parse_optional(named.get(name, ""), what=name, path=path, line=number))
+        if row[2] <= 0 or row[3] <= 0:
+            raise FormatError(f"{path}, line {number}: width and height should be above zero.")
+        rows.append(row)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    return [Boxes.at(table[:, 0], table[:, 1], width=table[:, 2], height=table[:, 3], confidence=table[:, 4])]
+
+
+def write_csv(parts: Sequence[Boxes], path: Path) -> None:
+    """Write one micrograph's boxes; what is not known stays empty, and labels have no confidence column."""
+    (boxes,) = parts
+    columns = {"x": boxes.x, "y": boxes.y, "width": boxes.width, "height": boxes.height}
+    if np.isfinite(boxes.confidence).any():
+        columns["confidence"] = boxes.confidence
+    lines = [",".join(columns)]
+    for row in zip(*columns.values(), strict=True):
+        lines.append(",".join("" if np.isnan(value) else format_number(value) for value in row))
+    write_text_atomically(path, "\n".join(lines) + "\n")

@@ -1,0 +1,69 @@
+"""EMAN2 `info/<micrograph>_info.json`: key `boxes`, a list of `[x_centre, y_centre, mode]`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vitripick.errors import FormatError
+from vitripick.formats.atomic import write_text_atomically
+from vitripick.formats.text import read_file
+from vitripick.geometry import Boxes
+
+
+def read_eman2(path: Path) -> list[Boxes]:
+    """Centres of an EMAN2 info file; it holds neither sizes nor confidences."""
+    boxes = _load(path).get("boxes")
+    if not isinstance(boxes, list):
+        raise FormatError(f"{path}: there is no list 'boxes' in this file, so it holds no particles of EMAN2.")
+    xs: list[float] = []
+    ys: list[float] = []
+    for index, entry in enumerate(boxes, start=1):
+        if not isinstance(entry, list) or len(entry) < 2:
+            raise FormatError(f"{path}: box {index} should be [x, y, mode], but it is {json.dumps(entry)[:60]}.")
+        for values, value, what in ((xs, entry[0], "x"), (ys, entry[1], "y")):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise FormatError(f"{path}: {what} of box {index} should be a number, but it is {value!r}.")
+            values.append(float(value))
+    return [Boxes.at(xs, ys)]
+
+
+def write_eman2(parts: Sequence[Boxes], path: Path) -> None:
+    """Write one micrograph's centres as `manual` boxes.
+
+    EMAN2 keeps what else it knows of the micrograph (its CTF, its quality) in the same file: where the file
+    is there, only its `boxes` are replaced.
+    """
+    (boxes,) = parts
+    info = _load(path) if path.exists() else {}
+    info["boxes"] = [[round(float(x), 6), round(float(y), 6), "manual"] for x, y in zip(boxes.x, boxes.y, strict=True)]
+    # One key a line and one box a line, to be read and compared by eye.
+    items = [f"{json.dumps(key)}: {_format(key, value)}" for key, value in info.items()]
+    write_text_atomically(path, "{\n" + ",\n".join(items) + "\n}\n")
+
+
+def is_eman2(path: Path) -> bool:
+    """Whether this is a JSON file with a list `boxes`."""
+    try:
+        return isinstance(_load(path).get("boxes"), list)
+    except FormatError:
+        return False
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(read_file(path).decode("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FormatError(f"{path}: this is not JSON ({error}).") from None
+    if not isinstance(info, dict):
+        raise FormatError(f"{path}: an EMAN2 info file is a JSON object, but this holds a {type(info).__name__}.")
+    return info
+
+
+def _format(key: str, value: object) -> str:
+    if key != "boxes" or not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[\n" + ",\n".join(f"  {json.dumps(entry)}" for entry in value) + "\n]"

@@ -1,0 +1,127 @@
+"""What the readers of micrographs share: what a file says of itself, and checks that every kind needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.errors import MicrographError
+from vitripick.geometry import Image
+
+# A micrograph of 11520 x 8184 pixels (the largest camera today, in super-resolution) has 0.4 GB as float32.
+# More than this out of a compressed file is a mistake, or meant to fill the memory.
+MAX_UNPACKED_BYTES = 2 << 30
+# Outside of this a pixel size is a placeholder or a screen's dots per inch.
+SMALLEST_PIXEL_SIZE, LARGEST_PIXEL_SIZE = 0.05, 100.0
+
+
+@dataclass(frozen=True)
+class MicrographHeader:
+    """What a micrograph's file says before its pixels are read.
+
+    Attributes
+    ----------
+    shape
+        (rows, columns) of one slice.
+    pixel_size
+        Å per pixel; None where the file does not say, or says something absurd.
+    n_slices
+        1 for a micrograph; more for a stack or a movie.
+    """
+
+    shape: tuple[int, int]
+    pixel_size: float | None = None
+    n_slices: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """One slice as a format's module reads it: before its pixels are judged.
+
+    Attributes
+    ----------
+    image : (rows, columns), float32, C-contiguous
+        Row 0 is the first row as RELION counts; the file's own direction of y is undone.
+    header
+        Of the whole file.
+    warnings
+        What was tolerated.
+    """
+
+    image: Image
+    header: MicrographHeader
+    warnings: tuple[str, ...] = ()
+
+
+def sane_pixel_size(value: float) -> float | None:
+    """`value` where it can be the Å per pixel of a micrograph, else None."""
+    if math.isfinite(value) and SMALLEST_PIXEL_SIZE <= value <= LARGEST_PIXEL_SIZE:
+        return value
+    return None
+
+
+def choose_slice(n_slices: int, slice_index: int | None, path: Path) -> int:
+    """The slice to read: the only one, or the one asked for.
+
+    Raises
+    ------
+    MicrographError
+        If there are several and none was asked for, or the one asked for is not there.
+    """
+    if slice_index is None:
+        if n_slices != 1:
+            raise MicrographError(
+                f"{path}: this is a stack or movie of {n_slices} frames; average it first, or choose one "
+                "with slice_index."
+            )
+        return 0
+    if not 0 <= slice_index < n_slices:
+        raise MicrographError(f"{path}: there is no slice {slice_index}; the file has {n_slices}, counted from 0.")
+    return slice_index
+
+
+def check_shape(shape: tuple[int, int], n_slices: int, path: Path) -> None:
+    """Refuse a header without pixels."""
+    if min(*shape, n_slices) <= 0:
+        raise MicrographError(
+            f"{path}: the header says {shape[1]} x {shape[0]} pixels and {n_slices} slices, so there is no image in it."
+        )
+
+
+def check_unpacked(shape: tuple[int, int], bytes_per_pixel: float, path: Path) -> None:
+    """Refuse, before anything is allocated, a compressed image too large to be a micrograph."""
+    n_bytes = shape[0] * shape[1] * bytes_per_pixel
+    if n_bytes > MAX_UNPACKED_BYTES:
+        raise MicrographError(
+            f"{path}: the header says {shape[1]} x {shape[0]} pixels, which would unpack to "
+            f"{n_bytes / 2**30:,.1f} GiB; no micrograph is so large, so the file is damaged."
+        )
+
+
+def to_grey(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Colour to its mean, with a warning; an alpha channel is dropped.
+
+    Parameters
+    ----------
+    pixels : (rows, columns) or (rows, columns, channels)
+        As decoded.
+    """
+    if pixels.ndim == 2:
+        return pixels, ()
+    n_channels = pixels.shape[2]
+    if n_channels in (1, 2):  # grey, grey + alpha
+        return pixels[:, :, 0], ()
+    grey = pixels[:, :, :3].mean(axis=2, dtype=np.float32)
+    return grey, ("a colour image: the mean of its channels is used",)
+
+
+def upside_down(pixels: npt.NDArray[Any]) -> Image:
+    """(rows, columns), float32, C-contiguous: the last stored row first."""
+    # float64 beyond float32 becomes Inf here, and is judged with the other pixels.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(pixels[::-1], dtype=np.float32)

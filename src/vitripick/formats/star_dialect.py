@@ -1,0 +1,213 @@
+"""STAR in RELION's dialect, read strictly: what RELION would misread or drop is an error with its line.
+
+Taken from RELION's MetaDataTable (3.0 to 5.0): a block holds label-value pairs or one loop; a blank line ends
+a loop; a row stands on one line; there are no comments inside a loop and no multi-line text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vitripick.errors import FormatError, UsageError
+
+# Blanks are ASCII ones, as RELION sees them: a no-break space belongs to the name it stands in.
+_BLANKS = " \t\r\f\v"
+_TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
+
+
+@dataclass
+class StarTable:
+    """One loop: labels without their leading underscore, and rows as text.
+
+    Attributes
+    ----------
+    labels
+        In file order.
+    rows
+        Each as long as `labels`.
+    lines
+        The line number of each row, for errors.
+    """
+
+    labels: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, label: str) -> bool:
+        return label in self.labels
+
+    def column(self, label: str) -> list[str]:
+        """The values of one column; `KeyError` where there is none."""
+        if label not in self.labels:
+            raise KeyError(label)
+        index = self.labels.index(label)
+        return [row[index] for row in self.rows]
+
+
+@dataclass
+class StarBlock:
+    """One `data_` block; RELION 3.0 and older leave its name empty."""
+
+    name: str
+    line: int = 0
+    pairs: dict[str, str] = field(default_factory=dict)
+    table: StarTable | None = None
+
+    def as_table(self) -> StarTable:
+        """The loop; pairs read as a loop of one row, which is how RELION writes some tables of one row."""
+        if self.table is not None:
+            return self.table
+        if not self.pairs:
+            return StarTable([])
+        return StarTable(list(self.pairs), [list(self.pairs.values())], [self.line])
+
+
+def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
+    """Blocks of a STAR file.
+
+    Parameters
+    ----------
+    lines
+        Without line ends. None, or only blank ones: no blocks.
+    path
+        For the errors.
+
+    Raises
+    ------
+    FormatError
+        For whatever is not RELION's dialect, with the line number.
+    """
+    blocks: list[StarBlock] = []
+    table: StarTable | None = None  # the loop that is being read
+    ended = False  # the last loop of this block met its blank line
+    for number, raw in enumerate(lines, start=1):
+        line = raw.strip(_BLANKS)
+
+        def fail(found: str, number: int = number) -> FormatError:
+            return FormatError(f"{path}, line {number}: {found}")
+
+        if table is not None and table.rows:
+            if not line:
+                table, ended = None, True
+                continue
+            if not _starts_block(line, table):
+                if line.startswith("#"):
+                    raise fail("a comment inside a loop, which RELION would read as a row; remove it.")
+                _add_row(table, line, number, path)
+                continue
+        elif table is not None and line and not line.startswith("#") and not _starts_block(line, table):
+            # Still among the labels: RELION skips blank lines and comments here.
+            if line.startswith("_"):
+                label = _label(line)
+                if label in table.labels:
+                    raise fail(f"the label _{label} stands twice in one loop.")
+                table.labels.append(label)
+            elif not table.labels:
+                raise fail(f"loop_ must be followed by labels that start with '_', but here is {line!r}.")
+            else:
+                _add_row(table, line, number, path)
+            continue
+        if not line or line.startswith("#"):
+            continue
+
+        if line.startswith("data_"):
+            blocks.append(StarBlock(line[len("data_") :].split("#")[0].strip(), line=number))
+            table, ended = None, False
+        elif not blocks:
+            raise fail(f"a STAR file starts with 'data_', but here is {line[:60]!r}.")
+        elif line == "loop_" or line.startswith(("loop_ ", "loop_\t", "loop_#")):
+            if blocks[-1].table is not None or blocks[-1].pairs:
+                raise fail("a second table in one data_ block; RELION reads only one, so give each its own block.")
+            table = blocks[-1].table = StarTable([])
+            ended = False
+        elif line.startswith("_") and not ended:
+            label, values = _label(line), _tokens(line)[1:]
+            values = values[: values.index("#")] if "#" in values else values
+            if len(values) != 1:
+                raise fail(f"_{label} should have one value, but it has {len(values)}.")
+            blocks[-1].pairs[label] = values[0]
+        elif ended:
+            raise fail("a row after a blank line; a blank line ends a loop in RELION's dialect, so remove it.")
+        else:
+            raise fail(f"expected a label, loop_ or data_, but here is {line[:60]!r}.")
+    if not blocks and any(line.strip() for line in lines):
+        raise FormatError(f"{path}: there is no data_ block in this STAR file, only comments.")
+    return blocks
+
+
+def format_star(blocks: Iterable[StarBlock], *, version: str | None = None) -> str:
+    """Text of a STAR file that RELION reads: `_label #n`, a blank line after each loop, LF, a final newline.
+
+    `version` is the number in RELION's `# version` comment, where one is wanted.
+    """
+    parts: list[str] = []
+    for block in blocks:
+        lines = ["", f"# version {version}", ""] if version else [""]
+        lines += [f"data_{block.name}", ""]
+        lines += [f"_{label} {quote(value)}" for label, value in block.pairs.items()]
+        if block.table is not None:
+            lines.append("loop_")
+            lines += [f"_{label} #{i}" for i, label in enumerate(block.table.labels, start=1)]
+            lines += [" ".join(quote(value) for value in row) for row in block.table.rows]
+        parts.append("\n".join(lines) + "\n")
+    return "".join(parts) + "\n"
+
+
+def table_of(labels: Mapping[str, Sequence[str]]) -> StarTable:
+    """A table from its columns."""
+    columns = list(labels.values())
+    return StarTable(list(labels), [list(row) for row in zip(*columns, strict=True)])
+
+
+def quote(value: str) -> str:
+    """`value` as one STAR token: quoted only where it must be, so names stay as they are."""
+    if any(character in value for character in "\n\r"):
+        raise UsageError(f"{value!r}: a name with a line break cannot be written to a STAR file; rename it.")
+    awkward = (
+        not value
+        or any(character in value for character in _BLANKS)
+        or value[0] in "#_;\"'"
+        or value.startswith(("data_", "loop_"))
+    )
+    if not awkward:
+        return value
+    if '"' not in value:
+        return f'"{value}"'
+    if "'" not in value:
+        return f"'{value}'"
+    raise UsageError(f"{value!r}: a name with a blank and both kinds of quotes cannot be written to a STAR file.")
+
+
+def _starts_block(line: str, table: StarTable) -> bool:
+    """Whether a line met inside a loop opens the next block (other programs leave out the blank line).
+
+    In a loop of one column a name may start with data_ too, and RELION reads a row there.
+    """
+    if not line.startswith("data_") or len(line.split()) != 1:
+        return False
+    return len(table.labels) != 1
+
+
+def _add_row(table: StarTable, line: str, number: int, path: Path) -> None:
+    values = _tokens(line)
+    if len(values) != len(table.labels):
+        raise FormatError(
+            f"{path}, line {number}: this row has {len(values)} values, but the loop has {len(table.labels)} labels."
+        )
+    table.rows.append(values)
+    table.lines.append(number)
+
+
+def _tokens(line: str) -> list[str]:
+    return [next(g for g in match.groups() if g is not None) for match in _TOKEN.finditer(line)]
+
+
+def _label(line: str) -> str:
+    # RELION writes "_rlnX #1"; hand-made files have "_rlnX", "_rlnX # 1" and "_rlnX#1".
+    return line.split()[0].split("#")[0][1:]

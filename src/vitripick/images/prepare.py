@@ -1,0 +1,121 @@
+"""From the full-size micrograph to what a network sees, and back.
+
+A model bundle carries its `Preparation`, and picking and training both come through `prepare`, so they cannot
+disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vitripick.errors import UsageError
+from vitripick.geometry import FloatArray, Image
+from vitripick.images.normalise import normalise_locally
+from vitripick.images.resize import resize
+from vitripick.settings import Settings
+
+
+class Preparation(Settings):
+    """How micrographs are brought to a network's scale.
+
+    Attributes
+    ----------
+    scale_by
+        `"particle"`: the particle spans `working_diameter_px`, whatever its size in the micrograph.
+        `"long_side"`: the long side of the micrograph becomes `input_size_px` (the paper's way), the short side is
+        padded by the picker, never stretched.
+    working_diameter_px
+        Particle diameter in working pixels, for `scale_by="particle"`.
+    input_size_px
+        Long side in working pixels, for `scale_by="long_side"`.
+    background_diameters
+        Sigma of the local normalisation's window, in particle diameters (for `"long_side"`, where the particle may
+        have any size, it is a sixteenth of the input).
+    clip
+        Normalised intensities are clipped to ± this.
+    """
+
+    scale_by: Literal["particle", "long_side"] = "particle"
+    working_diameter_px: float = 24.0
+    input_size_px: int = 1024
+    background_diameters: float = 2.0
+    clip: float = 5.0
+
+    def working_shape(self, shape: tuple[int, int], *, diameter_px: float | None) -> tuple[int, int]:
+        """(rows, columns) of a micrograph of `shape` at the working scale.
+
+        Raises
+        ------
+        UsageError
+            If the scale depends on the particle's diameter and none is given.
+        """
+        if self.scale_by == "long_side":
+            factor = self.input_size_px / max(shape)
+        else:
+            if diameter_px is None or not diameter_px > 0:
+                raise UsageError(
+                    "this model sees every particle at one size and needs to know it here: "
+                    "give --diameter-angstrom or --diameter-px."
+                )
+            factor = self.working_diameter_px / diameter_px
+        return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+    @property
+    def background_sigma_px(self) -> float:
+        """Sigma of the local normalisation's window in working pixels."""
+        if self.scale_by == "long_side":
+            return self.input_size_px / 16
+        return self.background_diameters * self.working_diameter_px
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A micrograph as a network sees it.
+
+    Attributes
+    ----------
+    image : (h, w), float32
+        About zero mean and unit variance everywhere.
+    full_shape
+        (rows, columns) of the micrograph it came from.
+    """
+
+    image: Image
+    full_shape: tuple[int, int]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Working pixels per full-size pixel along y and x; equal to within a rounded pixel over the image."""
+        return self.image.shape[0] / self.full_shape[0], self.image.shape[1] / self.full_shape[1]
+
+    def to_full(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Working-pixel coordinates in full-size pixels; middles of pixels count, not corners."""
+        scale_y, scale_x = self.scale
+        return (x + 0.5) / scale_x - 0.5, (y + 0.5) / scale_y - 0.5
+
+    def to_working(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Full-size coordinates in working pixels."""
+        scale_y, scale_x = self.scale
+        return (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
+
+
+def prepare(image: Image, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
+    """Downscale to the working scale in one step and normalise there.
+
+    Parameters
+    ----------
+    image : (rows, columns), float32
+        The full-size micrograph, in any intensity scale.
+    preparation
+        From the model bundle.
+    diameter_px
+        Particle diameter in full-size pixels; needed where the working scale depends on it.
+    """
+    shape = (int(image.shape[0]), int(image.shape[1]))
+    small = resize(image, preparation.working_shape(shape, diameter_px=diameter_px))
+    small = np.ascontiguousarray(small, dtype=np.float32)
+    normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
+    return Prepared(normalised, shape)

@@ -1,0 +1,94 @@
+"""The contract of an architecture: what the rest of the package knows about a network.
+
+A detector turns a batch of prepared images into raw maps, raw maps into detections, and labels into targets and a
+loss. Nothing outside its own module knows which network it is. All coordinates here are in working pixels, the
+pixels of the prepared image; (0, 0) is the middle of the first one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from vitripick.geometry import FloatArray
+from vitripick.images import Preparation
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What a detector found in one image, in working pixels.
+
+    Attributes
+    ----------
+    x, y : (n,), float64
+        Centres.
+    width, height : (n,), float64
+        The size the network saw.
+    confidence : (n,), float64
+        0-1.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    width: FloatArray
+    height: FloatArray
+    confidence: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+# (n, 4), float32: x, y, width, height of the labels of one image, in working pixels.
+LabelArray = npt.NDArray[np.float32]
+
+
+class Detector(nn.Module, ABC):
+    """A network with everything around it that depends on which network it is.
+
+    Attributes
+    ----------
+    stride
+        Working pixels per cell of the raw maps; images must be multiples of `pad_to`.
+    pad_to
+        Image sides must be multiples of this.
+    margin
+        Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
+        None if the network must see the whole image at once.
+    """
+
+    stride: int
+    pad_to: int
+    margin: int | None
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps."""
+
+    @abstractmethod
+    def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
+        """Raw maps to the detections of each image with at least `floor` confidence."""
+
+    @abstractmethod
+    def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
+        """Labels of a batch of images of `shape` (h, w) to what `loss` compares the raw maps with."""
+
+    @abstractmethod
+    def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        """The parts of the loss by name, each a scalar; what is minimised is their sum.
+
+        `weight` is (n, 1, h, w), 0 where labels say nothing (outside the micrograph, its border band), else 1.
+        """
+
+    @classmethod
+    @abstractmethod
+    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
+        """How micrographs are prepared for this network, unless a user chooses otherwise."""
+
+    @abstractmethod
+    def set_priors(self, box_sizes_px: FloatArray) -> None:
+        """Take what the network may know beforehand (an anchor) from the training labels' sizes in working pixels."""

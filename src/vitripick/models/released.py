@@ -1,0 +1,28 @@
+"""The table of models that ship inside the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitripick.errors import InputError
+
+_FOLDER = Path(__file__).parent / "released"
+
+# Name to file. What each one is stands in its own card; `vitripick models` prints it.
+RELEASED: dict[str, str] = {"first-light": "first-light.safetensors"}
+
+DEFAULT_MODEL = "first-light"
+
+
+def released_path(name: str) -> Path:
+    """The file of a released model.
+
+    Raises
+    ------
+    InputError
+        If the installation lacks it.
+    """
+    path = _FOLDER / RELEASED[name]
+    if not path.is_file():
+        raise InputError(f"{path}: the released model {name!r} is missing from this installation; install again.")
+    return path

@@ -1,0 +1,349 @@
+"""Gather what a run of picking left on disk: for the report, and as the picks side of an evaluation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitripick.errors import InputError, MicrographError
+from vitripick.evaluation import evaluate
+from vitripick.formats import (
+    find_micrographs,
+    pair_labels,
+    read_all_picks,
+    read_header,
+    read_micrograph,
+    read_picks,
+)
+from vitripick.geometry import Boxes, Image
+from vitripick.picking.many import Record, read_record
+from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
+
+# Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
+MAX_OVERLAYS = 24
+_OVERLAY_SIDE_PX = 1100
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """The output folder of `pick`, read back.
+
+    Attributes
+    ----------
+    run
+        What `run.json` holds.
+    records
+        One for each micrograph of the run that is done, by name.
+    failures
+        `{"micrograph", "path", "error"}` for each that failed.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    records: dict[str, Record]
+    failures: list[dict[str, Any]]
+
+    @property
+    def threshold(self) -> float | None:
+        """The one picks were exported with."""
+        threshold = self.run.get("threshold")
+        return None if threshold is None else float(threshold)
+
+    def read_picks(self) -> dict[str, Boxes]:
+        """All stored picks by micrograph, each with its shape and pixel size."""
+        return {name: self._picks_of(record) for name, record in self.records.items()}
+
+    def _picks_of(self, record: Record) -> Boxes:
+        picks = read_picks(self.folder / "cbox" / f"{record.stem}.cbox")
+        return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredSets:
+    """Picks and labels under the same names, ready for `evaluate`.
+
+    Attributes
+    ----------
+    picks, labels
+        By micrograph.
+    threshold
+        Of the run the picks come from; None where they do not come from one.
+    unmatched_picks
+        Names with picks but no labels: not judged.
+    unmatched_labels
+        Names with labels that are not judged, because the micrograph is not in the run or not in the folder.
+    without_picks
+        Names with labels but no picks file: judged as zero picks.
+    """
+
+    picks: dict[str, Boxes]
+    labels: dict[str, Boxes]
+    threshold: float | None = None
+    unmatched_picks: tuple[str, ...] = ()
+    unmatched_labels: tuple[str, ...] = ()
+    without_picks: tuple[str, ...] = ()
+
+
+def is_run_folder(path: str | Path) -> bool:
+    """Whether `path` is the output folder of `pick`."""
+    return (Path(path) / "run.json").is_file()
+
+
+def read_run_folder(folder: str | Path) -> RunFolder:
+    """Read `run.json`, the records of its micrographs and its failures.
+
+    Records that an earlier run left in the same folder for micrographs this one was not given are left out.
+
+    Raises
+    ------
+    InputError
+        If the folder is not the output of `pick`, or a record is missing or damaged.
+    """
+    folder = Path(folder)
+    if not is_run_folder(folder):
+        raise InputError(
+            f"{folder}: there is no run.json here. Give the folder `vitripick pick --out` wrote; if that "
+            "was interrupted, run it again to finish, done micrographs are not picked twice."
+        )
+    run = _read_json(folder / "run.json")
+    wanted = {entry["name"] for entry in run["micrographs"]} if "micrographs" in run else None
+    records: dict[str, Record] = {}
+    for path in sorted((folder / "micrographs").rglob("*.json")):
+        record = read_record(path)
+        if record is None:
+            raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")
+        if wanted is None or record.name in wanted:
+            records[record.name] = record
+    lost = sorted((wanted or set()) - set(records))
+    if lost:
+        raise InputError(
+            f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
+            f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
+        )
+    return RunFolder(folder, run, records, _read_failures(folder / "failures.jsonl"))
+
+
+def gather_sets(
+    picks: str | Path,
+    labels: str | Path,
+    *,
+    micrographs: str | Path | None = None,
+    label_box_size_px: float | None = None,
+) -> GatheredSets:
+    """Read picks and labels and pair them by the micrograph's name.
+
+    Parameters
+    ----------
+    picks
+        The output folder of `pick`, or a file or folder in any format we read.
+    labels
+        A file or folder in any format we read.
+    micrographs
+        Folder of the micrographs, for their shapes, which tell where the border is. A run knows them already.
+    label_box_size_px
+        Size of the labels' boxes, where their format has none.
+
+    Raises
+    ------
+    InputError
+        If nothing can be read, or no labels belong to any picks.
+    """
+    label_parts = read_all_picks(labels, box_size_px=label_box_size_px)
+    if is_run_folder(picks):
+        run = read_run_folder(picks)
+        picked = run.read_picks()
+        pairing = pair_labels(list(picked), label_parts)
+        sets = GatheredSets(
+            picks=picked,
+            labels=pairing.pairs,
+            threshold=run.threshold,
+            unmatched_picks=pairing.unmatched_micrographs,
+            unmatched_labels=pairing.unmatched_labels,
+        )
+    elif micrographs is not None:
+        sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
+    else:
+        sets = _by_names(read_all_picks(picks), label_parts, both_files=_both_files(picks, labels))
+    if not sets.labels or not set(sets.labels) - set(sets.without_picks):
+        raise InputError(
+            f"{labels}: none of these labels belongs to any of the picks in {picks}. They are matched by the "
+            "micrograph's name: the same stem, with or without an ending such as _autopick or _DW."
+        )
+    return sets
+
+
+def gather_run(
+    folder: str | Path,
+    labels: str | Path | None = None,
+    *,
+    diameter_px: float | None = None,
+    label_box_size_px: float | None = None,
+    leak: str | None = None,
+    max_overlays: int = MAX_OVERLAYS,
+) -> ReportRun:
+    """All that a report tells of a run, with overlays drawn anew from the micrographs.
+
+    Parameters
+    ----------
+    folder
+        The output folder of `pick`.
+    labels
+        Labels to judge the picks by, a file or folder in any format we read.
+    diameter_px, label_box_size_px, leak
+        For the evaluation; see `evaluate` and `gather_sets`.
+    max_overlays
+        With more micrographs than this, overlays are drawn of so many, taken evenly.
+    """
+    run = read_run_folder(folder)
+    picks = run.read_picks()
+    notes: list[str] = []
+    evaluation, own_labels = None, dict[str, Boxes]()
+    if labels is not None:
+        sets = gather_sets(folder, labels, label_box_size_px=label_box_size_px)
+        own_labels = sets.labels
+        evaluation = evaluate(picks, own_labels, diameter_px=diameter_px, threshold=run.threshold, leak=leak)
+        if sets.unmatched_labels:
+            notes.append(_named("Labels of micrographs that are not in this run, not judged", sets.unmatched_labels))
+        if sets.unmatched_picks:
+            notes.append(_named("Micrographs without labels, not judged", sets.unmatched_picks))
+
+    # Labelled micrographs are the ones worth looking at; without labels, every so-many-th.
+    candidates = [name for name in picks if name in own_labels] or list(picks)
+    indices = np.linspace(0, len(candidates) - 1, min(max_overlays, len(candidates))).astype(int)
+    overlays: dict[str, bytes] = {}
+    montage, n_in_montage = None, -1
+    for name in [candidates[i] for i in np.unique(indices)]:
+        record = run.records[name]
+        try:
+            image = _image(record)
+        except MicrographError as error:
+            notes.append(f"No overlay of {name}: {error}")
+            continue
+        overlays[name] = overlay_png(
+            image,
+            picks[name],
+            labels=own_labels.get(name),
+            threshold=run.threshold,
+            max_side=_OVERLAY_SIDE_PX,
+            title=name,
+        )
+        if record.n_picks > n_in_montage:
+            montage, n_in_montage = (montage_png(image, picks[name], threshold=run.threshold), record.n_picks)
+    return ReportRun(
+        name=run.folder.resolve().name,
+        micrographs=[
+            ReportMicrograph(
+                name=name,
+                n_picks=record.n_picks,
+                n_stored=record.n_stored,
+                seconds=record.seconds,
+                overlay_png=overlays.get(name),
+                warnings=record.warnings,
+            )
+            for name, record in run.records.items()
+        ],
+        picks=picks,
+        evaluation=evaluation,
+        threshold=run.threshold,
+        settings=_settings(run.run),
+        timings=_timings(run),
+        failures=run.failures,
+        montage_png=montage if n_in_montage > 0 else None,
+        notes=tuple(notes),
+    )
+
+
+def _image(record: Record) -> Image:
+    return read_micrograph(Path(record.path), name=record.name).image
+
+
+def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
+    """Paired through the micrographs' own names; only labelled ones are opened, for their headers."""
+    files = {file.name: file for file in find_micrographs([folder])}
+    picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
+    labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
+    return GatheredSets(
+        picks=picked.pairs,
+        labels=labels,
+        unmatched_picks=(*picked.unmatched_labels, *(name for name in picked.pairs if name not in labels)),
+        unmatched_labels=labelled.unmatched_labels,
+        without_picks=tuple(name for name in labels if name not in picked.pairs),
+    )
+
+
+def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: bool) -> GatheredSets:
+    """Paired through the names in the picks; two files of one micrograph each need no name."""
+    if both_files and len(pick_parts) == 1 and len(label_parts) == 1:
+        name = label_parts[0].micrograph or pick_parts[0].micrograph or "micrograph"
+        return GatheredSets(picks={name: pick_parts[0]}, labels={name: label_parts[0]})
+    # A part without a name cannot be paired; a placeholder lets it be told to the user.
+    named = {part.micrograph or f"picks {i + 1}": part for i, part in enumerate(pick_parts)}
+    pairing = pair_labels(list(named), label_parts)
+    alone = {
+        part.micrograph: part
+        for part in label_parts
+        if part.micrograph is not None and part.micrograph in pairing.unmatched_labels
+    }
+    return GatheredSets(
+        picks=named,
+        labels={**pairing.pairs, **alone},
+        unmatched_picks=pairing.unmatched_micrographs,
+        without_picks=tuple(alone),
+    )
+
+
+def _both_files(picks: str | Path, labels: str | Path) -> bool:
+    return Path(picks).is_file() and Path(labels).is_file()
+
+
+def _settings(run: dict[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of model and settings, as one flat table."""
+    told = ("model", "model_sha256", "vitripick", "torch", "threads")
+    shown: dict[str, Any] = {key: run[key] for key in told if key in run}
+    settings = run.get("settings", {})
+    for key, value in settings.items():
+        shown[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return {**shown, "threshold": run.get("threshold")}
+
+
+def _timings(run: RunFolder) -> dict[str, float]:
+    """Seconds of each step over all micrographs, and of the whole run."""
+    timings: dict[str, float] = {}
+    for record in run.records.values():
+        for step, seconds in record.timings.items():
+            timings[step] = timings.get(step, 0.0) + seconds
+    if "seconds" in run.run:
+        timings["the last run, all in all"] = float(run.run["seconds"])
+    return timings
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this should be JSON, but: {error}. Run pick again to write it anew.") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: this should be a JSON object. Run pick again to write it anew.")
+    return fields
+
+
+def _read_failures(path: Path) -> list[dict[str, Any]]:
+    """One JSON object a line; a last line cut short by a crash is kept as it is, for somebody to see."""
+    if not path.is_file():
+        return []
+    failures: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            failures.append(json.loads(line))
+        except json.JSONDecodeError:
+            failures.append({"error": line})
+    return failures
+
+
+def _named(what: str, names: tuple[str, ...], n: int = 5) -> str:
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return f"{what}: {', '.join(names[:n])}{more}."

@@ -1,0 +1,19 @@
+"""Overlays, montages, curves and the report: arrays in, PNG or HTML out."""
+
+from vitripick.pictures.curves import histogram_png, precision_recall_png, training_curves_png
+from vitripick.pictures.montage import montage_png
+from vitripick.pictures.overlay import draw_overlay, overlay_png
+from vitripick.pictures.report import ReportMicrograph, ReportRun, render_report, write_report
+
+__all__ = [
+    "ReportMicrograph",
+    "ReportRun",
+    "draw_overlay",
+    "histogram_png",
+    "montage_png",
+    "overlay_png",
+    "precision_recall_png",
+    "render_report",
+    "training_curves_png",
+    "write_report",
+]

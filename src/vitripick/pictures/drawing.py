@@ -1,0 +1,151 @@
+"""What all pictures share: grey levels, colours, PNG bytes, a whole file or none."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from vitripick.geometry import FloatArray, Image
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+# Wong's colours (Nature Methods 2011), told apart by readers with any kind of colour vision.
+GREEN = "#009E73"
+ORANGE = "#E69F00"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
+INK = "#26313d"
+FAINT = "#c9d1d9"
+
+_STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+
+
+def styled() -> Any:
+    """A context in which figures get our fonts and colours, leaving the caller's settings alone."""
+    return matplotlib.rc_context(_STYLE)
+
+
+def figure_png(figure: Figure, *, dpi: int = 130) -> bytes:
+    """A figure as PNG; no display and no pyplot state needed."""
+    buffer = io.BytesIO()
+    # No date and no version in the file: the same data gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def figure_pixels(figure: Figure) -> Pixels:
+    """A figure as (h, w, 3) uint8, blue-green-red as OpenCV has it."""
+    return _decode(figure_png(figure, dpi=100))
+
+
+def pixels_png(pixels: Pixels) -> bytes:
+    """(h, w) or (h, w, 3) blue-green-red pixels as PNG."""
+    done, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+    if not done:
+        raise ValueError(f"OpenCV could not encode an image of shape {pixels.shape}")
+    return bytes(encoded.tobytes())
+
+
+def jpeg_of(png: bytes, *, quality: int = 82) -> bytes:
+    """The same picture as JPEG: noise makes the PNG of a micrograph about four times larger."""
+    done, encoded = cv2.imencode(".jpg", _decode(png), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError("OpenCV could not encode the picture as JPEG")
+    return bytes(encoded.tobytes())
+
+
+def _decode(png: bytes) -> Pixels:
+    pixels = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError("these bytes are not a picture")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def bgr(colour: str) -> tuple[int, int, int]:
+    """ "#rrggbb" as OpenCV's (blue, green, red)."""
+    return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
+
+
+def confidence_colours(confidence: FloatArray) -> Pixels:
+    """(n, 3) blue-green-red: magenta at 0 to cyan at 1, both bright on grey; white where there is none."""
+    share = np.clip(np.nan_to_num(confidence, nan=0.0), 0, 1)
+    rgb = matplotlib.colormaps["cool_r"](share)[:, :3]
+    rgb[np.isnan(confidence)] = 1.0
+    return np.ascontiguousarray(np.round(rgb[:, ::-1] * 255).astype(np.uint8))
+
+
+def resized(image: Image, scale: float) -> Image:
+    """`image` times `scale` in both directions: averaged when it shrinks, smooth when it grows."""
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    if size == (image.shape[1], image.shape[0]):
+        return np.asarray(image, dtype=np.float32)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(np.asarray(image, dtype=np.float32), size, interpolation=how), dtype=np.float32)
+
+
+def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
+    """(h, w) uint8: lightly low-passed, stretched between the 0.5th and the 99.5th percentile.
+
+    Dead pixels and ice cannot darken the whole picture that way. A constant image is mid-grey.
+
+    Parameters
+    ----------
+    image : (h, w), float32
+        Of any intensity scale; NaN is taken for the mean.
+    low_pass_px
+        Standard deviation of the Gaussian, in pixels of `image`; 0 for none.
+    """
+    finite = np.isfinite(image)
+    if not finite.all():
+        image = np.where(finite, image, image[finite].mean() if finite.any() else 0.0).astype(np.float32)
+    smooth = cv2.GaussianBlur(image, (0, 0), low_pass_px) if low_pass_px > 0 else image
+    low, high = np.percentile(smooth, [0.5, 99.5])
+    if not high > low:
+        return np.full(image.shape, 128, dtype=np.uint8)
+    return np.asarray(np.clip((smooth - low) / (high - low) * 255, 0, 255), dtype=np.uint8)
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` by a temporary name beside it, so that nobody ever sees half of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes the file private; a picture should be as readable as any other file of the user.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,177 @@
+"""One HTML file that tells the whole of a run, readable offline and in ten years."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vitripick.geometry import Boxes
+from vitripick.pictures.curves import EvaluationLike, histogram_png, precision_recall_png
+from vitripick.pictures.drawing import jpeg_of, write_whole
+
+_PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
+
+
+@dataclass(frozen=True, eq=False)
+class ReportMicrograph:
+    """One line of a run: a micrograph, its counts, and its overlay where one was drawn (PNG)."""
+
+    name: str
+    n_picks: int
+    n_stored: int
+    seconds: float | None = None
+    overlay_png: bytes | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ReportRun:
+    """One run of picking, ready to be told.
+
+    Attributes
+    ----------
+    name
+        Of the run: usually its folder.
+    micrographs
+        In the order they are shown.
+    picks
+        All stored picks, by micrograph.
+    evaluation
+        Against labels; None without labels.
+    threshold
+        The one picks were exported with.
+    settings, timings
+        Shown as they are; timings in seconds.
+    failures
+        Each with what is known: "micrograph", "error", …
+    montage_png
+        Particles cut out.
+    notes
+        Sentences shown at the top.
+    """
+
+    name: str
+    micrographs: list[ReportMicrograph]
+    picks: Mapping[str, Boxes] = field(default_factory=dict)
+    evaluation: EvaluationLike | None = None
+    threshold: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    montage_png: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> None:
+    """Write the report to `path`, whole or not at all; see `render_report`."""
+    write_whole(path, render_report(runs, title=title).encode("utf-8"))
+
+
+def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
+    """The report as one HTML page: pictures inside, no scripts, nothing fetched from anywhere.
+
+    Everything that came from a file (names, warnings, errors) is escaped. Overlays are put in as JPEG: a
+    quarter of the size of a noisy PNG.
+    """
+    environment = Environment(
+        loader=PackageLoader("vitripick.pictures"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["png_uri"] = lambda data: _data_uri("image/png", data)
+    environment.filters["jpeg_uri"] = lambda data: _data_uri("image/jpeg", jpeg_of(data))
+    environment.filters["seconds"] = _seconds
+    environment.filters["setting"] = _setting
+    judged = {run.name: run.evaluation for run in runs if run.evaluation is not None}
+    return environment.get_template("report.html.j2").render(
+        title=title,
+        runs=[_told(run) for run in runs],
+        all_curves=precision_recall_png(judged) if len(judged) > 1 else None,
+        written=datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        versions=_versions(),
+    )
+
+
+def _told(run: ReportRun) -> dict[str, Any]:
+    """What the template shows of a run."""
+    stored = list(run.picks.values())
+    confidence = np.concatenate([np.zeros(0), *(picks.confidence for picks in stored)])
+    kept = [picks if run.threshold is None else picks.above(run.threshold) for picks in stored]
+    sizes = np.concatenate([np.zeros(0), *(_sizes(picks) for picks in kept)])
+    n_picks = [micrograph.n_picks for micrograph in run.micrographs]
+    limits = (0.0, 1.0)
+    rows: dict[str, Any] = {}
+    if run.evaluation is not None:
+        rows = {row["name"]: row["scores"]["distance"] for row in run.evaluation.to_dict()["micrographs"]}
+    return {
+        "run": run,
+        "n_picks": sum(n_picks),
+        "n_stored": sum(micrograph.n_stored for micrograph in run.micrographs),
+        "median_picks": float(np.median(n_picks)) if n_picks else 0.0,
+        "n_empty": sum(n == 0 for n in n_picks),
+        "n_warned": sum(bool(micrograph.warnings) for micrograph in run.micrographs),
+        "seconds": sum(m.seconds or 0.0 for m in run.micrographs),
+        "scores": rows,
+        "confidence_png": histogram_png(confidence, label="confidence", mark=run.threshold, limits=limits)
+        if np.isfinite(confidence).any()
+        else None,
+        # One size for all picks is a number, not a histogram.
+        "size_png": histogram_png(sizes, label="estimated size of the picks, px")
+        if len(np.unique(np.round(sizes[np.isfinite(sizes)], 2))) > 1
+        else None,
+        "one_size": float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else None,
+        "curves_png": precision_recall_png({run.name: run.evaluation}) if run.evaluation is not None else None,
+        "n_overlays": sum(micrograph.overlay_png is not None for micrograph in run.micrographs),
+    }
+
+
+def _sizes(picks: Boxes) -> Any:
+    """The size the network saw, or the exported one where it saw none."""
+    seen = np.sqrt(picks.estimated_width * picks.estimated_height)
+    return np.where(np.isfinite(seen), seen, np.sqrt(picks.width * picks.height))
+
+
+def _data_uri(kind: str, data: bytes) -> Markup:
+    # Base64 holds no character that means anything in HTML.
+    return Markup(f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}")
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value < 100:
+        return f"{value:.2f} s"
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def _setting(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"Python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in _PROGRAMS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            # OpenCV, for one, comes under several names; what cannot be named is left out.
+            continue
+    return versions

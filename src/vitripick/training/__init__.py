@@ -1,0 +1,20 @@
+"""Targets, loss, augmentation, the loop, recipes."""
+
+from vitripick.training.run import TrainResult, train
+from vitripick.training.settings import (
+    Augmentation,
+    TrainingSet,
+    TrainSettings,
+    default_settings,
+    read_recipe,
+)
+
+__all__ = [
+    "Augmentation",
+    "TrainResult",
+    "TrainSettings",
+    "TrainingSet",
+    "default_settings",
+    "read_recipe",
+    "train",
+]

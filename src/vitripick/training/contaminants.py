@@ -1,0 +1,141 @@
+"""What is not a particle, for training: painted ice blobs and hard edges, and crops of nothing but noise.
+
+People's training micrographs hold few contaminants and no empty ice, and a network that has seen none takes an ice
+ball of the right size, or a chance clump of noise, for a particle. Painted ones, unlabelled, teach the difference.
+Blobs and edges are drawn from a signed distance (negative inside), so that rim and Fresnel-like fringe follow any
+outline.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.geometry import Image
+from vitripick.training.crops import Crop
+
+_FloatImage = npt.NDArray[np.float32]
+
+
+def paint_contaminants(crop: Crop, rng: np.random.Generator, *, diameter_px: float) -> Crop:
+    """The crop with one kind of contaminant in it; labels that it hides are dropped.
+
+    Parameters
+    ----------
+    crop
+        Prepared intensities: about zero mean and unit variance.
+    rng
+        Decides everything.
+    diameter_px
+        The particle's, in pixels of the crop.
+    """
+    distance = _edge(crop, rng) if rng.random() < 0.25 else _blobs(crop, rng, diameter_px)
+    roughness = np.float32(0.06 * diameter_px)
+    distance = distance + _smooth_field(rng, crop.image.shape, 0.25 * diameter_px) * roughness
+    painted, opaque = _paint(crop.image, distance, rng, diameter_px)
+    return _hide_labels(crop, painted, distance, opaque, diameter_px)
+
+
+def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
+    """A crop without any particle: either this one's own power spectrum with random phases, or blurred white noise.
+
+    With random phases, contrast and grain are those of real particles and nothing else is: only shape tells them.
+    """
+    white = rng.standard_normal(crop.image.shape, dtype=np.float32)
+    if rng.random() < 0.5:
+        # The phases of white noise are random and Hermitian, as those of a real image must be.
+        phases = np.fft.rfft2(white)
+        amplitude = np.abs(np.fft.rfft2(crop.image))
+        mixed = amplitude * phases / np.maximum(np.abs(phases), 1e-12)
+        noise: Image = np.fft.irfft2(mixed, s=crop.image.shape).astype(np.float32)
+    else:
+        sigma = rng.uniform(0.0, 4.0)
+        noise = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma), np.float32) if sigma > 0.3 else white
+    unit = np.clip(noise / np.float32(max(float(noise.std()), 1e-6)), -5, 5)
+    return Crop(unit, crop.labels[:0], np.ones_like(crop.weight))
+
+
+def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatImage:
+    """Signed distance to 1-8 clusters of 1-4 ellipses each."""
+    side = crop.image.shape[0]
+    y, x = _grid(side)
+    distance = np.full((side, side), np.inf, np.float32)
+    radius = diameter_px * np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
+    for _ in range(rng.integers(1, 9)):
+        centre = rng.uniform(0, side, 2)
+        for _ in range(1 + rng.integers(0, 4) * (rng.random() < 0.4)):
+            r = radius * np.exp(rng.uniform(-0.25, 0.25))
+            stretch = np.exp(rng.uniform(0, 0.5)) if rng.random() < 0.5 else 1.0
+            angle = rng.uniform(0, np.pi)
+            dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
+            u = dx * np.float32(np.cos(angle) / stretch) + dy * np.float32(np.sin(angle) / stretch)
+            v = dy * np.float32(np.cos(angle) * stretch) - dx * np.float32(np.sin(angle) * stretch)
+            distance = np.minimum(distance, np.sqrt(u * u + v * v) - np.float32(r))
+            centre = centre + rng.normal(0, 1.5 * r, 2)
+    return distance
+
+
+def _grid(side: int) -> tuple[_FloatImage, _FloatImage]:
+    """Row and column coordinates that broadcast to (side, side)."""
+    line = np.arange(side, dtype=np.float32)
+    return line[:, None], line[None, :]
+
+
+def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
+    """Signed distance to the rim of a large circle: a carbon edge, straight or bent, either side inside."""
+    side = crop.image.shape[0]
+    y, x = _grid(side)
+    radius = side * np.exp(rng.uniform(0, 2.5))
+    angle = rng.uniform(0, 2 * np.pi)
+    through = rng.uniform(0.1, 0.9, 2) * side
+    middle = through + radius * np.array([np.cos(angle), np.sin(angle)])
+    distance = np.hypot(x - np.float32(middle[0]), y - np.float32(middle[1])) - np.float32(radius)
+    return np.asarray(distance * np.float32(rng.choice([-1.0, 1.0])), np.float32)
+
+
+def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diameter_px: float) -> tuple[Image, bool]:
+    """Body, darker rim and bright fringe; and whether a particle inside could no longer be seen."""
+    strength = rng.uniform(1.0, 5.0)
+    soft = np.float32(diameter_px * rng.uniform(0.02, 0.08))
+    rim_width = np.float32(diameter_px * rng.uniform(0.04, 0.12))
+    inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
+    texture = 1 + 0.3 * _smooth_field(rng, image.shape, diameter_px * rng.uniform(0.05, 0.3))
+    rim = np.exp(-0.5 * ((distance + rim_width) / rim_width) ** 2)
+    fringe = np.exp(-0.5 * ((distance - 1.2 * rim_width) / rim_width) ** 2)
+    # Ice is usually dark; now and then the body is faint or bright and only the rim shows.
+    body = strength * (rng.choice([1.0, 0.3, -0.5], p=[0.8, 0.12, 0.08]))
+    change = -body * inside * texture
+    change -= strength * rng.uniform(0, 0.8) * rim
+    change += strength * rng.uniform(0, 0.7) * fringe
+    # A thick body also swallows what lies under it.
+    swallowed = rng.uniform(0, 0.8)
+    painted = np.clip(image * (1 - inside * swallowed) + change, -5, 5).astype(np.float32)
+    return painted, bool(body > 2.0 and swallowed > 0.3)
+
+
+def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool, diameter_px: float) -> Crop:
+    side = painted.shape[0]
+    column = np.clip(np.round(crop.labels[:, 0]).astype(int), 0, side - 1)
+    row = np.clip(np.round(crop.labels[:, 1]).astype(int), 0, side - 1)
+    depth = distance[row, column]
+    hidden = depth < 0.25 * diameter_px
+    weight = crop.weight.copy()
+    # Whether a particle half under a rim or a thin body should be picked is nobody's to say: those places do not
+    # count. Deep inside an opaque body there is none to see, and nothing may be picked.
+    for (x, y, width, _), d in zip(crop.labels[hidden], depth[hidden], strict=True):
+        if not opaque or d > -0.25 * diameter_px:
+            cv2.circle(weight, (round(float(x)), round(float(y))), round(float(width) / 2), 0.0, -1)
+    return Crop(painted, crop.labels[~hidden], weight)
+
+
+def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> _FloatImage:
+    """Gaussian random field of unit variance; wide ones are drawn on a coarser grid, ten times faster."""
+    step = max(1, int(sigma_px / 2))
+    coarse = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2), dtype=np.float32)
+    field = cv2.GaussianBlur(coarse, (0, 0), max(float(sigma_px) / step, 0.8))
+    if step > 1:
+        field = cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    else:
+        field = field[: shape[0], : shape[1]]
+    return np.asarray(field / max(float(field.std()), 1e-6), np.float32)

@@ -1,0 +1,106 @@
+"""Draw training crops: geometry first, then what differs between one exposure and another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.geometry import Image
+from vitripick.models.detector import LabelArray
+from vitripick.training.data import Sample
+from vitripick.training.settings import Augmentation, TrainSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """What a network trains on.
+
+    Attributes
+    ----------
+    image : (p, p), float32
+    labels : (n, 4), float32
+        x, y, width, height in pixels of the crop; some may lie just outside.
+    weight : (p, p), float32
+        1 where labels count; 0 outside the micrograph and in its border band.
+    """
+
+    image: Image
+    labels: LabelArray
+    weight: Image
+
+
+def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings) -> Crop:
+    """A square of `settings.crop_px`, anywhere in the sample, rotated, flipped and scaled."""
+    augmentation, side = settings.augmentation, settings.crop_px
+    height, width = sample.image.shape
+    if len(sample.labels) and rng.random() < settings.label_centred_share:
+        centre = sample.labels[rng.integers(len(sample.labels)), :2] + rng.uniform(-side / 3, side / 3, 2)
+    else:
+        centre = rng.uniform((0, 0), (width, height))
+    # Most of the crop lies inside the micrograph, whatever its size.
+    inset = np.minimum(side / 3, np.array([width, height]) / 2)
+    centre = np.clip(centre, inset, np.array([width, height]) - inset)
+    angle = rng.uniform(0, 2 * np.pi) if augmentation.rotate else 0.0
+    span = np.log1p(augmentation.scale_jitter)
+    scale = float(np.exp(rng.uniform(-span, span)))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
+    turn = turn @ np.diag(rng.choice([-1.0, 1.0], 2))
+    shift = (side - 1) / 2 - turn @ centre
+    return _warp(sample, np.column_stack([turn, shift]), scale, side, settings)
+
+
+def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
+    """The whole sample, flipped at random and padded to a square of multiples of `pad_to`."""
+    height, width = sample.image.shape
+    side = -(-max(height, width) // pad_to) * pad_to
+    flip_x, flip_y = rng.choice([False, True], 2)
+    matrix = np.array(
+        [
+            [-1.0 if flip_x else 1.0, 0.0, width - 1.0 if flip_x else 0.0],
+            [0.0, -1.0 if flip_y else 1.0, height - 1.0 if flip_y else 0.0],
+        ]
+    )
+    return _warp(sample, matrix, 1.0, side, settings)
+
+
+def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: int, settings: TrainSettings) -> Crop:
+    height, width = sample.image.shape
+    image = cv2.warpAffine(sample.image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    band = round(settings.border_diameters * sample.diameter_px)
+    counts = np.zeros((height, width), np.float32)
+    counts[band : height - band, band : width - band] = 1.0
+    weight = cv2.warpAffine(counts, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=0)
+    labels = np.empty_like(sample.labels)
+    labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    labels[:, 2:] = sample.labels[:, 2:] * scale
+    near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < side + labels[:, 2:])).all(axis=1)
+    return Crop(np.asarray(image, np.float32), labels[near], np.asarray(weight, np.float32))
+
+
+def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> Image:
+    """Change what differs between exposures and leave the particles where they are; the paper's list."""
+
+    def drawn(chance: float) -> bool:
+        return bool(rng.random() < chance)
+
+    if drawn(settings.blur_chance):
+        sigma = rng.uniform(0, settings.blur_sigma_px)
+        if sigma > 0.1:
+            image = cv2.GaussianBlur(image, (0, 0), sigma)
+    if drawn(settings.box_blur_chance):
+        size = int(rng.integers(2, settings.box_blur_px + 1))
+        image = cv2.blur(image, (size, size))
+    if drawn(settings.contrast_chance):
+        median = np.float32(np.median(image))
+        span = np.log1p(settings.contrast_range)
+        image = (image - median) * np.float32(np.exp(rng.uniform(-span, span))) + median
+    if drawn(settings.noise_chance):
+        sd = np.float32(rng.uniform(0, settings.noise_sd) * image.std())
+        image = image + sd * rng.standard_normal(image.shape, dtype=np.float32)
+    if drawn(settings.dropout_chance):
+        share = rng.uniform(0.01, settings.dropout_share)
+        image = np.where(rng.random(image.shape, dtype=np.float32) < share, image.mean(), image)
+    return np.ascontiguousarray(image, dtype=np.float32)

@@ -1,0 +1,195 @@
+"""Labelled micrographs, prepared for training: who trains, who validates, what was left out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.geometry import Boxes, Image
+from vitripick.images import Preparation, prepare
+from vitripick.models.detector import LabelArray
+from vitripick.training.settings import TrainingSet, TrainSettings
+
+log = logging.getLogger("vitripick")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One prepared micrograph (or a strip of one) with its labels.
+
+    Attributes
+    ----------
+    name, set_index
+        Which micrograph, of which training set.
+    image : (h, w), float32
+        Prepared.
+    labels : (n, 4), float32
+        x, y, width, height in working pixels.
+    diameter_px
+        Median label box of the set, in working pixels.
+    """
+
+    name: str
+    set_index: int
+    image: Image
+    labels: LabelArray
+    diameter_px: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """All samples of a run.
+
+    Attributes
+    ----------
+    training, validation
+        Samples.
+    split
+        For the run folder: per set, the names that train, validate, are left out or have no labels.
+    diameters_px, diameters_angstrom
+        Label box size of each set at full size; Å where the pixel size is known.
+    """
+
+    training: list[Sample]
+    validation: list[Sample]
+    split: list[dict[str, list[str]]]
+    diameters_px: list[float]
+    diameters_angstrom: list[float | None]
+
+
+@dataclass
+class _Split:
+    train: list[str] = field(default_factory=list)
+    validate: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, preparation: Preparation) -> TrainingData:
+    """Read, pair, split and prepare every set.
+
+    Micrographs without labels are named in the log and not used; labels without a micrograph too. A label file
+    without labels is a micrograph that holds no particles.
+
+    Raises
+    ------
+    InputError
+        If a set has no labelled micrograph or no label at all.
+    UsageError
+        If labels have no size and none is given, or a name to validate on or leave out is not there.
+    """
+    if not sets:
+        raise UsageError("nothing to train on: give --micrographs and --labels, or a recipe with [[sets]].")
+    result = TrainingData([], [], [], [], [])
+    for index, entry in enumerate(sets):
+        files = {file.name: file for file in find_micrographs([entry.micrographs])}
+        labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
+        pairing = pair_labels(list(files), labels)
+        for name in pairing.unmatched_micrographs:
+            log.warning("%s: no labels for this micrograph; it is not used", name)
+        for unmatched in pairing.unmatched_labels:
+            log.warning("%s: labels for no micrograph in %s; they are not used", unmatched, entry.micrographs)
+        if not pairing.pairs:
+            raise InputError(
+                f"none of the {len(labels)} label sets in {entry.labels} belongs to one of the {len(files)} "
+                f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
+            )
+        diameter = _label_diameter(pairing.pairs, entry)
+        split = _split(sorted(pairing.pairs), entry, settings, index)
+        angstrom: float | None = None
+        for name in [*split.train, *split.validate]:
+            sample, pixel_size = _prepare_one(files[name], pairing.pairs[name], index, preparation, diameter)
+            angstrom = diameter * pixel_size if pixel_size is not None else angstrom
+            (result.training if name in split.train else result.validation).append(sample)
+        if not split.validate:
+            only = result.training.pop()
+            trains, validates = _cut_strip(only, settings.validation_share)
+            result.training.append(trains)
+            result.validation.append(validates)
+        result.split.append(
+            {
+                "train": split.train,
+                "validate": split.validate or [f"{split.train[0]} (a strip of it)"],
+                "left_out": split.left_out,
+                "without_labels": list(pairing.unmatched_micrographs),
+            }
+        )
+        result.diameters_px.append(diameter)
+        result.diameters_angstrom.append(angstrom)
+    return result
+
+
+def _label_diameter(pairs: dict[str, Boxes], entry: TrainingSet) -> float:
+    if not any(len(boxes) for boxes in pairs.values()):
+        raise InputError(f"{entry.labels}: not a single label in {len(pairs)} label files; there is nothing to learn.")
+    sizes = [np.sqrt(boxes.width * boxes.height) for boxes in pairs.values() if len(boxes)]
+    diameter = float(np.median(np.concatenate(sizes)))
+    if not np.isfinite(diameter):
+        raise UsageError(f"{entry.labels}: these labels have no box size; give --box-size-px.")
+    return diameter
+
+
+def _split(names: list[str], entry: TrainingSet, settings: TrainSettings, index: int) -> _Split:
+    left_out = _named(names, entry.leave_out, "leave out")
+    rest = [name for name in names if name not in left_out]
+    if not rest:
+        raise UsageError(f"{entry.micrographs}: every labelled micrograph is left out; there is nothing to train on.")
+    if entry.validate_on:
+        validate = [name for name in _named(names, entry.validate_on, "validate on") if name in rest]
+    elif len(rest) == 1:
+        validate = []
+    else:
+        count = max(1, round(settings.validation_share * len(rest)))
+        order = np.random.default_rng([settings.seed, index]).permutation(len(rest))
+        validate = sorted(rest[i] for i in order[:count])
+    train = [name for name in rest if name not in validate]
+    if not train:
+        raise UsageError(f"{entry.micrographs}: every labelled micrograph validates; none is left to train on.")
+    return _Split(train=train, validate=validate, left_out=left_out)
+
+
+def _named(names: list[str], wanted: Sequence[str], purpose: str) -> list[str]:
+    found = []
+    for want in wanted:
+        matches = [name for name in names if want in (name, PurePosixPath(name).stem, PurePosixPath(name).name)]
+        if not matches:
+            raise UsageError(f"cannot {purpose} {want!r}: no labelled micrograph has this name or stem.")
+        found += matches
+    return found
+
+
+def _prepare_one(
+    file: MicrographFile, labels: Boxes, set_index: int, preparation: Preparation, diameter_px: float
+) -> tuple[Sample, float | None]:
+    micrograph = read_micrograph(file.path, name=file.name)
+    for warning in micrograph.warnings:
+        log.warning("%s: %s", file.name, warning)
+    prepared = prepare(micrograph.image, preparation, diameter_px=diameter_px)
+    x, y = prepared.to_working(labels.x, labels.y)
+    scale_y, scale_x = prepared.scale
+    boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
+    scale = float(np.sqrt(scale_x * scale_y))
+    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale)
+    return sample, micrograph.pixel_size
+
+
+def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
+    """One micrograph as two: its last columns validate what its first ones teach."""
+    cut = round(sample.image.shape[1] * (1 - share))
+    left = _part(sample, 0, cut)
+    right = _part(sample, cut, sample.image.shape[1])
+    return left, right
+
+
+def _part(sample: Sample, start: int, stop: int) -> Sample:
+    labels: npt.NDArray[np.float32] = sample.labels
+    inside = (labels[:, 0] >= start - 0.5) & (labels[:, 0] < stop - 0.5)
+    moved = labels[inside] - np.array([start, 0, 0, 0], np.float32)
+    image = np.ascontiguousarray(sample.image[:, start:stop])
+    return Sample(sample.name, sample.set_index, image, moved, sample.diameter_px)

@@ -1,0 +1,216 @@
+"""What a training run is told: data, recipe, seed. Written into the run folder as it was used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from vitripick.errors import InputError, UsageError
+from vitripick.settings import Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class TrainingSet(Settings):
+    """One particle's labelled micrographs.
+
+    Attributes
+    ----------
+    micrographs
+        Folder, glob or RELION star.
+    labels
+        Folder or file in any format that `read_all_picks` reads.
+    box_size_px
+        Label box size, for label formats that have none.
+    validate_on
+        Names (or stems) of the micrographs to validate on; empty: a share drawn by the seed.
+    leave_out
+        Names (or stems) of micrographs neither trained nor validated on: kept for judging.
+    """
+
+    micrographs: str
+    labels: str
+    box_size_px: float | None = None
+    validate_on: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+
+
+class Augmentation(Settings):
+    """Random changes of a training crop; a `_chance` is how often one is drawn at all.
+
+    Attributes
+    ----------
+    rotate
+        Any angle, for crops; whole micrographs are only flipped.
+    scale_jitter
+        Scale factors are drawn log-uniformly from 1 / (1 + jitter) to 1 + jitter.
+    blur_chance, blur_sigma_px
+        Gaussian blur, sigma uniform from 0, in working pixels.
+    box_blur_chance, box_blur_px
+        Average blur over 2 to this many pixels.
+    noise_chance, noise_sd
+        Gaussian noise, its sd uniform from 0 in units of the image's own.
+    dropout_chance, dropout_share
+        1 % to this share of the pixels are set to the mean.
+    contrast_chance, contrast_range
+        Subtract the median, multiply by a factor drawn log-uniformly from 1 / (1 + r) to 1 + r, add the median back.
+    contaminant_chance
+        Ice blobs or a hard edge are painted in, unlabelled (`contaminants.py`); ours, not in the paper.
+    noise_only_chance
+        The crop is replaced by noise without a particle; ours, not in the paper.
+    """
+
+    rotate: bool = True
+    scale_jitter: float = Field(0.15, ge=0)
+    blur_chance: float = Field(0.3, ge=0, le=1)
+    blur_sigma_px: float = Field(1.2, ge=0)
+    box_blur_chance: float = Field(0.0, ge=0, le=1)
+    box_blur_px: int = Field(7, ge=2)
+    noise_chance: float = Field(0.5, ge=0, le=1)
+    noise_sd: float = Field(0.6, ge=0)
+    dropout_chance: float = Field(0.1, ge=0, le=1)
+    dropout_share: float = Field(0.1, ge=0.01, le=1)
+    contrast_chance: float = Field(0.7, ge=0, le=1)
+    contrast_range: float = Field(0.4, ge=0)
+    contaminant_chance: float = Field(0.35, ge=0, le=1)
+    noise_only_chance: float = Field(0.15, ge=0, le=1)
+
+
+class TrainSettings(Settings):
+    """How to train. Defaults are `heatmap`'s; `default_settings` gives each architecture its own.
+
+    Attributes
+    ----------
+    architecture, options
+        For `build_detector`.
+    working_diameter_px, input_size_px
+        The scale the network works at, where its architecture leaves a choice; None: its default.
+    seed
+        Of initialisation, split, crops and augmentation.
+    steps, batch_size, crop_px
+        Optimiser steps, crops in each, and their side in working pixels.
+    steps_per_epoch
+        Between two validations (and checkpoints).
+    patience_epochs
+        Stop early after this many validations without a better score.
+    optimiser, learning_rate, weight_decay, warmup_share
+        Linear warm-up, then a cosine down to a hundredth.
+    ema_decay
+        Of the averaged weights, which are what is validated and kept.
+    validation_share
+        Share of each set's micrographs that validate, at least one; a set of one micrograph gives a strip of it.
+    label_centred_share
+        Share of crops that are placed on a label; the rest lie anywhere.
+    border_diameters
+        Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
+    """
+
+    architecture: str = "heatmap"
+    options: dict[str, Any] = Field(default_factory=dict)
+    working_diameter_px: float | None = Field(None, gt=4)
+    input_size_px: int | None = Field(None, gt=0)
+    seed: int = 1
+    steps: int = Field(1600, gt=0)
+    batch_size: int = Field(16, gt=0)
+    crop_px: int = Field(192, gt=0)
+    steps_per_epoch: int = Field(100, gt=0)
+    patience_epochs: int = Field(8, gt=0)
+    optimiser: str = Field("adamw", pattern="^(adam|adamw)$")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-3, ge=0)
+    warmup_share: float = Field(0.05, ge=0, le=1)
+    ema_decay: float = Field(0.995, ge=0, lt=1)
+    validation_share: float = Field(0.2, gt=0, lt=1)
+    label_centred_share: float = Field(0.7, ge=0, le=1)
+    border_diameters: float = Field(0.5, ge=0)
+    augmentation: Augmentation = Augmentation()
+
+
+# The paper's recipe (Wagner et al. 2019): Adam; each augmentation drawn at random; flips only, no rotation or scale.
+_PAPER = TrainSettings(
+    architecture="yolo",
+    steps=2400,
+    batch_size=4,
+    patience_epochs=10,
+    optimiser="adam",
+    learning_rate=1e-4,
+    weight_decay=0.0,
+    augmentation=Augmentation(
+        rotate=False,
+        scale_jitter=0.0,
+        blur_chance=0.5,
+        blur_sigma_px=3.0,
+        box_blur_chance=0.5,
+        noise_chance=0.5,
+        noise_sd=0.5,
+        dropout_chance=0.5,
+        contrast_chance=0.5,
+        contrast_range=0.5,
+        contaminant_chance=0.0,
+        noise_only_chance=0.0,
+    ),
+)
+_DEFAULTS = {"yolo": _PAPER}
+
+
+def default_settings(architecture: str = "heatmap", **changes: Any) -> TrainSettings:
+    """The recipe that belongs to an architecture, with `changes`.
+
+    Raises
+    ------
+    UsageError
+        If a key is unknown or a value out of range.
+    """
+    base = _DEFAULTS.get(architecture, TrainSettings(architecture=architecture))
+    try:
+        return TrainSettings.model_validate({**base.model_dump(), **changes})
+    except ValidationError as error:
+        raise UsageError(f"these training settings cannot be used: {_in_words(error)}") from error
+
+
+def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tuple[list[TrainingSet], TrainSettings]:
+    """A recipe TOML: `[[sets]]` tables (see `TrainingSet`) and one `[training]` table (see `TrainSettings`).
+
+    Parameters
+    ----------
+    path
+        The TOML file.
+    data_root
+        Folder that relative paths in `[[sets]]` start from; the recipe's own by default.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no TOML, or holds unknown keys.
+    """
+    path = Path(path)
+    root = path.parent if data_root is None else Path(data_root)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this recipe: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not a TOML file: {error}.") from error
+    unknown = sorted(set(table) - {"sets", "training"})
+    if unknown:
+        raise InputError(f"{path}: unknown table {', '.join(unknown)}; a recipe has [[sets]] and [training].")
+    try:
+        sets = [TrainingSet.model_validate(entry) for entry in table.get("sets", [])]
+    except ValidationError as error:
+        raise InputError(f"{path}, [[sets]]: {_in_words(error)}") from error
+    sets = [
+        entry.model_copy(update={"micrographs": str(root / entry.micrographs), "labels": str(root / entry.labels)})
+        for entry in sets
+    ]
+    training = dict(table.get("training", {}))
+    return sets, default_settings(training.pop("architecture", "heatmap"), **training)
+
+
+def _in_words(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].lower()}" for item in error.errors())

@@ -1,0 +1,179 @@
+"""`vitripick convert`, and the library call under it."""
+
+import json
+import logging
+
+import mrcfile
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vitripick.cli.convert import convert
+from vitripick.errors import FormatError, InputError, UsageError
+from vitripick.formats import read_all_picks, read_picks, write_picks
+from vitripick.formats.convert import convert_picks
+from vitripick.geometry import Boxes
+
+# 60 rows, 90 columns; boxes wider than high, off the diagonal.
+PICKS = Boxes.at([20, 80], [10, 55], width=[8, 8], height=[4, 4], confidence=[0.75, 0.25])
+
+
+def micrograph(path, shape=(60, 90)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mrcfile.new(path) as file:
+        file.set_data(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+        file.voxel_size = 1.25
+    return path
+
+
+def run(*arguments):
+    app = typer.Typer()
+    app.command()(convert)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_file_becomes_another(tmp_path):
+    write_picks(PICKS, tmp_path / "a.cbox")
+    assert convert_picks(tmp_path / "a.cbox", tmp_path / "out" / "a.star") == [tmp_path / "out" / "a.star"]
+    back = read_picks(tmp_path / "out" / "a.star")
+    assert (back.x.tolist(), back.y.tolist()) == ([20, 80], [10, 55])
+
+
+def test_the_command_says_what_it_wrote(tmp_path):
+    write_picks(PICKS, tmp_path / "a.cbox")
+    result = run(tmp_path / "a.cbox", tmp_path / "a.box", "--threshold", 0.5, "--box-size-px", 10)
+    assert result.exit_code == 0
+    assert result.stdout == f"1 picks of 1 micrograph: {tmp_path / 'a.box'}\n"
+    assert (tmp_path / "a.box").read_text() == "15\t5\t10\t10\n"
+
+
+def test_the_command_prints_json(tmp_path):
+    write_picks(PICKS, tmp_path / "a.cbox")
+    result = run(tmp_path / "a.cbox", tmp_path / "out", "--to", "csv", "--json")
+    assert json.loads(result.stdout) == {
+        "micrographs": 1,
+        "picks": 2,
+        "files": [str(tmp_path / "out" / "a.csv")],
+    }
+
+
+def test_a_folder_becomes_a_folder_and_keeps_its_folders(tmp_path):
+    for name in ("g1/a_autopick.star", "g2/a_autopick.star"):
+        write_picks(PICKS, tmp_path / "in" / name)
+    written = convert_picks(tmp_path / "in", tmp_path / "out", to="eman2")
+    assert written == [tmp_path / "out" / "g1" / "a_info.json", tmp_path / "out" / "g2" / "a_info.json"]
+    assert all(path.is_file() for path in written)
+
+
+def test_a_folder_becomes_one_joined_file_and_back(tmp_path):
+    for name in "ab":
+        write_picks(PICKS, tmp_path / "in" / f"{name}.csv")
+    convert_picks(tmp_path / "in", tmp_path / "p.txt")
+    assert [boxes.micrograph for boxes in read_all_picks(tmp_path / "p.txt")] == ["a", "b"]
+    written = convert_picks(tmp_path / "p.txt", tmp_path / "out", to="box", box_size_px=6)
+    assert written == [tmp_path / "out" / "a.box", tmp_path / "out" / "b.box"]
+    assert written[1].read_text() == "17\t7\t6\t6\n77\t52\t6\t6\n"
+
+
+def test_names_in_a_file_do_not_lead_out_of_the_target(tmp_path):
+    (tmp_path / "p.txt").write_text("image_name\tx_coord\ty_coord\n../../a\t1\t2\n/tmp/b\t1\t2\n")
+    written = convert_picks(tmp_path / "p.txt", tmp_path / "out", to="star")
+    assert written == [tmp_path / "out" / "a.star", tmp_path / "out" / "tmp" / "b.star"]
+
+
+def test_several_micrographs_do_not_fit_a_format_for_one(tmp_path):
+    for name in "ab":
+        write_picks(PICKS, tmp_path / "in" / f"{name}.csv")
+    with pytest.raises(UsageError, match="2 micrographs do not fit one file of the format cbox"):
+        convert_picks(tmp_path / "in", tmp_path / "p.cbox")
+
+
+def test_a_folder_to_write_to_needs_a_format(tmp_path):
+    with pytest.raises(UsageError, match="--to"):
+        convert_picks(tmp_path / "a.csv", tmp_path / "out")
+
+
+def test_the_micrograph_gives_shape_and_name(tmp_path):
+    write_picks(PICKS, tmp_path / "labels.csv")
+    convert_picks(tmp_path / "labels.csv", tmp_path / "p.cs", micrographs=micrograph(tmp_path / "a.mrc"))
+    rows = np.load(tmp_path / "p.cs")
+    assert rows["location/micrograph_path"].tolist() == [b"a.mrc"] * 2
+    assert rows["location/center_y_frac"].tolist() == pytest.approx([10 / 60, 55 / 60])
+
+
+def test_the_micrograph_gives_the_rows_to_turn_y_round_once(tmp_path):
+    write_picks(PICKS, tmp_path / "a.csv")
+    convert_picks(tmp_path / "a.csv", tmp_path / "b.csv", micrographs=micrograph(tmp_path / "a.mrc"), flip_y=True)
+    assert read_picks(tmp_path / "b.csv").y.tolist() == [49, 4]
+    with pytest.raises(UsageError, match="--micrograph"):
+        convert_picks(tmp_path / "a.csv", tmp_path / "b.csv", flip_y=True)
+
+
+def test_the_micrograph_chooses_from_a_joined_file_or_a_folder(tmp_path):
+    (tmp_path / "p.txt").write_text("image_name\tx_coord\ty_coord\na\t1\t2\nb\t3\t4\n")
+    b = micrograph(tmp_path / "m" / "b.mrc")
+    convert_picks(tmp_path / "p.txt", tmp_path / "out" / "b.csv", micrographs=b)
+    assert read_picks(tmp_path / "out" / "b.csv").x.tolist() == [3]
+    convert_picks(tmp_path / "out", tmp_path / "c.csv", micrographs=b)
+    assert read_picks(tmp_path / "c.csv").x.tolist() == [3]
+    with pytest.raises(FormatError, match=r"is c\.mrc"):
+        convert_picks(tmp_path / "p.txt", tmp_path / "c.csv", micrographs=micrograph(tmp_path / "m" / "c.mrc"))
+
+
+def test_a_folder_of_micrographs_gives_every_shape_and_name(tmp_path, caplog):
+    micrograph(tmp_path / "m" / "g1" / "a.mrc", (60, 90))
+    micrograph(tmp_path / "m" / "b_DW.mrc", (120, 180))
+    for name in ("g1/a.csv", "b.csv", "other.csv"):
+        write_picks(PICKS, tmp_path / "in" / name)
+    with caplog.at_level(logging.WARNING, "vitripick"):
+        written = convert_picks(tmp_path / "in", tmp_path / "out", to="csv", micrographs=tmp_path / "m")
+    assert [str(path.relative_to(tmp_path / "out")) for path in written] == [
+        "b_DW.csv",
+        "g1/a.csv",
+        "other.csv",
+    ]
+    assert "other: there is no micrograph" in caplog.text
+    (tmp_path / "in" / "other.csv").unlink()
+    convert_picks(tmp_path / "in", tmp_path / "p.cs", micrographs=tmp_path / "m")
+    b, a = read_all_picks(tmp_path / "p.cs")
+    assert (b.micrograph, b.shape, a.micrograph, a.shape) == ("b_DW.mrc", (120, 180), "g1/a.mrc", (60, 90))
+
+
+def test_micrographs_that_belong_to_none_of_the_picks_are_an_error(tmp_path):
+    micrograph(tmp_path / "m" / "a.mrc")
+    for name in ("b.csv", "c.csv"):
+        write_picks(PICKS, tmp_path / "in" / name)
+    with pytest.raises(InputError, match="none of the 1 micrographs"):
+        convert_picks(tmp_path / "in", tmp_path / "out", to="csv", micrographs=tmp_path / "m")
+
+
+def test_a_name_that_is_a_relion_string_stays_verbatim(tmp_path):
+    (tmp_path / "p.star").write_text(
+        "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\nMotionCorr/job002/a.mrc 1 2\n"
+    )
+    convert_picks(tmp_path / "p.star", tmp_path / "p.cs", micrographs=micrograph(tmp_path / "a.mrc"))
+    assert read_picks(tmp_path / "p.cs").micrograph == "MotionCorr/job002/a.mrc"
+
+
+def test_picks_of_a_binned_image_are_scaled_back(tmp_path):
+    (tmp_path / "p.txt").write_text("image_name\tx_coord\ty_coord\na\t10\t20\n")
+    assert run(tmp_path / "p.txt", tmp_path / "a.csv", "--scale", 4).exit_code == 0
+    assert (tmp_path / "a.csv").read_text() == "x,y,width,height\n41.5,81.5,,\n"
+
+
+def test_a_preview_is_drawn_on_the_micrograph(tmp_path):
+    write_picks(PICKS, tmp_path / "a.csv")
+    image = micrograph(tmp_path / "a.mrc")
+    result = run(tmp_path / "a.csv", tmp_path / "a.star", "--micrograph", image, "--preview", tmp_path / "a.png")
+    assert result.exit_code == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [["--preview", "a.png"], ["--scale", "0"], ["--box-size-px", "-3"]])
+def test_options_that_cannot_work_end_as_a_usage_error(tmp_path, arguments):
+    write_picks(PICKS, tmp_path / "a.csv")
+    assert run(tmp_path / "a.csv", tmp_path / "a.star", *arguments).exit_code == 2

@@ -1,0 +1,150 @@
+"""`vitripick evaluate`: figures on stdout, what could not be paired on stderr."""
+
+import json
+
+import mrcfile
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vitripick.cli.evaluate import evaluate
+from vitripick.errors import InputError
+from vitripick.formats import write_picks
+from vitripick.geometry import Boxes
+
+app = typer.Typer()
+app.command()(evaluate)
+
+
+def invoke(*arguments):
+    """Run the command; an error of ours is raised, as `vitripick.cli.app` expects."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def write_boxes(path, *places, confidence=np.nan, size_px=40.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    boxes = Boxes.at([x for x, _ in places], [y for _, y in places], size_px=size_px, confidence=confidence)
+    write_picks(boxes, path)
+    return path
+
+
+def write_run(folder, *names, threshold=0.5):
+    """A run folder as `pick` leaves it; on each micrograph a true pick at 0.9 and a false one at 0.4."""
+    for name in names:
+        stem = name.removesuffix(".mrc")
+        write_boxes(folder / "cbox" / f"{stem}.cbox", (100, 100), (300, 300), confidence=[0.9, 0.4])
+        record = {
+            "name": name,
+            "path": str(folder.parent / name),
+            "stem": stem,
+            "shape": [400, 500],
+            "pixel_size": None,
+            "n_stored": 2,
+            "n_picks": 1,
+            "seconds": 0.5,
+            "timings": {"read": 0.1, "pick": 0.4},
+            "warnings": [],
+            "key": "0",
+        }
+        (folder / "micrographs").mkdir(parents=True, exist_ok=True)
+        (folder / "micrographs" / f"{stem}.json").write_text(json.dumps(record))
+    listed = [{"name": name, "n_picks": 1, "n_stored": 2} for name in names]
+    (folder / "run.json").write_text(json.dumps({"threshold": threshold, "micrographs": listed}))
+    return folder
+
+
+def test_two_files_of_different_names_are_compared(tmp_path):
+    picks = write_boxes(tmp_path / "mine.csv", (100, 100), (300, 300), confidence=[0.9, 0.4])
+    labels = write_boxes(tmp_path / "hers.box", (100, 100))
+    result = json.loads(invoke(picks, labels, "--json").stdout)
+    assert result["criteria"]["iou"]["default"]["precision"] == 0.5
+
+
+def test_the_table_is_plain_text_on_stdout(tmp_path):
+    labels = write_boxes(tmp_path / "a.box", (100, 100))
+    result = invoke(labels, labels, "--leak", "none of it")
+    assert "IoU ≥ 0.6" in result.stdout
+    assert "none of it" in result.stdout
+    assert result.stderr == ""
+
+
+def test_folders_are_paired_by_name_and_what_is_left_is_named(tmp_path):
+    for name in ("a", "b"):
+        write_boxes(tmp_path / "picks" / f"{name}.csv", (100, 100), confidence=0.9)
+    for name in ("a", "c"):
+        write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
+    result = invoke(tmp_path / "picks", tmp_path / "labels", "--json")
+    assert [row["name"] for row in json.loads(result.stdout)["micrographs"]] == ["a", "c"]
+    assert "b: picks without labels" in result.stderr
+    assert "c: labels without picks" in result.stderr
+
+
+def test_labels_that_fit_no_picks_are_an_error(tmp_path):
+    picks = write_boxes(tmp_path / "picks" / "a.csv", (100, 100)).parent
+    labels = write_boxes(tmp_path / "labels" / "z.box", (100, 100)).parent
+    with pytest.raises(InputError, match="none of these labels"):
+        invoke(picks, labels)
+
+
+def test_a_run_brings_its_threshold_and_its_shapes(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100), (5, 200))
+    result = json.loads(invoke(run, labels.parent, "--json").stdout)
+    assert result["threshold"] == 0.5
+    assert result["criteria"]["iou"]["default"]["precision"] == 1
+    assert result["n_labels_ignored"] == 1
+    assert result["notes"] == []
+
+
+def test_a_threshold_that_is_given_goes_before_the_runs(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    result = json.loads(invoke(run, labels.parent, "--threshold", 0.3, "--json").stdout)
+    assert result["criteria"]["iou"]["default"]["precision"] == 0.5
+
+
+def test_labels_of_micrographs_that_a_run_never_saw_are_not_judged(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    for name in ("a", "z"):
+        write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
+    result = invoke(run, tmp_path / "labels", "--json")
+    assert json.loads(result.stdout)["criteria"]["iou"]["default"]["recall"] == 1
+    assert "z: labels of a micrograph that was not picked" in result.stderr
+
+
+def test_a_record_of_an_earlier_run_is_not_part_of_this_one(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc", "old.mrc")
+    listed = [{"name": "a.mrc"}]
+    (run / "run.json").write_text(json.dumps({"threshold": 0.5, "micrographs": listed}))
+    for name in ("a", "old"):
+        write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
+    result = json.loads(invoke(run, tmp_path / "labels", "--json").stdout)
+    assert [row["name"] for row in result["micrographs"]] == ["a.mrc"]
+
+
+def test_a_run_whose_record_is_lost_is_an_error(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    (run / "micrographs" / "a.json").unlink()
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    with pytest.raises(InputError, match=r"a\.mrc"):
+        invoke(run, labels.parent)
+
+
+def test_the_micrographs_tell_where_the_border_is(tmp_path):
+    picks = write_boxes(tmp_path / "picks" / "a.csv", (100, 100), confidence=0.9).parent
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100), (100, 195)).parent
+    (tmp_path / "mics").mkdir()
+    mrcfile.write(tmp_path / "mics" / "a.mrc", np.zeros((200, 300), dtype=np.int8))
+    result = json.loads(invoke(picks, labels, "--micrographs", tmp_path / "mics", "--json").stdout)
+    assert result["n_labels_ignored"] == 1
+    assert result["criteria"]["iou"]["default"]["recall"] == 1
+
+
+def test_the_curves_are_drawn_where_asked(tmp_path):
+    labels = write_boxes(tmp_path / "a.box", (100, 100))
+    invoke(labels, labels, "--pr-png", tmp_path / "new" / "curve.png")
+    assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,133 @@
+"""`vitripick report`: run folders in, one HTML file out."""
+
+import json
+
+import mrcfile
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vitripick.cli.report import report
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import write_picks
+from vitripick.geometry import Boxes
+from vitripick.picking.gather import gather_run
+
+app = typer.Typer()
+app.command()(report)
+
+
+def invoke(*arguments):
+    """Run the command; an error of ours is raised, as `vitripick.cli.app` expects."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def write_run(folder, *names):
+    """A run folder as `pick` leaves it, with its micrographs beside it."""
+    (folder / "micrographs").mkdir(parents=True)
+    (folder / "cbox").mkdir()
+    generator = np.random.default_rng(0)
+    for name in names:
+        stem = name.removesuffix(".mrc")
+        mrcfile.write(folder.parent / name, generator.integers(-99, 99, (200, 300)).astype(np.int8), overwrite=True)
+        picks = Boxes.at([100, 200], [100, 150], size_px=40, confidence=[0.9, 0.4])
+        write_picks(picks, folder / "cbox" / f"{stem}.cbox")
+        record = {
+            "name": name,
+            "path": str(folder.parent / name),
+            "stem": stem,
+            "shape": [200, 300],
+            "pixel_size": None,
+            "n_stored": 2,
+            "n_picks": 1,
+            "seconds": 0.5,
+            "timings": {"read": 0.1, "pick": 0.4},
+            "warnings": ["the header is odd"],
+            "key": "0",
+        }
+        (folder / "micrographs" / f"{stem}.json").write_text(json.dumps(record))
+    run = {
+        "threshold": 0.5,
+        "model": "first-light",
+        "settings": {"diameter_px": 40.0, "formats": ["star", "cbox"]},
+        "seconds": 1.25,
+        "micrographs": [{"name": name} for name in names],
+    }
+    (folder / "run.json").write_text(json.dumps(run))
+    failure = {"micrograph": "broken.mrc", "path": "broken.mrc", "error": "has 3 of 10 bytes"}
+    (folder / "failures.jsonl").write_text(json.dumps(failure) + "\n")
+    return folder
+
+
+def write_labels(folder, *names):
+    folder.mkdir()
+    for name in names:
+        write_picks(Boxes.at([100], [100], size_px=40), folder / f"{name}.box")
+    return folder
+
+
+def test_a_run_becomes_one_page(tmp_path):
+    run = write_run(tmp_path / "run 1", "a.mrc", "b.mrc")
+    out = tmp_path / "page.html"
+    printed = json.loads(invoke(run, "--out", out, "--json").stdout)
+    page = out.read_text(encoding="utf-8")
+    assert printed["runs"] == [{"name": "run 1", "n_micrographs": 2, "n_picks": 2, "n_failed": 1}]
+    for told in ("Picks: run 1", "a.mrc", "the header is odd", "has 3 of 10 bytes", "first-light"):
+        assert told in page
+
+
+def test_labels_bring_precision_and_recall(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    labels = write_labels(tmp_path / "labels", "a")
+    invoke(run, "--labels", labels, "--out", tmp_path / "page.html", "--leak", "seen in training")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Against labels" in page
+    assert "seen in training" in page
+
+
+def test_labels_once_for_each_run_are_taken_in_order(tmp_path):
+    one, two = write_run(tmp_path / "one", "a.mrc"), write_run(tmp_path / "two", "b.mrc")
+    first, second = write_labels(tmp_path / "l1", "a"), write_labels(tmp_path / "l2", "b")
+    invoke(one, two, "--labels", first, "--labels", second, "--out", tmp_path / "page.html")
+    assert "All runs against labels" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_two_label_sets_for_three_runs_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="2 times for 3 runs"):
+        invoke("a", "b", "c", "--labels", "x", "--labels", "y")
+
+
+def test_a_folder_that_is_not_a_run_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"there is no run\.json"):
+        invoke(tmp_path, "--out", tmp_path / "page.html")
+
+
+def test_a_damaged_record_is_refused_by_name(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    (run / "micrographs" / "a.json").write_text("{")
+    with pytest.raises(InputError, match=r"a\.json"):
+        gather_run(run)
+
+
+def test_a_micrograph_that_has_moved_away_has_no_overlay_and_the_report_says_why(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc", "b.mrc")
+    (tmp_path / "a.mrc").unlink()
+    gathered = gather_run(run)
+    assert [m.overlay_png is None for m in gathered.micrographs] == [True, False]
+    assert "No overlay of a.mrc" in gathered.notes[0]
+
+
+def test_overlays_are_taken_evenly_when_there_are_many_micrographs(tmp_path):
+    run = write_run(tmp_path / "run", *[f"m{i}.mrc" for i in range(7)])
+    gathered = gather_run(run, max_overlays=3)
+    assert [m.name for m in gathered.micrographs if m.overlay_png] == ["m0.mrc", "m3.mrc", "m6.mrc"]
+
+
+def test_steps_are_summed_over_the_micrographs(tmp_path):
+    gathered = gather_run(write_run(tmp_path / "run", "a.mrc", "b.mrc"))
+    assert gathered.timings["pick"] == pytest.approx(0.8)
+    assert gathered.settings["formats"] == "star, cbox"

@@ -1,0 +1,93 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from vitripick.errors import FormatError, InputError
+from vitripick.models import (
+    ARCHITECTURES,
+    DEFAULT_MODEL,
+    RELEASED,
+    Model,
+    ModelCard,
+    build_detector,
+    choose_device,
+    load_model,
+    released_path,
+    save_model,
+)
+
+
+def small_model(name="heatmap", options=None):
+    torch.manual_seed(3)
+    detector = build_detector(name, options or {}).eval()
+    detector.set_priors(np.array([[17.0, 19.0]]))
+    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    card = ModelCard(name="test", architecture=name, options=options or {}, preparation=preparation, threshold=0.42)
+    return Model(detector, card)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_a_model_is_the_same_after_saving_and_loading(name, tmp_path):
+    model = small_model(name)
+    save_model(model, tmp_path / "m.safetensors")
+    again = load_model(tmp_path / "m.safetensors")
+    assert again.card == model.card
+    image = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        raw, raw_again = model.detector(image), again.detector(image)
+    torch.testing.assert_close(raw, raw_again)
+    before, after = model.detector.decode(raw, floor=0)[0], again.detector.decode(raw_again, floor=0)[0]
+    np.testing.assert_array_equal(before.width, after.width)
+
+
+def test_a_missing_model_lists_the_released_ones(tmp_path):
+    with pytest.raises(InputError, match=DEFAULT_MODEL):
+        load_model(tmp_path / "no.safetensors")
+
+
+def test_a_file_that_is_no_bundle_is_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"not weights")
+    with pytest.raises(FormatError, match="not a model bundle"):
+        load_model(path)
+
+
+def test_weights_without_our_description_are_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_file({"w": np.zeros(3, np.float32)}, path)
+    with pytest.raises(FormatError, match="without a vitripick description"):
+        load_model(path)
+
+
+def test_a_description_with_an_unknown_key_is_refused(tmp_path):
+    path = tmp_path / "m.safetensors"
+    fields = json.loads(small_model().card.model_dump_json()) | {"surprise": 1}
+    save_file({"w": np.zeros(3, np.float32)}, path, metadata={"vitripick": json.dumps(fields)})
+    with pytest.raises(FormatError, match="surprise"):
+        load_model(path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    model = small_model(options={"width": 16})
+    card = model.card.model_copy(update={"options": {"width": 32}})
+    save_model(Model(model.detector, card), tmp_path / "m.safetensors")
+    with pytest.raises(FormatError, match="do not fit"):
+        load_model(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", sorted(RELEASED))
+def test_released_models_are_small_and_say_what_they_are(name):
+    model = load_model(name)
+    assert released_path(name).stat().st_size <= 10e6
+    assert model.card.licence != "not stated"
+    assert model.card.description
+    assert model.card.training["split"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there_is_an_error_and_not_a_fallback():
+    with pytest.raises(InputError, match="no CUDA"):
+        choose_device("cuda")

@@ -1,0 +1,160 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from vitripick.errors import UsageError
+from vitripick.formats import read_micrograph, read_picks, write_mrc
+from vitripick.geometry import Boxes
+from vitripick.picking import PickSettings, many, pick, pick_many
+
+
+def test_two_micrographs_of_one_name_in_two_folders_give_two_outputs(model, micrographs, tmp_path):
+    pick_many([micrographs], tmp_path / "out", model)
+    written = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out" / "star").rglob("*.star"))
+    assert written == ["star/a/one_autopick.star", "star/a/two_autopick.star", "star/b/one_autopick.star"]
+
+
+def test_stored_picks_go_down_to_the_floor_and_exports_stop_at_the_threshold(model, micrographs, tmp_path):
+    settings = PickSettings(threshold=0.6, formats=("star", "csv", "box"))
+    summary = pick_many([micrographs], tmp_path / "out", model, settings)
+    expected = pick(read_micrograph(micrographs / "a" / "one.mrc"), model, threshold=0)
+    stored = read_picks(tmp_path / "out" / "cbox" / "a" / "one.cbox")
+    assert len(stored) == len(expected) == len(read_picks(tmp_path / "out" / "csv" / "a" / "one.csv"))
+    above = (expected.confidence >= 0.6).sum()
+    assert len(read_picks(tmp_path / "out" / "star" / "a" / "one_autopick.star")) == above
+    assert len(read_picks(tmp_path / "out" / "box" / "a" / "one.box")) == above
+    assert summary.records[0].n_picks == above
+
+
+def test_a_micrograph_without_picks_still_gets_its_files(model, tmp_path):
+    write_mrc(tmp_path / "flat.mrc", np.full((100, 100), 2.0, np.float32))
+    pick_many([tmp_path / "flat.mrc"], tmp_path / "out", model, PickSettings(diameter_px=20))
+    assert len(read_picks(tmp_path / "out" / "star" / "flat_autopick.star")) == 0
+    assert "flat" in (tmp_path / "out" / "autopick.star").read_text()
+
+
+def test_one_bad_micrograph_is_listed_and_the_others_are_picked(model, micrographs, tmp_path):
+    good = (micrographs / "a" / "one.mrc").read_bytes()
+    (micrographs / "a" / "broken.mrc").write_bytes(good[:5000])
+    (micrographs / "c.mrc").write_bytes(b"")
+    summary = pick_many([micrographs], tmp_path / "out", model)
+    assert len(summary.records) == 3
+    lines = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert {line["micrograph"] for line in lines} == {"a/broken.mrc", "c.mrc"}
+    assert all(line["error"] for line in lines)
+
+
+def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypatch):
+    first = pick_many([micrographs], tmp_path / "out", model)
+    monkeypatch.setattr(many, "pick", lambda *a, **k: pytest.fail("picked again"))
+    second = pick_many([micrographs], tmp_path / "out", model)
+    assert second.n_skipped == 3
+    assert second.n_picks == first.n_picks
+
+
+def test_another_threshold_or_format_writes_files_anew_without_picking(model, micrographs, tmp_path, monkeypatch):
+    pick_many([micrographs], tmp_path / "out", model)
+    monkeypatch.setattr(many, "pick", lambda *a, **k: pytest.fail("picked again"))
+    pick_many([micrographs], tmp_path / "out", model, PickSettings(threshold=0.99, formats=("box", "topaz")))
+    assert len(read_picks(tmp_path / "out" / "box" / "b" / "one.box")) == 0
+    assert (tmp_path / "out" / "particles_topaz.txt").is_file()
+
+
+@pytest.mark.parametrize("change", ["file", "diameter", "model"])
+def test_what_changed_is_picked_again(model, micrographs, tmp_path, change):
+    pick_many([micrographs], tmp_path / "out", model)
+    settings = PickSettings()
+    if change == "file":
+        path = micrographs / "a" / "one.mrc"
+        os.utime(path, ns=(1, 1))
+    elif change == "diameter":
+        settings = PickSettings(diameter_px=25)
+    else:
+        model = type(model)(model.detector, model.card, "another hash")
+    summary = pick_many([micrographs], tmp_path / "out", model, settings)
+    assert summary.n_skipped == (2 if change == "file" else 0)
+
+
+def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, micrographs, tmp_path, monkeypatch):
+    whole = pick_many([micrographs], tmp_path / "whole", model)
+    real, calls = many.pick, []
+
+    def interrupted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(many, "pick", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pick_many([micrographs], tmp_path / "out", model)
+    monkeypatch.undo()
+    resumed = pick_many([micrographs], tmp_path / "out", model)
+    assert resumed.n_skipped == 1
+    assert resumed.n_picks == whole.n_picks
+    for path in (tmp_path / "whole" / "star").rglob("*.star"):
+        assert (
+            path.read_bytes()
+            == (tmp_path / "out" / "star" / path.relative_to(tmp_path / "whole" / "star")).read_bytes()
+        )
+
+
+def test_names_of_a_relion_star_come_back_verbatim_in_autopick_star(model, micrographs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["mics/a/one.mrc", "mics/b/one.mrc"]
+    star = "data_micrographs\n\nloop_\n_rlnMicrographName #1\n" + "\n".join(names) + "\n"
+    (tmp_path / "micrographs.star").write_text(star)
+    pick_many(["micrographs.star"], "out", model)
+    table = (tmp_path / "out" / "autopick.star").read_text()
+    for name in names:
+        assert f"{name} " in table or f"{name}\t" in table
+    assert "out/star/mics/a/one_autopick.star" in table
+
+
+def test_a_missing_diameter_stops_before_anything_is_picked(model, micrographs, tmp_path):
+    several = type(model)(
+        model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None})
+    )
+    with pytest.raises(UsageError, match="--diameter"):
+        pick_many([micrographs], tmp_path / "out", several)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_stops_before_anything_is_picked(model, micrographs, tmp_path):
+    with pytest.raises(UsageError, match="cryosparc-star"):
+        pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=("xyz",)))
+
+
+def test_the_joined_files_hold_every_micrograph(model, micrographs, tmp_path):
+    summary = pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=("cs", "cryosparc-star")))
+    table = np.load(tmp_path / "out" / "particles.cs", allow_pickle=False)
+    assert len(table) == summary.n_picks
+    assert "one.mrc" in (tmp_path / "out" / "particles_cryosparc.star").read_text()
+
+
+def test_overlays_are_drawn_when_asked_for(model, micrographs, tmp_path):
+    pick_many([micrographs], tmp_path / "out", model, PickSettings(overlays=True))
+    assert (tmp_path / "out" / "overlays" / "a" / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_progress_counts_failed_micrographs_too(model, micrographs, tmp_path):
+    (micrographs / "z.mrc").write_bytes(b"junk")
+    seen = []
+    pick_many([micrographs], tmp_path / "out", model, on_done=lambda done, total, name: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_ten_thousand_stored_picks_hold_no_duplicates(model, tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((1400, 1400)).astype(np.float32)
+    for y in range(15, 1380, 13):
+        for x in range(15, 1380, 13):
+            image[y - 3 : y + 4, x - 3 : x + 4] -= 1.0
+    write_mrc(tmp_path / "crowd.mrc", image)
+    pick_many([tmp_path / "crowd.mrc"], tmp_path / "out", model, PickSettings(diameter_px=9))
+    stored: Boxes = read_picks(tmp_path / "out" / "cbox" / "crowd.cbox")
+    assert len(stored) >= 9_000
+    assert len(cKDTree(stored.centres).query_pairs(4.4)) == 0

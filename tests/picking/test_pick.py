@@ -1,0 +1,106 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vitripick.errors import UsageError
+from vitripick.geometry import Micrograph, match
+from vitripick.models import Model, load_model
+from vitripick.picking import pick, pick_blobs, resolve_diameter_px
+
+
+def found_and_false(picks, labels):
+    found = match(picks, labels, criterion="distance", distance_px=5)
+    return int((found >= 0).sum()), int((found < 0).sum())
+
+
+def test_particles_of_a_new_micrograph_are_found(model, discs):
+    image, labels = discs(7)
+    found, false = found_and_false(pick(Micrograph(image, pixel_size=4.0), model), labels)
+    assert found >= 14
+    assert false <= 2
+
+
+def test_a_shifted_micrograph_shifts_the_picks(model, discs):
+    image, _ = discs(7)
+    # Multiples of the network's coarsest cell (16 working pixels = 20 px here), or borders would matter.
+    shifted = np.roll(image, (20, 40), axis=(0, 1))
+    a, b = (pick(Micrograph(i), model, diameter_px=20) for i in (image, shifted))
+    inner = a.select((a.x < 140) & (a.y < 120))
+    moved = dataclasses.replace(inner, x=inner.x + 40, y=inner.y + 20)
+    found = match(moved, b, criterion="distance", distance_px=1.5)
+    assert len(inner) >= 8
+    assert (found >= 0).mean() > 0.9
+
+
+def test_an_upscaled_micrograph_with_its_own_diameter_gives_the_same_particles(model, discs):
+    image, labels = discs(8)
+    double = np.kron(image, np.ones((2, 2), np.float32))
+    found, false = found_and_false(pick(Micrograph(double), model, diameter_px=40), labels.scaled(2))
+    assert found >= 13
+    assert false <= 3
+
+
+def test_picks_come_in_falling_confidence_above_the_models_threshold(model, discs):
+    picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20)
+    assert (np.diff(picks.confidence) <= 0).all()
+    assert picks.confidence.min() >= model.card.threshold
+    everything = pick(Micrograph(discs(7)[0]), model, diameter_px=20, threshold=0)
+    assert len(everything) >= len(picks)
+    assert everything.confidence.min() >= 0.05
+
+
+def test_no_two_picks_are_nearer_than_asked(model, discs):
+    picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20, threshold=0, minimum_distance_diameters=1.2)
+    distance = np.hypot(picks.x[:, None] - picks.x, picks.y[:, None] - picks.y)
+    np.fill_diagonal(distance, np.inf)
+    assert distance.min() >= 24
+
+
+def test_a_constant_micrograph_has_no_picks(model):
+    assert len(pick(Micrograph(np.full((100, 120), 3.0, np.float32)), model, diameter_px=20)) == 0
+
+
+def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model, discs):
+    image, labels = discs(9)
+    cut = Micrograph(image[:, int(labels.x.min()) :])
+    centre = pick(cut, model, diameter_px=20, threshold=0)
+    box = pick(cut, model, diameter_px=20, threshold=0, edge="box")
+    assert centre.x.min() >= 0
+    assert box.x.min() >= 9.5
+    assert len(box) < len(centre)
+
+
+def test_the_box_size_can_differ_from_the_diameter(model, discs):
+    picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20, box_size_px=33)
+    assert set(picks.width) == {33}
+    assert abs(np.median(picks.estimated_width) - 20) < 3
+
+
+def test_angstroms_become_pixels_through_the_pixel_size(model):
+    micrograph = Micrograph(np.zeros((4, 4), np.float32), pixel_size=2.0)
+    assert resolve_diameter_px(micrograph, model, diameter_angstrom=90) == 45
+    # What the model was trained on: 20 px at 4 Å.
+    assert resolve_diameter_px(micrograph, model) == 40
+
+
+def test_angstroms_without_a_pixel_size_say_what_to_do(model):
+    with pytest.raises(UsageError, match="--pixel-size"):
+        pick(Micrograph(np.zeros((4, 4), np.float32)), model, diameter_angstrom=90)
+
+
+def test_a_model_of_several_particles_asks_for_the_diameter(model):
+    several = Model(model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None}))
+    with pytest.raises(UsageError, match="--diameter-angstrom or --diameter-px"):
+        pick(Micrograph(np.ones((4, 4), np.float32)), several)
+
+
+def test_the_blob_baseline_finds_plain_dark_discs(discs):
+    image, labels = discs(5)
+    picks = pick_blobs(Micrograph(image), diameter_px=20)
+    found, _ = found_and_false(picks.select(slice(0, 15)), labels)
+    assert found >= 12
+
+
+def test_the_released_model_loads_from_python_as_the_docs_show():
+    assert load_model("first-light").card.architecture == "heatmap"

@@ -1,0 +1,90 @@
+import cv2
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vitripick.training import Augmentation, default_settings
+from vitripick.training.contaminants import paint_contaminants, replace_by_noise
+from vitripick.training.crops import augment, draw_crop, draw_whole
+from vitripick.training.data import Sample
+
+SETTINGS = default_settings(crop_px=96)
+
+
+def sample(n=12, shape=(200, 260)):
+    """A dark Gaussian spot under every label, on nothing."""
+    rng = np.random.default_rng(4)
+    labels = np.column_stack([rng.uniform(30, (shape[1] - 30, shape[0] - 30), (n, 2)), np.full((n, 2), 16.0)])
+    image = np.zeros(shape, np.float32)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for x, y, *_ in labels:
+        spot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 2.0**2))
+        image = np.minimum(image, -spot.astype(np.float32))
+    return Sample("spots.mrc", 0, image, labels.astype(np.float32), 16.0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_labels_move_with_the_image_under_rotation_flip_and_scale(seed):
+    crop = draw_crop(sample(), np.random.default_rng(seed), SETTINGS)
+    for x, y, *_ in crop.labels:
+        if 4 < x < 91 and 4 < y < 91:
+            patch = cv2.getRectSubPix(crop.image, (3, 3), (float(x), float(y)))
+            assert patch[1, 1] < -0.8
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_labels_move_with_a_whole_flipped_micrograph(seed):
+    crop = draw_whole(sample(), np.random.default_rng(seed), SETTINGS, 32)
+    assert crop.image.shape == (288, 288)
+    assert len(crop.labels) == 12
+    for x, y, *_ in crop.labels:
+        assert crop.image[round(float(y)), round(float(x))] < -0.8
+
+
+def test_the_border_band_and_what_lies_outside_the_micrograph_do_not_count():
+    crop = draw_whole(sample(), np.random.default_rng(0), SETTINGS, 32)
+    assert crop.weight.sum() == (200 - 16) * (260 - 16)
+
+
+def test_the_same_random_numbers_give_the_same_crop():
+    a, b = (draw_crop(sample(), np.random.default_rng(7), SETTINGS) for _ in range(2))
+    np.testing.assert_array_equal(a.image, b.image)
+
+
+def test_augmentation_leaves_particles_where_they_are():
+    crop = draw_whole(sample(), np.random.default_rng(0), SETTINGS, 32)
+    strong = Augmentation(blur_chance=1, box_blur_chance=1, box_blur_px=3, noise_chance=1, dropout_chance=1)
+    image = augment(crop.image, np.random.default_rng(1), strong)
+    at = np.round(crop.labels[:, :2]).astype(int)
+    assert image[at[:, 1], at[:, 0]].mean() < image.mean() - 2 * image.std()
+
+
+def test_augmentation_switched_off_changes_nothing():
+    off = Augmentation(blur_chance=0, noise_chance=0, dropout_chance=0, contrast_chance=0)
+    image = sample().image
+    np.testing.assert_array_equal(augment(image, np.random.default_rng(0), off), image)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_a_painted_contaminant_takes_labels_away_and_adds_none(seed):
+    rng = np.random.default_rng(seed)
+    crop = draw_crop(sample(), rng, SETTINGS)
+    painted = paint_contaminants(crop, rng, diameter_px=16)
+    before = {tuple(label) for label in crop.labels}
+    assert {tuple(label) for label in painted.labels} <= before
+    assert np.isfinite(painted.image).all()
+    assert np.abs(painted.image).max() <= 5
+    assert (painted.weight <= crop.weight).all()
+
+
+def test_a_noise_crop_has_the_spectrum_of_its_micrograph_but_no_particle():
+    crop = draw_whole(sample(), np.random.default_rng(0), SETTINGS, 32)
+    noise = replace_by_noise(crop, np.random.default_rng(1))
+    assert len(noise.labels) == 0
+    assert noise.weight.min() == 1
+    assert abs(noise.image.std() - 1) < 0.1
+    # Spots are far below the mean; noise of the same spectrum is symmetric.
+    assert abs(((noise.image - noise.image.mean()) ** 3).mean()) < 0.5

@@ -1,0 +1,51 @@
+import pytest
+
+from vitripick.errors import InputError, UsageError
+from vitripick.training import default_settings, read_recipe
+from vitripick.training.loop import learning_rate_at
+
+
+def test_an_unknown_setting_is_refused_by_name():
+    with pytest.raises(UsageError, match="lerning_rate"):
+        default_settings(lerning_rate=1)
+
+
+def test_a_value_out_of_range_is_refused_by_name():
+    with pytest.raises(UsageError, match="steps"):
+        default_settings(steps=0)
+
+
+def test_the_paper_network_comes_with_the_papers_recipe():
+    settings = default_settings("yolo")
+    assert settings.optimiser == "adam"
+    assert settings.augmentation.blur_sigma_px == 3
+    assert settings.augmentation.box_blur_px == 7
+    assert not settings.augmentation.rotate
+
+
+def test_a_recipe_names_sets_relative_to_its_data_root(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('[[sets]]\nmicrographs = "a/mics"\nlabels = "a/labels"\n[training]\nsteps = 7\n')
+    sets, settings = read_recipe(path, data_root="/data")
+    assert sets[0].micrographs == "/data/a/mics"
+    assert settings.steps == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("steps = ", "TOML"), ("[trainign]\n", "trainign"), ("[[sets]]\nmicrographs = 'a'\n", "labels")],
+)
+def test_a_broken_recipe_says_what_is_wrong(tmp_path, text, says):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_recipe(path)
+
+
+def test_the_learning_rate_warms_up_and_comes_down_again():
+    settings = default_settings(steps=100, learning_rate=1.0, warmup_share=0.1)
+    rates = [learning_rate_at(step, settings) for step in range(100)]
+    assert rates[0] == 0.1
+    assert max(rates) == rates[10] == 1.0
+    assert rates == rates[:10] + sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.02
