@@ -103,7 +103,12 @@ def _header(series: Any, size: int, path: Path) -> MicrographHeader:
     if page.dtype is None or page.dtype.kind not in "uif" or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         kind = page.photometric.name.lower() if page.dtype is not None else f"{page.bitspersample}-bit"
         raise MicrographError(f"{path}: {kind} pixels are no micrograph; save it as 8, 16 or 32-bit grey.")
-    check_unpacked((rows, columns), page.dtype.itemsize * page.samplesperpixel, path)
+    if page.imagedepth != 1 or page.samplesperpixel > 4:
+        raise MicrographError(f"{path}: {page.samplesperpixel} channels of {page.imagedepth} layers are no micrograph.")
+    pixel_bytes = page.dtype.itemsize * page.samplesperpixel
+    check_unpacked((rows, columns), pixel_bytes, path)
+    if page.is_tiled:
+        check_unpacked((page.tilelength, page.tilewidth), pixel_bytes, path)
     _check_data(series, size, path)
     return MicrographHeader((rows, columns), _pixel_size(page), n_slices)
 
@@ -114,13 +119,16 @@ def _check_data(series: Any, size: int, path: Path) -> None:
     for page in series.pages:
         if page is None:  # a later frame of one contiguous block, as ImageJ writes them
             continue
-        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-        if not ends or 0 in page.databytecounts:
+        if not page.databytecounts or 0 in page.databytecounts:
             raise MicrographError(f"{path}: a part of the image was never written to this TIFF.")
-        end = max(end, *ends)
+        end = max(end, *map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
     keyframe = series.keyframe
-    if keyframe.compression == tifffile.COMPRESSION.NONE and series.dataoffset is not None:
-        end = max(end, series.dataoffset + series.nbytes)
+    if keyframe.compression == tifffile.COMPRESSION.NONE:
+        n_bytes, needed = sum(keyframe.databytecounts), keyframe.size * keyframe.bitspersample // 8
+        if n_bytes < needed:
+            raise MicrographError(f"{path}: has {n_bytes} of {needed} bytes of pixels; the file is damaged.")
+        if series.dataoffset is not None:  # contiguous
+            end = max(end, series.dataoffset + series.nbytes)
     if size < end:
         raise MicrographError(f"{path}: has {size} of {end} bytes; it is still being written, or its copy broke off.")
 

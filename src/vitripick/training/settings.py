@@ -78,7 +78,7 @@ class Augmentation(Settings):
     dropout_share: float = Field(0.1, ge=0.01, le=1)
     contrast_chance: float = Field(0.7, ge=0, le=1)
     contrast_range: float = Field(0.4, ge=0)
-    contaminant_chance: float = Field(0.35, ge=0, le=1)
+    contaminant_chance: float = Field(0.5, ge=0, le=1)
     noise_only_chance: float = Field(0.15, ge=0, le=1)
 
 
@@ -116,7 +116,7 @@ class TrainSettings(Settings):
     working_diameter_px: float | None = Field(None, gt=4)
     input_size_px: int | None = Field(None, gt=0)
     seed: int = 1
-    steps: int = Field(1600, gt=0)
+    steps: int = Field(600, gt=0)
     batch_size: int = Field(16, gt=0)
     crop_px: int = Field(192, gt=0)
     steps_per_epoch: int = Field(100, gt=0)
