@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "src" / "vitripick"
-# What each part may import, besides itself, errors and settings.
+# What each part may import, besides itself, errors, settings and atomic.
 ALLOWED = {
     "geometry": set(),
     "formats": {"geometry"},
@@ -18,7 +18,7 @@ ALLOWED = {
     "picking": {"geometry", "formats", "images", "evaluation", "pictures", "models"},
     "cli": {"geometry", "formats", "images", "evaluation", "pictures", "models", "training", "picking"},
 }
-EVERYWHERE = {"errors", "settings"}
+EVERYWHERE = {"errors", "settings", "atomic"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

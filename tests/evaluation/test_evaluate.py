@@ -236,3 +236,11 @@ def test_a_threshold_after_matching_is_a_threshold_before_it(case, threshold):
     for name in late.criteria:
         assert late.criteria[name].default.n_true == early.criteria[name].default.n_true
         assert late.criteria[name].default.n_false == early.criteria[name].default.n_false
+
+
+def test_micrographs_that_are_all_empty_need_no_diameter_every_pick_is_false():
+    picks = Boxes.at([50.0], [60.0], size_px=20, confidence=0.7, shape=(100, 100))
+    figures = evaluate(picks, Boxes.empty(shape=(100, 100)), n_bootstrap=0)
+    assert figures.diameter_px == 20
+    assert figures.n_picks_particle_free == 1
+    assert figures.precision == 0

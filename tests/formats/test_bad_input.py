@@ -14,6 +14,12 @@ import tifffile
 from vitripick.errors import MicrographError
 from vitripick.formats import read_header, read_micrograph, write_mrc
 
+# mrcfile, which writes the files here, remarks on the pixels that these tests are about.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Data array contains"),
+    pytest.mark.filterwarnings("ignore:invalid value encountered"),
+]
+
 
 def noise(shape=(20, 30)):
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
@@ -45,6 +51,15 @@ def test_truncated_data_behind_an_extended_header_are_no_wrong_length(tmp_path):
     struct.pack_into("<i", data, 92, 512)
     path.write_bytes(data[:1024] + bytes(512) + data[1024:-100])
     with pytest.raises(MicrographError, match=f"has {1024 + 512 + 2300} of {1024 + 512 + 2400} bytes"):
+        read_micrograph(path)
+
+
+def test_truncated_data_under_a_nonsense_extended_length_are_counted_without_it(tmp_path):
+    path = written(tmp_path / "a.mrc")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<i", data, 92, -100)
+    path.write_bytes(data[:-100])
+    with pytest.raises(MicrographError, match=f"has {1024 + 2300} of {1024 + 2400} bytes"):
         read_micrograph(path)
 
 

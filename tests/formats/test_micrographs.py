@@ -85,10 +85,20 @@ def test_a_compressed_file_cut_short_is_refused(tmp_path, pack, suffix):
         read_micrograph(path)
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2"])
-def test_a_compressed_file_that_is_none_is_refused(tmp_path, suffix):
+@pytest.mark.parametrize(("suffix", "kind"), [(".gz", "gzip"), (".bz2", "bzip2")])
+def test_a_compressed_file_that_is_none_is_refused(tmp_path, suffix, kind):
     path = packed(tmp_path, bytes, suffix)
-    with pytest.raises(MicrographError, match="not a whole"):
+    with pytest.raises(MicrographError, match=f"not a whole {kind} file"):
+        read_micrograph(path)
+
+
+@pytest.mark.parametrize(("pack", "suffix", "kind"), [(gzip.compress, ".gz", "gzip"), (bz2.compress, ".bz2", "bzip2")])
+def test_a_compressed_file_that_is_damaged_is_refused(tmp_path, pack, suffix, kind):
+    path = packed(tmp_path, pack, suffix)
+    data = bytearray(path.read_bytes())
+    data[20:40] = b"\xff" * 20
+    path.write_bytes(data)
+    with pytest.raises(MicrographError, match=f"not a whole {kind} file"):
         read_micrograph(path)
 
 

@@ -57,6 +57,16 @@ def test_a_jpg_in_progressive_layout_is_read(tmp_path):
     assert read_micrograph(path).shape == (40, 64)
 
 
+def test_tables_before_the_frame_are_no_frame(tmp_path):
+    path = written(tmp_path, top_bright(), "a.jpg")
+    data = path.read_bytes()
+    start = data.index(b"\xff\xc4")
+    (length,) = struct.unpack_from(">H", data, start + 2)
+    path.write_bytes(data[:2] + data[start : start + 2 + length] + data[2:])
+    assert read_header(path).shape == (40, 64)
+    assert read_micrograph(path).shape == (40, 64)
+
+
 def test_what_exif_says_about_turning_is_not_followed(tmp_path):
     path = written(tmp_path, top_bright(), "a.jpg")
     data = path.read_bytes()

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -154,7 +154,31 @@ def test_a_header_that_claims_too_much_is_refused_before_anything_is_allocated(t
         read_micrograph(path)
 
 
+def test_tiles_that_are_not_there_are_missed(tmp_path):
+    path = written(tmp_path, ramp(shape=(40, 50)), tile=(16, 16))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(500)
+    with pytest.raises(MicrographError, match="of 40000 bytes of pixels"):
+        read_micrograph(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits"])
+def test_more_pixels_than_the_compressed_bytes_can_hold_are_refused(tmp_path, compression):
+    path = written(tmp_path, ramp(), compression=compression)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(10_000_000, dtype=4)
+    with pytest.raises(MicrographError, match="cannot hold them"):
+        read_micrograph(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "deflate", "packbits"])
+def test_a_constant_image_shrinks_no_more_than_that(tmp_path, compression):
+    path = written(tmp_path, np.zeros((3000, 3000), np.uint8), compression=compression, rowsperstrip=3000)
+    assert read_micrograph(path).warnings == ("a constant image: every pixel has the same value",)
+
+
 @pytest.mark.parametrize("compression", [None, "lzw"])
+@settings(deadline=None)  # some damage claims a large image, which takes its time
 @given(data=st.data())
 def test_damage_never_escapes_as_another_error(tmp_path_factory, compression, data):
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -166,6 +190,7 @@ def test_damage_never_escapes_as_another_error(tmp_path_factory, compression, da
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     try:
-        assert np.isfinite(read_micrograph(path).image).all()
-    except MicrographError as error:
-        assert str(path) in str(error)
+        image = read_micrograph(path).image
+    except MicrographError:
+        return
+    assert np.isfinite(image).all()

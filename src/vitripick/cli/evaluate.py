@@ -48,7 +48,7 @@ def evaluate(
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
     from vitripick import evaluation
-    from vitripick.formats.atomic import write_bytes_atomically
+    from vitripick.atomic import write_bytes_atomically
     from vitripick.picking.gather import gather_sets
     from vitripick.pictures import precision_recall_png
 

@@ -151,4 +151,4 @@ def _gather(
     if sets or "architecture" in {key for key, value in options.items() if value is not None}:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
     sets, settings = read_recipe(recipe, data_root=data_root)
-    return sets, default_settings(settings.architecture, **{**settings.model_dump(), **given})
+    return sets, default_settings(**{**settings.model_dump(), **given})

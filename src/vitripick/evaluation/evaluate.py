@@ -101,7 +101,7 @@ def evaluate(
         many; or a number makes no sense.
     """
     pick_sets, label_sets, unmatched = _as_sets(picks, labels)
-    d = _diameter(label_sets, diameter_px)
+    d = _diameter(pick_sets, label_sets, diameter_px)
     border = d / 2 if border_px is None else float(border_px)
     if not 0 < iou <= 1 or not distance_fraction > 0 or not border >= 0 or n_bootstrap < 0:
         raise UsageError(
@@ -183,7 +183,7 @@ def best_threshold(
         0-1; NaN where not one pick is true, so that no threshold is better than another.
     """
     pick_sets, label_sets, _ = _as_sets(picks, labels)
-    d = _diameter(label_sets, diameter_px)
+    d = _diameter(pick_sets, label_sets, diameter_px)
     border = d / 2 if border_px is None else border_px
     rule = _Rule("", criterion, iou, distance_fraction * d)
     parts = [rule.judge(_sized(pick_sets[name], d), _sized(own, d), border) for name, own in label_sets.items()]
@@ -254,12 +254,14 @@ def _as_sets(picks: BoxesOrSet, labels: BoxesOrSet) -> tuple[dict[str, Boxes], d
     return matched, dict(labels), tuple(sorted(set(picks) - set(labels)))
 
 
-def _diameter(label_sets: Mapping[str, Boxes], diameter_px: float | None) -> float:
+def _diameter(pick_sets: Mapping[str, Boxes], label_sets: Mapping[str, Boxes], diameter_px: float | None) -> float:
     if diameter_px is not None:
         if not 0 < diameter_px < np.inf:
             raise UsageError(f"The particle's diameter must be above 0 pixels, but is {diameter_px}.")
         return float(diameter_px)
-    sizes = np.concatenate([part for own in label_sets.values() for part in (own.width, own.height)])
+    # Where all is labelled empty no label can say it; every pick is false whatever d is, and their boxes will do.
+    telling = label_sets if any(len(own) for own in label_sets.values()) else pick_sets
+    sizes = np.concatenate([part for own in telling.values() for part in (own.width, own.height)])
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):
         raise UsageError(

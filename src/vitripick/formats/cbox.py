@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError
-from vitripick.formats.atomic import write_text_atomically
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.text import parse_number, parse_optional, parse_size, read_lines
 from vitripick.geometry import Boxes, FloatArray

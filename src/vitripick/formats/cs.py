@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import FormatError, UsageError
-from vitripick.formats.atomic import write_bytes_atomically
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names import cryosparc_uid
 from vitripick.formats.text import read_file

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
-from vitripick.formats.atomic import write_text_atomically
 from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
 

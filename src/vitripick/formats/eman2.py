@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
-from vitripick.formats.atomic import write_text_atomically
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes
 

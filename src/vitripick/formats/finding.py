@@ -144,7 +144,8 @@ def _from_disk(text: str, skipped: set[str]) -> tuple[str, list[Path]]:
         raise InputError(f"{text}: there is no such file or folder.")
     found = []
     for match in glob.iglob(text, recursive=True):
-        if skipped.intersection(str(folder) for folder in Path(os.path.abspath(match)).parents):
+        place = Path(os.path.abspath(match))
+        if skipped.intersection(map(str, (place, *place.parents))):
             continue
         if os.path.isdir(match):
             found += list(_in_folder(match, skipped))

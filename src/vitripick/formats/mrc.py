@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from vitripick.atomic import atomic_path
 from vitripick.errors import MicrographError
-from vitripick.formats.atomic import atomic_path
 from vitripick.formats.image_file import (
     ImageFile,
     MicrographHeader,

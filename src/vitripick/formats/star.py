@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
-from vitripick.formats.atomic import write_text_atomically
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names import base_name
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star, parse_star, table_of

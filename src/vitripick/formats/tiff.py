@@ -25,6 +25,14 @@ from vitripick.formats.image_file import (
 # What tifffile and its codecs raise on damaged files (found by cutting and overwriting files at random);
 # TiffFileError is a ValueError, the codecs' own errors are RuntimeErrors.
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, struct.error)
+# To what share of its size each method can shrink an image at best: one code of 12 bits stands for at most 4096
+# bytes in LZW, deflate stops at 1:1032, PackBits at 2:128. A header that claims more is damaged.
+_LARGEST_RATIO = {
+    tifffile.COMPRESSION.LZW: 2731,
+    tifffile.COMPRESSION.ADOBE_DEFLATE: 1032,
+    tifffile.COMPRESSION.DEFLATE: 1032,
+    tifffile.COMPRESSION.PACKBITS: 64,
+}
 _ANGSTROM_PER_UNIT = {2: 2.54e8, 3: 1e8}  # ResolutionUnit: inch, centimetre
 
 
@@ -123,12 +131,17 @@ def _check_data(series: Any, size: int, path: Path) -> None:
             raise MicrographError(f"{path}: a part of the image was never written to this TIFF.")
         end = max(end, *map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
     keyframe = series.keyframe
+    n_bytes, needed = sum(keyframe.databytecounts), keyframe.size * keyframe.bitspersample // 8
     if keyframe.compression == tifffile.COMPRESSION.NONE:
-        n_bytes, needed = sum(keyframe.databytecounts), keyframe.size * keyframe.bitspersample // 8
         if n_bytes < needed:
             raise MicrographError(f"{path}: has {n_bytes} of {needed} bytes of pixels; the file is damaged.")
         if series.dataoffset is not None:  # contiguous
             end = max(end, series.dataoffset + series.nbytes)
+    elif needed > n_bytes * _LARGEST_RATIO.get(keyframe.compression, needed):
+        raise MicrographError(
+            f"{path}: the header says {needed} bytes of pixels, but {n_bytes} compressed bytes cannot hold "
+            "them; the file is damaged."
+        )
     if size < end:
         raise MicrographError(f"{path}: has {size} of {end} bytes; it is still being written, or its copy broke off.")
 

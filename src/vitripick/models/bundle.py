@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from vitripick.atomic import atomic_path
 from vitripick.errors import FormatError, InputError
-from vitripick.formats.atomic import atomic_path
 from vitripick.images import Preparation
 from vitripick.models.detector import Detector
 from vitripick.models.registry import build_detector

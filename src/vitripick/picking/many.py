@@ -24,9 +24,9 @@ import torch
 from pydantic import Field
 
 import vitripick
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_micrograph, read_picks
-from vitripick.formats.atomic import write_text_atomically
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import Model
 from vitripick.models.run import for_inference
@@ -158,9 +158,10 @@ def pick_many(
     settings = settings or PickSettings()
     check_formats(settings.formats)
     _check_diameter(model, settings)
-    files = find_micrographs(inputs)
-    stems = output_stems(files)
     out = Path(out)
+    # Left out, or a run folder inside the input folder would offer its own overlays as micrographs next time.
+    files = find_micrographs(inputs, leave_out=[out])
+    stems = output_stems(files)
     threshold = model.card.threshold if settings.threshold is None else settings.threshold
     summary = RunSummary(out=out, threshold=threshold)
     failures_path = out / "failures.jsonl"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import cv2
@@ -129,23 +126,3 @@ def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
     if not high > low:
         return np.full(image.shape, 128, dtype=np.uint8)
     return np.asarray(np.clip((smooth - low) / (high - low) * 255, 0, 255), dtype=np.uint8)
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path` by a temporary name beside it, so that nobody ever sees half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; a picture should be as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

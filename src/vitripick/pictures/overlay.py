@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from vitripick.atomic import write_bytes_atomically
 from vitripick.geometry import Boxes, Image, match
 from vitripick.pictures.drawing import (
     GREEN,
@@ -22,7 +23,6 @@ from vitripick.pictures.drawing import (
     pixels_png,
     resized,
     styled,
-    write_whole,
 )
 
 # Lines are drawn on a canvas twice the size and shrunk: OpenCV only knows whole-pixel widths, and 1.5 px
@@ -119,7 +119,7 @@ def draw_overlay(
     threshold: float | None = None,
 ) -> None:
     """`overlay_png`, written to `path` whole or not at all."""
-    write_whole(path, overlay_png(image, picks, labels=labels, title=title, threshold=threshold))
+    write_bytes_atomically(path, overlay_png(image, picks, labels=labels, title=title, threshold=threshold))
 
 
 def _found(picks: Boxes, labels: Boxes) -> npt.NDArray[np.intp]:

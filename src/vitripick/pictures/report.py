@@ -15,9 +15,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from vitripick.atomic import write_text_atomically
 from vitripick.geometry import Boxes
 from vitripick.pictures.curves import EvaluationLike, histogram_png, precision_recall_png
-from vitripick.pictures.drawing import jpeg_of, write_whole
+from vitripick.pictures.drawing import jpeg_of
 
 _PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
 
@@ -74,7 +75,7 @@ class ReportRun:
 
 def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> None:
     """Write the report to `path`, whole or not at all; see `render_report`."""
-    write_whole(path, render_report(runs, title=title).encode("utf-8"))
+    write_text_atomically(path, render_report(runs, title=title))
 
 
 def render_report(runs: Sequence[ReportRun], *, title: str) -> str:

@@ -31,8 +31,8 @@ def paint_contaminants(crop: Crop, rng: np.random.Generator, *, diameter_px: flo
         The particle's, in pixels of the crop.
     """
     distance = _edge(crop, rng) if rng.random() < 0.25 else _blobs(crop, rng, diameter_px)
-    roughness = np.float32(0.06 * diameter_px)
-    distance = distance + _smooth_field(rng, crop.image.shape, 0.25 * diameter_px) * roughness
+    roughness = np.float32(diameter_px * rng.uniform(0.02, 0.2) * rng.choice([1.0, 0.2]))
+    distance = distance + _smooth_field(rng, crop.image.shape, diameter_px * rng.uniform(0.2, 1.0)) * roughness
     painted, opaque = _paint(crop.image, distance, rng, diameter_px)
     return _hide_labels(crop, painted, distance, opaque, diameter_px)
 
@@ -61,7 +61,9 @@ def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatIm
     side = crop.image.shape[0]
     y, x = _grid(side)
     distance = np.full((side, side), np.inf, np.float32)
-    radius = diameter_px * np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
+    # Half of them about as large as a particle: those are the ones that get mistaken for one.
+    share = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
+    radius = diameter_px * share
     for _ in range(rng.integers(1, 9)):
         centre = rng.uniform(0, side, 2)
         for _ in range(1 + rng.integers(0, 4) * (rng.random() < 0.4)):
@@ -96,7 +98,7 @@ def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
 
 def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diameter_px: float) -> tuple[Image, bool]:
     """Body, darker rim and bright fringe; and whether a particle inside could no longer be seen."""
-    strength = rng.uniform(1.0, 5.0)
+    strength = np.exp(rng.uniform(np.log(0.7), np.log(5.0)))
     soft = np.float32(diameter_px * rng.uniform(0.02, 0.08))
     rim_width = np.float32(diameter_px * rng.uniform(0.04, 0.12))
     inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
@@ -104,12 +106,12 @@ def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diamet
     rim = np.exp(-0.5 * ((distance + rim_width) / rim_width) ** 2)
     fringe = np.exp(-0.5 * ((distance - 1.2 * rim_width) / rim_width) ** 2)
     # Ice is usually dark; now and then the body is faint or bright and only the rim shows.
-    body = strength * (rng.choice([1.0, 0.3, -0.5], p=[0.8, 0.12, 0.08]))
+    body = strength * (rng.choice([1.0, 0.3, -0.5], p=[0.85, 0.07, 0.08]))
     change = -body * inside * texture
-    change -= strength * rng.uniform(0, 0.8) * rim
-    change += strength * rng.uniform(0, 0.7) * fringe
-    # A thick body also swallows what lies under it.
-    swallowed = rng.uniform(0, 0.8)
+    change -= strength * rng.uniform(0, 1.0) * rim
+    change += strength * rng.uniform(0, 1.0) * fringe
+    # A thick body also swallows what lies under it; most ice balls are thin enough to leave the noise as it is.
+    swallowed = rng.uniform(0, 0.8) if rng.random() < 0.4 else 0.0
     painted = np.clip(image * (1 - inside * swallowed) + change, -5, 5).astype(np.float32)
     return painted, bool(body > 2.0 and swallowed > 0.3)
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vitripick.atomic import atomic_path
 from vitripick.errors import InputError, UsageError
-from vitripick.formats.atomic import atomic_path
 from vitripick.models import build_detector
 from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 import vitripick
+from vitripick.atomic import atomic_path, write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError
-from vitripick.formats.atomic import atomic_path, write_bytes_atomically, write_text_atomically
 from vitripick.models import (
     Detector,
     Model,

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from vitripick.cli import pick as pick_command
+from vitripick.formats import read_picks
+from vitripick.picking import many
+
+
+def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert "picks on 1 micrograph" in outcome.out
+    assert len(read_picks(tmp_path / "out" / "star" / "rings_autopick.star")) >= 8
+
+
+def test_the_summary_comes_as_json_on_stdout_alone(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--diameter-angstrom", 120, "--out", tmp_path / "out", "--json")
+    assert json.loads(outcome.out)["n_micrographs"] == 1
+
+
+def test_one_broken_micrograph_ends_with_code_4_and_the_others_are_picked(vitripick, ring_micrograph, tmp_path):
+    (ring_micrograph.parent / "broken.mrc").write_bytes(ring_micrograph.read_bytes()[:3000])
+    outcome = vitripick("pick", ring_micrograph.parent, "--diameter-px", 60, "--out", tmp_path / "out")
+    assert outcome.code == 4
+    assert "broken.mrc" in outcome.err
+    assert (tmp_path / "out" / "star" / "rings_autopick.star").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nowhere", "--diameter-px", "60"], 3, "nowhere"),
+        (["MIC"], 2, "--diameter-angstrom"),
+        (["MIC", "--diameter-px", "60", "--diameter-angstrom", "100"], 2, "not both"),
+        (["MIC", "--diameter-px", "-60"], 2, "positive"),
+        (["MIC", "--diameter-px", "60", "--threshold", "3"], 2, "threshold"),
+        (["MIC", "--diameter-px", "60", "--edge", "round"], 2, "centre nor box"),
+        (["MIC", "--diameter-px", "60", "--format", "tiff"], 2, "cryosparc-star"),
+        (["MIC", "--diameter-px", "60", "--model", "no-such"], 3, "no-such"),
+        (["MIC", "--diameter-px", "60", "--device", "abacus"], 3, "abacus"),
+        (["MIC", "--no-such-option"], 2, "no-such-option"),
+    ],
+)
+def test_a_wrong_use_says_what_to_do(vitripick, ring_micrograph, tmp_path, arguments, code, says):
+    arguments = [str(ring_micrograph) if a == "MIC" else a for a in arguments]
+    outcome = vitripick("pick", *arguments, "--out", tmp_path / "out")
+    assert outcome.code == code
+    assert says in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_micrograph, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(many, "pick", interrupted)
+    outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
+    assert outcome.code == 130
+    assert "again" in outcome.err
+
+
+def test_a_full_disk_ends_with_5(vitripick, ring_micrograph, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(many, "write_exports", full)
+    outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
+    assert outcome.code == 5
+    assert "disk is full" in outcome.err
+
+
+def test_the_command_module_stays_light():
+    assert not hasattr(pick_command, "torch")

@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from vitripick.formats import write_picks
+from vitripick.geometry import Boxes
+
+
+@pytest.fixture
+def labelled(ring_micrograph, tmp_path):
+    centres = [(x, y) for y in (80, 200, 320) for x in (80, 200, 320)]
+    labels = Boxes.at([x for x, _ in centres], [y for _, y in centres], size_px=60)
+    write_picks(labels, tmp_path / "labels" / "rings.box")
+    return ring_micrograph.parent, tmp_path / "labels"
+
+
+SHORT = ("--steps", 2, "--batch-size", 2, "--device", "cpu")
+
+
+def test_a_trained_model_picks_without_being_told_a_diameter(vitripick, labelled, ring_micrograph, tmp_path):
+    micrographs, labels = labelled
+    out = tmp_path / "run"
+    outcome = vitripick("train", "--micrographs", micrographs, "--labels", labels, "--out", out, *SHORT)
+    assert outcome.code == 0
+    assert "model.safetensors" in outcome.out
+    assert "validation F1" in outcome.err
+    picked = vitripick(
+        "pick", ring_micrograph, "--model", out / "model.safetensors", "--out", tmp_path / "picks", "--json"
+    )
+    assert picked.code == 0
+    assert json.loads((tmp_path / "picks" / "run.json").read_text())["model"] == "run"
+
+
+def test_a_recipe_trains_and_options_go_before_it(vitripick, labelled, tmp_path):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('[[sets]]\nmicrographs = "mics"\nlabels = "labels"\n[training]\nsteps = 99\nseed = 5\n')
+    outcome = vitripick("train", "--recipe", recipe, "--out", tmp_path / "run", *SHORT, "--json")
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["curves"][-1]["step"] == 2
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["training"]["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--micrographs", "MICS"], 2, "--labels"),
+        ([], 2, "--micrographs"),
+        (["--micrographs", "MICS", "--labels", "nowhere"], 3, "nowhere"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "resnet"], 2, "heatmap"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--steps", "0"], 2, "steps"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size-px", "512"], 2, "input size px"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--leave-out", "rings"], 2, "left out"),
+    ],
+)
+def test_a_wrong_use_says_what_to_do(vitripick, labelled, tmp_path, arguments, code, says):
+    places = {"MICS": str(labelled[0]), "LABELS": str(labelled[1])}
+    outcome = vitripick("train", *(places.get(a, a) for a in arguments), "--out", tmp_path / "run")
+    assert outcome.code == code
+    assert says in outcome.err
