@@ -10,8 +10,7 @@ from vitripick.errors import FormatError, UsageError
 from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
 
-# A box 40 wide and 30 high around (100, 60.5); one 41 wide and 31 high around (7, 900), unknown to the
-# network.
+# A box 40 wide and 30 high around (100, 60.5); one 41 wide and 31 high around (7, 900), unknown to the network.
 PICKS = Boxes.at(
     [100, 7],
     [60.5, 900],

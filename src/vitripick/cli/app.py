@@ -58,13 +58,16 @@ def run(arguments: list[str]) -> int:
         error.show()  # type: ignore[attr-defined]
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted; run the same command again to go on.", 130)
+        result = 130
     except MemoryError as error:
         return _complain(f"out of memory ({error}).", 5)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _complain(f"the disk is full ({error.filename}).", 5)
         raise
+    # Newer versions of typer turn Ctrl-C into this result, older ones raise Abort.
+    if result == 130:
+        return _complain("interrupted; run the same command again to go on.", 130)
     return result if isinstance(result, int) else 0
 
 

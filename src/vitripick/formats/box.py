@@ -48,8 +48,7 @@ def read_box(path: Path) -> list[Boxes]:
         if len(fields) > 4 and fields[4].removesuffix(".0") in ("-1", "-2"):
             raise FormatError(
                 f"{path}, line {number}: the fifth column marks the start (-1) or end (-2) of a filament, "
-                "and "
-                "filaments are not supported; export the particles as boxes."
+                "and filaments are not supported; export the particles as boxes."
             )
         rows.append((x + width / 2, y + height / 2, width, height))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)

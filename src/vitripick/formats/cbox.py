@@ -105,8 +105,7 @@ def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
         if len(fields) < 4:
             raise FormatError(
                 f"{path}, line {number}: a .cbox file is a STAR file with a block data_cryolo, or has x, y, "
-                "width, "
-                f"height, confidence and the estimated sizes in each line, but here is {line.strip()[:60]!r}."
+                f"width, height, confidence and the estimated sizes in each line, but here is {line.strip()[:60]!r}."
             )
         row = [parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True)]
         row += [parse_size(f, what="width or height", path=path, line=number) for f in fields[2:4]]

@@ -101,8 +101,7 @@ def write_converted(
             if not entry.joins:
                 raise UsageError(
                     f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
-                    "give a "
-                    f"folder instead, and --to {entry.name}."
+                    f"give a folder instead, and --to {entry.name}."
                 )
             write_joined_picks(parts, target, format=entry.name, threshold=threshold)
         else:
@@ -115,8 +114,7 @@ def write_converted(
         if path in written:
             raise UsageError(
                 f"{path}: {written[path]} and {boxes.micrograph} would both be written to this file; convert "
-                "them "
-                "one at a time."
+                "them one at a time."
             )
         written[path] = boxes.micrograph
     for path, boxes in zip(written, parts, strict=True):
@@ -133,8 +131,7 @@ def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool
     if to is None:
         raise UsageError(
             f"{target}: this is a folder, so say which format its files should have: --to, or to= in Python. "
-            "For a "
-            f"single file, use one of the suffixes {', '.join(KNOWN_SUFFIXES)}."
+            f"For a single file, use one of the suffixes {', '.join(KNOWN_SUFFIXES)}."
         )
     return format_named(to), True
 
@@ -173,8 +170,7 @@ def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> lis
     if not found:
         raise InputError(
             f"{micrographs}: none of the {len(files)} micrographs here belongs to one of the {len(parts)} "
-            "sets of "
-            "picks; names must agree (docs/formats.md says how)."
+            "sets of picks; names must agree (docs/formats.md says how)."
         )
     result = list(parts)
     for name, i in found.items():

@@ -35,8 +35,7 @@ def read_cs(path: Path) -> list[Boxes]:
     if missing:
         raise FormatError(
             f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
-            "micrographs; give "
-            "the file of a picking job or its passthrough."
+            "micrographs; give the file of a picking job or its passthrough."
         )
     paths = rows[_PATH]
     parts = []
@@ -115,8 +114,7 @@ def _load(path: Path) -> npt.NDArray[Any]:
     if not data.startswith(b"\x93NUMPY"):
         raise FormatError(
             f"{path}: this is not a NumPy array, which .cs files of picking jobs are; a compressed one "
-            "(CSDAT) has to "
-            "be saved again by cryosparc-tools in its NumPy format."
+            "(CSDAT) has to be saved again by cryosparc-tools in its NumPy format."
         )
     try:
         # Never with pickling: a pickle runs whatever its author wrote.

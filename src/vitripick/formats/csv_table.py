@@ -24,8 +24,7 @@ def read_csv(path: Path) -> list[Boxes]:
         found = repr(lines[0][:60]) if lines else "an empty file"
         raise FormatError(
             f"{path}: the first line should be 'x,y,width,height' or 'x,y,width,height,confidence', with "
-            "commas, but "
-            f"here is {found}."
+            f"commas, but here is {found}."
         )
     rows: list[list[float]] = []
     for fields in reader:

@@ -165,8 +165,7 @@ def _in_folder(folder: str, skipped: set[str]) -> Iterator[Path]:
     def complain(error: OSError) -> None:
         raise InputError(f"{error.filename}: this folder cannot be searched ({error.strerror}).") from error
 
-    # Links to folders are not followed: one to a folder above would never end, one beside would give all
-    # twice.
+    # Links to folders are not followed: one to a folder above would never end, one beside would give all twice.
     for parent, folders, names in os.walk(folder, onerror=complain):
         folders[:] = [
             name

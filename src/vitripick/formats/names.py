@@ -15,8 +15,7 @@ PICKS_SUFFIXES = (".star", ".cbox", ".box", ".json", ".cs", ".csv", ".txt", ".ts
 
 # What labelling and picking programs put behind the micrograph's name: RELION, EMAN2, and people.
 LABEL_ENDINGS = ("_autopick", "_manualpick", "_info", "_picks", "_coords", "_labels", "_boxes")
-# What motion correction and clean-up put there: MotionCor2, cryoSPARC (patch and rigid), RELION, Topaz
-# denoise.
+# What motion correction and clean-up put there: MotionCor2, cryoSPARC (patch and rigid), RELION, Topaz denoise.
 MICROGRAPH_ENDINGS = (
     "_DWS",
     "_DW",

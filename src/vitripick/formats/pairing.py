@@ -88,8 +88,7 @@ def match_names(micrographs: Sequence[str], label_names: Sequence[str | None]) -
         if len(candidates) > 1:
             raise FormatError(
                 f"the labels {label_name} fit {candidates[0]} and {candidates[1]} equally well; give the "
-                "labels "
-                "the same folders as the micrographs, or give one folder of each at a time."
+                "labels the same folders as the micrographs, or give one folder of each at a time."
             )
         claims.setdefault(candidates[0], []).append((best, number))
     return {name: _strongest(name, claims[name], label_names) for name in micrographs if name in claims}
@@ -105,8 +104,7 @@ def _strongest(name: str, claims: list[tuple[int, int]], label_names: Sequence[s
     if len(candidates) > 1:
         raise FormatError(
             f"the labels {candidates[0]} and {candidates[1]} fit the micrograph {name} equally well; leave "
-            "only one "
-            "of them in the labels' folder, or give that folder's subfolder."
+            "only one of them in the labels' folder, or give that folder's subfolder."
         )
     return numbers[candidates[0]]
 

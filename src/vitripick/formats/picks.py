@@ -64,8 +64,7 @@ def read_picks(
         names = ", ".join(str(boxes.micrograph) for boxes in parts[:3])
         raise FormatError(
             f"{path}: this file holds the picks of {len(parts)} micrographs ({names}, ...); say which one, "
-            "or use "
-            "read_all_picks."
+            "or use read_all_picks."
         )
     boxes = parts[0]
     if micrograph is not None and (len(parts) > 1 or boxes.micrograph is not None):
@@ -191,8 +190,7 @@ def to_full_size(
     if shape is not None and boxes.shape is not None and boxes.shape != shape:
         raise FormatError(
             f"{path}: the file says that {boxes.micrograph} has {boxes.shape[0]} rows and {boxes.shape[1]} "
-            "columns, "
-            f"but the micrograph has {shape[0]} and {shape[1]}; if it was picked on downscaled images, give "
+            f"columns, but the micrograph has {shape[0]} and {shape[1]}; if it was picked on downscaled images, give "
             "the scale."
         )
     boxes = boxes.of(shape=shape)
@@ -232,8 +230,7 @@ def _flipped(boxes: Boxes, path: Path) -> Boxes:
     if boxes.shape is None:
         raise UsageError(
             f"{path}: turning y round needs the number of rows of {boxes.micrograph or 'the micrograph'}; "
-            "give "
-            "--micrograph (shape= in Python)."
+            "give --micrograph (shape= in Python)."
         )
     return boxes.flipped(boxes.shape[0])
 
@@ -261,8 +258,7 @@ def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
     if path is None:
         raise InputError(
             f"{table}: it lists {listed} for {micrograph}, but that file is neither here nor in a folder "
-            "above the "
-            "table; run in the RELION project's folder."
+            "above the table; run in the RELION project's folder."
         )
     entry = format_of_file(path)
     if entry.read is None or (entry.name == "star" and read_coordinate_files_star(path) is not None):
@@ -276,8 +272,7 @@ def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
 
 
 def _find_listed(table: Path, listed: str) -> Path | None:
-    # Relative to the RELION project: the folder one stands in, else the one the table lies in, else one above
-    # that.
+    # Relative to the RELION project: the folder one stands in, else the one the table lies in, else one above that.
     for base in (Path(), *table.absolute().parents):
         if (base / listed).is_file():
             return base / listed

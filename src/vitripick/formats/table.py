@@ -137,8 +137,7 @@ def format_for_writing(path: Path, name: str | None) -> PicksFormat:
             return entry
     raise UsageError(
         f"{path}: the suffix {path.suffix!r} names no picks format; use one of {', '.join(KNOWN_SUFFIXES)}, "
-        "or name "
-        f"the format: {', '.join(FORMATS)}."
+        f"or name the format: {', '.join(FORMATS)}."
     )
 
 
@@ -160,8 +159,7 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
     if found is None:
         raise FormatError(
             f"{path}: this is no picks file we know, by its suffix and by what it holds; name its format "
-            "with --from "
-            f"(format= in Python): {', '.join(FORMATS)}."
+            f"with --from (format= in Python): {', '.join(FORMATS)}."
         )
     return found
 

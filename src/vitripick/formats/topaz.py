@@ -27,8 +27,7 @@ def read_topaz(path: Path) -> list[Boxes]:
         found = repr(lines[0][:60]) if lines else "an empty file"
         raise FormatError(
             f"{path}: a Topaz table starts with the tab-separated names image_name, x_coord, y_coord, but "
-            "here is "
-            f"{found}."
+            f"here is {found}."
         )
     micrographs: dict[str, list[tuple[float, float, float]]] = {}
     for number, line in enumerate(lines[1:], start=2):

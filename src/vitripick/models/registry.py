@@ -31,10 +31,8 @@ def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector
     UsageError
         If there is no such architecture, or it does not know one of the options.
     """
-    if name not in ARCHITECTURES:
-        raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
     options = options or {}
-    known = inspect.signature(ARCHITECTURES[name]).parameters
+    known = full_options(name, {})
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UsageError(
@@ -44,6 +42,8 @@ def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector
 
 
 def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with the architecture's defaults filled in: what a bundle writes down."""
+    """`options` with the architecture's defaults filled in: what a bundle writes down; `UsageError` as above."""
+    if name not in ARCHITECTURES:
+        raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
     defaults = {key: p.default for key, p in inspect.signature(ARCHITECTURES[name]).parameters.items()}
     return {**defaults, **options}

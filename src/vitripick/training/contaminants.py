@@ -97,19 +97,25 @@ def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
 
 
 def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diameter_px: float) -> tuple[Image, bool]:
-    """Body, darker rim and bright fringe; and whether a particle inside could no longer be seen."""
-    strength = np.exp(rng.uniform(np.log(0.7), np.log(5.0)))
-    soft = np.float32(diameter_px * rng.uniform(0.02, 0.08))
-    rim_width = np.float32(diameter_px * rng.uniform(0.04, 0.12))
+    """Body, darker rim and bright fringe; and whether a particle inside could no longer be seen.
+
+    Real ice balls are faint (about one standard deviation) with a rim and a fringe a pixel wide, far sharper than
+    their size would suggest; thick ones are black.
+    """
+
+    def drawn(low: float, high: float) -> np.float32:
+        return np.float32(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+    rim_width = np.maximum(np.float32(diameter_px) * drawn(0.02, 0.1), np.float32(0.5))
+    soft = rim_width * drawn(0.3, 1.0)
     inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
-    texture = 1 + 0.3 * _smooth_field(rng, image.shape, diameter_px * rng.uniform(0.05, 0.3))
+    texture = 1 + rng.uniform(0, 0.4) * _smooth_field(rng, image.shape, diameter_px * rng.uniform(0.05, 0.3))
+    # Ice is usually dark; now and then the body is faint or bright and only its outline shows.
+    body = drawn(0.5, 5.0) * rng.choice([1.0, 0.2, -0.5], p=[0.85, 0.08, 0.07])
+    outline = drawn(0.5, 4.0)
     rim = np.exp(-0.5 * ((distance + rim_width) / rim_width) ** 2)
     fringe = np.exp(-0.5 * ((distance - 1.2 * rim_width) / rim_width) ** 2)
-    # Ice is usually dark; now and then the body is faint or bright and only the rim shows.
-    body = strength * (rng.choice([1.0, 0.3, -0.5], p=[0.85, 0.07, 0.08]))
-    change = -body * inside * texture
-    change -= strength * rng.uniform(0, 1.0) * rim
-    change += strength * rng.uniform(0, 1.0) * fringe
+    change = outline * (rng.uniform(0, 1) * fringe - rng.uniform(0, 1) * rim) - body * inside * texture
     # A thick body also swallows what lies under it; most ice balls are thin enough to leave the noise as it is.
     swallowed = rng.uniform(0, 0.8) if rng.random() < 0.4 else 0.0
     painted = np.clip(image * (1 - inside * swallowed) + change, -5, 5).astype(np.float32)
