@@ -36,6 +36,10 @@ class EvaluationLike(Protocol):
     def curves(self) -> Mapping[str, CurveLike]:
         """The precision-recall curve of each criterion."""
 
+    @property
+    def n_labels(self) -> int:
+        """Labels that count."""
+
     def to_dict(self) -> dict[str, Any]:
         """As `vitripick.evaluation.Evaluation.to_dict`."""
 

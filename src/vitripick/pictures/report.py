@@ -95,7 +95,8 @@ def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
     environment.filters["jpeg_uri"] = lambda data: _data_uri("image/jpeg", jpeg_of(data))
     environment.filters["seconds"] = _seconds
     environment.filters["setting"] = _setting
-    judged = {run.name: run.evaluation for run in runs if run.evaluation is not None}
+    # A set without a label has no recall, and so no curve.
+    judged = {run.name: e for run in runs if (e := run.evaluation) is not None and e.n_labels}
     return environment.get_template("report.html.j2").render(
         title=title,
         runs=[_told(run) for run in runs],
@@ -133,7 +134,7 @@ def _told(run: ReportRun) -> dict[str, Any]:
         if len(np.unique(np.round(sizes[np.isfinite(sizes)], 2))) > 1
         else None,
         "one_size": float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else None,
-        "curves_png": precision_recall_png({run.name: run.evaluation}) if run.evaluation is not None else None,
+        "curves_png": precision_recall_png({run.name: e}) if (e := run.evaluation) is not None and e.n_labels else None,
         "n_overlays": sum(micrograph.overlay_png is not None for micrograph in run.micrographs),
     }
 
