@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
 from common import RECIPE
+from torch.utils.flop_counter import FlopCounterMode
 
 from vitripick.training import default_settings, read_recipe, train
 
@@ -30,7 +32,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--batch-size", type=int, default=8)
     arguments = parser.parse_args()
     sets, _ = read_recipe(RECIPE, data_root=arguments.data)
     print(
@@ -38,14 +41,19 @@ def main() -> None:
         flush=True,
     )
     for name, changes in VARIANTS.items():
-        settings = default_settings(steps=arguments.steps, steps_per_epoch=100, **changes)
+        settings = default_settings(
+            steps=arguments.steps, batch_size=arguments.batch_size, steps_per_epoch=100, **changes
+        )
         folder = arguments.out / name.replace(" ", "_").replace(",", "")
         result = train(sets, folder, settings=settings, device="cpu")
         best = max(result.rows, key=lambda r: r["validation_auc"] + r["validation_auc_iou"])
-        size = sum(p.numel() for p in result.model.detector.parameters()) / 1e6
+        detector = result.model.detector
+        size = sum(p.numel() for p in detector.parameters()) / 1e6
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            detector(torch.zeros(1, 1, settings.crop_px, settings.crop_px))
         print(
-            f"| {name} | {size:.2f} M | {best['validation_f1']:.3f} | {best['validation_auc']:.3f} | "
-            f"{best['validation_auc_iou']:.3f} | {result.seconds / arguments.steps:.2f} |",
+            f"| {name} | {size:.2f} M | {counter.get_total_flops() / 1e9:.2f} | {best['validation_f1']:.3f} | "
+            f"{best['validation_auc']:.3f} | {best['validation_auc_iou']:.3f} |",
             flush=True,
         )
 

@@ -50,8 +50,10 @@ def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
         mixed = amplitude * phases / np.maximum(np.abs(phases), 1e-12)
         noise: Image = np.fft.irfft2(mixed, s=crop.image.shape).astype(np.float32)
     else:
-        sigma = rng.uniform(0.0, 4.0)
-        noise = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma), np.float32) if sigma > 0.3 else white
+        # Now and then with a direction: the scan lines of a detector.
+        sigma_x = max(rng.uniform(-1.0, 4.0), 0.05)
+        sigma_y = sigma_x if rng.random() < 0.6 else max(rng.uniform(-1.0, 4.0), 0.05)
+        noise = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma_x, sigmaY=sigma_y), np.float32)
     unit = np.clip(noise / np.float32(max(float(noise.std()), 1e-6)), -5, 5)
     return Crop(unit, crop.labels[:0], np.ones_like(crop.weight))
 
@@ -111,11 +113,15 @@ def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diamet
     inside = 1 / (1 + np.exp(np.clip(distance / soft, -30, 30)))
     texture = 1 + rng.uniform(0, 0.4) * _smooth_field(rng, image.shape, diameter_px * rng.uniform(0.05, 0.3))
     # Ice is usually dark; now and then the body is faint or bright and only its outline shows.
-    body = drawn(0.5, 5.0) * rng.choice([1.0, 0.2, -0.5], p=[0.85, 0.08, 0.07])
+    body = drawn(0.5, 4.0) * rng.choice([1.0, 0.2, -0.5], p=[0.85, 0.08, 0.07])
     outline = drawn(0.5, 4.0)
     rim = np.exp(-0.5 * ((distance + rim_width) / rim_width) ** 2)
     fringe = np.exp(-0.5 * ((distance - 1.2 * rim_width) / rim_width) ** 2)
-    change = outline * (rng.uniform(0, 1) * fringe - rng.uniform(0, 1) * rim) - body * inside * texture
+    # Outlines are often stronger on one side, as if lit from there.
+    slope_y, slope_x = np.gradient(distance)
+    angle = rng.uniform(0, 2 * np.pi)
+    lit = 1 + rng.uniform(0, 0.9) * (slope_x * np.float32(np.cos(angle)) + slope_y * np.float32(np.sin(angle)))
+    change = outline * lit * (rng.uniform(0, 1) * fringe - rng.uniform(0, 1) * rim) - body * inside * texture
     # A thick body also swallows what lies under it; most ice balls are thin enough to leave the noise as it is.
     swallowed = rng.uniform(0, 0.8) if rng.random() < 0.4 else 0.0
     painted = np.clip(image * (1 - inside * swallowed) + change, -5, 5).astype(np.float32)

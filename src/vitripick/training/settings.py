@@ -78,7 +78,7 @@ class Augmentation(Settings):
     dropout_share: float = Field(0.1, ge=0.01, le=1)
     contrast_chance: float = Field(0.7, ge=0, le=1)
     contrast_range: float = Field(0.4, ge=0)
-    contaminant_chance: float = Field(0.5, ge=0, le=1)
+    contaminant_chance: float = Field(0.6, ge=0, le=1)
     noise_only_chance: float = Field(0.15, ge=0, le=1)
 
 
