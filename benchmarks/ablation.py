@@ -20,10 +20,10 @@ VARIANTS: dict[str, dict[str, object]] = {
     "12 px": {"working_diameter_px": 12, "crop_px": 96},
     "16 px": {"working_diameter_px": 16, "crop_px": 128},
     "32 px": {"working_diameter_px": 32, "crop_px": 256},
-    "48 px": {"working_diameter_px": 48, "crop_px": 384},
     "width 16": {"options": {"width": 16}},
-    "width 48": {"options": {"width": 48}},
     "stride 2": {"options": {"stride": 2}},
+    "width 48": {"options": {"width": 48}},
+    "48 px": {"working_diameter_px": 48, "crop_px": 384},
 }
 
 

@@ -28,7 +28,7 @@ def main() -> None:
         for i in range(N_MICROGRAPHS):
             write_mrc(Path(folder) / "mics" / f"m{i}.mrc", micrograph.image, pixel_size=1.77)
         print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}\n")
-        print("| diameter | picks | read | pick | write | file to STAR, median of 8 | peak memory |\n" + "|---|" * 7)
+        print("| diameter | picks | read | pick | write | file to STAR, median of 8 | peak memory |\n|" + "---|" * 7)
         for diameter in DIAMETERS_PX:
             out = Path(folder) / f"out{diameter}"
             command = [sys.executable, "-m", "vitripick.cli.app", "pick", f"{folder}/mics", "--out", str(out)]

@@ -56,10 +56,10 @@ def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypa
 
 
 def test_another_threshold_or_format_writes_files_anew_without_picking(model, micrographs, tmp_path, monkeypatch):
-    pick_many([micrographs], tmp_path / "out", model)
+    pick_many([micrographs / "a"], tmp_path / "out", model)
     monkeypatch.setattr(many, "pick", lambda *a, **k: pytest.fail("picked again"))
-    pick_many([micrographs], tmp_path / "out", model, PickSettings(threshold=0.99, formats=("box", "topaz")))
-    assert len(read_picks(tmp_path / "out" / "box" / "b" / "one.box")) == 0
+    pick_many([micrographs / "a"], tmp_path / "out", model, PickSettings(threshold=0.99, formats=("box", "topaz")))
+    assert len(read_picks(tmp_path / "out" / "box" / "one.box")) == 0
     assert (tmp_path / "out" / "particles_topaz.txt").is_file()
 
 
@@ -129,10 +129,18 @@ def test_an_unknown_format_stops_before_anything_is_picked(model, micrographs, t
 
 
 def test_the_joined_files_hold_every_micrograph(model, micrographs, tmp_path):
-    summary = pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=("cs", "cryosparc-star")))
+    settings = PickSettings(formats=("cs", "cryosparc-star"))
+    summary = pick_many([micrographs / "a"], tmp_path / "out", model, settings)
     table = np.load(tmp_path / "out" / "particles.cs", allow_pickle=False)
     assert len(table) == summary.n_picks
     assert "one.mrc" in (tmp_path / "out" / "particles_cryosparc.star").read_text()
+
+
+@pytest.mark.parametrize("name", ["cryosparc-star", "topaz"])
+def test_a_format_of_base_names_refuses_two_of_one_name_before_anything_is_picked(name, model, micrographs, tmp_path):
+    with pytest.raises(UsageError, match=r"a/one\.mrc and b/one\.mrc"):
+        pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=(name,)))
+    assert not (tmp_path / "out").exists()
 
 
 def test_overlays_are_drawn_when_asked_for(model, micrographs, tmp_path):
@@ -149,10 +157,12 @@ def test_progress_counts_failed_micrographs_too(model, micrographs, tmp_path):
 
 def test_ten_thousand_stored_picks_hold_no_duplicates(model, tmp_path):
     rng = np.random.default_rng(0)
-    image = rng.standard_normal((1600, 1600)).astype(np.float32)
-    for y in range(15, 1580, 13):
-        for x in range(15, 1580, 13):
-            image[y - 3 : y + 4, x - 3 : x + 4] -= 1.0
+    image = rng.standard_normal((1800, 1800)).astype(np.float32)
+    rows, columns = np.mgrid[-5:6, -5:6]
+    disc = 2.0 * (np.hypot(rows, columns) < 4.5)
+    for y in range(15, 1780, 16):
+        for x in range(15, 1780, 16):
+            image[y - 5 : y + 6, x - 5 : x + 6] -= disc
     write_mrc(tmp_path / "crowd.mrc", image)
     pick_many([tmp_path / "crowd.mrc"], tmp_path / "out", model, PickSettings(diameter_px=9))
     stored: Boxes = read_picks(tmp_path / "out" / "cbox" / "crowd.cbox")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vitripick.errors import UsageError
 from vitripick.formats import (
@@ -31,14 +31,26 @@ _JOINED = {"cs": "particles.cs", "cryosparc-star": "particles_cryosparc.star", "
 _KEEPS_ALL = ("cbox", "csv")
 
 
-def check_formats(formats: Sequence[str]) -> None:
-    """Raise `UsageError` for a format that `pick` cannot write."""
+# These know micrographs by base name only.
+_BASE_NAME_ONLY = {"cryosparc-star": lambda path: path.name, "topaz": lambda path: path.stem}
+
+
+def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
+    """Raise `UsageError`, before anything is picked, for a format that `pick` cannot write for these names."""
     for name in formats:
         if name not in _SINGLE and name not in _JOINED:
             raise UsageError(
                 f"--format {name!r}: not a format picks are written in; there are: "
                 f"{', '.join(sorted([*_SINGLE, *_JOINED]))}."
             )
+        seen: dict[str, str] = {}
+        for micrograph in micrographs if name in _BASE_NAME_ONLY else ():
+            other = seen.setdefault(_BASE_NAME_ONLY[name](PurePosixPath(micrograph)), micrograph)
+            if other != micrograph:
+                raise UsageError(
+                    f"--format {name} knows micrographs by base name, and {other} and {micrograph} share it; pick "
+                    "their folders into different --out, or leave out this format."
+                )
     assert set(_SINGLE) | set(_JOINED) <= set(FORMATS)
 
 

@@ -156,11 +156,11 @@ def pick_many(
     """
     started = time.perf_counter()
     settings = settings or PickSettings()
-    check_formats(settings.formats)
     _check_diameter(model, settings)
     out = Path(out)
     # Left out, or a run folder inside the input folder would offer its own overlays as micrographs next time.
     files = find_micrographs(inputs, leave_out=[out])
+    check_formats(settings.formats, [file.name for file in files])
     stems = output_stems(files)
     threshold = model.card.threshold if settings.threshold is None else settings.threshold
     summary = RunSummary(out=out, threshold=threshold)
