@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sets, _ = read_recipe(RECIPE, data_root=arguments.data)
     print(
-        "| variant | parameters | F1 d/4 | AUC d/4 | AUC IoU 0.6 | s a step |\n|---|---|---|---|---|---|",
+        "| variant | parameters | GFLOP a crop | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|",
         flush=True,
     )
     for name, changes in VARIANTS.items():
