@@ -73,3 +73,10 @@ def test_a_full_disk_ends_with_5(vitripick, ring_micrograph, tmp_path, monkeypat
 
 def test_the_command_module_stays_light():
     assert not hasattr(pick_command, "torch")
+
+
+def test_a_run_without_a_single_pick_says_what_to_try(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--threshold", 1, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert "--threshold" in outcome.out
+    assert "training.md" in outcome.out

@@ -106,6 +106,11 @@ def _in_words(summary: RunSummary, model_name: str) -> str:
     empty = sum(count == 0 for count in counts)
     if empty:
         lines.append(f"{empty} without a pick")
+    if n and empty == n:
+        lines.append(
+            f"fainter candidates are stored in {summary.out / 'cbox'}: look at them with --threshold 0.1, check the "
+            "diameter, or train on one labelled micrograph (docs/training.md)"
+        )
     lines.append(f"written to {summary.out}")
     warned = [(record.name, warning) for record in summary.records for warning in record.warnings]
     lines += [f"note: {name}: {warning}" for name, warning in warned[:5]]
