@@ -29,9 +29,9 @@ from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_micrograph, read_picks
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import Model
-from vitripick.models.run import for_inference
+from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
 from vitripick.picking.export import check_formats, write_exports, write_run_exports
-from vitripick.picking.one import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, Edge, pick
+from vitripick.picking.one import Edge, pick
 from vitripick.pictures import draw_overlay
 from vitripick.settings import Settings
 

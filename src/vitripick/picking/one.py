@@ -10,15 +10,9 @@ from vitripick.errors import UsageError
 from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.images import prepare
 from vitripick.models import Model
-from vitripick.models.run import detect
+from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 
 Edge: TypeAlias = Literal["centre", "box"]
-
-# Picks below this are noise to every user; above it all are stored, so that a threshold never means another run.
-FLOOR_CONFIDENCE = 0.05
-# Two picks nearer than this share of the diameter are one particle seen twice. Labels of crowded micrographs come
-# as near as 0.53 diameters in one pair of a hundred (EMPIAR-10017).
-MINIMUM_DISTANCE_DIAMETERS = 0.5
 
 
 def pick(

@@ -10,11 +10,8 @@ import numpy as np
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
-from vitripick.models.run import detect
+from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 from vitripick.training.data import Sample
-
-_FLOOR = 0.05
-_MINIMUM_DISTANCE_DIAMETERS = 0.5
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,9 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
 
 
 def _picks(detector: Detector, sample: Sample) -> Boxes:
-    found = detect(detector, sample.image, floor=_FLOOR)
+    found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE)
     boxes = Boxes.at(found.x, found.y, size_px=sample.diameter_px, confidence=found.confidence, shape=_shape(sample))
-    return remove_overlaps(boxes, minimum_distance_px=_MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
+    return remove_overlaps(boxes, minimum_distance_px=MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
 
 
 def _labels(sample: Sample) -> Boxes:
