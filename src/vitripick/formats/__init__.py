@@ -10,6 +10,7 @@ from vitripick.formats.micrographs import (
     read_micrograph,
     write_mrc,
 )
+from vitripick.formats.mrc import read_mrc_volume
 from vitripick.formats.pairing import Pairing, pair_labels
 from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
@@ -29,6 +30,7 @@ __all__ = [
     "read_header",
     "read_micrograph",
     "read_micrographs_star",
+    "read_mrc_volume",
     "read_picks",
     "write_coordinate_files_star",
     "write_joined_picks",

@@ -128,6 +128,39 @@ def read_mrc(file: BinaryIO, size: int, path: Path, *, slice_index: int | None =
     return ImageFile(image, layout.header, (*layout.warnings, *warnings))
 
 
+def read_mrc_volume(path: str | Path) -> tuple[npt.NDArray[np.float32], float | None]:
+    """Read a density map, all sections.
+
+    Parameters
+    ----------
+    path
+        An MRC (`.mrc`, `.map`, `.ccp4`) file, not compressed.
+
+    Returns
+    -------
+    volume : (sections, rows, columns), float32
+    pixel_size
+        Å per voxel along x; None where the header says none or something absurd.
+
+    Raises
+    ------
+    MicrographError
+        As `read_mrc_header`, or if the file is missing.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            layout = _parse(file.read(HEADER_BYTES), size, path)
+            offset, _ = _data_offset(layout, size, path)
+            file.seek(offset)
+            read = _read_packed if layout.mode == 101 else _read_pixels
+            volume = np.stack([read(file, layout, path) for _ in range(layout.n_slices)])
+    except OSError as error:
+        raise MicrographError(f"{path}: cannot read this map: {error.strerror}.") from error
+    return volume, layout.pixel_size
+
+
 def write_mrc(
     path: str | Path,
     image: npt.NDArray[Any],
@@ -166,6 +199,8 @@ def write_mrc(
     with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as file:
         file.set_data(np.ascontiguousarray(image, dtype=target))
         file.voxel_size = pixel_size or 0.0
+        # mrcfile's own label has the time in it; the same pixels should give the same bytes.
+        file.header.label[0] = b"Written by vitripick"
 
 
 def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:

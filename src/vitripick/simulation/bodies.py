@@ -1,0 +1,254 @@
+"""Thick contaminants: ice balls and crystals, the edge of the support film, gold beads.
+
+They are too strong for the weak-phase picture, so they are drawn as thickness and go through the lens as a wave.
+None of them is labelled, and no particle is placed under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+
+from vitripick.geometry import Image
+from vitripick.simulation.ice import carbon_spectrum, mean_free_path_angstrom, random_field
+from vitripick.simulation.optics import frequencies
+
+FloatArray: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a body is made of.
+
+    Attributes
+    ----------
+    potential
+        Mean inner potential, V.
+    free_path
+        Å after which 1/e of the electrons is left, relative to ice's mean free path.
+    grain
+        Of its amorphous carbon's grain, 0-1.
+    """
+
+    potential: float
+    free_path: float
+    grain: float = 0.0
+
+
+# Mean inner potentials by electron holography: ice 3.5 V (Harscher & Lichte 1998), carbon 9 V, gold 25-30 V. Gold
+# also scatters out of the aperture, which is why beads are black; its path here is that of all losses.
+ICE = Material(3.5, 1.0)
+ETHANE = Material(4.5, 0.8)
+CARBON = Material(9.0, 0.55, grain=1.0)
+GOLD = Material(25.0, 0.06)
+
+
+@dataclass(frozen=True)
+class Contaminant:
+    """One thing that is no particle, for the record.
+
+    Attributes
+    ----------
+    kind
+        `ice_ball`, `ice_crystal`, `carbon_edge`, `gold_edge`, `gold_bead`, `aggregate`, `broken`, `subunit`, `disc`,
+        `filament` or `stack`.
+    x, y
+        Its middle in pixels of the micrograph (for an edge, the middle of the hole's rim inside the field).
+    size_px
+        Its diameter; for an edge the radius of the hole; for a filament its length.
+    """
+
+    kind: str
+    x: float
+    y: float
+    size_px: float
+
+
+@dataclass(eq=False)
+class Bodies:
+    """All thick contaminants of one field.
+
+    Attributes
+    ----------
+    pixel_size
+        Å per pixel.
+    phase_potential : (rows, columns), float32
+        Projected potential above the ice around, V Å.
+    loss : (rows, columns), float32
+        Electrons lost: intensity falls by exp(-loss).
+    covered : (rows, columns), bool
+        Where a particle could not be seen.
+    contaminants
+        What was drawn; positions in pixels of the field.
+    """
+
+    pixel_size: float
+    phase_potential: Image
+    loss: Image
+    covered: np.ndarray[Any, np.dtype[np.bool_]]
+    contaminants: list[Contaminant] = field(default_factory=list)
+
+    @classmethod
+    def none(cls, shape: tuple[int, int], pixel_size: float) -> Bodies:
+        """An empty field."""
+        return cls(pixel_size, np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool))
+
+    def add(self, thickness: Image, material: Material, voltage_kv: float, at: tuple[slice, slice]) -> None:
+        """Put a body of this thickness (Å) into a window of the field."""
+        self.phase_potential[at] += np.float32(material.potential) * thickness
+        self.loss[at] += thickness / np.float32(mean_free_path_angstrom(voltage_kv) * material.free_path)
+        self.covered[at] |= thickness > 60
+
+
+def add_ice_ball(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float, voltage_kv: float) -> None:
+    """A ball or cap of ice or ethane with a smooth, slightly irregular outline, sometimes one of a small cluster."""
+    rows, columns = bodies.loss.shape
+    x, y = rng.uniform(0, columns), rng.uniform(0, rows)
+    material = ICE if rng.random() < 0.7 else ETHANE
+    # From thin lenses to whole balls.
+    flatness = rng.uniform(0.15, 1.0)
+    for _ in range(1 + rng.integers(0, 5) * (rng.random() < 0.25)):
+        radius = radius_angstrom * np.exp(rng.uniform(-0.3, 0.3)) / bodies.pixel_size
+        outline = _outline(rng, roughness=rng.uniform(0.0, 0.12))
+
+        def height(r: FloatArray, angle: FloatArray) -> FloatArray:
+            share = np.clip(1 - (r / (radius * outline(angle))) ** 2, 0, None)  # noqa: B023
+            return np.sqrt(share) * np.float32(2 * radius * flatness * bodies.pixel_size)  # noqa: B023
+
+        if _add_round(bodies, x, y, radius * 1.4, height, material, voltage_kv, rng):
+            bodies.contaminants.append(Contaminant("ice_ball", x, y, 2 * radius))
+        angle = rng.uniform(0, 2 * np.pi)
+        x, y = x + 1.6 * radius * np.cos(angle), y + 1.6 * radius * np.sin(angle)
+
+
+def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float, voltage_kv: float) -> None:
+    """A faceted crystal: a polygon with a bevel, its inside mottled by bends and Bragg contrast."""
+    rows, columns = bodies.loss.shape
+    x, y = rng.uniform(0, columns), rng.uniform(0, rows)
+    radius = radius_angstrom / bodies.pixel_size
+    n_sides = int(rng.choice([4, 5, 6, 6, 6, 7]))
+    first = rng.uniform(0, 2 * np.pi)
+    stretch = rng.uniform(0.7, 1.0, n_sides)
+    thickness = rng.uniform(200, 1500)
+    bevel = rng.uniform(0.05, 0.4) * radius
+
+    def height(r: FloatArray, angle: FloatArray) -> FloatArray:
+        # Distance to the nearest side of the polygon, negative outside.
+        sides = [
+            radius * stretch[i] - r * np.cos(angle - first - 2 * np.pi * i / n_sides) for i in range(n_sides)
+        ]
+        inside = np.minimum.reduce(sides)
+        return np.clip(inside / bevel, 0, 1).astype(np.float32) * np.float32(thickness)
+
+    if _add_round(bodies, x, y, radius * 1.3, height, ICE, voltage_kv, rng, mottle=float(rng.uniform(0.1, 0.5))):
+        bodies.contaminants.append(Contaminant("ice_crystal", x, y, 2 * radius))
+
+
+def add_gold_beads(bodies: Bodies, rng: np.random.Generator, *, n: int, voltage_kv: float) -> None:
+    """Fiducial beads of 50-150 Å, all of one size, opaque."""
+    rows, columns = bodies.loss.shape
+    radius = rng.uniform(25, 75) / bodies.pixel_size
+    for _ in range(n):
+        x, y = rng.uniform(0, columns), rng.uniform(0, rows)
+
+        def height(r: FloatArray, angle: FloatArray) -> FloatArray:
+            return np.sqrt(np.clip(1 - (r / radius) ** 2, 0, None)) * np.float32(2 * radius * bodies.pixel_size)
+
+        if _add_round(bodies, x, y, radius + 2, height, GOLD, voltage_kv, rng):
+            bodies.contaminants.append(Contaminant("gold_bead", x, y, 2 * radius))
+
+
+def add_support_edge(
+    bodies: Bodies, rng: np.random.Generator, *, voltage_kv: float, particles_on_film: bool
+) -> None:
+    """The rim of a hole in the support film: carbon with its grain, or a gold foil.
+
+    Parameters
+    ----------
+    particles_on_film
+        Whether particles lie on the film too, and count (on gold they never do).
+    """
+    rows, columns = bodies.loss.shape
+    gold = rng.random() < 0.2
+    radius = rng.uniform(3000, 20000) / bodies.pixel_size
+    angle = rng.uniform(0, 2 * np.pi)
+    # The rim passes through a point somewhere in the field; the hole's middle lies on one side of it.
+    through = np.array([rng.uniform(0.1, 0.9) * columns, rng.uniform(0.1, 0.9) * rows])
+    middle = through + radius * np.array([np.cos(angle), np.sin(angle)])
+    y, x = np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)[None, :]
+    depth = np.hypot(x - np.float32(middle[0]), y - np.float32(middle[1])) - np.float32(radius)
+    # Rims are ragged on the scale of tens of Å.
+    ragged = rng.uniform(5, 40) / bodies.pixel_size
+    depth += ragged * _slow_field((rows, columns), 80 / bodies.pixel_size, rng)
+    film = np.float32(rng.uniform(300, 600) if gold else rng.uniform(60, 250))
+    soft = np.float32(rng.uniform(5, 30) / bodies.pixel_size)
+    profile = 1 / (1 + np.exp(np.clip(-depth / soft, -30, 30)))
+    # Many films are thicker at the rim.
+    width = np.float32(rng.uniform(30, 200) / bodies.pixel_size)
+    ridge = rng.uniform(0, 2.5) * np.exp(-0.5 * ((depth - width) / width) ** 2)
+    thickness = np.asarray(film * profile * (1 + ridge), np.float32)
+    everywhere = (slice(None), slice(None))
+    before = bodies.covered.copy()
+    bodies.add(thickness, GOLD if gold else CARBON, voltage_kv, everywhere)
+    if particles_on_film and not gold:
+        bodies.covered = before | (np.abs(depth) < 2 * width)
+    if not gold:
+        power = carbon_spectrum(*frequencies((rows, columns), bodies.pixel_size))
+        bodies.phase_potential += random_field((rows, columns), power, bodies.pixel_size, rng) * np.sqrt(thickness)
+    bodies.contaminants.append(
+        Contaminant("gold_edge" if gold else "carbon_edge", float(through[0]), float(through[1]), float(radius))
+    )
+
+
+def _add_round(
+    bodies: Bodies,
+    x: float,
+    y: float,
+    reach: float,
+    height: Callable[[FloatArray, FloatArray], FloatArray],
+    material: Material,
+    voltage_kv: float,
+    rng: np.random.Generator,
+    *,
+    mottle: float = 0.0,
+) -> bool:
+    """Add a body given by its height over distance and angle from its middle; False where none of it is inside."""
+    rows, columns = bodies.loss.shape
+    top, bottom = max(0, int(y - reach)), min(rows, int(y + reach) + 2)
+    left, right = max(0, int(x - reach)), min(columns, int(x + reach) + 2)
+    if bottom <= top or right <= left:
+        return False
+    dy = np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(y)
+    dx = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(x)
+    thickness = height(np.hypot(dx, dy), np.arctan2(dy, dx)).astype(np.float32)
+    if mottle:
+        wave = _slow_field((bottom - top, right - left), max(1.5, reach * float(rng.uniform(0.05, 0.25))), rng)
+        thickness = thickness * np.clip(1 + np.float32(mottle) * wave, 0.1, None)
+    bodies.add(thickness, material, voltage_kv, (slice(top, bottom), slice(left, right)))
+    return True
+
+
+def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[FloatArray], FloatArray]:
+    """Relative radius over the angle: a few harmonics."""
+    orders = np.arange(2, 6)
+    size = roughness * rng.standard_normal(len(orders)) / np.sqrt(orders)
+    turn = rng.uniform(0, 2 * np.pi, len(orders))
+
+    def radius(angle: FloatArray) -> FloatArray:
+        waves = [np.float32(a) * np.cos(m * angle + np.float32(t)) for m, a, t in zip(orders, size, turn, strict=True)]
+        return np.maximum(1 + np.sum(waves, axis=0, dtype=np.float32), np.float32(0.4))
+
+    return radius
+
+
+def _slow_field(shape: tuple[int, int], wave_px: float, rng: np.random.Generator) -> Image:
+    """A smooth Gaussian random field of unit sd, drawn on a coarse grid."""
+    step = max(1.0, wave_px / 2)
+    knots = rng.standard_normal((int(shape[0] / step) + 3, int(shape[1] / step) + 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(knots, (0, 0), 1.0)
+    grown = cv2.resize(smooth, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(grown / max(float(grown.std()), 1e-6), np.float32)

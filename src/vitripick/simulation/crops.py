@@ -1,0 +1,96 @@
+"""Training samples straight into memory: small fields, simulated at the scale that a network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.geometry import Image
+from vitripick.images import normalise_locally
+from vitripick.simulation.micrograph import simulate_micrograph
+from vitripick.simulation.recipe import Recipe
+from vitripick.simulation.structure import Structure
+
+# The same window that pickers prepare real micrographs with (`Preparation.background_diameters`).
+_BACKGROUND_DIAMETERS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedCrop:
+    """A sample to train on.
+
+    Attributes
+    ----------
+    image : (p, p), float32
+        Normalised as pickers normalise micrographs: about zero mean and unit variance everywhere.
+    labels : (n, 4), float32
+        x, y, width, height in pixels of the crop, of the particles whose centre is inside.
+    structure
+        The particle's name.
+    pixel_size
+        Å per pixel of the crop.
+    snr
+        Signal power under the particles over noise power.
+    """
+
+    image: Image
+    labels: npt.NDArray[np.float32]
+    structure: str
+    pixel_size: float
+    snr: float
+
+
+def simulate_crops(
+    recipe: Recipe,
+    structures: Sequence[Structure],
+    *,
+    working_diameter_px: float,
+    crop_px: int = 256,
+    scale_jitter: float = 0.0,
+    seed: int = 1,
+    first: int = 0,
+    step: int = 1,
+) -> Iterator[SimulatedCrop]:
+    """Endless training samples, each a field of its own with its own draws.
+
+    Every structure is as likely as any other, whatever its size. Crop i depends on the seed and on i alone, so that
+    workers can share a stream: worker w of n takes `first=w, step=n`.
+
+    Parameters
+    ----------
+    recipe
+        Its `pixel_size` and `shape` are not used: the scale follows from the molecule.
+    structures
+        Read once, by `read_structure`.
+    working_diameter_px
+        The diameter of the particle in the crop.
+    crop_px
+        Side of the crop.
+    scale_jitter
+        The diameter varies log-uniformly from 1 / (1 + jitter) to 1 + jitter of what it should be.
+    seed, first, step
+        Crops first, first + step, first + 2 step … of the stream of `seed`.
+
+    Yields
+    ------
+    SimulatedCrop
+    """
+    particles_of = [s for s in structures if s.kind != "filament"] or list(structures)
+    index = first
+    while True:
+        rng = np.random.default_rng([seed, index])
+        structure = particles_of[int(rng.integers(len(particles_of)))]
+        span = np.log1p(scale_jitter)
+        diameter_px = working_diameter_px * float(np.exp(rng.uniform(-span, span)))
+        pixel_size = structure.diameter_angstrom / diameter_px
+        simulated = simulate_micrograph(
+            recipe, structures, rng, shape=(crop_px, crop_px), pixel_size=pixel_size, structure=structure
+        )
+        boxes = simulated.boxes
+        labels = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height]).astype(np.float32)
+        image = normalise_locally(simulated.image, sigma_px=_BACKGROUND_DIAMETERS * working_diameter_px)
+        yield SimulatedCrop(image, labels, structure.name, pixel_size, simulated.parameters["snr"])
+        index += step

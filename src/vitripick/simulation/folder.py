@@ -1,0 +1,255 @@
+"""Many simulated micrographs into a folder, on all cores.
+
+    micrographs/NAME.mrc     the images
+    labels/NAME.cbox         the true particles
+    star/NAME.star           the same for RELION
+    csv/NAME.csv             and for scripts
+    parameters/NAME.json     everything that was drawn; written last
+    simulation.json          recipe, seed, structures
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+import vitripick
+from vitripick.atomic import write_text_atomically
+from vitripick.errors import InputError, ResourceError
+from vitripick.formats import write_mrc, write_picks
+from vitripick.simulation.micrograph import simulate_micrograph
+from vitripick.simulation.reading import bundled_structures, find_structures, read_structure
+from vitripick.simulation.recipe import Recipe
+from vitripick.simulation.structure import Kind, Structure
+
+# Handed out per worker beyond the one it works on; memory does not grow with the number of micrographs.
+_AHEAD = 2
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    out
+        The folder.
+    names
+        Of all micrographs, in order.
+    n_skipped
+        Of these, found done already.
+    n_particles
+        True particles in all micrographs.
+    """
+
+    out: Path
+    names: tuple[str, ...]
+    n_skipped: int
+    n_particles: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to know once."""
+
+    recipe: Recipe
+    structures: tuple[Path, ...]
+    kind: Kind | None
+    assembly: str
+    seed: int
+    dtype: str
+    out: Path
+    key: str
+
+
+def simulate_folder(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    n_micrographs: int,
+    structures: Sequence[str | Path] = (),
+    kind: Kind | None = None,
+    assembly: str = "1",
+    seed: int = 1,
+    prefix: str = "simulated",
+    dtype: Literal["float32", "float16"] = "float32",
+    n_workers: int | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> SimulationSummary:
+    """Simulate micrographs with their true particles.
+
+    The same recipe, structures and seed give the same bytes, whatever the number of workers; micrograph i is the
+    same however many there are. Called again, it goes on where it stopped.
+
+    Parameters
+    ----------
+    recipe
+        From `load_recipe`.
+    out
+        Folder; made if it is missing.
+    structures
+        Files, folders or bundled names; by default the recipe's own, or else all bundled ones.
+    kind, assembly
+        As in `read_structure`, for all of them.
+    prefix
+        Micrographs are called PREFIX_0001 and so on.
+    dtype
+        Of the MRC files.
+    n_workers
+        Processes; all cores by default, 1 for none besides this one.
+    on_progress
+        Called with (done, all, name).
+
+    Raises
+    ------
+    InputError, UsageError
+        If a structure cannot be read, or particles do not fit.
+    ResourceError
+        If a worker dies, as when memory runs out.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; simulated micrographs need a folder.")
+    sources = list(structures) or list(recipe.structures)
+    paths = tuple(find_structures(sources)) if sources else tuple(bundled_structures().values())
+    for path in paths:
+        read_structure(path, kind=kind, assembly=assembly)  # a bad one is an error now, not in a worker
+    key = _key(recipe, paths, kind, assembly, seed, dtype)
+    job = _Job(recipe, paths, kind, assembly, seed, dtype, out, key)
+    names = tuple(f"{prefix}_{index + 1:04d}" for index in range(n_micrographs))
+    done = {name: n for name in names if (n := _done(job, name)) is not None}
+    to_do = [(index, name) for index, name in enumerate(names) if name not in done]
+    write_text_atomically(out / "simulation.json", json.dumps(_provenance(job, n_micrographs), indent=1) + "\n")
+
+    n_particles, n_done = sum(done.values()), len(done)
+    for name, n in _run(job, to_do, n_workers or os.cpu_count() or 1):
+        n_particles += n
+        n_done += 1
+        if on_progress is not None:
+            on_progress(n_done, len(names), name)
+    return SimulationSummary(out, names, len(done), n_particles)
+
+
+def _run(job: _Job, to_do: list[tuple[int, str]], n_workers: int) -> Iterator[tuple[str, int]]:
+    n_workers = min(n_workers, len(to_do))
+    if n_workers <= 1:
+        for index, name in to_do:
+            yield name, _simulate_one(job, _structures(job), index, name)
+        return
+    with _one_thread_each():
+        # Fresh interpreters: a forked one would inherit threads that hold locks.
+        pool = ProcessPoolExecutor(
+            n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
+        )
+        with pool:
+            rest, running = iter(to_do), dict[Future[int], str]()
+            try:
+                while True:
+                    while len(running) < n_workers + _AHEAD and (entry := next(rest, None)) is not None:
+                        running[pool.submit(_work, *entry)] = entry[1]
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        yield running.pop(future), future.result()
+            except BrokenProcessPool as error:
+                raise ResourceError(
+                    "a worker process died, most likely for lack of memory: give fewer --jobs or smaller micrographs."
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers share the cores; libraries in them must not each start a thread a core."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_worker: tuple[_Job, list[Structure]] | None = None
+
+
+def _start_worker(job: _Job) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = job, _structures(job)
+
+
+def _work(index: int, name: str) -> int:
+    if _worker is None:
+        raise RuntimeError("this worker was never started")
+    return _simulate_one(*_worker, index, name)
+
+
+def _structures(job: _Job) -> list[Structure]:
+    return [read_structure(path, kind=job.kind, assembly=job.assembly) for path in job.structures]
+
+
+def _simulate_one(job: _Job, structures: list[Structure], index: int, name: str) -> int:
+    rng = np.random.default_rng([job.seed, index])
+    simulated = simulate_micrograph(job.recipe, structures, rng, name=f"{name}.mrc")
+    out = job.out
+    write_mrc(out / "micrographs" / f"{name}.mrc", simulated.image, pixel_size=simulated.pixel_size, dtype=job.dtype)
+    for folder, suffix in (("labels", ".cbox"), ("star", ".star"), ("csv", ".csv")):
+        write_picks(simulated.boxes, out / folder / f"{name}{suffix}")
+    record = {"micrograph": f"{name}.mrc", "seed": job.seed, "index": index, **simulated.parameters, "key": job.key}
+    write_text_atomically(out / "parameters" / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    return len(simulated.boxes)
+
+
+def _done(job: _Job, name: str) -> int | None:
+    """How many particles a micrograph has that is there already, made by the same recipe and seed."""
+    record = job.out / "parameters" / f"{name}.json"
+    if not record.is_file() or not (job.out / "micrographs" / f"{name}.mrc").is_file():
+        return None
+    try:
+        table = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # cut short or edited; it is simply made again
+    return len(table["particles"]) if table.get("key") == job.key else None
+
+
+def _key(
+    recipe: Recipe, paths: Sequence[Path], kind: Kind | None, assembly: str, seed: int, dtype: str
+) -> str:
+    """Of everything that decides the bytes of a micrograph, besides its index."""
+    settings = [recipe.model_dump(), kind, assembly, seed, dtype, vitripick.__version__]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in paths:
+        digest.update(path.stem.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _provenance(job: _Job, n_micrographs: int) -> dict[str, Any]:
+    return {
+        "recipe": job.recipe.model_dump(),
+        "seed": job.seed,
+        "n_micrographs": n_micrographs,
+        "structures": [path.name for path in job.structures],
+        "kind": job.kind,
+        "assembly": job.assembly,
+        "dtype": job.dtype,
+        "vitripick": vitripick.__version__,
+        "key": job.key,
+    }

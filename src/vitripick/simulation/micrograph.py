@@ -1,0 +1,309 @@
+"""One simulated micrograph: scene → potential → ice → lens → dose → camera → file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from vitripick.errors import UsageError
+from vitripick.geometry import Boxes, Image
+from vitripick.simulation.exposure import Detector, History, expose, illumination, pass_through
+from vitripick.simulation.ice import ice_potential, mean_free_path_angstrom, thickness_field
+from vitripick.simulation.optics import Optics, wave_intensity, weak_contrast
+from vitripick.simulation.projection import Particles, project_all
+from vitripick.simulation.recipe import ExposureRecipe, GaussianNoise, IceRecipe, OpticsRecipe, Recipe, draw
+from vitripick.simulation.scattering import electron_wavelength_angstrom, interaction_constant
+from vitripick.simulation.scene import Field, Scene, lay_out
+from vitripick.simulation.structure import Structure
+
+# Particles whose heights differ by less than this share one defocus: at 10 Å it turns the CTF by 0.1 rad.
+_SLAB_ANGSTROM = 300.0
+# Detail coarser than this is where a particle's own defocus fringes reach; the rim of the field has room for them.
+_FRINGE_ANGSTROM = 15.0
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A simulated micrograph and the truth about it.
+
+    Attributes
+    ----------
+    image : (rows, columns), float32
+        Electrons per pixel, or grey values where the file's history made them so.
+    boxes
+        The true particles: centres of those inside the micrograph, and boxes.
+    pixel_size
+        Å per pixel.
+    parameters
+        Everything that was drawn, ready for JSON.
+    """
+
+    image: Image
+    boxes: Boxes
+    pixel_size: float
+    parameters: dict[str, Any]
+
+
+def simulate_micrograph(
+    recipe: Recipe,
+    structures: Sequence[Structure],
+    rng: np.random.Generator,
+    *,
+    shape: tuple[int, int] | None = None,
+    pixel_size: float | None = None,
+    structure: Structure | None = None,
+    name: str | None = None,
+) -> Simulated:
+    """Simulate one micrograph of one kind of particle.
+
+    Parameters
+    ----------
+    recipe
+        From `load_recipe`.
+    structures
+        The particle is drawn from these; filaments among them serve as contaminants, unless there is nothing else.
+    rng
+        The same generator state gives the same pixels.
+    shape, pixel_size, structure
+        Instead of what the recipe says and the draw gives.
+    name
+        The micrograph's, for the boxes.
+
+    Returns
+    -------
+    Simulated
+
+    Raises
+    ------
+    UsageError
+        If there is no structure, or more particles are asked for than fit.
+    """
+    if structure is None:
+        particles_of = [s for s in structures if s.kind != "filament"] or list(structures)
+        if not particles_of:
+            raise UsageError("nothing to simulate: give at least one structure.")
+        structure = particles_of[int(rng.integers(len(particles_of)))]
+    filaments = [s for s in structures if s.kind == "filament" and s is not structure]
+    shape = shape or recipe.shape
+    pixel_size = draw(rng, recipe.pixel_size, log=True) if pixel_size is None else pixel_size
+    optics = _draw_optics(recipe.optics, rng)
+    field = _field(shape, pixel_size, structure, optics)
+    thickness = draw(rng, recipe.ice.thickness_angstrom, log=True)
+    scene = lay_out(
+        structure,
+        recipe.particles,
+        recipe.contamination,
+        field,
+        rng,
+        thickness_angstrom=max(thickness, structure.diameter_angstrom),
+        voltage_kv=optics.voltage_kv,
+        filaments=filaments,
+    )
+    if recipe.noise is not None:
+        image, drawn = _with_gaussian_noise(scene, field, optics, recipe.noise, rng)
+    else:
+        image, drawn = _exposed(scene, field, optics, recipe.ice, recipe.exposure, thickness, rng)
+    boxes = _boxes(scene, field, structure, recipe, name)
+    parameters = {
+        "structure": structure.name,
+        "diameter_angstrom": round(structure.diameter_angstrom, 2),
+        "mass_kda": structure.mass_kda,
+        "pixel_size": pixel_size,
+        "shape": list(shape),
+        "optics": optics.model_dump(),
+        **drawn,
+        "layout": scene.drawn,
+        "particles": _particle_records(scene, boxes),
+        "contaminants": [asdict(contaminant) for contaminant in scene.contaminants],
+    }
+    return Simulated(image, boxes, pixel_size, parameters)
+
+
+def particle_contrast(scene: Scene, field: Field, optics: Optics, *, phase_per_potential: float) -> Image:
+    """What the particles alone add to the intensity of the padded field, each at the defocus of its height."""
+    heights = scene.z_angstrom
+    span = float(np.ptp(heights)) if len(heights) else 0.0
+    n_slabs = max(1, int(np.ceil(span / _SLAB_ANGSTROM)))
+    edges = np.linspace(-span / 2, span / 2, n_slabs + 1) + (float(heights.min() + heights.max()) / 2 if span else 0.0)
+    slab = np.clip(np.searchsorted(edges, heights, side="right") - 1, 0, n_slabs - 1)
+    total = np.zeros(field.padded, np.float32)
+    for i in range(n_slabs):
+        here = slab == i
+        if not here.any():
+            continue
+        groups = [group.select(here) for group in scene.particles]
+        phase = project_all(groups, field.padded, pixel_size=field.pixel_size) * np.float32(phase_per_potential)
+        # Nearer to the source means farther from the focus of an underfocused lens.
+        offset = float(heights[here].mean())
+        total += weak_contrast(phase, field.pixel_size, optics, defocus_offset_angstrom=offset)
+    return total
+
+
+def _field(shape: tuple[int, int], pixel_size: float, structure: Structure, optics: Optics) -> Field:
+    defocus = abs(optics.defocus_angstrom) + abs(optics.astigmatism_angstrom)
+    fringe = electron_wavelength_angstrom(optics.voltage_kv) * defocus / _FRINGE_ANGSTROM
+    rim = int(np.ceil((0.6 * structure.diameter_angstrom + fringe) / pixel_size)) + 4
+    padded = (fft.next_fast_len(shape[0] + 2 * rim), fft.next_fast_len(shape[1] + 2 * rim))
+    return Field(shape, rim, padded, pixel_size)
+
+
+def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
+    plate = rng.random() < recipe.phase_plate_chance
+    defocus = draw(rng, recipe.phase_plate_defocus_angstrom if plate else recipe.defocus_angstrom)
+    return Optics(
+        voltage_kv=float(rng.choice(recipe.voltages_kv)),
+        spherical_aberration_mm=float(rng.choice(recipe.spherical_aberrations_mm)),
+        amplitude_contrast=draw(rng, recipe.amplitude_contrast),
+        defocus_angstrom=defocus,
+        astigmatism_angstrom=defocus * draw(rng, recipe.astigmatism),
+        astigmatism_degrees=float(rng.uniform(0, 180)),
+        phase_shift_degrees=draw(rng, recipe.phase_shift_degrees) if plate else 0.0,
+        b_factor=draw(rng, recipe.b_factor),
+    )
+
+
+def _inside(image: Image, field: Field) -> Image:
+    rows, columns = field.shape
+    return image[field.rim_px : field.rim_px + rows, field.rim_px : field.rim_px + columns]
+
+
+def _exposed(
+    scene: Scene,
+    field: Field,
+    optics: Optics,
+    ice: IceRecipe,
+    exposure: ExposureRecipe,
+    thickness_angstrom: float,
+    rng: np.random.Generator,
+) -> tuple[Image, dict[str, Any]]:
+    wedge, waviness = draw(rng, ice.wedge), draw(rng, ice.waviness)
+    structure_factor = draw(rng, ice.structure_factor, log=True)
+    thickness = thickness_field(field.padded, rng, mean_angstrom=thickness_angstrom, wedge=wedge, waviness=waviness)
+    sigma = interaction_constant(optics.voltage_kv)
+    signal = particle_contrast(scene, field, optics, phase_per_potential=sigma)
+    grain = ice_potential(thickness, field.pixel_size, rng, structure_factor=structure_factor)
+    grain += project_all(scene.debris, field.padded, pixel_size=field.pixel_size)
+    background = weak_contrast(grain * np.float32(sigma), field.pixel_size, optics)
+    intensity = 1 + signal + background
+    if scene.bodies is not None:
+        intensity *= wave_intensity(
+            scene.bodies.phase_potential * np.float32(sigma), scene.bodies.loss, field.pixel_size, optics
+        )
+    intensity *= np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
+
+    dose, detector, history, lit = _draw_exposure(exposure, rng)
+    seen = _inside(intensity, field) * illumination(field.shape, rng, **lit)
+    per_pixel = dose * field.pixel_size**2
+    counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
+    noise_power = float(_inside(background, field).var()) + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
+    return pass_through(counts, history), {
+        "ice": {
+            "thickness_angstrom": thickness_angstrom,
+            "wedge": wedge,
+            "waviness": waviness,
+            "structure_factor": structure_factor,
+        },
+        "dose_per_square_angstrom": dose,
+        "detector": detector.model_dump(),
+        "illumination": lit,
+        "history": history.model_dump(),
+        "snr": _power_under(signal, scene, field) / noise_power,
+    }
+
+
+def _draw_exposure(
+    recipe: ExposureRecipe, rng: np.random.Generator
+) -> tuple[float, Detector, History, dict[str, Any]]:
+    detector = Detector(
+        pixel_size=draw(rng, recipe.detector_pixel_size, log=True),
+        mtf_nyquist=draw(rng, recipe.mtf_nyquist),
+        noise_nyquist=draw(rng, recipe.noise_nyquist),
+        gain_error=draw(rng, recipe.gain_error),
+        scan_lines=draw(rng, recipe.scan_lines, log=True) if rng.random() < recipe.scan_lines_chance else 0.0,
+        hot_pixels=draw(rng, recipe.hot_pixels),
+        x_rays=draw(rng, recipe.x_rays),
+    )
+    history = History(
+        lowpass_px=draw(rng, recipe.lowpass_px) if rng.random() < recipe.lowpass_chance else 0.0,
+        eight_bit=bool(rng.random() < recipe.eight_bit_chance),
+        jpeg_quality=round(draw(rng, recipe.jpeg_quality)) if rng.random() < recipe.jpeg_chance else 0,
+        inverted=bool(rng.random() < recipe.inverted_chance),
+    )
+    lit = {
+        "gradient": draw(rng, recipe.gradient),
+        "vignetting": draw(rng, recipe.vignetting),
+        "beam_edge": bool(rng.random() < recipe.beam_edge_chance),
+    }
+    return draw(rng, recipe.dose_per_square_angstrom, log=True), detector, history, lit
+
+
+def _with_gaussian_noise(
+    scene: Scene, field: Field, optics: Optics, noise: GaussianNoise, rng: np.random.Generator
+) -> tuple[Image, dict[str, Any]]:
+    """The paper's model; contrast is that of the CTF itself, half of what it adds to an intensity."""
+    gain = np.float32(noise.signal_per_radian)
+    sigma = interaction_constant(optics.voltage_kv)
+    signal = gain / 2 * particle_contrast(scene, field, optics, phase_per_potential=sigma)
+    structural = project_all(scene.debris, field.padded, pixel_size=field.pixel_size) * np.float32(gain * sigma)
+    sd = np.float32(noise.structural_sd * noise.level)
+    structural += sd * rng.standard_normal(field.padded, dtype=np.float32)
+    image = signal + weak_contrast(structural, field.pixel_size, optics) / 2
+    image += np.float32(noise.shot_sd * noise.level) * rng.standard_normal(field.padded, dtype=np.float32)
+    seen = _inside(image, field)
+    off = ~_under_particles(scene, field)
+    noise_power = float(seen[off].var()) if off.any() else float("nan")
+    return seen.copy(), {"noise": noise.model_dump(), "snr": _power_under(signal, scene, field) / noise_power}
+
+
+def _under_particles(scene: Scene, field: Field) -> npt.NDArray[np.bool_]:
+    """(rows, columns), bool: inside the circle around a particle that its projection spans."""
+    mask = np.zeros(field.shape, np.uint8)
+    particles: Particles = scene.particles[0]
+    for x, y, extent in zip(particles.x, particles.y, scene.extents_px.mean(axis=1), strict=True):
+        centre = (round(float(x)) - field.rim_px, round(float(y)) - field.rim_px)
+        cv2.circle(mask, centre, max(1, round(float(extent) / 2)), 1, -1)
+    return mask.astype(bool)
+
+
+def _power_under(signal: Image, scene: Scene, field: Field) -> float:
+    """Mean square of the particles' own contrast under the particles: the signal power of the SNR."""
+    mask = _under_particles(scene, field)
+    return float(np.mean(_inside(signal, field)[mask] ** 2)) if mask.any() else 0.0
+
+
+def _boxes(scene: Scene, field: Field, structure: Structure, recipe: Recipe, name: str | None) -> Boxes:
+    particles = scene.particles[0]
+    keep = scene.labelled
+    if recipe.particles.box == "constant":
+        size = np.full(int(keep.sum()), structure.diameter_angstrom / field.pixel_size)
+    else:
+        size = scene.extents_px[keep].max(axis=1)
+    return Boxes.at(
+        particles.x[keep] - field.rim_px,
+        particles.y[keep] - field.rim_px,
+        size_px=size * recipe.particles.box_margin,
+        micrograph=name,
+        shape=field.shape,
+        pixel_size=field.pixel_size,
+    )
+
+
+def _particle_records(scene: Scene, boxes: Boxes) -> list[dict[str, Any]]:
+    rotations = scene.particles[0].rotations[scene.labelled]
+    heights = scene.z_angstrom[scene.labelled]
+    return [
+        {
+            "x": round(float(x), 3),
+            "y": round(float(y), 3),
+            "box_px": round(float(size), 2),
+            "z_angstrom": round(float(z), 1),
+            "rotation": [[round(float(value), 5) for value in row] for row in rotation],
+        }
+        for x, y, size, z, rotation in zip(boxes.x, boxes.y, boxes.width, heights, rotations, strict=True)
+    ]

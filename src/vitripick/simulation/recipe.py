@@ -1,0 +1,309 @@
+"""Recipes: what may be drawn for a simulated micrograph, as TOML or by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+from pydantic import AfterValidator, Field, ValidationError
+
+from vitripick.errors import InputError, UsageError
+from vitripick.settings import Settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    if isinstance(value, tuple) and value[1] < value[0]:
+        raise ValueError(f"a range runs from its smaller number to its larger one, not from {value[0]} to {value[1]}")
+    return value
+
+
+# One number, or [low, high] to draw from.
+Range: TypeAlias = Annotated[float | tuple[float, float], AfterValidator(_in_order)]
+Chance: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+class ParticleRecipe(Settings):
+    """Which molecules, how many, how they lie.
+
+    Attributes
+    ----------
+    count
+        Particles with their centre inside each micrograph; more than fit is an error. Without it, `coverage` decides.
+    coverage
+        Share of the micrograph's area under the particles' enclosing circles; what finds no place is left out.
+    spacing
+        Nearest distance of two centres in units of their mean diameter: 1 keeps them apart, 0.6 lets them touch.
+    clustering
+        Share of particles placed next to another.
+    preferred_chance, preferred_concentration
+        How often a micrograph prefers one view, and how strongly (kappa of a von Mises distribution of the tilt).
+    tilt_degrees
+        Angle between the molecule's z axis and the beam, for side views (90) or top views (0) only; goes before
+        preferred views.
+    belts
+        Whether membrane proteins get a micelle or nanodisc.
+    genome_chance
+        How often capsids are full.
+    box
+        `projected`: a square around the particle's own projection; `constant`: the same for all, from the molecule's
+        diameter.
+    box_margin
+        Box side over extent or diameter.
+    """
+
+    count: int | None = Field(None, ge=0)
+    coverage: Range = (0.05, 0.4)
+    spacing: Range = 0.9
+    clustering: Range = 0.0
+    preferred_chance: Chance = 0.0
+    preferred_concentration: Range = (1.0, 12.0)
+    tilt_degrees: Range | None = None
+    belts: bool = True
+    genome_chance: Chance = 0.5
+    box: Literal["projected", "constant"] = "projected"
+    box_margin: float = Field(1.15, gt=0)
+
+
+class OpticsRecipe(Settings):
+    """The microscope; see `Optics`. Lists are chosen from, ranges drawn from."""
+
+    voltages_kv: tuple[float, ...] = (300.0,)
+    spherical_aberrations_mm: tuple[float, ...] = (2.7,)
+    amplitude_contrast: Range = 0.1
+    defocus_angstrom: Range = (10000.0, 30000.0)
+    astigmatism: Range = 0.0  # relative to the defocus
+    phase_plate_chance: Chance = 0.0
+    phase_shift_degrees: Range = (30.0, 120.0)
+    phase_plate_defocus_angstrom: Range = (3000.0, 10000.0)
+    b_factor: Range = 100.0
+
+
+class IceRecipe(Settings):
+    """The ice; see `thickness_field` and `ice_spectrum`. Thickness is drawn evenly on a log scale."""
+
+    thickness_angstrom: Range = 300.0
+    wedge: Range = 0.0
+    waviness: Range = 0.0
+    structure_factor: Range = 0.05
+
+
+class ExposureRecipe(Settings):
+    """Dose, camera, illumination and what became of the file; see `Detector`, `illumination` and `History`."""
+
+    dose_per_square_angstrom: Range = 40.0
+    detector_pixel_size: Range = 1.0
+    mtf_nyquist: Range = 0.5
+    noise_nyquist: Range = 0.9
+    gain_error: Range = 0.0
+    scan_lines_chance: Chance = 0.0
+    scan_lines: Range = (0.001, 0.01)
+    hot_pixels: Range = 0.0
+    x_rays: Range = 0.0
+    gradient: Range = 0.0
+    vignetting: Range = 0.0
+    beam_edge_chance: Chance = 0.0
+    lowpass_chance: Chance = 0.0
+    lowpass_px: Range = (0.5, 1.5)
+    eight_bit_chance: Chance = 0.0
+    jpeg_chance: Chance = 0.0
+    jpeg_quality: Range = (50.0, 95.0)
+    inverted_chance: Chance = 0.0
+
+
+class ContaminationRecipe(Settings):
+    """What lies there and is no particle. A count is drawn evenly and rounded; a chance is per micrograph.
+
+    Attributes
+    ----------
+    chance
+        How often a micrograph has any contamination of these kinds at all.
+    ice_balls, ice_crystals, gold_beads
+        How many; their radii are drawn evenly on a log scale.
+    support_edge_chance, particles_on_film_chance
+        The rim of a hole, and whether carbon carries labelled particles too.
+    aggregates, aggregate_size
+        Clumps, and molecules in each.
+    broken, subunits, discs, filaments, stacks
+        Halves of the molecule; pieces of 15-60 kDa; empty micelles and nanodiscs; filaments across the field; piles
+        of the molecule along its z axis. All in numbers, `broken` and `stacks` in shares of the particles.
+    background_proteins
+        Bare 10-30 kDa proteins per square micrometre.
+    """
+
+    chance: Chance = 1.0
+    ice_balls: Range = 0.0
+    ice_ball_radius_angstrom: Range = (80.0, 800.0)
+    ice_crystals: Range = 0.0
+    ice_crystal_radius_angstrom: Range = (150.0, 1500.0)
+    gold_beads: Range = 0.0
+    support_edge_chance: Chance = 0.0
+    particles_on_film_chance: Chance = 0.0
+    aggregates: Range = 0.0
+    aggregate_size: Range = (5.0, 40.0)
+    broken: Range = 0.0
+    subunits: Range = 0.0
+    discs: Range = 0.0
+    filaments: Range = 0.0
+    stacks: Range = 0.0
+    background_proteins: Range = 0.0
+
+
+class GaussianNoise(Settings):
+    """The noise model of Wagner et al. 2019: y = CTF[x + N(0, structural)] + N(0, shot), instead of ice and dose.
+
+    Attributes
+    ----------
+    level
+        k: both standard deviations are multiplied by it.
+    structural_sd, shot_sd
+        White noise per pixel before and after the CTF.
+    signal_per_radian
+        Grey values of x per radian of phase shift. The paper does not give its scale; this one makes the SNR of the
+        bundled TRPV3 1.25 at k = 1 (docs/simulation.md).
+    """
+
+    level: float = Field(1.0, gt=0)
+    structural_sd: float = Field(88.0, ge=0)
+    shot_sd: float = Field(51.0, ge=0)
+    signal_per_radian: float = Field(3050.0, gt=0)
+
+
+class Recipe(Settings):
+    """How micrographs are simulated.
+
+    Attributes
+    ----------
+    description
+        One line for people.
+    structures
+        Files, folders or bundled names to use where none are given.
+    shape
+        (rows, columns) of each micrograph.
+    pixel_size
+        Å per pixel, drawn evenly on a log scale.
+    particles, optics, ice, exposure, contamination
+        See each.
+    noise
+        If given, takes the place of ice, exposure and detector.
+    """
+
+    description: str = ""
+    structures: tuple[str, ...] = ()
+    shape: tuple[int, int] = (1024, 1024)
+    pixel_size: Range = 2.0
+    particles: ParticleRecipe = ParticleRecipe()
+    optics: OpticsRecipe = OpticsRecipe()
+    ice: IceRecipe = IceRecipe()
+    exposure: ExposureRecipe = ExposureRecipe()
+    contamination: ContaminationRecipe = ContaminationRecipe()
+    noise: GaussianNoise | None = None
+
+
+def draw(rng: np.random.Generator, value: float | tuple[float, float], *, log: bool = False) -> float:
+    """A number from a `Range`; with `log`, evenly on a log scale."""
+    if not isinstance(value, tuple):
+        return float(value)
+    low, high = value
+    if log and low > 0:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return float(rng.uniform(low, high))
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with vitripick."""
+    folder = resources.files("vitripick.simulation") / "recipes"
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
+    """A recipe by name or from a TOML file, with changes on top.
+
+    A file may start from another recipe: `base = "general"` and only what differs.
+
+    Parameters
+    ----------
+    source
+        One of `recipe_names()`, or a path that ends in `.toml`.
+    changes
+        `"key=value"` each, with dots between the tables: `"particles.count=100"`, `"pixel_size=[1.5, 3]"`; the value
+        is TOML.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is no TOML, or a key or value in it is wrong.
+    UsageError
+        If there is no recipe of that name, or a change cannot be used.
+    """
+    table = _table(source, seen=())
+    for change in changes:
+        _apply(table, change)
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        problem = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'] if part not in ('float', 'tuple[float, float]'))}: "
+            f"{item['msg'].lower()}"
+            for item in error.errors()
+        )
+        kind = UsageError if changes else InputError
+        raise kind(f"recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
+
+
+def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    if str(source) in seen:
+        raise InputError(f"recipe {source}: starts from itself by way of {' and '.join(seen)}.")
+    if str(source) in recipe_names():
+        text = (resources.files("vitripick.simulation") / "recipes" / f"{source}.toml").read_text(encoding="utf-8")
+    elif str(source).endswith(".toml"):
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{source}: cannot read this recipe: {error}.") from error
+    else:
+        raise UsageError(f"there is no recipe {str(source)!r}; there are {', '.join(recipe_names())}, or a .toml file.")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source}: not a TOML file: {error}.") from error
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    if isinstance(base, str) and base.endswith(".toml"):
+        base = str(Path(source).parent / base)
+    return _merged(_table(str(base), (*seen, str(source))), table)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    result = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {change}: write KEY=VALUE, as in --set particles.count=100.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    *path, last = key.strip().split(".")
+    for part in path:
+        inner = table.get(part, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {change}: {part} is no table of the recipe.")
+        table[part] = dict(inner)
+        table = table[part]
+    table[last] = value

@@ -1,0 +1,224 @@
+"""A molecule as the electron beam sees it: points (or voxels) with their scattering amplitude against ice."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displaced_share
+
+Kind: TypeAlias = Literal["soluble", "membrane", "nucleoprotein", "virus", "filament"]
+KINDS: tuple[str, ...] = get_args(Kind)
+Points: TypeAlias = npt.NDArray[np.float32]
+
+# Lengths are rounded to steps of 2**(1/3) before points are merged, so that a stream of crops at ever new scales
+# meets a handful of cached clouds.
+_SCALE_STEPS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """Where the membrane runs through a molecule.
+
+    Attributes
+    ----------
+    axis : (3,)
+        Unit vector along the membrane's normal, in the molecule's frame.
+    middle
+        Å along `axis` from the molecule's origin to the middle of the membrane.
+    radius
+        Å from the axis to the outside of the molecule there.
+    """
+
+    axis: npt.NDArray[np.float64]
+    middle: float
+    radius: float
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """One molecule, its origin on the centre of its scattering.
+
+    Attributes
+    ----------
+    name
+        Of the file or the library.
+    kind
+        `soluble`, `membrane`, `nucleoprotein`, `virus` or `filament`.
+    mass_kda
+        Of the whole.
+    points : (n, 3), float32
+        x, y, z in Å.
+    net : (n,), float32
+        Scattering amplitude f(0) of each point less that of the ice it displaces, Å.
+    spread_angstrom
+        Sigma of the Gaussian that each point stands for: 1 Å for an atom, about 2.5 Å for a residue.
+    volume, voxel_size
+        For a molecule that came as a map: (n, n, n) float32 in Å of net amplitude per voxel, axes z, y, x, the origin
+        at its middle voxel `n // 2`; and Å per voxel. Its `points` are its voxels.
+    slab
+        For a membrane protein, where the membrane is.
+    """
+
+    name: str
+    kind: Kind
+    mass_kda: float
+    points: Points
+    net: npt.NDArray[np.float32]
+    spread_angstrom: float = 1.0
+    volume: npt.NDArray[np.float32] | None = None
+    voxel_size: float | None = None
+    slab: Slab | None = None
+    _merged: dict[float, tuple[Points, npt.NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def diameter_angstrom(self) -> float:
+        """The largest extent in any direction, Å (over 400 directions, so up to 1 % short)."""
+        extents = self._hull @ directions_over_half_sphere(400).T
+        return float((extents.max(axis=0) - extents.min(axis=0)).max())
+
+    @cached_property
+    def _hull(self) -> Points:
+        """The points that can be outermost in some direction: a few of thousands."""
+        directions = directions_over_half_sphere(400)
+        sample = self.points @ directions.T.astype(np.float32)
+        return self.points[np.unique(np.concatenate([sample.argmax(axis=0), sample.argmin(axis=0)]))]
+
+    def projected_extents(self, rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """How wide and how high the molecule is in projection.
+
+        Parameters
+        ----------
+        rotations : (m, 3, 3)
+            Of each particle; image x and y are the first two rows.
+
+        Returns
+        -------
+        (m, 4), float64
+            Smallest and largest x, smallest and largest y, in Å from the molecule's origin.
+        """
+        placed = np.einsum("mij,nj->min", rotations[:, :2], self._hull.astype(np.float64))
+        low, high = placed.min(axis=2), placed.max(axis=2)
+        return np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]])
+
+    def merged(self, pixel_size: float) -> tuple[Points, npt.NDArray[np.float32]]:
+        """Points and amplitudes with neighbours closer than about 0.7 pixels joined into one.
+
+        Parameters
+        ----------
+        pixel_size
+            Å per pixel of the image they will be projected into.
+        """
+        cell = 2.0 ** (np.floor(np.log2(0.8 * pixel_size) * _SCALE_STEPS) / _SCALE_STEPS)
+        if cell not in self._merged:
+            self._merged[cell] = merge_points(self.points, self.net, cell)
+        return self._merged[cell]
+
+    def part(self, keep: npt.NDArray[np.bool_], *, name: str) -> Structure:
+        """The molecule with only the points of a mask, its origin on what is left.
+
+        Raises
+        ------
+        ValueError
+            If the mask keeps nothing.
+        """
+        if not keep.any():
+            raise ValueError(f"{self.name}: no point is left of this molecule")
+        points, net = self.points[keep], self.net[keep]
+        share = float(net.sum() / self.net.sum())
+        centred = points - scattering_centre(points, net)
+        spread = max(self.spread_angstrom, (self.voxel_size or 0.0) / 2)
+        return dataclasses.replace(
+            self,
+            name=name,
+            mass_kda=self.mass_kda * share,
+            points=centred,
+            net=net,
+            spread_angstrom=spread,
+            volume=None,
+            voxel_size=None,
+            slab=None,
+            _merged={},
+        )
+
+
+def scattering_centre(points: Points, net: npt.NDArray[np.float32]) -> Points:
+    """(3,), float32: where the scattering has its centre of mass, Å."""
+    centre: Points = np.average(points.astype(np.float64), axis=0, weights=net).astype(np.float32)
+    return centre
+
+
+def structure_from_points(
+    name: str,
+    points: npt.NDArray[np.floating],
+    amplitudes: npt.NDArray[np.floating],
+    *,
+    kind: Kind = "soluble",
+    mass_kda: float | None = None,
+    nucleic: npt.NDArray[np.bool_] | None = None,
+    spread_angstrom: float = 1.0,
+    slab: Slab | None = None,
+) -> Structure:
+    """A molecule from gross amplitudes: the displaced ice is taken off and the origin put on its centre.
+
+    Parameters
+    ----------
+    points : (n, 3)
+        Å.
+    amplitudes : (n,)
+        f(0) of each point, hydrogens included, Å.
+    mass_kda
+        By default from the amplitudes, at 0.204 Å per dalton.
+    nucleic : (n,), bool
+        Which points are nucleic acid, which displaces less ice for its amplitude.
+    """
+    shares = np.full(len(points), displaced_share(nucleic=False))
+    if nucleic is not None:
+        shares[nucleic] = displaced_share(nucleic=True)
+    net = np.asarray(amplitudes * (1 - shares), np.float32)
+    centred = np.asarray(points, np.float32)
+    centred = centred - scattering_centre(centred, net)
+    if mass_kda is None:
+        mass_kda = float(np.sum(amplitudes)) / PROTEIN_AMPLITUDE_PER_DALTON / 1000
+    return Structure(name, kind, mass_kda, centred, net, spread_angstrom, slab=slab)
+
+
+def merge_points(
+    points: Points, weights: npt.NDArray[np.float32], cell_angstrom: float
+) -> tuple[Points, npt.NDArray[np.float32]]:
+    """Join the points that share a cubic cell into one at their weighted centre.
+
+    Parameters
+    ----------
+    points : (n, 3)
+    weights : (n,)
+    cell_angstrom
+        Side of a cell, Å.
+
+    Returns
+    -------
+    (m, 3) and (m,), float32
+        The sum of the weights is kept.
+    """
+    cells = np.floor((points - points.min(axis=0)) / cell_angstrom).astype(np.int64)
+    sides = cells.max(axis=0) + 1
+    _, index = np.unique((cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2], return_inverse=True)
+    # The centre is weighted by magnitude: lipid tails lighter than ice count negative and must not push it away.
+    magnitude = np.abs(weights).astype(np.float64) + 1e-12
+    total = np.bincount(index, magnitude)
+    centres = np.column_stack([np.bincount(index, magnitude * points[:, axis]) / total for axis in range(3)])
+    return centres.astype(np.float32), np.bincount(index, weights).astype(np.float32)
+
+
+def directions_over_half_sphere(n: int) -> npt.NDArray[np.float64]:
+    """(n, 3): unit vectors spread evenly over a half sphere (a Fibonacci spiral)."""
+    index = np.arange(n) + 0.5
+    z = 1 - index / n
+    azimuth = np.pi * (1 + 5**0.5) * index
+    radius = np.sqrt(1 - z**2)
+    return np.column_stack([radius * np.cos(azimuth), radius * np.sin(azimuth), z])
