@@ -144,7 +144,7 @@ def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom
         inside = np.minimum.reduce(sides)
         return np.clip(inside / bevel, 0, 1).astype(np.float32) * np.float32(thickness)
 
-    if _add_round(bodies, x, y, radius * 1.3, height, ICE, voltage_kv, rng, mottle=float(rng.uniform(0.1, 0.5))):
+    if _add_round(bodies, x, y, radius * 1.3, height, ICE, voltage_kv, rng, mottle=float(rng.uniform(0.05, 0.3))):
         bodies.contaminants.append(Contaminant("ice_crystal", x, y, 2 * radius))
 
 

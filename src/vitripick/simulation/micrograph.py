@@ -26,6 +26,7 @@ from vitripick.simulation.structure import Structure
 _SLAB_ANGSTROM = 300.0
 # Detail coarser than this is where a particle's own defocus fringes reach; the rim of the field has room for them.
 _FRINGE_ANGSTROM = 15.0
+_GRADIENT_FIELD = 4000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,14 +183,15 @@ def _exposed(
     thickness_angstrom: float,
     rng: np.random.Generator,
 ) -> tuple[Image, dict[str, Any]]:
-    wedge, waviness = draw(rng, ice.wedge), draw(rng, ice.waviness)
+    wedge, waviness = draw(rng, ice.wedge) * _field_share(field), draw(rng, ice.waviness)
     structure_factor = draw(rng, ice.structure_factor, log=True)
     thickness = thickness_field(field.padded, rng, mean_angstrom=thickness_angstrom, wedge=wedge, waviness=waviness)
+    contrast = draw(rng, exposure.contrast)
     sigma = interaction_constant(optics.voltage_kv)
-    signal = particle_contrast(scene, field, optics, phase_per_potential=sigma)
+    signal = particle_contrast(scene, field, optics, phase_per_potential=contrast * sigma)
     grain = ice_potential(thickness, field.pixel_size, rng, structure_factor=structure_factor)
     grain += project_all(scene.debris, field.padded, pixel_size=field.pixel_size)
-    background = weak_contrast(grain * np.float32(sigma), field.pixel_size, optics)
+    background = weak_contrast(grain * np.float32(contrast * sigma), field.pixel_size, optics)
     intensity = 1 + signal + background
     if scene.bodies is not None:
         intensity *= wave_intensity(
@@ -197,7 +199,7 @@ def _exposed(
         )
     intensity *= np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
 
-    dose, detector, history, lit = _draw_exposure(exposure, rng)
+    dose, detector, history, lit = _draw_exposure(exposure, field, rng)
     seen = _inside(intensity, field) * illumination(field.shape, rng, **lit)
     per_pixel = dose * field.pixel_size**2
     counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
@@ -209,6 +211,7 @@ def _exposed(
             "waviness": waviness,
             "structure_factor": structure_factor,
         },
+        "contrast": contrast,
         "dose_per_square_angstrom": dose,
         "detector": detector.model_dump(),
         "illumination": lit,
@@ -217,8 +220,13 @@ def _exposed(
     }
 
 
+def _field_share(field: Field) -> float:
+    """The micrograph's longer side over the 400 nm that gradients are stated for; what is larger counts as half more."""
+    return min(1.5, max(field.shape) * field.pixel_size / _GRADIENT_FIELD)
+
+
 def _draw_exposure(
-    recipe: ExposureRecipe, rng: np.random.Generator
+    recipe: ExposureRecipe, field: Field, rng: np.random.Generator
 ) -> tuple[float, Detector, History, dict[str, Any]]:
     detector = Detector(
         pixel_size=draw(rng, recipe.detector_pixel_size, log=True),
@@ -230,14 +238,14 @@ def _draw_exposure(
         x_rays=draw(rng, recipe.x_rays),
     )
     history = History(
-        lowpass_px=draw(rng, recipe.lowpass_px) if rng.random() < recipe.lowpass_chance else 0.0,
+        lowpass_px=draw(rng, recipe.lowpass_angstrom) / field.pixel_size if rng.random() < recipe.lowpass_chance else 0.0,
         eight_bit=bool(rng.random() < recipe.eight_bit_chance),
         jpeg_quality=round(draw(rng, recipe.jpeg_quality)) if rng.random() < recipe.jpeg_chance else 0,
         inverted=bool(rng.random() < recipe.inverted_chance),
     )
     lit = {
-        "gradient": draw(rng, recipe.gradient),
-        "vignetting": draw(rng, recipe.vignetting),
+        "gradient": draw(rng, recipe.gradient) * _field_share(field),
+        "vignetting": draw(rng, recipe.vignetting) * _field_share(field) ** 2,
         "beam_edge": bool(rng.random() < recipe.beam_edge_chance),
     }
     return draw(rng, recipe.dose_per_square_angstrom, log=True), detector, history, lit

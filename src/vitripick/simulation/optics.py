@@ -151,14 +151,22 @@ def wave_intensity(phase: Image, loss: Image, pixel_size: float, optics: Optics)
     # Amplitude contrast is a loss in proportion to the phase.
     w = optics.amplitude_contrast
     damping = loss / 2 + np.float32(w / np.sqrt(1 - w * w)) * phase
-    wave = np.exp(np.asarray(1j * phase - damping, np.complex64))
+    wave = _wave(np.exp(-damping), phase)
     ky = fft.fftfreq(shape[0], pixel_size).astype(np.float32)[:, None]
     kx = fft.fftfreq(shape[1], pixel_size).astype(np.float32)[None, :]
     chi = aberration_phase(ky, kx, optics)
     spectrum = fft.fft2(wave, workers=1)
-    lens = np.exp(np.asarray(1j * chi, np.complex64)) * envelope(ky, kx, optics.b_factor)
+    lens = _wave(envelope(ky, kx, optics.b_factor), chi)
     # The phase plate shifts what is scattered, not the beam itself.
     lens[0, 0] = 1.0
     spectrum *= lens
     image = fft.ifft2(spectrum, workers=1)
     return np.asarray(image.real**2 + image.imag**2, np.float32)
+
+
+def _wave(amplitude: FloatGrid, phase: FloatGrid) -> Spectrum:
+    """amplitude * exp(i phase); twice as fast in single precision as through a complex exponential."""
+    wave = np.empty(phase.shape, np.complex64)
+    np.multiply(amplitude, np.cos(phase), out=wave.real)
+    np.multiply(amplitude, np.sin(phase), out=wave.imag)
+    return wave

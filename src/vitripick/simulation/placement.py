@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from vitripick.errors import UsageError
 
-# So many failed throws in a row for one particle mean that the field is full.
-_TRIES = 200
+# So many rounds of throws without a hit mean that the field is full; where that is an error, be sure.
+_TRIES = 8
+_TRIES_IF_INSISTING = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,33 +80,69 @@ def place(
     room = np.zeros(len(diameters_px))
     x, y, d = (np.concatenate([column, room]) for column in before)
     n_before = n = len(before[0])
-    index = []
-    for i, diameter in enumerate(diameters_px):
-        for _ in range(_TRIES):
-            if n > n_before and rng.random() < clustering:
-                near = rng.integers(n_before, n)
-                angle = rng.uniform(0, 2 * np.pi)
-                reach = 0.5 * (diameter + d[near]) * spacing * rng.uniform(1.0, 1.3)
-                at_x, at_y = x[near] + reach * np.cos(angle), y[near] + reach * np.sin(angle)
-            else:
-                at_x = rng.uniform(-rim_px, columns - 1 + rim_px)
-                at_y = rng.uniform(-rim_px, rows - 1 + rim_px)
-            inside = 0 <= at_x <= columns - 1 and 0 <= at_y <= rows - 1
-            if inside == (rim_px > 0):
-                continue
-            if inside and forbidden is not None and forbidden[round(at_y), round(at_x)]:
-                continue
-            nearest = 0.5 * (d[:n] + diameter) * spacing
-            if np.all((x[:n] - at_x) ** 2 + (y[:n] - at_y) ** 2 >= nearest**2):
-                x[n], y[n], d[n] = at_x, at_y, diameter
-                index.append(i)
+    waiting = np.arange(len(diameters_px))
+    index: list[int] = []
+    throws = _TRIES_IF_INSISTING if insist else _TRIES
+    while len(waiting) and throws > 0:
+        # Some at a time: few enough that clusters can grow on what lies already.
+        some = waiting[: max(16, (n - n_before) // 2)]
+        at_x, at_y = _throw(len(some), shape, rng, rim_px)
+        near = np.flatnonzero(rng.random(len(some)) < clustering) if n > n_before else np.empty(0, np.intp)
+        if len(near):
+            partner = rng.integers(n_before, n, len(near))
+            angle = rng.uniform(0, 2 * np.pi, len(near))
+            reach = 0.5 * (diameters_px[some[near]] + d[partner]) * spacing * rng.uniform(1.0, 1.3, len(near))
+            at_x[near], at_y[near] = x[partner] + reach * np.cos(angle), y[partner] + reach * np.sin(angle)
+        free = _may_lie(at_x, at_y, shape, rim_px, forbidden)
+        size = diameters_px[some]
+        nearest = 0.5 * spacing * (size[:, None] + d[:n])
+        free &= ((at_x[:, None] - x[:n]) ** 2 + (at_y[:, None] - y[:n]) ** 2 >= nearest**2).all(axis=1)
+        first = n
+        for i in np.flatnonzero(free):
+            new = slice(first, n)
+            apart = 0.5 * spacing * (d[new] + size[i])
+            if ((x[new] - at_x[i]) ** 2 + (y[new] - at_y[i]) ** 2 >= apart**2).all():
+                x[n], y[n], d[n] = at_x[i], at_y[i], size[i]
+                index.append(int(some[i]))
                 n += 1
-                break
+        placed = n > first
+        if placed:
+            waiting = np.setdiff1d(waiting, index[first - n_before :], assume_unique=True)
+            throws = _TRIES_IF_INSISTING if insist else _TRIES
         else:
-            if insist:
-                raise UsageError(
-                    f"only {len(index)} of {len(diameters_px)} particles of {diameter:.0f} px fit into {columns} x {rows} "
-                    f"pixels at a spacing of {spacing:g} diameters: ask for fewer, a smaller spacing or a larger "
-                    "micrograph."
-                )
+            throws -= 1
+    if insist and len(waiting):
+        raise UsageError(
+            f"only {len(index)} of {len(diameters_px)} particles of {float(diameters_px.max()):.0f} px fit into "
+            f"{shape[1]} x {shape[0]} pixels at a spacing of {spacing:g} diameters: ask for fewer, a smaller spacing, "
+            "less contamination or a larger micrograph."
+        )
     return Placed(x[n_before:n].copy(), y[n_before:n].copy(), np.array(index, np.intp))
+
+
+def _throw(
+    n: int, shape: tuple[int, int], rng: np.random.Generator, rim_px: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    rows, columns = shape
+    at = rng.random((2, n))
+    return at[0] * (columns - 1 + 2 * rim_px) - rim_px, at[1] * (rows - 1 + 2 * rim_px) - rim_px
+
+
+def _may_lie(
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    shape: tuple[int, int],
+    rim_px: float,
+    forbidden: npt.NDArray[np.bool_] | None,
+) -> npt.NDArray[np.bool_]:
+    rows, columns = shape
+    inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+    if rim_px > 0:
+        return ~inside & (np.abs(x - (columns - 1) / 2) <= (columns - 1) / 2 + rim_px) & (
+            np.abs(y - (rows - 1) / 2) <= (rows - 1) / 2 + rim_px
+        )
+    if forbidden is not None:
+        column = np.clip(np.rint(x), 0, columns - 1).astype(np.intp)
+        row = np.clip(np.rint(y), 0, rows - 1).astype(np.intp)
+        inside &= ~forbidden[row, column]
+    return inside

@@ -22,6 +22,8 @@ from vitripick.simulation.structure import Points, Structure
 Field = npt.NDArray[np.float32]
 # Points splatted at a time: 16 MB of coordinates, whatever the number of particles.
 _CHUNK = 500_000
+# Coarser images than this show nothing of a map that its voxels, splatted as points, would not, and faster.
+_SLICE_BELOW_VOXELS = 1.2
 # Variance of the bilinear kernel that a point is splatted with, px^2.
 _BILINEAR_VARIANCE = 1 / 6
 
@@ -96,13 +98,18 @@ def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_siz
         V Å.
     """
     total = np.zeros(shape, np.float32)
+    clouds: dict[float, list[Particles]] = {}
     for group in particles:
         if not len(group):
             continue
-        if group.structure.volume is not None:
+        voxel_size = group.structure.voxel_size
+        if voxel_size is not None and pixel_size < _SLICE_BELOW_VOXELS * voxel_size:
             _add_slices(total, group, pixel_size)
         else:
-            total += _splat_group(group, shape, pixel_size)
+            # Groups that are blurred alike, to a fifth of a pixel, share one splat.
+            clouds.setdefault(round(5 * group.structure.spread_angstrom / pixel_size) / 5, []).append(group)
+    for sigma_px, groups in clouds.items():
+        total += _blur(_splat_groups(groups, shape, pixel_size), sigma_px)
     return total
 
 
@@ -139,20 +146,35 @@ def splat(
     return image.reshape(rows + 2, wide)[1:-1, 1:-1]
 
 
-def _splat_group(group: Particles, shape: tuple[int, int], pixel_size: float) -> Field:
-    points, net = group.structure.merged(pixel_size)
+def _splat_groups(groups: list[Particles], shape: tuple[int, int], pixel_size: float) -> Field:
     total = np.zeros(shape, np.float64)
-    per_chunk = max(1, _CHUNK // len(points))
-    flat = (group.rotations[:, :2] / pixel_size).astype(np.float32)
-    for first in range(0, len(group), per_chunk):
-        some = slice(first, first + per_chunk)
-        # (m, 2, n): every point of every particle in the image plane.
-        placed = flat[some] @ points.T
-        placed[:, 0] += group.x[some, None].astype(np.float32)
-        placed[:, 1] += group.y[some, None].astype(np.float32)
-        total += splat(placed[:, 0].ravel(), placed[:, 1].ravel(), np.tile(net, len(placed)), shape)
-    image = (total * (VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2)).astype(np.float32)
-    return _blur(image, group.structure.spread_angstrom / pixel_size)
+    waiting: list[tuple[Points, npt.NDArray[np.float32]]] = []
+    n_waiting = 0
+    for group in groups:
+        points, net = group.structure.merged(pixel_size)
+        per_chunk = max(1, _CHUNK // len(points))
+        flat = (group.rotations[:, :2] / pixel_size).astype(np.float32)
+        for first in range(0, len(group), per_chunk):
+            some = slice(first, first + per_chunk)
+            # (m, 2, n): every point of every particle in the image plane.
+            placed = flat[some] @ points.T
+            placed[:, 0] += group.x[some, None].astype(np.float32)
+            placed[:, 1] += group.y[some, None].astype(np.float32)
+            waiting.append((placed.transpose(1, 0, 2).reshape(2, -1), np.tile(net, len(placed))))
+            n_waiting += waiting[-1][1].size
+            if n_waiting >= _CHUNK:
+                total += _splat_clouds(waiting, shape)
+                waiting, n_waiting = [], 0
+    if waiting:
+        total += _splat_clouds(waiting, shape)
+    return (total * (VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2)).astype(np.float32)
+
+
+def _splat_clouds(
+    clouds: list[tuple[Points, npt.NDArray[np.float32]]], shape: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    at = np.concatenate([cloud for cloud, _ in clouds], axis=1)
+    return splat(at[0], at[1], np.concatenate([weights for _, weights in clouds]), shape)
 
 
 def _blur(image: Image, sigma_px: float) -> Field:
@@ -167,7 +189,7 @@ def _add_slices(total: Field, group: Particles, pixel_size: float) -> None:
     rows, columns = total.shape
     for rotation, x, y in zip(group.rotations, group.x, group.y, strict=True):
         at_x, at_y = int(np.floor(x)), int(np.floor(y))
-        image = transform.slice(rotation, shift_px=(x - at_x, y - at_y))
+        image = transform.slice(rotation, pixel_size=pixel_size, shift_px=(x - at_x, y - at_y))
         half = image.shape[0] // 2
         left, top = at_x - half, at_y - half
         to_left, to_top = max(left, 0), max(top, 0)
@@ -182,84 +204,87 @@ class FourierVolume:
 
     Attributes
     ----------
-    values : (n, n, n), complex64
-        The transform with frequency 0 in the middle, axes z, y, x; cropped to what the image can carry.
+    real, imaginary : (n, n, n), float32
+        The transform with frequency 0 in the middle, axes z, y, x; cropped to what its images can carry.
     frequency_step
         Cycles per Å between neighbouring values.
-    size_px
-        Side of the slices in pixels of the image.
-    pixel_size
-        Å per pixel of the image.
+    side_angstrom
+        Side of the map; a slice is a third wider.
     """
 
-    values: npt.NDArray[np.complex64]
+    real: npt.NDArray[np.float32]
+    imaginary: npt.NDArray[np.float32]
     frequency_step: float
-    size_px: int
-    pixel_size: float
+    side_angstrom: float
 
-    def slice(self, rotation: npt.NDArray[np.float64], *, shift_px: tuple[float, float] = (0.0, 0.0)) -> Field:
+    def slice(
+        self, rotation: npt.NDArray[np.float64], *, pixel_size: float, shift_px: tuple[float, float] = (0.0, 0.0)
+    ) -> Field:
         """The projection along the beam.
 
         Parameters
         ----------
         rotation : (3, 3)
+        pixel_size
+            Å per pixel of the projection.
         shift_px
-            Moves the molecule's origin from pixel (size_px // 2, size_px // 2) along x and y.
+            Moves the molecule's origin from pixel (n // 2, n // 2) along x and y.
 
         Returns
         -------
-        (size_px, size_px), float32
+        (n, n), float32
             V Å.
         """
-        ky = fft.fftfreq(self.size_px)[:, None]
-        kx = fft.rfftfreq(self.size_px)[None, :]
-        ky, kx = np.broadcast_arrays(ky, kx)
+        n = fft.next_fast_len(int(np.ceil(1.3 * self.side_angstrom / pixel_size)) + 2)
+        ky, kx = np.broadcast_arrays(fft.fftfreq(n)[:, None], fft.rfftfreq(n)[None, :])
         # The plane of the image, in the molecule's frame: k = R^T (kx, ky, 0).
-        steps = 1 / (self.pixel_size * self.frequency_step)
-        middle = self.values.shape[0] // 2
+        steps = 1 / (pixel_size * self.frequency_step)
+        middle = self.real.shape[0] // 2
         at = [(rotation[0, a] * kx + rotation[1, a] * ky) * steps + middle for a in (2, 1, 0)]
-        real = ndimage.map_coordinates(self.values.real, at, order=1, mode="constant")
-        imaginary = ndimage.map_coordinates(self.values.imag, at, order=1, mode="constant")
-        turn = np.exp(-2j * np.pi * (kx * (shift_px[0] + self.size_px // 2) + ky * (shift_px[1] + self.size_px // 2)))
-        flat: Field = fft.irfft2((real + 1j * imaginary) * turn, s=(self.size_px, self.size_px)).astype(np.float32)
+        real = ndimage.map_coordinates(self.real, at, order=1, mode="constant")
+        imaginary = ndimage.map_coordinates(self.imaginary, at, order=1, mode="constant")
+        turn = np.exp(-2j * np.pi * (kx * (shift_px[0] + n // 2) + ky * (shift_px[1] + n // 2)))
+        turn *= VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2
+        flat: Field = fft.irfft2((real + 1j * imaginary) * turn, s=(n, n)).astype(np.float32)
         return flat
 
 
 def fourier_volume(structure: Structure, pixel_size: float) -> FourierVolume:
-    """The transform of a molecule's map for images of one pixel size; the last few are kept.
+    """The transform of a molecule's map for images of a pixel size; the last few are kept.
 
     Raises
     ------
     ValueError
         If the molecule has no map.
     """
-    return _fourier_volume(structure, round(pixel_size, 6))
+    # Rounded down to steps of a third of an octave: images of nearly one scale share a transform.
+    return _fourier_volume(structure, 2.0 ** (np.floor(3 * np.log2(pixel_size)) / 3))
 
 
-@lru_cache(maxsize=8)
-def _fourier_volume(structure: Structure, pixel_size: float) -> FourierVolume:
+@lru_cache(maxsize=16)
+def _fourier_volume(structure: Structure, finest_pixel: float) -> FourierVolume:
     if structure.volume is None or structure.voxel_size is None:
         raise ValueError(f"{structure.name} came as points; it has no map to cut through")
     n = structure.volume.shape[0]
     # Twice the size, so that linear interpolation between the values is good, and divided by the real-space image
     # of that interpolation (sinc^2), so that the rim of the map is not dimmed.
     side = fft.next_fast_len(2 * n)
-    along = (np.arange(n) - n // 2) / side
-    window = 1 / np.sinc(along) ** 2
+    window = 1 / np.sinc((np.arange(n) - n // 2) / side) ** 2
     padded = np.zeros((side,) * 3, np.float32)
-    start = side // 2 - n // 2
-    inner = slice(start, start + n)
+    inner = slice(side // 2 - n // 2, side // 2 - n // 2 + n)
     padded[inner, inner, inner] = (
         structure.volume * window[:, None, None] * window[None, :, None] * window[None, None, :]
     )
     values = fft.fftshift(fft.fftn(fft.ifftshift(padded), workers=1))
     step = 1 / (side * structure.voxel_size)
-    keep = min(side // 2, int(np.ceil(0.5 * np.sqrt(2) / pixel_size / step)) + 1)
+    keep = min(side // 2, int(np.ceil(0.5 * np.sqrt(2) / finest_pixel / step)) + 1)
     kept = slice(side // 2 - keep, side // 2 + keep + (0 if keep == side // 2 else 1))
-    size_px = fft.next_fast_len(int(np.ceil(1.3 * n * structure.voxel_size / pixel_size)) + 2)
-    scale = np.float32(VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2)
+    values = values[kept, kept, kept]
     return FourierVolume(
-        np.ascontiguousarray(values[kept, kept, kept] * scale).astype(np.complex64), step, size_px, pixel_size
+        np.ascontiguousarray(values.real, np.float32),
+        np.ascontiguousarray(values.imag, np.float32),
+        step,
+        n * structure.voxel_size,
     )
 
 

@@ -26,7 +26,7 @@ from vitripick.simulation.scattering import (
     PROTEIN_AMPLITUDE_PER_DALTON,
     displaced_share,
 )
-from vitripick.simulation.structure import KINDS, Kind, Slab, Structure, merge_points, structure_from_points
+from vitripick.simulation.structure import KINDS, Kind, Slab, Structure, structure_from_points
 
 _MODELS = (".cif", ".mmcif", ".pdb", ".ent")
 _MAPS = (".mrc", ".map", ".ccp4")
@@ -301,17 +301,14 @@ def save_structure(structure: Structure, path: str | Path, *, cell_angstrom: flo
     """
     if structure.volume is not None:
         raise ValueError(f"{structure.name} came as a map; keep the map instead")
-    points, net, spread = structure.points, structure.net, structure.spread_angstrom
-    if cell_angstrom is not None:
-        points, net = merge_points(points, net, cell_angstrom)
-        spread = float(np.hypot(spread, cell_angstrom / np.sqrt(12)))
-    net_scale = np.float32(np.abs(net).max() / 32000)
+    kept = structure if cell_angstrom is None else structure.simplified(cell_angstrom)
+    net_scale = np.float32(np.abs(kept.net).max() / 32000)
     table: dict[str, Any] = {
-        "xyz": np.rint(points / np.float32(0.1)).astype(np.int16),
+        "xyz": np.rint(kept.points / np.float32(0.1)).astype(np.int16),
         "xyz_scale": np.float32(0.1),
-        "net": np.rint(net / net_scale).astype(np.int16),
+        "net": np.rint(kept.net / net_scale).astype(np.int16),
         "net_scale": net_scale,
-        "spread_angstrom": np.float32(spread),
+        "spread_angstrom": np.float32(kept.spread_angstrom),
         "mass_kda": np.float64(structure.mass_kda),
         "kind": np.str_(structure.kind),
     }

@@ -88,7 +88,7 @@ class OpticsRecipe(Settings):
 
 
 class IceRecipe(Settings):
-    """The ice; see `thickness_field` and `ice_spectrum`. Thickness is drawn evenly on a log scale."""
+    """The ice; see `thickness_field` and `ice_spectrum`. Thickness is drawn evenly on a log scale; `wedge` is over 400 nm."""
 
     thickness_angstrom: Range = 300.0
     wedge: Range = 0.0
@@ -97,8 +97,14 @@ class IceRecipe(Settings):
 
 
 class ExposureRecipe(Settings):
-    """Dose, camera, illumination and what became of the file; see `Detector`, `illumination` and `History`."""
+    """Dose, camera, illumination and what became of the file; see `Detector`, `illumination` and `History`.
 
+    `contrast` is the share of the calculated phase contrast that is left: motion, charging and damage take the rest,
+    and images never reach what is calculated (Henderson & McMullan 2013). `gradient` and `vignetting` are those over
+    400 nm; smaller fields have less.
+    """
+
+    contrast: Range = 1.0
     dose_per_square_angstrom: Range = 40.0
     detector_pixel_size: Range = 1.0
     mtf_nyquist: Range = 0.5
@@ -112,7 +118,7 @@ class ExposureRecipe(Settings):
     vignetting: Range = 0.0
     beam_edge_chance: Chance = 0.0
     lowpass_chance: Chance = 0.0
-    lowpass_px: Range = (0.5, 1.5)
+    lowpass_angstrom: Range = (3.0, 16.0)
     eight_bit_chance: Chance = 0.0
     jpeg_chance: Chance = 0.0
     jpeg_quality: Range = (50.0, 95.0)

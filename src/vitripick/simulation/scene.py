@@ -132,9 +132,11 @@ def lay_out(
     contaminants = [] if bodies is None else list(bodies.contaminants)
     diameter_px = structure.diameter_angstrom / field.pixel_size
 
+    # What is made of the molecule, clumps and pieces, needs no atoms.
+    simple = structure.simple(field.pixel_size) if dirty else structure
     weak: list[Particles] = []
     if dirty:
-        _add_clumps(weak, contaminants, forbidden, structure, contamination, field, rng)
+        _add_clumps(weak, contaminants, forbidden, simple, contamination, field, rng)
         _add_filaments(weak, contaminants, forbidden, filaments, contamination, field, rng)
 
     spacing = draw(rng, recipe.spacing)
@@ -180,7 +182,7 @@ def lay_out(
         particles.append(Particles(debris.genome(structure, rng), rotations, x, y))
         drawn["genome"] = True
     if dirty:
-        _add_small(weak, contaminants, forbidden, particles[0], contamination, field, rng)
+        _add_small(weak, contaminants, forbidden, simple, particles[0], contamination, field, rng)
     return Scene(
         particles, z, labelled, _extents_px(particles, field.pixel_size), weak, bodies, contaminants, drawn
     )
@@ -309,13 +311,14 @@ def _add_small(
     weak: list[Particles],
     contaminants: list[Contaminant],
     forbidden: npt.NDArray[np.bool_],
+    structure: Structure,
     particles: Particles,
     recipe: ContaminationRecipe,
     field: Field,
     rng: np.random.Generator,
 ) -> None:
     """Broken particles, stacks, subunits, empty discs and bare proteins, where there is room."""
-    structure, area = particles.structure, field.area_share
+    area = field.area_share
     n_broken = _number(rng, draw(rng, recipe.broken) * len(particles))
     n_stacks = _number(rng, draw(rng, recipe.stacks) * len(particles))
     n_subunits = _number(rng, draw(rng, recipe.subunits) * area) if structure.mass_kda > 100 else 0
@@ -324,9 +327,9 @@ def _add_small(
     if n_stacks:
         kinds.append(("stack", n_stacks, [structure]))
     if n_broken:
-        kinds.append(("broken", n_broken, [debris.broken(structure, rng) for _ in range(min(n_broken, 4))]))
+        kinds.append(("broken", n_broken, [debris.broken(structure, rng) for _ in range(min(n_broken, 3))]))
     if n_subunits:
-        pieces = [debris.subunit(structure, rng, mass_kda=rng.uniform(*_SUBUNIT_KDA)) for _ in range(3)]
+        pieces = [debris.subunit(structure, rng, mass_kda=rng.uniform(*_SUBUNIT_KDA)) for _ in range(min(n_subunits, 2))]
         kinds.append(("subunit", n_subunits, pieces))
     if n_discs:
         kinds.append(("disc", n_discs, [empty_disc(rng)]))
@@ -334,7 +337,7 @@ def _add_small(
     taken_d = np.full(len(particles), structure.diameter_angstrom / field.pixel_size)
     for kind, n, bodies in kinds:
         members = 2 if kind == "stack" else 1
-        sizes = np.array([body.diameter_angstrom * members / field.pixel_size for body in bodies])
+        sizes = np.array([0.95 * body.reach_angstrom * members / field.pixel_size for body in bodies])
         chosen = rng.integers(0, len(bodies), n)
         placed = place(
             sizes[chosen], field.padded, rng, spacing=0.85, forbidden=forbidden, taken=(taken_x, taken_y, taken_d)

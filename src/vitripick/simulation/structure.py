@@ -75,19 +75,31 @@ class Structure:
     voxel_size: float | None = None
     slab: Slab | None = None
     _merged: dict[float, tuple[Points, npt.NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+    _simple: dict[float, Structure] = field(default_factory=dict, repr=False)
 
     @cached_property
     def diameter_angstrom(self) -> float:
-        """The largest extent in any direction, Å (over 400 directions, so up to 1 % short)."""
-        extents = self._hull @ directions_over_half_sphere(400).T
+        """The largest extent in any direction, Å (over 200 directions, so up to 2 % short)."""
+        extents = self._outermost @ directions_over_half_sphere(200).T.astype(np.float32)
         return float((extents.max(axis=0) - extents.min(axis=0)).max())
 
     @cached_property
-    def _hull(self) -> Points:
-        """The points that can be outermost in some direction: a few of thousands."""
-        directions = directions_over_half_sphere(400)
-        sample = self.points @ directions.T.astype(np.float32)
-        return self.points[np.unique(np.concatenate([sample.argmax(axis=0), sample.argmin(axis=0)]))]
+    def reach_angstrom(self) -> float:
+        """Twice the distance of the farthest point from the origin, Å: at least the diameter, and quickly had."""
+        return 2 * float(np.sqrt(np.max(np.sum(self.points**2, axis=1))))
+
+    @cached_property
+    def _outermost(self) -> Points:
+        """The points that are outermost in some direction: a few hundred of many thousands."""
+        points = self.points
+        if len(points) > 4000:  # first those that are outermost among their neighbours, which are much fewer
+            radius = np.linalg.norm(points, axis=1)
+            direction = _cell_numbers(points / np.maximum(radius, 1e-6)[:, None], 0.15)
+            order = np.lexsort((radius, direction))
+            last = np.append(np.diff(direction[order]) != 0, True)
+            points = points[order[last]]
+        reach = points @ directions_over_half_sphere(200).T.astype(np.float32)
+        return points[np.unique(np.concatenate([reach.argmax(axis=0), reach.argmin(axis=0)]))]
 
     def projected_extents(self, rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How wide and how high the molecule is in projection.
@@ -102,22 +114,37 @@ class Structure:
         (m, 4), float64
             Smallest and largest x, smallest and largest y, in Å from the molecule's origin.
         """
-        placed = np.einsum("mij,nj->min", rotations[:, :2], self._hull.astype(np.float64))
+        placed = np.einsum("mij,nj->min", rotations[:, :2], self._outermost.astype(np.float64))
         low, high = placed.min(axis=2), placed.max(axis=2)
         return np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]])
 
     def merged(self, pixel_size: float) -> tuple[Points, npt.NDArray[np.float32]]:
-        """Points and amplitudes with neighbours closer than about 0.7 pixels joined into one.
+        """Points and amplitudes with neighbours closer than about a pixel joined into one.
 
         Parameters
         ----------
         pixel_size
             Å per pixel of the image they will be projected into.
         """
-        cell = 2.0 ** (np.floor(np.log2(0.8 * pixel_size) * _SCALE_STEPS) / _SCALE_STEPS)
+        cell = _stepped(1.1 * pixel_size)
         if cell not in self._merged:
             self._merged[cell] = merge_points(self.points, self.net, cell)
         return self._merged[cell]
+
+    def simplified(self, cell_angstrom: float) -> Structure:
+        """The same molecule with fewer points, those of each cube of this side joined."""
+        points, net = merge_points(self.points, self.net, cell_angstrom)
+        spread = float(np.hypot(self.spread_angstrom, cell_angstrom / np.sqrt(12)))
+        return dataclasses.replace(
+            self, points=points, net=net, spread_angstrom=spread, volume=None, voxel_size=None, _merged={}, _simple={}
+        )
+
+    def simple(self, pixel_size: float) -> Structure:
+        """`simplified` for images of this pixel size and no finer than 4 Å; kept for the next time."""
+        cell = _stepped(max(4.0, 1.1 * pixel_size))
+        if cell not in self._simple:
+            self._simple[cell] = self.simplified(cell)
+        return self._simple[cell]
 
     def part(self, keep: npt.NDArray[np.bool_], *, name: str) -> Structure:
         """The molecule with only the points of a mask, its origin on what is left.
@@ -144,6 +171,7 @@ class Structure:
             voxel_size=None,
             slab=None,
             _merged={},
+            _simple={},
         )
 
 
@@ -205,14 +233,25 @@ def merge_points(
     (m, 3) and (m,), float32
         The sum of the weights is kept.
     """
-    cells = np.floor((points - points.min(axis=0)) / cell_angstrom).astype(np.int64)
-    sides = cells.max(axis=0) + 1
-    _, index = np.unique((cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2], return_inverse=True)
+    _, index = np.unique(_cell_numbers(points, cell_angstrom), return_inverse=True)
     # The centre is weighted by magnitude: lipid tails lighter than ice count negative and must not push it away.
     magnitude = np.abs(weights).astype(np.float64) + 1e-12
     total = np.bincount(index, magnitude)
     centres = np.column_stack([np.bincount(index, magnitude * points[:, axis]) / total for axis in range(3)])
     return centres.astype(np.float32), np.bincount(index, weights).astype(np.float32)
+
+
+def _stepped(length: float) -> float:
+    """Rounded down to a step of `_SCALE_STEPS` an octave."""
+    return float(2.0 ** (np.floor(np.log2(length) * _SCALE_STEPS) / _SCALE_STEPS))
+
+
+def _cell_numbers(points: Points, cell: float) -> npt.NDArray[np.int64]:
+    """(n,): which cube of side `cell` each point lies in."""
+    cells = np.floor((points - points.min(axis=0)) / cell).astype(np.int64)
+    sides = cells.max(axis=0) + 1
+    numbers: npt.NDArray[np.int64] = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
+    return numbers
 
 
 def directions_over_half_sphere(n: int) -> npt.NDArray[np.float64]:
