@@ -84,8 +84,8 @@ def place(
     index: list[int] = []
     throws = _TRIES_IF_INSISTING if insist else _TRIES
     while len(waiting) and throws > 0:
-        # Some at a time: few enough that clusters can grow on what lies already.
-        some = waiting[: max(16, (n - n_before) // 2)]
+        # Some at a time, few enough that clusters can grow on what lies already; the last ones throw several times.
+        some = np.resize(waiting[: max(16, (n - n_before) // 2)], max(32, min(len(waiting), (n - n_before) // 2)))
         at_x, at_y = _throw(len(some), shape, rng, rim_px)
         near = np.flatnonzero(rng.random(len(some)) < clustering) if n > n_before else np.empty(0, np.intp)
         if len(near):
@@ -101,7 +101,8 @@ def place(
         for i in np.flatnonzero(free):
             new = slice(first, n)
             apart = 0.5 * spacing * (d[new] + size[i])
-            if ((x[new] - at_x[i]) ** 2 + (y[new] - at_y[i]) ** 2 >= apart**2).all():
+            alone = ((x[new] - at_x[i]) ** 2 + (y[new] - at_y[i]) ** 2 >= apart**2).all()
+            if alone and some[i] not in index[first - n_before :]:
                 x[n], y[n], d[n] = at_x[i], at_y[i], size[i]
                 index.append(int(some[i]))
                 n += 1
