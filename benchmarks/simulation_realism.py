@@ -77,7 +77,9 @@ def spectrum(image: np.ndarray) -> np.ndarray:
     k = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :])
     ring = (k * 80).astype(int).ravel()
     inside = (ring < 40) & (k.ravel() > 1.5 / side)
-    total = np.bincount(ring[inside], power.ravel()[inside], 40) / np.maximum(np.bincount(ring[inside], minlength=40), 1)
+    total = np.bincount(ring[inside], power.ravel()[inside], 40) / np.maximum(
+        np.bincount(ring[inside], minlength=40), 1
+    )
     return total / power.ravel()[inside].mean()
 
 
@@ -96,8 +98,10 @@ def compare(out: Path, simulated: list[np.ndarray], real: dict[str, list[np.ndar
     axes = figure.subplots(1, 2)
     frequency = (np.arange(40) + 0.5) / 80 * WORKING
     middle = (BINS[1:] + BINS[:-1]) / 2
-    print("| real set | spectrum: share of frequencies inside 2-98 % of simulated | inside min-max | histogram: inside "
-          "2-98 % | inside min-max |\n|---|---|---|---|---|")
+    print(
+        "| real set | spectrum: share of frequencies inside 2-98 % of simulated | inside min-max | histogram: inside "
+        "2-98 % | inside min-max |\n|---|---|---|---|---|"
+    )
     shares: dict[str, list[float]] = {name: [] for name in real}
     for axis, at, measure, label in (
         (axes[0], frequency, spectrum, "cycles per particle diameter"),

@@ -54,9 +54,7 @@ def test_nothing_is_placed_where_it_is_forbidden():
 
 def test_what_lies_there_already_is_respected():
     first = placed(40)
-    second = place(
-        np.full(30, 40.0), (500, 700), np.random.default_rng(2), taken=(first.x, first.y, np.full(40, 40.0))
-    )
+    second = place(np.full(30, 40.0), (500, 700), np.random.default_rng(2), taken=(first.x, first.y, np.full(40, 40.0)))
     gap = np.hypot(first.x[:, None] - second.x, first.y[:, None] - second.y)
     assert gap.min() >= 36
 

@@ -78,6 +78,6 @@ def test_a_map_cut_through_its_fourier_transform_gives_what_its_points_give(apof
 def test_a_slice_moves_by_fractions_of_a_pixel():
     volume = np.zeros((21, 21, 21), np.float32)
     volume[7:14, 8:13, 9:12] = 1.0
-    brick = structure_from_map("brick", volume, 4.0)
+    brick = structure_from_map("brick", gaussian_filter(volume, 1.0), 4.0)
     group = Particles(brick, np.eye(3)[None], np.array([30.4]), np.array([25.7]))
     assert centre_of(project_all([group], (60, 60), pixel_size=3.0)) == pytest.approx((30.4, 25.7), abs=0.05)

@@ -158,7 +158,9 @@ def test_a_folder_gives_its_structures_and_an_unknown_name_lists_the_bundled_one
     model_file(tmp_path / "a.cif")
     (tmp_path / "notes.txt").write_text("no structure")
     assert [path.name for path in find_structures([tmp_path])] == ["a.cif", "b.pdb"]
-    with pytest.raises(InputError, match=r"apoferritinn: neither a file or folder nor a bundled structure \(apoferritin"):
+    with pytest.raises(
+        InputError, match=r"apoferritinn: neither a file or folder nor a bundled structure \(apoferritin"
+    ):
         find_structures(["apoferritinn"])
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vitripick.geometry import Image
 from vitripick.simulation.ice import carbon_spectrum, mean_free_path_angstrom, random_field
 from vitripick.simulation.optics import frequencies
 
-FloatArray: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
+# Height in Å over distance (pixels) and angle from a body's middle.
+Height: TypeAlias = Callable[[Image, Image], Image]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Bodies:
     pixel_size: float
     phase_potential: Image
     loss: Image
-    covered: np.ndarray[Any, np.dtype[np.bool_]]
+    covered: npt.NDArray[np.bool_]
     contaminants: list[Contaminant] = field(default_factory=list)
 
     @classmethod
@@ -114,11 +116,7 @@ def add_ice_ball(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: f
     for _ in range(1 + rng.integers(0, 5) * (rng.random() < 0.25)):
         radius = radius_angstrom * np.exp(rng.uniform(-0.3, 0.3)) / bodies.pixel_size
         outline = _outline(rng, roughness=rng.uniform(0.0, 0.12))
-
-        def height(r: FloatArray, angle: FloatArray) -> FloatArray:
-            share = np.clip(1 - (r / (radius * outline(angle))) ** 2, 0, None)  # noqa: B023
-            return np.sqrt(share) * np.float32(2 * radius * flatness * bodies.pixel_size)  # noqa: B023
-
+        height = _ball(radius, 2 * radius * flatness * bodies.pixel_size, outline)
         if _add_round(bodies, x, y, radius * 1.4, height, material, voltage_kv, rng):
             bodies.contaminants.append(Contaminant("ice_ball", x, y, 2 * radius))
         angle = rng.uniform(0, 2 * np.pi)
@@ -136,13 +134,11 @@ def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom
     thickness = rng.uniform(200, 1500)
     bevel = rng.uniform(0.05, 0.4) * radius
 
-    def height(r: FloatArray, angle: FloatArray) -> FloatArray:
+    def height(r: Image, angle: Image) -> Image:
         # Distance to the nearest side of the polygon, negative outside.
-        sides = [
-            radius * stretch[i] - r * np.cos(angle - first - 2 * np.pi * i / n_sides) for i in range(n_sides)
-        ]
+        sides = [radius * stretch[i] - r * np.cos(angle - first - 2 * np.pi * i / n_sides) for i in range(n_sides)]
         inside = np.minimum.reduce(sides)
-        return np.clip(inside / bevel, 0, 1).astype(np.float32) * np.float32(thickness)
+        return np.asarray(np.clip(inside / bevel, 0, 1) * thickness, np.float32)
 
     if _add_round(bodies, x, y, radius * 1.3, height, ICE, voltage_kv, rng, mottle=float(rng.uniform(0.05, 0.3))):
         bodies.contaminants.append(Contaminant("ice_crystal", x, y, 2 * radius))
@@ -154,21 +150,22 @@ def add_gold_beads(bodies: Bodies, rng: np.random.Generator, *, n: int, voltage_
     radius = rng.uniform(25, 75) / bodies.pixel_size
     for _ in range(n):
         x, y = rng.uniform(0, columns), rng.uniform(0, rows)
-
-        def height(r: FloatArray, angle: FloatArray) -> FloatArray:
-            return np.sqrt(np.clip(1 - (r / radius) ** 2, 0, None)) * np.float32(2 * radius * bodies.pixel_size)
-
+        height = _ball(radius, 2 * radius * bodies.pixel_size)
         if _add_round(bodies, x, y, radius + 2, height, GOLD, voltage_kv, rng):
             bodies.contaminants.append(Contaminant("gold_bead", x, y, 2 * radius))
 
 
-def add_support_edge(
-    bodies: Bodies, rng: np.random.Generator, *, voltage_kv: float, particles_on_film: bool
-) -> None:
+def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, voltage_kv: float, particles_on_film: bool) -> None:
     """The rim of a hole in the support film: carbon with its grain, or a gold foil.
 
     Parameters
     ----------
+    bodies
+        The film is added to these.
+    rng
+        Source of all randomness.
+    voltage_kv
+        For the electrons that the film swallows.
     particles_on_film
         Whether particles lie on the film too, and count (on gold they never do).
     """
@@ -209,7 +206,7 @@ def _add_round(
     x: float,
     y: float,
     reach: float,
-    height: Callable[[FloatArray, FloatArray], FloatArray],
+    height: Height,
     material: Material,
     voltage_kv: float,
     rng: np.random.Generator,
@@ -232,15 +229,25 @@ def _add_round(
     return True
 
 
-def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[FloatArray], FloatArray]:
+def _ball(radius: float, top_angstrom: float, outline: Callable[[Image], Image] | None = None) -> Height:
+    """Half an ellipsoid on either side: highest in the middle, steep at the rim."""
+
+    def height(r: Image, angle: Image) -> Image:
+        rim = radius if outline is None else radius * outline(angle)
+        return np.asarray(np.sqrt(np.clip(1 - (r / rim) ** 2, 0, None)) * top_angstrom, np.float32)
+
+    return height
+
+
+def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[Image], Image]:
     """Relative radius over the angle: a few harmonics."""
     orders = np.arange(2, 6)
     size = roughness * rng.standard_normal(len(orders)) / np.sqrt(orders)
     turn = rng.uniform(0, 2 * np.pi, len(orders))
 
-    def radius(angle: FloatArray) -> FloatArray:
-        waves = [np.float32(a) * np.cos(m * angle + np.float32(t)) for m, a, t in zip(orders, size, turn, strict=True)]
-        return np.maximum(1 + np.sum(waves, axis=0, dtype=np.float32), np.float32(0.4))
+    def radius(angle: Image) -> Image:
+        waves = [a * np.cos(m * angle + t) for m, a, t in zip(orders, size, turn, strict=True)]
+        return np.asarray(np.maximum(1 + np.sum(waves, axis=0), 0.4), np.float32)
 
     return radius
 

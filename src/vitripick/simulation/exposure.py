@@ -96,6 +96,8 @@ def expose(
     ----------
     intensity : (rows, columns), float32
         Relative to the beam: 1 is an empty field.
+    rng
+        Source of all randomness.
     dose_per_pixel
         Electrons per pixel of the image in an empty field.
     pixel_size
@@ -127,7 +129,8 @@ def expose(
 def _count(expected: Image, rng: np.random.Generator) -> Image:
     if float(expected.min()) > 500:
         # A Poisson distribution this far from zero is a Gaussian to a few per cent of its skew, and six times slower.
-        return expected + np.sqrt(expected) * rng.standard_normal(expected.shape, dtype=np.float32)
+        noise = rng.standard_normal(expected.shape, dtype=np.float32)
+        return np.asarray(expected + np.sqrt(expected) * noise, np.float32)
     return rng.poisson(expected).astype(np.float32)
 
 
@@ -168,6 +171,8 @@ def illumination(
     ----------
     shape
         (rows, columns).
+    rng
+        Source of all randomness.
     gradient
         Relative difference from one edge to the opposite one, in a random direction.
     vignetting
@@ -182,13 +187,14 @@ def illumination(
     y = np.linspace(-0.5, 0.5, shape[0], dtype=np.float32)[:, None]
     x = np.linspace(-0.5, 0.5, shape[1], dtype=np.float32)[None, :]
     angle = rng.uniform(0, 2 * np.pi)
-    field = 1 + np.float32(gradient) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
-    field = field - np.float32(2 * vignetting) * (x * x + y * y)
+    field: Image = 1 + np.float32(gradient) * (np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y)
+    field = np.asarray(field - 2 * vignetting * (x * x + y * y), np.float32)
     if beam_edge:
         corner = rng.choice([-0.5, 0.5], 2)
         radius = rng.uniform(0.9, 1.3)
         distance = radius - np.hypot(x + corner[0], y + corner[1])
-        field = field * (0.05 + 0.95 / (1 + np.exp(-distance / np.float32(rng.uniform(0.005, 0.05)))))
+        soft = np.float32(rng.uniform(0.005, 0.05))
+        field = np.asarray(field * (0.05 + 0.95 / (1 + np.exp(-distance / soft))), np.float32)
     return np.asarray(np.broadcast_to(np.maximum(field, 0.02), shape), np.float32)
 
 

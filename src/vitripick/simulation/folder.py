@@ -1,11 +1,11 @@
 """Many simulated micrographs into a folder, on all cores.
 
-    micrographs/NAME.mrc     the images
-    labels/NAME.cbox         the true particles
-    star/NAME.star           the same for RELION
-    csv/NAME.csv             and for scripts
-    parameters/NAME.json     everything that was drawn; written last
-    simulation.json          recipe, seed, structures
+micrographs/NAME.mrc     the images
+labels/NAME.cbox         the true particles
+star/NAME.star           the same for RELION
+csv/NAME.csv             and for scripts
+parameters/NAME.json     everything that was drawn; written last
+simulation.json          recipe, seed, structures
 """
 
 from __future__ import annotations
@@ -100,10 +100,14 @@ def simulate_folder(
         From `load_recipe`.
     out
         Folder; made if it is missing.
+    n_micrographs
+        How many.
     structures
         Files, folders or bundled names; by default the recipe's own, or else all bundled ones.
     kind, assembly
         As in `read_structure`, for all of them.
+    seed
+        Not negative.
     prefix
         Micrographs are called PREFIX_0001 and so on.
     dtype
@@ -230,9 +234,7 @@ def _done(job: _Job, name: str) -> int | None:
     return len(table["particles"]) if table.get("key") == job.key else None
 
 
-def _key(
-    recipe: Recipe, paths: Sequence[Path], kind: Kind | None, assembly: str, seed: int, dtype: str
-) -> str:
+def _key(recipe: Recipe, paths: Sequence[Path], kind: Kind | None, assembly: str, seed: int, dtype: str) -> str:
     """Of everything that decides the bytes of a micrograph, besides its index."""
     settings = [recipe.model_dump(), kind, assembly, seed, dtype, vitripick.__version__]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

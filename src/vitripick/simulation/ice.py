@@ -24,6 +24,7 @@ CARBON_ATOMS_PER_CUBIC_ANGSTROM = 2.0 * 0.602214 / 12.011
 
 def mean_free_path_angstrom(voltage_kv: float) -> float:
     """Inelastic mean free path in ice, Å: in proportion to the electron's speed squared."""
+
     def beta_squared(kv: float) -> float:
         gamma = 1 + kv / 510.99895
         return 1 - 1 / gamma**2
@@ -45,6 +46,8 @@ def thickness_field(
     ----------
     shape
         (rows, columns).
+    rng
+        Source of all randomness.
     mean_angstrom
         Mean thickness.
     wedge
@@ -64,7 +67,7 @@ def thickness_field(
     knots = rng.standard_normal((6, 6)).astype(np.float32)
     waves = cv2.resize(knots, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
     field = np.float32(mean_angstrom) * (1 + slope + np.float32(waviness) * waves)
-    return np.maximum(field, np.float32(mean_angstrom / 5))
+    return np.asarray(np.maximum(field, np.float32(mean_angstrom / 5)), np.float32)
 
 
 def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05) -> FloatGrid:
@@ -75,6 +78,8 @@ def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05
 
     Parameters
     ----------
+    ky, kx
+        Cycles per Å; they broadcast to the result's shape.
     structure_factor
         S(0): 0.06 for water at room temperature by its compressibility; ice that carries buffer and denatured
         protein has more.
@@ -86,9 +91,9 @@ def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05
     # Water's f(k) falls like a Gaussian of about B = 20 Å^2 in the range that micrographs show.
     form = WATER_AMPLITUDE * np.exp(-20.0 / 4 * squared)
     per_molecule = (VOLT_ANGSTROM_SQUARED_PER_ANGSTROM * form) ** 2
-    power: FloatGrid = (ICE_MOLECULES_PER_CUBIC_ANGSTROM * per_molecule * (structure_factor + ring + 0.3 * rise)).astype(
-        np.float32
-    )
+    power: FloatGrid = (
+        ICE_MOLECULES_PER_CUBIC_ANGSTROM * per_molecule * (structure_factor + ring + 0.3 * rise)
+    ).astype(np.float32)
     return power
 
 
@@ -116,6 +121,8 @@ def random_field(shape: tuple[int, int], power: FloatGrid, pixel_size: float, rn
         Variance per (cycle per Å)^2: the field's units squared times Å^2.
     pixel_size
         Å per pixel.
+    rng
+        Source of all randomness.
 
     Returns
     -------
@@ -130,5 +137,7 @@ def random_field(shape: tuple[int, int], power: FloatGrid, pixel_size: float, rn
 def ice_potential(thickness: Image, pixel_size: float, rng: np.random.Generator, *, structure_factor: float) -> Image:
     """The ice's own grain: projected potential around its mean, V Å, its variance in proportion to the thickness."""
     shape = (thickness.shape[0], thickness.shape[1])
-    unit = random_field(shape, ice_spectrum(*frequencies(shape, pixel_size), structure_factor=structure_factor), pixel_size, rng)
+    unit = random_field(
+        shape, ice_spectrum(*frequencies(shape, pixel_size), structure_factor=structure_factor), pixel_size, rng
+    )
     return unit * np.sqrt(thickness)

@@ -221,7 +221,7 @@ def _exposed(
 
 
 def _field_share(field: Field) -> float:
-    """The micrograph's longer side over the 400 nm that gradients are stated for; what is larger counts as half more."""
+    """The micrograph's longer side over the 400 nm that gradients are stated for, 1.5 at most."""
     return min(1.5, max(field.shape) * field.pixel_size / _GRADIENT_FIELD)
 
 
@@ -237,8 +237,9 @@ def _draw_exposure(
         hot_pixels=draw(rng, recipe.hot_pixels),
         x_rays=draw(rng, recipe.x_rays),
     )
+    lowpass_angstrom = draw(rng, recipe.lowpass_angstrom) if rng.random() < recipe.lowpass_chance else 0.0
     history = History(
-        lowpass_px=draw(rng, recipe.lowpass_angstrom) / field.pixel_size if rng.random() < recipe.lowpass_chance else 0.0,
+        lowpass_px=lowpass_angstrom / field.pixel_size,
         eight_bit=bool(rng.random() < recipe.eight_bit_chance),
         jpeg_quality=round(draw(rng, recipe.jpeg_quality)) if rng.random() < recipe.jpeg_chance else 0,
         inverted=bool(rng.random() < recipe.inverted_chance),
@@ -257,13 +258,13 @@ def _with_gaussian_noise(
     """The paper's model; contrast is that of the CTF itself, half of what it adds to an intensity."""
     gain = np.float32(noise.signal_per_radian)
     sigma = interaction_constant(optics.voltage_kv)
-    signal = gain / 2 * particle_contrast(scene, field, optics, phase_per_potential=sigma)
+    signal = particle_contrast(scene, field, optics, phase_per_potential=float(gain) / 2 * sigma)
     structural = project_all(scene.debris, field.padded, pixel_size=field.pixel_size) * np.float32(gain * sigma)
     sd = np.float32(noise.structural_sd * noise.level)
     structural += sd * rng.standard_normal(field.padded, dtype=np.float32)
     image = signal + weak_contrast(structural, field.pixel_size, optics) / 2
     image += np.float32(noise.shot_sd * noise.level) * rng.standard_normal(field.padded, dtype=np.float32)
-    seen = _inside(image, field)
+    seen = _inside(np.asarray(image, np.float32), field)
     off = ~_under_particles(scene, field)
     noise_power = float(seen[off].var()) if off.any() else float("nan")
     return seen.copy(), {"noise": noise.model_dump(), "snr": _power_under(signal, scene, field) / noise_power}

@@ -75,6 +75,8 @@ def aberration_phase(
     ----------
     ky, kx
         Cycles per Å; they broadcast to the transform's shape.
+    optics
+        How the micrograph is taken.
     defocus_offset_angstrom
         Added to the defocus: a particle higher or lower in the ice.
     """
@@ -85,7 +87,8 @@ def aberration_phase(
     # k^2 cos(2 (theta - angle)) without an arctangent.
     along = (squared_x - squared_y) * np.float32(np.cos(2 * angle)) + 2 * ky * kx * np.float32(np.sin(2 * angle))
     defocus = np.float32(optics.defocus_angstrom + defocus_offset_angstrom)
-    chi: FloatGrid = np.float32(np.pi * wavelength) * (defocus * squared + np.float32(optics.astigmatism_angstrom) * along)
+    path = defocus * squared + np.float32(optics.astigmatism_angstrom) * along
+    chi: FloatGrid = (np.float32(np.pi * wavelength) * path).astype(np.float32, copy=False)
     chi -= np.float32(np.pi / 2 * optics.spherical_aberration_mm * 1e7 * wavelength**3) * squared * squared
     chi += np.float32(np.deg2rad(optics.phase_shift_degrees))
     return chi
@@ -120,6 +123,12 @@ def weak_contrast(phase: Image, pixel_size: float, optics: Optics, *, defocus_of
     ----------
     phase : (rows, columns), float32
         Phase shift in rad; padded by the caller, because opposite edges touch.
+    pixel_size
+        Å per pixel.
+    optics
+        How the micrograph is taken.
+    defocus_offset_angstrom
+        As in `aberration_phase`.
 
     Returns
     -------
@@ -146,12 +155,20 @@ def wave_intensity(phase: Image, loss: Image, pixel_size: float, optics: Optics)
         rad.
     loss : (rows, columns), float32
         Electrons lost: the intensity behind a wide object is exp(-loss).
+    pixel_size
+        Å per pixel.
+    optics
+        How the micrograph is taken.
+
+    Returns
+    -------
+    (rows, columns), float32
+        1 without an object.
     """
     shape = phase.shape
-    # Amplitude contrast is a loss in proportion to the phase.
+    # Amplitude contrast turns a part of the phase into loss; together they are as strong as the phase alone.
     w = optics.amplitude_contrast
-    damping = loss / 2 + np.float32(w / np.sqrt(1 - w * w)) * phase
-    wave = _wave(np.exp(-damping), phase)
+    wave = _wave(np.exp(-(loss / 2 + np.float32(w) * phase)), phase * np.float32(np.sqrt(1 - w * w)))
     ky = fft.fftfreq(shape[0], pixel_size).astype(np.float32)[:, None]
     kx = fft.fftfreq(shape[1], pixel_size).astype(np.float32)[None, :]
     chi = aberration_phase(ky, kx, optics)

@@ -51,6 +51,8 @@ def place(
         Of each particle.
     shape
         (rows, columns) of the micrograph.
+    rng
+        Source of all randomness.
     spacing
         Two centres are never nearer than half the sum of their diameters times this: 1 keeps the enclosing spheres
         apart, 0.6 lets molecules touch and overlap in projection.
@@ -75,7 +77,6 @@ def place(
     UsageError
         If `insist` and the field is full.
     """
-    rows, columns = shape
     before = taken if taken is not None else (np.empty(0), np.empty(0), np.empty(0))
     room = np.zeros(len(diameters_px))
     x, y, d = (np.concatenate([column, room]) for column in before)
@@ -139,8 +140,10 @@ def _may_lie(
     rows, columns = shape
     inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
     if rim_px > 0:
-        return ~inside & (np.abs(x - (columns - 1) / 2) <= (columns - 1) / 2 + rim_px) & (
-            np.abs(y - (rows - 1) / 2) <= (rows - 1) / 2 + rim_px
+        return (
+            ~inside
+            & (np.abs(x - (columns - 1) / 2) <= (columns - 1) / 2 + rim_px)
+            & (np.abs(y - (rows - 1) / 2) <= (rows - 1) / 2 + rim_px)
         )
     if forbidden is not None:
         column = np.clip(np.rint(x), 0, columns - 1).astype(np.intp)

@@ -15,13 +15,15 @@ def uniform_rotations(n: int, rng: np.random.Generator) -> Rotations:
     return _matrices(quaternions)
 
 
-def preferred_rotations(
-    n: int, rng: np.random.Generator, *, axis: npt.ArrayLike, concentration: float
-) -> Rotations:
+def preferred_rotations(n: int, rng: np.random.Generator, *, axis: npt.ArrayLike, concentration: float) -> Rotations:
     """Rotations that like to look along one axis of the molecule, with any turn in the plane.
 
     Parameters
     ----------
+    n
+        How many.
+    rng
+        Source of all randomness.
     axis : (3,)
         In the molecule's frame; its own direction and the opposite one are equally likely.
     concentration
@@ -43,6 +45,8 @@ def tilted_rotations(
 
     Parameters
     ----------
+    rng
+        Source of all randomness.
     axis : (3,)
         In the molecule's frame.
     tilt_radians : (n,)

@@ -55,13 +55,13 @@ class Particles:
         return Particles(self.structure, self.rotations[which], self.x[which], self.y[which])
 
 
-def project(
-    structure: Structure, rotation: npt.NDArray[np.float64], *, pixel_size: float, size_px: int
-) -> Field:
+def project(structure: Structure, rotation: npt.NDArray[np.float64], *, pixel_size: float, size_px: int) -> Field:
     """The projected potential of one molecule in the middle of a square image.
 
     Parameters
     ----------
+    structure
+        The molecule.
     rotation : (3, 3)
         Its first two rows give image x and y.
     pixel_size
@@ -122,6 +122,8 @@ def splat(
     ----------
     x, y, weights : (n,)
         Columns, rows and what to add there.
+    shape
+        (rows, columns) of the image.
 
     Returns
     -------
@@ -226,6 +228,7 @@ class FourierVolume:
         Parameters
         ----------
         rotation : (3, 3)
+            Its first two rows give image x and y.
         pixel_size
             Å per pixel of the projection.
         shift_px
@@ -294,6 +297,8 @@ def points_of_volume(volume: npt.NDArray[np.float32], voxel_size: float) -> tupl
     ----------
     volume : (n, n, n)
         Axes z, y, x.
+    voxel_size
+        Å.
     """
     z, y, x = np.nonzero(volume > 0.05 * volume.max())
     points = (np.column_stack([x, y, z]) - volume.shape[0] // 2) * voxel_size

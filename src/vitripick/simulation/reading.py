@@ -135,10 +135,14 @@ def structure_from_map(
 
     Parameters
     ----------
+    name
+        Of the molecule.
     volume : (nz, ny, nx), float32
         Density, positive inside the molecule.
     voxel_size
         Å.
+    kind
+        What it is.
     mass_kda
         By default what the volume above a quarter of its maximum holds at 0.81 dalton per Å^3.
     path
@@ -227,9 +231,7 @@ def _read_model(path: Path, kind: Kind | None, assembly: str) -> Structure:
     is_nucleic_atom = np.array(nucleic)
     kind = kind or ("nucleoprotein" if is_nucleic_atom.any() else "soluble")
     points = np.array(positions)
-    structure = structure_from_points(
-        _stem(path), points, np.array(amplitudes), kind=kind, nucleic=is_nucleic_atom
-    )
+    structure = structure_from_points(_stem(path), points, np.array(amplitudes), kind=kind, nucleic=is_nucleic_atom)
     return _with_slab(structure, np.array(carbon))
 
 

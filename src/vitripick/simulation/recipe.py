@@ -88,7 +88,10 @@ class OpticsRecipe(Settings):
 
 
 class IceRecipe(Settings):
-    """The ice; see `thickness_field` and `ice_spectrum`. Thickness is drawn evenly on a log scale; `wedge` is over 400 nm."""
+    """The ice; see `thickness_field` and `ice_spectrum`.
+
+    Thickness and structure factor are drawn evenly on a log scale; `wedge` is over 400 nm.
+    """
 
     thickness_angstrom: Range = 300.0
     wedge: Range = 0.0

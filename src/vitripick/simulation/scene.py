@@ -112,8 +112,16 @@ def lay_out(
     ----------
     structure
         The particle.
+    recipe, contamination
+        What may be drawn.
+    field
+        Where it goes.
+    rng
+        Source of all randomness.
     thickness_angstrom
         Of the ice, for the particles' heights.
+    voltage_kv
+        For the electrons that thick bodies swallow.
     filaments
         Structures to use as filaments; made-up ones otherwise.
 
@@ -150,9 +158,7 @@ def lay_out(
     # The rim carries as many particles per area as the micrograph: those that the border cuts.
     reach = min(0.5 * diameter_px, field.rim_px - 1)
     n_rim = round(n * ((field.shape[0] + 2 * reach) * (field.shape[1] + 2 * reach) / area_px - 1))
-    view = forbidden[
-        field.rim_px : field.rim_px + field.shape[0], field.rim_px : field.rim_px + field.shape[1]
-    ]
+    view = forbidden[field.rim_px : field.rim_px + field.shape[0], field.rim_px : field.rim_px + field.shape[1]]
     inside = place(
         np.full(n, diameter_px),
         field.shape,
@@ -183,9 +189,7 @@ def lay_out(
         drawn["genome"] = True
     if dirty:
         _add_small(weak, contaminants, forbidden, simple, particles[0], contamination, field, rng)
-    return Scene(
-        particles, z, labelled, _extents_px(particles, field.pixel_size), weak, bodies, contaminants, drawn
-    )
+    return Scene(particles, z, labelled, _extents_px(particles, field.pixel_size), weak, bodies, contaminants, drawn)
 
 
 def _rotations(
@@ -193,7 +197,9 @@ def _rotations(
 ) -> tuple[Rotations, dict[str, Any]]:
     if recipe.tilt_degrees is not None:
         tilt = np.array([draw(rng, recipe.tilt_degrees) for _ in range(n)])
-        return tilted_rotations(rng, axis=(0, 0, 1), tilt_radians=np.deg2rad(tilt)), {"tilt_degrees": recipe.tilt_degrees}
+        return tilted_rotations(rng, axis=(0, 0, 1), tilt_radians=np.deg2rad(tilt)), {
+            "tilt_degrees": recipe.tilt_degrees
+        }
     if rng.random() < recipe.preferred_chance:
         axis = rng.standard_normal(3)
         axis /= np.linalg.norm(axis)
@@ -299,9 +305,7 @@ def _add_filaments(
         _note(contaminants, field, "filament", x, y, length / field.pixel_size)
 
 
-def _forbid_discs(
-    forbidden: npt.NDArray[np.bool_], x: npt.NDArray[Any], y: npt.NDArray[Any], radius_px: float
-) -> None:
+def _forbid_discs(forbidden: npt.NDArray[np.bool_], x: npt.NDArray[Any], y: npt.NDArray[Any], radius_px: float) -> None:
     mask = forbidden.view(np.uint8)
     for at_x, at_y in zip(x, y, strict=True):
         cv2.circle(mask, (round(float(at_x)), round(float(at_y))), max(1, round(radius_px)), 1, -1)
@@ -329,7 +333,9 @@ def _add_small(
     if n_broken:
         kinds.append(("broken", n_broken, [debris.broken(structure, rng) for _ in range(min(n_broken, 3))]))
     if n_subunits:
-        pieces = [debris.subunit(structure, rng, mass_kda=rng.uniform(*_SUBUNIT_KDA)) for _ in range(min(n_subunits, 2))]
+        pieces = [
+            debris.subunit(structure, rng, mass_kda=rng.uniform(*_SUBUNIT_KDA)) for _ in range(min(n_subunits, 2))
+        ]
         kinds.append(("subunit", n_subunits, pieces))
     if n_discs:
         kinds.append(("disc", n_discs, [empty_disc(rng)]))

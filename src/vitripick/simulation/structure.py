@@ -99,7 +99,8 @@ class Structure:
             last = np.append(np.diff(direction[order]) != 0, True)
             points = points[order[last]]
         reach = points @ directions_over_half_sphere(200).T.astype(np.float32)
-        return points[np.unique(np.concatenate([reach.argmax(axis=0), reach.argmin(axis=0)]))]
+        outermost: Points = points[np.unique(np.concatenate([reach.argmax(axis=0), reach.argmin(axis=0)]))]
+        return outermost
 
     def projected_extents(self, rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How wide and how high the molecule is in projection.
@@ -196,14 +197,20 @@ def structure_from_points(
 
     Parameters
     ----------
+    name
+        Of the molecule.
     points : (n, 3)
         Å.
     amplitudes : (n,)
         f(0) of each point, hydrogens included, Å.
+    kind
+        What it is.
     mass_kda
         By default from the amplitudes, at 0.204 Å per dalton.
     nucleic : (n,), bool
         Which points are nucleic acid, which displaces less ice for its amplitude.
+    spread_angstrom, slab
+        As in `Structure`.
     """
     shares = np.full(len(points), displaced_share(nucleic=False))
     if nucleic is not None:
@@ -224,7 +231,9 @@ def merge_points(
     Parameters
     ----------
     points : (n, 3)
+        Å.
     weights : (n,)
+        Amplitudes.
     cell_angstrom
         Side of a cell, Å.
 

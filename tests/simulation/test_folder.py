@@ -1,0 +1,84 @@
+"""Many micrographs into a folder."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import read_micrograph, read_picks
+from vitripick.simulation import load_recipe, simulate_folder
+
+
+def small(**changes):
+    return load_recipe("general", changes=["shape=[160, 200]", "pixel_size=4", *changes.pop("extra", ())])
+
+
+def everything(folder):
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(tmp_path):
+    for workers in (1, 2):
+        simulate_folder(
+            small(),
+            tmp_path / str(workers),
+            n_micrographs=4,
+            seed=3,
+            n_workers=workers,
+            structures=["trpv3", "hemoglobin"],
+        )
+    assert everything(tmp_path / "1") == everything(tmp_path / "2")
+
+
+def test_a_longer_run_begins_with_the_shorter_one(tmp_path):
+    for n in (2, 3):
+        simulate_folder(small(), tmp_path / str(n), n_micrographs=n, n_workers=1, structures=["trpv3"])
+    two, three = everything(tmp_path / "2"), everything(tmp_path / "3")
+    assert all(three[name] == data for name, data in two.items() if name != "simulation.json")
+
+
+def test_every_format_has_the_same_particles_and_the_json_all_that_was_drawn(tmp_path):
+    simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], dtype="float16")
+    micrograph = read_micrograph(tmp_path / "micrographs" / "simulated_0001.mrc")
+    assert micrograph.shape == (160, 200)
+    assert micrograph.pixel_size == pytest.approx(4.0)
+    drawn = json.loads((tmp_path / "parameters" / "simulated_0001.json").read_text())
+    truth = np.array([[p["x"], p["y"]] for p in drawn["particles"]]).reshape(-1, 2)
+    for name in ("labels/simulated_0001.cbox", "star/simulated_0001.star", "csv/simulated_0001.csv"):
+        np.testing.assert_allclose(read_picks(tmp_path / name).centres, truth, atol=0.01)
+    assert {"structure", "optics", "ice", "dose_per_square_angstrom", "detector", "snr", "contaminants"} <= set(drawn)
+
+
+def test_called_again_it_goes_on_where_it_stopped(tmp_path):
+    simulate_folder(small(), tmp_path, n_micrographs=2, n_workers=1, structures=["trpv3"])
+    before = (tmp_path / "micrographs" / "simulated_0001.mrc").stat().st_mtime_ns
+    (tmp_path / "parameters" / "simulated_0002.json").write_text("{ cut sh")
+    seen = []
+    again = simulate_folder(
+        small(), tmp_path, n_micrographs=3, n_workers=1, structures=["trpv3"], on_progress=lambda *p: seen.append(p)
+    )
+    assert (tmp_path / "micrographs" / "simulated_0001.mrc").stat().st_mtime_ns == before
+    assert again.n_skipped == 1
+    assert [name for _, _, name in seen] == ["simulated_0002", "simulated_0003"]
+
+
+def test_another_seed_or_recipe_makes_them_anew(tmp_path):
+    simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"])
+    assert simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], seed=2).n_skipped == 0
+    changed = small(extra=["optics.b_factor=10"])
+    assert simulate_folder(changed, tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], seed=2).n_skipped == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_reaches_the_user(tmp_path, workers):
+    recipe = small(extra=["particles.count=4000", "contamination.chance=0"])
+    with pytest.raises(UsageError, match=r"only \d+ of 4000 particles"):
+        simulate_folder(recipe, tmp_path, n_micrographs=2, n_workers=workers, structures=["trpv3"])
+
+
+def test_a_structure_that_is_not_there_is_an_error_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="neither a file or folder nor a bundled structure"):
+        simulate_folder(small(), tmp_path / "out", n_micrographs=1, structures=["trpv33"])
+    assert not (tmp_path / "out").exists()
