@@ -170,7 +170,7 @@ def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, voltage_kv: fl
         Whether particles lie on the film too, and count (on gold they never do).
     """
     rows, columns = bodies.loss.shape
-    gold = rng.random() < 0.2
+    gold = rng.random() < 0.1
     radius = rng.uniform(3000, 20000) / bodies.pixel_size
     angle = rng.uniform(0, 2 * np.pi)
     # The rim passes through a point somewhere in the field; the hole's middle lies on one side of it.

@@ -140,8 +140,8 @@ def particle_contrast(scene: Scene, field: Field, optics: Optics, *, phase_per_p
             continue
         groups = [group.select(here) for group in scene.particles]
         phase = project_all(groups, field.padded, pixel_size=field.pixel_size) * np.float32(phase_per_potential)
-        # Nearer to the source means farther from the focus of an underfocused lens.
-        offset = float(heights[here].mean())
+        # An underfocused, weaker lens has a plane above the ice in focus: what is higher is nearer to it.
+        offset = -float(heights[here].mean())
         total += weak_contrast(phase, field.pixel_size, optics, defocus_offset_angstrom=offset)
     return total
 

@@ -79,8 +79,8 @@ class Structure:
 
     @cached_property
     def diameter_angstrom(self) -> float:
-        """The largest extent in any direction, Å (over 200 directions, so up to 2 % short)."""
-        extents = self._outermost @ directions_over_half_sphere(200).T.astype(np.float32)
+        """The largest extent in any direction, Å (over 120 directions, so up to 2 % short)."""
+        extents = self._outermost @ directions_over_half_sphere(120).T.astype(np.float32)
         return float((extents.max(axis=0) - extents.min(axis=0)).max())
 
     @cached_property
@@ -92,13 +92,13 @@ class Structure:
     def _outermost(self) -> Points:
         """The points that are outermost in some direction: a few hundred of many thousands."""
         points = self.points
-        if len(points) > 4000:  # first those that are outermost among their neighbours, which are much fewer
+        if len(points) > 1500:  # first those that are outermost among their neighbours, which are much fewer
             radius = np.linalg.norm(points, axis=1)
             direction = _cell_numbers(points / np.maximum(radius, 1e-6)[:, None], 0.15)
             order = np.lexsort((radius, direction))
             last = np.append(np.diff(direction[order]) != 0, True)
             points = points[order[last]]
-        reach = points @ directions_over_half_sphere(200).T.astype(np.float32)
+        reach = points @ directions_over_half_sphere(120).T.astype(np.float32)
         outermost: Points = points[np.unique(np.concatenate([reach.argmax(axis=0), reach.argmin(axis=0)]))]
         return outermost
 
@@ -127,7 +127,7 @@ class Structure:
         pixel_size
             Å per pixel of the image they will be projected into.
         """
-        cell = _stepped(1.1 * pixel_size)
+        cell = _stepped(1.4 * pixel_size)
         if cell not in self._merged:
             self._merged[cell] = merge_points(self.points, self.net, cell)
         return self._merged[cell]
@@ -142,7 +142,7 @@ class Structure:
 
     def simple(self, pixel_size: float) -> Structure:
         """`simplified` for images of this pixel size and no finer than 4 Å; kept for the next time."""
-        cell = _stepped(max(4.0, 1.1 * pixel_size))
+        cell = _stepped(max(4.0, 1.4 * pixel_size))
         if cell not in self._simple:
             self._simple[cell] = self.simplified(cell)
         return self._simple[cell]
