@@ -41,9 +41,12 @@ def test_a_file_starts_from_another_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[particles]\ncuont = 5\n", "particles.cuont: extra inputs"),
+        ("[particles]\ncuont = 5\n", "particles.cuont: there is no such key"),
         ("pixel_size = [3, 1]\n", "pixel_size: .* from its smaller number to its larger"),
         ("[optics]\nb_factor = 'much'\n", "optics.b_factor"),
+        ("pixel_size = 0\n", "pixel_size: .*larger than 0"),
+        ("[contamination]\nbroken = -1\n", "contamination.broken: .*cannot be negative"),
+        ("shape = [5, 5]\n", "shape"),
         ("this is no toml", "not a TOML file"),
         ('base = "loop.toml"\n', "starts from itself"),
     ],
@@ -68,7 +71,7 @@ def test_a_change_that_makes_no_sense_is_a_usage_error(change):
 
 
 def test_an_unknown_key_on_the_command_line_is_a_usage_error():
-    with pytest.raises(UsageError, match=r"particles\.n: extra inputs"):
+    with pytest.raises(UsageError, match=r"particles\.n: there is no such key"):
         load_recipe("clean", changes=["particles.n=3"])
 
 

@@ -14,6 +14,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -196,6 +197,8 @@ _worker: tuple[_Job, list[Structure]] | None = None
 
 def _start_worker(job: _Job) -> None:
     global _worker
+    # Ctrl-C reaches the whole group; the parent lets what is in hand finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _worker = job, _structures(job)
 

@@ -95,14 +95,15 @@ def simulate_micrograph(
     pixel_size = draw(rng, recipe.pixel_size, log=True) if pixel_size is None else pixel_size
     optics = _draw_optics(recipe.optics, rng)
     field = _field(shape, pixel_size, structure, optics)
-    thickness = draw(rng, recipe.ice.thickness_angstrom, log=True)
+    # Ice is at least as thick as what it holds.
+    thickness = max(draw(rng, recipe.ice.thickness_angstrom, log=True), structure.diameter_angstrom)
     scene = lay_out(
         structure,
         recipe.particles,
         recipe.contamination,
         field,
         rng,
-        thickness_angstrom=max(thickness, structure.diameter_angstrom),
+        thickness_angstrom=thickness,
         voltage_kv=optics.voltage_kv,
         filaments=filaments,
     )

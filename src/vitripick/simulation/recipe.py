@@ -26,8 +26,22 @@ def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]
     return value
 
 
+def _positive(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    if min(np.atleast_1d(value)) <= 0:
+        raise ValueError("must be larger than 0")
+    return value
+
+
+def _not_negative(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    if min(np.atleast_1d(value)) < 0:
+        raise ValueError("cannot be negative")
+    return value
+
+
 # One number, or [low, high] to draw from.
-Range: TypeAlias = Annotated[float | tuple[float, float], AfterValidator(_in_order)]
+AnyRange: TypeAlias = Annotated[float | tuple[float, float], AfterValidator(_in_order)]
+Range: TypeAlias = Annotated[AnyRange, AfterValidator(_not_negative)]
+PositiveRange: TypeAlias = Annotated[AnyRange, AfterValidator(_positive)]
 Chance: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -62,7 +76,7 @@ class ParticleRecipe(Settings):
 
     count: int | None = Field(None, ge=0)
     coverage: Range = (0.05, 0.4)
-    spacing: Range = 0.9
+    spacing: PositiveRange = 0.9
     clustering: Range = 0.0
     preferred_chance: Chance = 0.0
     preferred_concentration: Range = (1.0, 12.0)
@@ -79,7 +93,7 @@ class OpticsRecipe(Settings):
     voltages_kv: tuple[float, ...] = (300.0,)
     spherical_aberrations_mm: tuple[float, ...] = (2.7,)
     amplitude_contrast: Range = 0.1
-    defocus_angstrom: Range = (10000.0, 30000.0)
+    defocus_angstrom: AnyRange = (10000.0, 30000.0)
     astigmatism: Range = 0.0  # relative to the defocus
     phase_plate_chance: Chance = 0.0
     phase_shift_degrees: Range = (30.0, 120.0)
@@ -93,7 +107,7 @@ class IceRecipe(Settings):
     Thickness and structure factor are drawn evenly on a log scale; `wedge` is over 400 nm.
     """
 
-    thickness_angstrom: Range = 300.0
+    thickness_angstrom: PositiveRange = 300.0
     wedge: Range = 0.0
     waviness: Range = 0.0
     structure_factor: Range = 0.05
@@ -108,10 +122,10 @@ class ExposureRecipe(Settings):
     """
 
     contrast: Range = 1.0
-    dose_per_square_angstrom: Range = 40.0
-    detector_pixel_size: Range = 1.0
-    mtf_nyquist: Range = 0.5
-    noise_nyquist: Range = 0.9
+    dose_per_square_angstrom: PositiveRange = 40.0
+    detector_pixel_size: PositiveRange = 1.0
+    mtf_nyquist: PositiveRange = 0.5
+    noise_nyquist: PositiveRange = 0.9
     gain_error: Range = 0.0
     scan_lines_chance: Chance = 0.0
     scan_lines: Range = (0.001, 0.01)
@@ -150,9 +164,9 @@ class ContaminationRecipe(Settings):
 
     chance: Chance = 1.0
     ice_balls: Range = 0.0
-    ice_ball_radius_angstrom: Range = (80.0, 800.0)
+    ice_ball_radius_angstrom: PositiveRange = (80.0, 800.0)
     ice_crystals: Range = 0.0
-    ice_crystal_radius_angstrom: Range = (150.0, 1500.0)
+    ice_crystal_radius_angstrom: PositiveRange = (150.0, 1500.0)
     gold_beads: Range = 0.0
     support_edge_chance: Chance = 0.0
     particles_on_film_chance: Chance = 0.0
@@ -207,8 +221,8 @@ class Recipe(Settings):
 
     description: str = ""
     structures: tuple[str, ...] = ()
-    shape: tuple[int, int] = (1024, 1024)
-    pixel_size: Range = 2.0
+    shape: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = (1024, 1024)
+    pixel_size: PositiveRange = 2.0
     particles: ParticleRecipe = ParticleRecipe()
     optics: OpticsRecipe = OpticsRecipe()
     ice: IceRecipe = IceRecipe()
@@ -260,12 +274,20 @@ def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(table)
     except ValidationError as error:
         problem = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'] if part not in ('float', 'tuple[float, float]'))}: "
-            f"{item['msg'].lower()}"
+            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: {_in_words(item['type'], item['msg'])}"
             for item in error.errors()
         )
         kind = UsageError if changes else InputError
         raise kind(f"recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
+
+
+def _in_words(kind: str, message: str) -> str:
+    return "there is no such key" if kind == "extra_forbidden" else message.lower().removeprefix("value error, ")
+
+
+def _is_type(part: int | str) -> bool:
+    """Whether a part of an error's place names one of the types of a `Range` and no key."""
+    return str(part).startswith(("float", "tuple", "function-after"))
 
 
 def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
