@@ -86,7 +86,8 @@ def test_a_file_that_is_no_mmcif_says_so(tmp_path):
 
 def ball_map(n=40, radius=10):
     z, y, x = np.mgrid[:n, :n, :n]
-    return ((z - 22) ** 2 + (y - 18) ** 2 + (x - 20) ** 2 < radius**2).astype(np.float32)
+    distance = np.sqrt((z - 22.4) ** 2 + (y - 18.3) ** 2 + (x - 19.8) ** 2)
+    return np.clip(radius - distance, 0, 1).astype(np.float32)
 
 
 def test_a_map_on_any_scale_gets_the_contrast_of_its_mass(tmp_path):

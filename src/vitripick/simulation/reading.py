@@ -173,6 +173,7 @@ def structure_from_map(
     clean *= np.float32(net_total / clean.sum(dtype=np.float64))
     cube = _centred_cube(clean)
     points, net = points_of_volume(cube, voxel_size)
+    net = net * np.float32(net_total / net.sum(dtype=np.float64))  # the faintest voxels are no points
     structure = Structure(name, kind, mass_kda, points, net, voxel_size / 2, cube, voxel_size)
     # A map with its micelle in it (they are few, and say so) needs no second one.
     return structure if "micelle" in name else _with_slab(structure, None)

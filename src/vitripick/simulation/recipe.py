@@ -274,7 +274,8 @@ def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(table)
     except ValidationError as error:
         problem = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: {_in_words(item['type'], item['msg'])}"
+            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: "
+            f"{_in_words(item['type'], item['msg'])}"
             for item in error.errors()
         )
         kind = UsageError if changes else InputError
