@@ -43,6 +43,8 @@ def test_every_format_has_the_same_particles_and_the_json_all_that_was_drawn(tmp
     simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], dtype="float16")
     micrograph = read_micrograph(tmp_path / "micrographs" / "simulated_0001.mrc")
     assert micrograph.shape == (160, 200)
+    # 1024 bytes of header and two a pixel.
+    assert (tmp_path / "micrographs" / "simulated_0001.mrc").stat().st_size == 1024 + 2 * 160 * 200
     assert micrograph.pixel_size == pytest.approx(4.0)
     drawn = json.loads((tmp_path / "parameters" / "simulated_0001.json").read_text())
     truth = np.array([[p["x"], p["y"]] for p in drawn["particles"]]).reshape(-1, 2)

@@ -11,6 +11,10 @@ import vitripick
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.simulation import bundled_structures, load_recipe, read_structure, recipe_names, simulate_micrograph
+from vitripick.simulation.micrograph import particle_contrast
+from vitripick.simulation.optics import Optics, weak_contrast
+from vitripick.simulation.projection import Particles, project
+from vitripick.simulation.scene import Field, Scene
 
 
 def simulated(recipe, structures, *, seed=1, changes=(), **more):
@@ -157,6 +161,15 @@ def test_the_paper_recipe_has_the_papers_snr(level, snr, trpv3):
     micrograph = simulated("paper", [trpv3], changes=[f"noise.level={level}"], seed=level)
     assert len(micrograph.boxes) == 250
     assert micrograph.parameters["snr"] == pytest.approx(snr, rel=0.1)
+
+
+def test_a_particle_nearer_to_the_source_has_less_defocus(apoferritin):
+    field = Field(shape=(128, 128), rim_px=0, padded=(128, 128), pixel_size=3.0)
+    group = Particles(apoferritin, np.eye(3)[None], np.array([63.5]), np.array([63.5]))
+    scene = Scene([group], np.array([4000.0]), np.ones(1, bool), np.full((1, 2), 40.0), [], None, [], {})
+    high = particle_contrast(scene, field, Optics(defocus_angstrom=20000), phase_per_potential=1e-4)
+    phase = project(apoferritin, np.eye(3), pixel_size=3.0, size_px=128) * np.float32(1e-4)
+    np.testing.assert_allclose(high, weak_contrast(phase, 3.0, Optics(defocus_angstrom=16000)), atol=1e-5)
 
 
 def test_capsids_are_full_or_empty():
