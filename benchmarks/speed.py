@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from vitripick.formats import read_micrograph, write_mrc
+from vitripick.picking.gather import read_run_folder
 
 EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 N_MICROGRAPHS = 8
@@ -37,11 +37,11 @@ def main() -> None:
                 check=True,
                 capture_output=True,
             )
-            records = [json.loads(p.read_text()) for p in (out / "micrographs").glob("*.json")]
+            records = list(read_run_folder(out).records.values())
             # The largest child so far: diameters are in order of growing memory.
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-            parts = {k: statistics.median(r["timings"][k] for r in records) for k in ("read", "pick", "write")}
-            total = statistics.median(r["seconds"] for r in records)
+            parts = {k: statistics.median(r.timings[k] for r in records) for k in ("read", "pick", "write")}
+            total = statistics.median(r.seconds for r in records)
             print(
                 f"| {diameter} px | {records[0]['n_picks']} | {parts['read']:.2f} s | {parts['pick']:.2f} s | "
                 f"{parts['write']:.2f} s | **{total:.2f} s** | {peak:.2f} GiB |"

@@ -4,7 +4,7 @@ import pytest
 
 from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks
-from vitripick.picking import many
+from vitripick.picking import step
 
 
 def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):
@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "pick", interrupted)
+    monkeypatch.setattr(step, "pick", interrupted)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert "again" in outcome.err
@@ -65,7 +65,7 @@ def test_a_full_disk_ends_with_5(vitripick, ring_micrograph, tmp_path, monkeypat
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(many, "write_exports", full)
+    monkeypatch.setattr(step, "write_exports", full)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "disk is full" in outcome.err

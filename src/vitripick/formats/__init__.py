@@ -10,7 +10,9 @@ from vitripick.formats.micrographs import (
     read_micrograph,
     write_mrc,
 )
+from vitripick.formats.optics import Optics
 from vitripick.formats.pairing import Pairing, pair_labels
+from vitripick.formats.particles_star import write_particles_star
 from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
 from vitripick.formats.table import FORMATS, PicksFormat
@@ -19,6 +21,7 @@ __all__ = [
     "FORMATS",
     "MicrographFile",
     "MicrographHeader",
+    "Optics",
     "Pairing",
     "PicksFormat",
     "convert_picks",
@@ -33,5 +36,6 @@ __all__ = [
     "write_coordinate_files_star",
     "write_joined_picks",
     "write_mrc",
+    "write_particles_star",
     "write_picks",
 ]

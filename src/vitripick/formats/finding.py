@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError
 from vitripick.formats.micrograph_suffixes import suffix_of, suffixes_in_words
+from vitripick.formats.optics import Optics
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -28,11 +29,14 @@ class MicrographFile:
         Where it lies, as the user typed it; links are not resolved.
     from_star
         Whether `name` is a star's string, which RELION compares character for character.
+    optics
+        What a star's optics block says of it; None for other inputs and older stars.
     """
 
     name: str
     path: Path
     from_star: bool = False
+    optics: Optics | None = None
 
 
 def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | Path] = ()) -> list[MicrographFile]:
@@ -118,14 +122,14 @@ def _is_star(text: str) -> bool:
 
 
 def _from_star(star: Path) -> list[MicrographFile]:
-    from vitripick.formats.star import read_micrographs_star
+    from vitripick.formats.star import read_micrographs_star_with_optics
 
     folders = [Path(), *Path(os.path.abspath(star)).parents]
     files = []
-    for name in read_micrographs_star(star):
+    for name, optics in read_micrographs_star_with_optics(star):
         places = [folder / name for folder in folders]  # an absolute name stays itself in each
         path = next((place for place in places if os.path.lexists(place)), places[0])
-        files.append(MicrographFile(name, path, from_star=True))
+        files.append(MicrographFile(name, path, from_star=True, optics=optics))
     return files
 
 
