@@ -28,9 +28,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{_PREFIX}.{host_name()}.{os.getpid()}.", suffix=path.suffix, dir=path.parent
-    )
+    handle, name = tempfile.mkstemp(prefix=temporary_name(""), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -44,6 +42,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(ending: str) -> str:
+    """A file name that `remove_leftovers` knows as this process's."""
+    return f"{_PREFIX}.{host_name()}.{os.getpid()}.{ending}"
 
 
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:

@@ -27,6 +27,7 @@ from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.models import Model
 from vitripick.picking.export import check_formats, write_run_exports
+from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.shards import Shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
@@ -169,7 +170,14 @@ def pick_many(
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the run folder, and clear away what killed processes were writing there."""
+    """Make the run folder, and clear away what killed processes were writing there.
+
+    Raises
+    ------
+    UsageError
+        If a watcher is at work in it.
+    """
+    refuse_if_watched(out)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
 
