@@ -19,7 +19,7 @@ from pydantic import Field
 
 from vitripick.atomic import host_name, remove_leftovers, write_text_atomically
 from vitripick.errors import ResourceError, UsageError, VitripickError
-from vitripick.formats import MicrographFile, read_header
+from vitripick.formats import MicrographFile
 from vitripick.formats.finding import output_stems, whole_stem
 from vitripick.picking.arrivals import Signature, Source, source_of
 from vitripick.picking.export import check_formats
@@ -277,8 +277,7 @@ class Watcher:
         stem = self._stem(file)
         made_from = self.picker.made_from(file)
         try:
-            # Length against header first: cheap, and what tells a pause in the writing from its end.
-            read_header(file.path)
+            # Reading compares length and header first: that tells a pause in the writing from its end.
             record, skipped = self.picker.pick_file(file, stem, settled=waiting.signature)
         except ResourceError:
             raise
