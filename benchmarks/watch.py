@@ -1,4 +1,4 @@
-"""`vitripick watch` while 4096 x 4096 micrographs arrive at a given rate: how far behind it is; and how long a scan takes.
+"""`vitripick watch` while 4096 x 4096 micrographs arrive at a given rate: how far behind it is; and a scan's time.
 
 A writer of its own puts each file there piece by piece, as a copy over the network would.
 """
@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import resource
-import shutil
 import signal
 import statistics
 import subprocess
@@ -91,9 +90,7 @@ def arrivals(folder: Path, per_hour: float, minutes: float, diameter_px: float) 
     )
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     status = json.loads((out / "status.json").read_text())
-    print(
-        "| arrived | an hour | picked | lag, median | lag, 95 % | lag, longest | CPU s a micrograph | memory | load |"
-    )
+    print("| arrived | an hour | picked | lag, median | lag, 95 % | longest | CPU s a micrograph | memory | load |")
     print("|" + "---|" * 9)
     print(
         f"| {n} in {minutes:g} min | {per_hour:g} | {status['done']} | {statistics.median(lags):.1f} s | "
@@ -101,7 +98,6 @@ def arrivals(folder: Path, per_hour: float, minutes: float, diameter_px: float) 
         f"{(usage.ru_utime + usage.ru_stime) / n:.2f} | {usage.ru_maxrss / 2**20:.2f} GiB | "
         f"{statistics.median(load):.1f} |"
     )
-    shutil.copy(folder / "log.txt", "/dev/stderr") if not lags else None
 
 
 def scan(folder: Path) -> None:
@@ -117,7 +113,8 @@ def scan(folder: Path) -> None:
         times.append(time.perf_counter() - started)
         done = {file.name for file, _ in found}
     print(
-        f"\na scan of 5,000 files: {times[0] * 1000:.0f} ms when all are new, {times[1] * 1000:.0f} ms when all are done"
+        f"\na scan of 5,000 files: {times[0] * 1000:.0f} ms when all are new, {times[1] * 1000:.0f} ms when all are "
+        "done"
     )
 
 

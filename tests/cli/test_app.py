@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("pick", "watch", "relion", "train", "evaluate", "convert", "report", "models", "doctor")
+COMMANDS = ("pick", "watch", "relion", "extract", "train", "evaluate", "convert", "report", "models", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

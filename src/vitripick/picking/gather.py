@@ -55,9 +55,10 @@ class RunFolder:
 
     def read_picks(self) -> dict[str, Boxes]:
         """All stored picks by micrograph, each with its shape and pixel size."""
-        return {name: self._picks_of(record) for name, record in self.records.items()}
+        return {name: self.read_picks_of(record) for name, record in self.records.items()}
 
-    def _picks_of(self, record: Record) -> Boxes:
+    def read_picks_of(self, record: Record) -> Boxes:
+        """All stored picks of one micrograph."""
         picks = read_picks(self.folder / "cbox" / f"{record.stem}.cbox")
         return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
 

@@ -29,6 +29,8 @@ class Record:
     ----------
     name, path, stem
         The micrograph's identity, where it lay, and what its files are called.
+    from_star
+        Whether the name is a RELION STAR's string, which RELION compares character for character.
     shape, pixel_size
         (rows, columns), and Å per pixel where known.
     n_stored, n_picks
@@ -50,11 +52,17 @@ class Record:
     pixel_size: float | None
     n_stored: int
     n_picks: int
+    from_star: bool = False
     warnings: tuple[str, ...] = ()
     made_from: dict[str, Any] = field(default_factory=dict)
     exported: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def relion_name(self) -> str:
+        """What RELION calls it: the STAR's string, else the path as it was typed."""
+        return self.name if self.from_star else self.path
 
 
 _FIELDS = {entry.name for entry in dataclasses.fields(Record)}

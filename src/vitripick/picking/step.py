@@ -256,6 +256,7 @@ class FolderPicker:
             pixel_size=micrograph.pixel_size,
             n_stored=len(picks),
             n_picks=len(picks.above(self.threshold)),
+            from_star=file.from_star,
             warnings=micrograph.warnings,
             made_from=made_from,
             exported=exported,
