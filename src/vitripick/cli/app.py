@@ -9,7 +9,20 @@ import sys
 import typer
 
 import vitripick
-from vitripick.cli import convert, doctor, evaluate, extract, models, pick, relion, report, train, watch
+from vitripick.cli import (
+    convert,
+    cryosparc,
+    cryosparc_job,
+    doctor,
+    evaluate,
+    extract,
+    models,
+    pick,
+    relion,
+    report,
+    train,
+    watch,
+)
 from vitripick.errors import VitripickError
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
@@ -23,7 +36,20 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for module in (pick, watch, relion, extract, train, evaluate, convert, report, models, doctor):
+for module in (
+    pick,
+    watch,
+    relion,
+    cryosparc,
+    cryosparc_job,
+    extract,
+    train,
+    evaluate,
+    convert,
+    report,
+    models,
+    doctor,
+):
     command = getattr(module, module.__name__.rpartition(".")[2])
     app.command(context_settings=getattr(module, "CONTEXT_SETTINGS", None))(command)
 
