@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-COMMANDS = "pick watch relion cryosparc cryosparc-job extract train evaluate convert report models doctor".split()
+COMMANDS = [
     "pick",
     "watch",
     "relion",
@@ -17,7 +17,7 @@ COMMANDS = "pick watch relion cryosparc cryosparc-job extract train evaluate con
     "report",
     "models",
     "doctor",
-)
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
