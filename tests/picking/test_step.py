@@ -72,6 +72,41 @@ def test_a_changed_threshold_ends_like_a_fresh_run_with_it(model, micrographs, t
     assert changed == fresh
 
 
+@pytest.mark.parametrize("interrupted_by", ["another threshold", "another model"])
+def test_a_run_killed_while_it_changed_everything_is_not_taken_for_the_one_before(
+    model, micrographs, tmp_path, monkeypatch, interrupted_by
+):
+    """The file is new, its record was not written yet: whoever comes back to the old settings must not trust it."""
+    pick_many([micrographs], tmp_path / "out", model)
+    before = snapshot(tmp_path / "out")
+    real = step.write_exports
+
+    def die_after(picks, image, layout, stem, names, threshold):
+        real(picks, image, layout, stem, names, threshold)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(step, "write_exports", die_after)
+    other = type(model)(model.detector, model.card, "another hash") if "model" in interrupted_by else model
+    settings = PickSettings(minimum_distance_diameters=3) if other is not model else PickSettings(threshold=0.99)
+    with pytest.raises(KeyboardInterrupt):
+        pick_many([micrographs], tmp_path / "out", other, settings)
+    assert snapshot(tmp_path / "out") != before
+    monkeypatch.undo()
+    pick_many([micrographs], tmp_path / "out", model)
+    assert snapshot(tmp_path / "out") == before
+
+
+def test_exports_from_the_store_are_those_of_the_first_writing_to_the_last_digit(model, micrographs, tmp_path):
+    settings = PickSettings(diameter_px=61 / 3, formats=("star", "csv", "box", "warp"))
+    pick_many([micrographs], tmp_path / "out", model, settings)
+    first = snapshot(tmp_path / "out")
+    for name in ("star", "csv", "box", "warp"):
+        for path in (tmp_path / "out" / name).rglob("*.*"):
+            path.unlink()
+    pick_many([micrographs], tmp_path / "out", model, settings)
+    assert snapshot(tmp_path / "out") == first
+
+
 def test_a_failure_is_forgotten_once_the_micrograph_is_picked(model, micrographs, tmp_path):
     path = micrographs / "a" / "one.mrc"
     good = path.read_bytes()

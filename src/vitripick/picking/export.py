@@ -99,24 +99,22 @@ def export_path(out: Path, stem: str, format_name: str) -> Path:
     return RunLayout(out).path(stem, format_name)
 
 
+def per_micrograph(formats: Iterable[str]) -> tuple[str, ...]:
+    """Those of `formats` that are written for each micrograph, each once."""
+    return tuple(name for name in dict.fromkeys(formats) if name not in _JOINED)
+
+
 def threshold_of(name: str, threshold: float) -> float:
     """The threshold that one export is written with, of the run's: those with every pick are written with 0."""
-    return 0.0 if name in _KEEPS_ALL or name in _JOINED else threshold
-
-
-def is_exported(layout: RunLayout, stem: str, name: str) -> bool:
-    """Whether one export of one micrograph is there; joined files are rebuilt at each end of a run."""
-    return name in _JOINED or layout.path(stem, name).is_file()
+    return 0.0 if name in _KEEPS_ALL else threshold
 
 
 def write_exports(
     picks: Boxes, image: Image | None, layout: RunLayout, stem: str, names: Iterable[str], threshold: float
 ) -> None:
-    """One micrograph's picks in every per-micrograph format and picture asked for; pictures need its `image`."""
-    for name in dict.fromkeys(names):
-        path = layout.path(stem, name) if name not in _JOINED else None
-        if path is None:
-            continue
+    """One micrograph's picks in each of these per-micrograph formats and pictures; pictures need its `image`."""
+    for name in names:
+        path = layout.path(stem, name)
         if name in _SINGLE:
             write_picks(picks, path, format=name, threshold=threshold_of(name, threshold))
         elif image is not None and name == "overlay":

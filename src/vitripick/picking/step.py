@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from vitripick.formats import MicrographFile, output_stems, read_micrograph, rea
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
-from vitripick.picking.export import RunLayout, is_exported, threshold_of, write_exports
+from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
 from vitripick.picking.one import Edge, pick
 from vitripick.picking.record import (
     Record,
@@ -57,9 +57,9 @@ class PickSettings(Settings):
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """All that is written of one micrograph, by name; the store is one of them."""
+        """All that is written of one micrograph, by name; the store is the first."""
         pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
-        return tuple(dict.fromkeys(["cbox", *self.formats, *pictures]))
+        return per_micrograph(["cbox", *self.formats, *pictures])
 
 
 # These act when files are written; all other settings decide which picks there are.
@@ -222,12 +222,10 @@ class FolderPicker:
         if settled is not None and _signature(made_from) != settled:
             raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
         record = read_record(record_path(out, stem))
-        store = self.layout.path(stem, "cbox")
-        if record is not None and record.made_from == made_from and record.name == file.name and store.is_file():
-            if not self._all_exported(record):
-                record = self._export_again(record, file)
-                write_record(record, out)
-            return record, True
+        if record is not None and record.made_from == made_from and record.name == file.name:
+            missing = self._missing(record)
+            if "cbox" not in missing:
+                return (self._export_again(record, file, missing) if missing else record), True
 
         clock = [time.perf_counter()]
         micrograph = self._read(file)
@@ -245,8 +243,12 @@ class FolderPicker:
         clock.append(time.perf_counter())
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
-        # The store is the first of the exports, the record comes last: a record promises that all else is there.
-        exported = self._export(picks, micrograph, stem, self.settings.exports)
+        # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
+        record_path(out, stem).unlink(missing_ok=True)
+        write_exports(picks, None, self.layout, stem, ["cbox"], self.threshold)
+        # All else is made from the store, now as after a restart, so that it is the same to the last digit.
+        picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
+        self._export(picks, micrograph, stem, self.settings.exports[1:])
         clock.append(time.perf_counter())
         record = Record(
             name=file.name,
@@ -259,7 +261,7 @@ class FolderPicker:
             from_star=file.from_star,
             warnings=micrograph.warnings,
             made_from=made_from,
-            exported=exported,
+            exported={name: threshold_of(name, self.threshold) for name in sorted(self.settings.exports)},
             seconds=round(clock[-1] - clock[0], 4),
             timings={
                 name: round(after - before, 4)
@@ -282,34 +284,38 @@ class FolderPicker:
             pixel_size = file.optics.pixel_size
         return read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
-    def _all_exported(self, record: Record) -> bool:
-        return all(
-            record.exported.get(name) == threshold_of(name, self.threshold)
-            and is_exported(self.layout, record.stem, name)
-            for name in self.settings.exports
-        )
-
-    def _export_again(self, record: Record, file: MicrographFile) -> Record:
-        """From the store, what is missing or was written with another threshold."""
-        stored = read_picks(self.layout.path(record.stem, "cbox"))
-        picks = stored.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
-        missing = [
+    def _missing(self, record: Record) -> list[str]:
+        """Exports that are not there, or were written with another threshold."""
+        return [
             name
             for name in self.settings.exports
             if record.exported.get(name) != threshold_of(name, self.threshold)
-            or not is_exported(self.layout, record.stem, name)
+            or not self.layout.path(record.stem, name).is_file()
         ]
-        micrograph = self._read(file) if {"overlay", "thumbnail"} & set(missing) else None
-        exported = self._export(picks, micrograph, record.stem, missing)
-        exported = dict(sorted({**record.exported, **exported}.items()))
-        return dataclasses.replace(record, n_picks=len(picks.above(self.threshold)), exported=exported)
 
-    def _export(
-        self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: tuple[str, ...] | list[str]
-    ) -> dict[str, float]:
+    def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
+        """Write what is missing from the store, and the record that says so."""
+        picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
+        micrograph = self._read(file) if {"overlay", "thumbnail"} & set(missing) else None
+        # First what is not so any more, in case this is the last thing that this process does.
+        kept = {name: level for name, level in record.exported.items() if name not in missing}
+        if kept != record.exported:
+            write_record(dataclasses.replace(record, exported=kept), self.layout.out)
+        self._export(picks, micrograph, record.stem, missing)
+        exported = {**kept, **{name: threshold_of(name, self.threshold) for name in missing}}
+        record = dataclasses.replace(
+            record, n_picks=len(picks.above(self.threshold)), exported=dict(sorted(exported.items()))
+        )
+        write_record(record, self.layout.out)
+        return record
+
+    def _stored(self, stem: str, name: str, shape: tuple[int, int], pixel_size: float | None) -> Boxes:
+        picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
+        return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
+
+    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
         image = None if micrograph is None else micrograph.image
         write_exports(picks, image, self.layout, stem, names, self.threshold)
-        return {name: threshold_of(name, self.threshold) for name in sorted(names)}
 
 
 def check_diameter(model: Model, settings: PickSettings) -> None:
