@@ -25,8 +25,9 @@ import torch
 import vitripick
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.geometry import Boxes
 from vitripick.models import Model
-from vitripick.picking.export import check_formats, write_run_exports
+from vitripick.picking.export import RunEntry, check_formats, write_run_exports
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.shards import Shard
@@ -205,12 +206,21 @@ def pick_each(
     return True
 
 
-def finish_run(picker: FolderPicker, files: Iterable[MicrographFile], summary: RunSummary) -> None:
-    """Write what speaks of the whole run, anew from what is there: joined files, `failures.jsonl`, `run.json`."""
+def finish_run(
+    picker: FolderPicker,
+    files: Iterable[MicrographFile],
+    summary: RunSummary,
+    *,
+    remembered: dict[str, tuple[Record, Boxes]] | None = None,
+) -> None:
+    """Write what speaks of the whole run, anew from what is there: joined files, `failures.jsonl`, `run.json`.
+
+    `remembered` is for `write_run_exports`.
+    """
     layout, settings, model = picker.layout, picker.settings, picker.model
     by_name = {file.name: file for file in files}
-    entries = [(by_name[r.name], r.stem, r.shape, r.pixel_size) for r in summary.records]
-    write_run_exports(layout, entries, settings.formats, summary.threshold)
+    entries = [RunEntry(by_name[record.name], record) for record in summary.records]
+    write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
     write_failures(summary.failures, layout.out)
     run = {
         "vitripick": vitripick.__version__,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import errno
 import json
-import logging
 import os
 import time
 from collections import deque
@@ -21,15 +20,14 @@ from vitripick.atomic import host_name, remove_leftovers, write_text_atomically
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.finding import output_stems, whole_stem
+from vitripick.geometry import Boxes
 from vitripick.picking.arrivals import Signature, Source, source_of
 from vitripick.picking.export import check_formats
 from vitripick.picking.lock import FolderLock
 from vitripick.picking.many import RunSummary, finish_run
-from vitripick.picking.record import failure_path, read_failure, read_record, record_path
+from vitripick.picking.record import Record, failure_path, read_failure, read_record, record_path
 from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome, resource_errors
 from vitripick.settings import Settings
-
-log = logging.getLogger("vitripick")
 
 STATUS_NAME = "status.json"
 # What rebuilding the joined files and the report may take of the time.
@@ -129,6 +127,7 @@ class Watcher:
         self._joined_at = self._reported_at = self._started
         self._join_took = self._report_took = 0.0
         self._unjoined = False
+        self._remembered: dict[str, tuple[Record, Boxes]] = {}
         self._status_at = self._line_at = 0.0
 
     def request_stop(self, reason: str) -> None:
@@ -323,7 +322,7 @@ class Watcher:
             summary.add((self._done.get(file.name) or self._failed[file.name])[2])
         summary.seconds = started - self._started
         try:
-            finish_run(self.picker, files, summary)
+            finish_run(self.picker, files, summary, remembered=self._remembered)
         except VitripickError as error:
             # Two of one base name in a format that has only those, say: the picks themselves are safe.
             if isinstance(error, ResourceError):
