@@ -13,8 +13,11 @@ import starfile
 
 from vitripick.errors import UsageError
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, write_mrc
+from vitripick.images import Preparation
 from vitripick.picking import step
 from vitripick.picking.relion_job import parse_relion_arguments, relion_stems
+from vitripick.training import TrainingSet, default_settings
+from vitripick.training.data import load_training_data
 
 _spec = importlib.util.spec_from_file_location("strict_relion", Path(__file__).with_name("strict_relion.py"))
 strict_relion = importlib.util.module_from_spec(_spec)
@@ -269,3 +272,14 @@ def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project
     files = find_micrographs(["CtfFind/job003/micrographs_ctf.star"])
     pairs = pair_labels([file.name for file in files], read_all_picks("ManualPick/job004/manualpick.star")).pairs
     assert {name: boxes.x.tolist() for name, boxes in pairs.items()} == {NAMES[0]: [10.0], NAMES[1]: [20.0]}
+    entry = TrainingSet(
+        micrographs="CtfFind/job003/micrographs_ctf.star", labels="ManualPick/job004/manualpick.star", box_size_px=60
+    )
+    settings = default_settings("heatmap", working_diameter_px=30)
+    data = load_training_data([entry], settings, Preparation(working_diameter_px=30))
+    assert data.diameters_px == [60]
+    # The STAR's 2.0 Å, which the headers here have too.
+    assert data.diameters_angstrom == [120]
+    labels = {sample.name: sample.labels for sample in (*data.training, *data.validation)}
+    assert sorted(labels) == sorted(NAMES[:2])
+    np.testing.assert_allclose(labels[NAMES[0]][:, 1], 200 / 2, atol=1)

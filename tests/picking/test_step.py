@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import time
 
 import numpy as np
@@ -174,15 +176,25 @@ def test_thumbnails_are_small_jpegs(model, tmp_path):
     assert cv2.imread(str(tmp_path / "out" / "thumbnails" / "wide.jpg")).shape == (256, 512, 3)
 
 
-def test_a_read_only_folder_of_micrographs_is_no_hindrance(model, micrographs, tmp_path):
-    for path in [micrographs, *micrographs.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
+def test_read_only_micrographs_are_no_hindrance(model, micrographs, tmp_path):
+    """Truly read-only where this can be had (a mount, which binds root too), else by permissions."""
+    place = tmp_path / "archive"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True)
     try:
-        assert len(pick_many([micrographs], tmp_path / "out", model).records) == 3
-        assert sorted(p.name for p in micrographs.rglob("*")) == ["a", "b", "one.mrc", "one.mrc", "two.mrc"]
+        shutil.copytree(micrographs, place / "mics")
+        if mounted.returncode == 0:
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        else:
+            for path in [place / "mics", *(place / "mics").rglob("*")]:
+                path.chmod(0o555 if path.is_dir() else 0o444)
+        assert len(pick_many([place / "mics"], tmp_path / "out", model).records) == 3
+        assert len(list((place / "mics").rglob("*"))) == 5
     finally:
-        for path in [micrographs, *micrographs.rglob("*")]:
+        for path in [place / "mics", *(place / "mics").rglob("*")] if mounted.returncode else []:
             path.chmod(0o755 if path.is_dir() else 0o644)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", str(place)], check=True)
 
 
 def test_an_out_that_cannot_be_written_to_is_said_so(model, micrographs, tmp_path, monkeypatch):

@@ -38,6 +38,11 @@ class MicrographFile:
     from_star: bool = False
     optics: Optics | None = None
 
+    @property
+    def pixel_size(self) -> float | None:
+        """Å per pixel as a star has it, which goes before the header's; None where none says."""
+        return None if self.optics is None else self.optics.pixel_size
+
 
 def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | Path] = ()) -> list[MicrographFile]:
     """The micrographs that `inputs` name, each once, in natural order (`mic2` before `mic10`).

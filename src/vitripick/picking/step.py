@@ -183,8 +183,7 @@ class FolderPicker:
         except OSError:
             return None
         # A STAR's pixel size counts as a setting: it goes before the header's.
-        star_pixel_size = None if file.optics is None else file.optics.pixel_size
-        settings = self._settings_hash if star_pixel_size is None else f"{self._settings_hash}@{star_pixel_size:g}"
+        settings = self._settings_hash if file.pixel_size is None else f"{self._settings_hash}@{file.pixel_size:g}"
         return {
             "size_bytes": status.st_size,
             "mtime_ns": status.st_mtime_ns,
@@ -279,9 +278,7 @@ class FolderPicker:
         return self._ready
 
     def _read(self, file: MicrographFile) -> Micrograph:
-        pixel_size = self.settings.pixel_size
-        if pixel_size is None and file.optics is not None:
-            pixel_size = file.optics.pixel_size
+        pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
         return read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     def _missing(self, record: Record) -> list[str]:
