@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import errno
-import json
-import os
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from vitripick.atomic import host_name, remove_leftovers, write_text_atomically
+from vitripick.atomic import remove_leftovers
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.finding import output_stems, whole_stem
@@ -25,11 +21,11 @@ from vitripick.picking.arrivals import Signature, Source, source_of
 from vitripick.picking.export import check_formats
 from vitripick.picking.lock import FolderLock
 from vitripick.picking.many import RunSummary, finish_run
+from vitripick.picking.progress import Progress, in_a_line
 from vitripick.picking.record import Record, failure_path, read_failure, read_record, record_path
 from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome, resource_errors
 from vitripick.settings import Settings
 
-STATUS_NAME = "status.json"
 # What rebuilding the joined files and the report may take of the time.
 _SHARE_FOR_JOINING = 0.05
 _REPORT_SECONDS = 600.0
@@ -122,13 +118,14 @@ class Watcher:
         self._failed: dict[str, tuple[MicrographFile, Signature, Outcome]] = {}
         self._stem_of: dict[str, str] = {}
         self._owner_of: dict[str, str] = {}
-        self._finished: deque[tuple[float, float]] = deque(maxlen=1000)  # (when, lag) of what this process picked
         self._started = self._active = time.monotonic()
+        self._progress = Progress(
+            self.out, tell, status_seconds=self.settings.status_seconds, line_seconds=self.settings.line_seconds
+        )
         self._joined_at = self._reported_at = self._started
         self._join_took = self._report_took = 0.0
         self._unjoined = False
         self._remembered: dict[str, tuple[Record, Boxes]] = {}
-        self._status_at = self._line_at = 0.0
 
     def request_stop(self, reason: str) -> None:
         """Finish the micrograph in hand, write the joined files and return; safe to call in a signal handler."""
@@ -158,16 +155,15 @@ class Watcher:
                 except BaseException as error:
                     # On a full disk this cannot be written either; the error itself goes on.
                     with suppress(OSError):
-                        self._write_status("stopped", f"{type(error).__name__}: {error}")
+                        self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
                     raise
                 summary = self._join(report=self.settings.report)
-                self._write_status("stopped", self._stop_reason or "")
-                self._tell(self.line())
+                self._progress.write(self.status(), "stopped", self._stop_reason or "")
+                self._tell(in_a_line(self.status()))
         return summary
 
     def _loop(self, lock: FolderLock) -> None:
         next_look = 0.0
-        self._line_at = time.monotonic()
         while not self._should_stop(lock):
             now = time.monotonic()
             if now >= next_look:
@@ -183,7 +179,7 @@ class Watcher:
                 self._join(report=self.settings.report and self._may_report())
             else:
                 time.sleep(min(0.2, self.settings.poll_seconds))
-            self._report_progress()
+            self._progress.tell_if_due(self.status)
             if self._unjoined and time.monotonic() - self._joined_at > 5 * self._join_interval():
                 self._join(report=False)  # never idle: once in a while all the same
 
@@ -297,7 +293,7 @@ class Watcher:
             failure_path(self.out, stem).unlink(missing_ok=True)
             outcome = Outcome(file, stem, record=record, skipped=skipped)
             self._done[file.name] = (file, waiting.signature, outcome)
-            self._finished.append((time.monotonic(), time.monotonic() - waiting.since))
+            self._progress.finished(since=waiting.since)
         del self._waiting[file.name]
         self._unjoined = True
         if self._on_outcome is not None:
@@ -340,53 +336,13 @@ class Watcher:
             self._report_took = self._reported_at - self._joined_at
         return summary
 
-    def _report_progress(self) -> None:
-        now = time.monotonic()
-        if now - self._status_at >= self.settings.status_seconds:
-            self._write_status("running", "")
-        if now - self._line_at >= self.settings.line_seconds:
-            self._line_at = now
-            self._tell(self.line())
-
     def status(self) -> dict[str, Any]:
-        """Counts, rate, lag: what the status file holds."""
-        now = time.monotonic()
-        window = min(600.0, max(now - self._started, 1.0))
-        recent = [lag for when, lag in list(self._finished) if now - when <= window]
+        """Counts, rate and lag as they are now."""
         # Copies, because the page of a facility may ask from another thread.
         records = [entry[2].record for entry in list(self._done.values())]
-        n_picks = [record.n_picks for record in records if record is not None]
-        oldest = min((waiting.since for waiting in list(self._waiting.values())), default=now)
-        return {
-            "found": self._source.n_found,
-            "waiting": len(self._waiting),
-            "done": len(self._done),
-            "failed": len(self._failed),
-            "rate_per_hour": round(3600 * len(recent) / window, 1),
-            "lag_seconds": round(self._finished[-1][1], 1) if self._finished else None,
-            "longest_lag_seconds": round(max(recent), 1) if recent else None,
-            "oldest_waiting_seconds": round(now - oldest, 1),
-            "mean_picks": round(sum(n_picks) / len(n_picks), 1) if n_picks else None,
-        }
-
-    def line(self) -> str:
-        """The status in one line for people."""
-        s = self.status()
-        lag = "-" if s["lag_seconds"] is None else f"{s['lag_seconds']:.0f} s"
-        picks = "-" if s["mean_picks"] is None else f"{s['mean_picks']:.0f}"
-        return (
-            f"found {s['found']}  waiting {s['waiting']}  done {s['done']}  failed {s['failed']}  "
-            f"rate {s['rate_per_hour']:.0f}/h  lag {lag}  mean picks {picks}"
+        return self._progress.status(
+            found=self._source.n_found,
+            waiting_since=[waiting.since for waiting in list(self._waiting.values())],
+            n_picks=[record.n_picks for record in records if record is not None],
+            n_failed=len(self._failed),
         )
-
-    def _write_status(self, state: str, reason: str) -> None:
-        self._status_at = time.monotonic()
-        told = {
-            "state": state,
-            "reason": reason,
-            "host": host_name(),
-            "pid": os.getpid(),
-            "updated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            **self.status(),
-        }
-        write_text_atomically(self.out / STATUS_NAME, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
