@@ -194,7 +194,8 @@ def test_a_star_that_grows_is_followed_in_its_order(model, micrographs, tmp_path
         star.write_text(star_text(["mics/b/one.mrc", "mics/a/two.mrc"]))
 
     settings = FAST.model_copy(update={"tries": 8})
-    summary, _ = watch("m.star", "out", model, settings=settings, meanwhile=grow)
+    summary, outcomes = watch("m.star", "out", model, settings=settings, meanwhile=grow)
+    assert outcomes == [("mics/b/one.mrc", True), ("mics/a/two.mrc", True)]
     assert [record.name for record in summary.records] == ["mics/b/one.mrc", "mics/a/two.mrc"]
     assert not summary.failures
     assert not list((tmp_path / "out").rglob("failed/**/*.json"))
