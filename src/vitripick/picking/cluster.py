@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.models import choose_device, load_model
@@ -118,6 +119,7 @@ def pick_on_cluster(
         for file in files:
             summary.add(outcomes[file.name])
         finish_run(picker, files, summary)
+        remove_leftovers(out)  # of workers that were lost
         summary.seconds = time.perf_counter() - started
         picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
     return summary
