@@ -168,7 +168,7 @@ def test_stale_markers_go_at_the_start(vitripick, project):
 
 
 def test_pipeline_control_and_empty_fields_are_accepted(vitripick, project):
-    outcome = call(vitripick, "--pipeline_control", f"{JOB}/", "--overlays", "--thumbnails", "No")
+    outcome = call(vitripick, "--pipeline_control", f"{JOB}/", "--threshold", "--overlays", "--thumbnails", "No")
     assert outcome.code == 0, outcome.err
     assert (project / JOB / "vitripick" / "overlays" / "grid1" / "a.png").exists()
     assert not (project / JOB / "vitripick" / "thumbnails").exists()
