@@ -25,6 +25,13 @@ def train(
         typer.Option(help="TOML with [[sets]] and [training], instead of --micrographs and --labels."),
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the recipe's relative paths start.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="A released model's name or a bundle to go on from, instead of from scratch."),
+    ] = None,
+    train_last: Annotated[
+        int | None, typer.Option(min=1, help="With --from: only the last so many layers learn; all by default.")
+    ] = None,
     box_size_px: Annotated[float | None, typer.Option(help="Label box size, if the labels have none.")] = None,
     validate_on: Annotated[
         list[str] | None, typer.Option(help="Name or stem of a micrograph to validate on; repeat.")
@@ -42,6 +49,9 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    warm_restarts: Annotated[
+        int | None, typer.Option(help="How often the learning rate starts again from its full height.")
+    ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; the run folder's by default.")] = None,
     licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
@@ -65,7 +75,9 @@ def train(
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
+            "warm_restarts": warm_restarts,
         },
+        start,
     )
 
     def tell(row: dict[str, float]) -> None:
@@ -80,6 +92,8 @@ def train(
             sets,
             out,
             settings=settings,
+            start=start,
+            trainable="all" if train_last is None else train_last,
             name=name,
             licence=licence,
             description=description,
@@ -88,6 +102,7 @@ def train(
             on_epoch=tell,
         )
     card = result.model.card
+    before = result.start_figures
     if as_json:
         summary = {
             "model": str(result.path),
@@ -95,6 +110,7 @@ def train(
             "threshold": card.threshold,
             "seconds": round(result.seconds, 1),
             "curves": result.rows,
+            **({} if before is None else {"before": before}),
         }
         print(json.dumps(summary, indent=1))
         return
@@ -104,6 +120,8 @@ def train(
         f"on the validation micrographs: F1 {validation['f1']:.3f} at threshold {card.threshold:g}, "
         f"AUC {validation['auc']:.3f} (d/4), {validation['auc_iou']:.3f} (IoU 0.6)"
     )
+    if before is not None:
+        print(f"the model it started from had F1 {before['f1']:.3f} there, AUC {before['auc']:.3f} (d/4)")
     print(f"pick with: vitripick pick MICROGRAPHS --model {result.path} --out PICKS")
 
 
@@ -138,17 +156,23 @@ def _sets(
 
 
 def _gather(
-    recipe: Path | None, data_root: Path | None, sets: list[TrainingSet], options: dict[str, object]
+    recipe: Path | None,
+    data_root: Path | None,
+    sets: list[TrainingSet],
+    options: dict[str, object],
+    start: str | None,
 ) -> tuple[list[TrainingSet], TrainSettings]:
     """A recipe's settings with the options given on the command line on top, or the architecture's own."""
     from vitripick.errors import UsageError
+    from vitripick.models import read_model_card
     from vitripick.training import default_settings, read_recipe
 
     given = {key: value for key, value in options.items() if value is not None}
-    architecture = str(given.pop("architecture", "heatmap"))
+    own = None if start is None else read_model_card(start).architecture
     if recipe is None:
-        return sets, default_settings(architecture, **given)
-    if sets or "architecture" in {key for key, value in options.items() if value is not None}:
+        architecture = str(given.pop("architecture", own or "heatmap"))
+        return sets, default_settings(architecture, fine_tune=start is not None, **given)
+    if sets or "architecture" in given:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
-    sets, settings = read_recipe(recipe, data_root=data_root)
+    sets, settings = read_recipe(recipe, data_root=data_root, start_architecture=own)
     return sets, default_settings(**{**settings.model_dump(), **given})

@@ -33,8 +33,10 @@ from vitripick.models import (
     save_model,
 )
 from vitripick.pictures import training_curves_png
+from vitripick.training.checkpoint import Progress, Row
 from vitripick.training.data import TrainingData, load_training_data
-from vitripick.training.loop import Progress, Row, run_loop
+from vitripick.training.finetune import Trainable, freeze_all_but_last, provenance, resolve_start, settings_from
+from vitripick.training.loop import run_loop
 from vitripick.training.settings import TrainingSet, TrainSettings
 from vitripick.training.validate import Validation
 
@@ -55,12 +57,15 @@ class TrainResult:
         The training curves.
     seconds
         Of this call; a resumed run counts only its own part.
+    start_figures
+        What validation said of the model it started from; None where it started from scratch.
     """
 
     model: Model
     path: Path
     rows: list[Row]
     seconds: float
+    start_figures: dict[str, float] | None = None
 
 
 def train(
@@ -68,12 +73,15 @@ def train(
     out: str | Path,
     *,
     settings: TrainSettings | None = None,
+    start: Model | str | Path | None = None,
+    trainable: Trainable = "all",
     name: str | None = None,
     licence: str = "not stated",
     description: str = "",
     device: str = "auto",
     on_step: Callable[[int, int, float], None] | None = None,
     on_epoch: Callable[[Row], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> TrainResult:
     """Train a model on labelled micrographs; called again with the same arguments it goes on where it stopped.
 
@@ -85,13 +93,21 @@ def train(
         The run folder: `settings.json`, `split.json`, `curves.csv`, `curves.png`, `last.pt`, `model.safetensors`
         and `model.json` (the bundle's description, to read).
     settings
-        The recipe; `default_settings()` of `heatmap` by default.
+        The recipe; `default_settings()` of `heatmap` by default, or the fine-tuning defaults of the start model.
+    start
+        A model to go on from (one in memory, a released one's name, or a bundle): its weights, architecture, options
+        and preparation. Left out: from scratch.
+    trainable
+        With `start`: `"all"` layers go on learning, or the last so many. A layer is a convolution with its
+        normalisation.
     name, licence, description
         For the bundle; the name is the run folder's by default.
     device
         `cpu`, `cuda`, … or `auto`.
     on_step, on_epoch
         For progress: (step, steps, loss) after each step, the newest row of the curves after each validation.
+    should_stop
+        Asked after each step; true ends the run with `Stopped`, and the same call goes on from that step.
 
     Returns
     -------
@@ -102,25 +118,40 @@ def train(
     ------
     InputError, UsageError
         If data or settings cannot be used, or `out` holds another run.
+    Stopped
+        If `should_stop` said so. `OUT/best.safetensors` is there once something was validated.
     """
     started = time.perf_counter()
     out = Path(out)
-    settings = settings or TrainSettings()
+    if start is None and trainable != "all":
+        raise UsageError("only a trained model has layers worth keeping: give --from with --train-last.")
+    origin = None if start is None else resolve_start(start)
+    settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
     sets = [sets] if isinstance(sets, TrainingSet) else list(sets)
     target = choose_device(device)
     options = _options(settings)
+    settings = settings.model_copy(update={"options": options})
     torch.manual_seed(settings.seed)
     detector = build_detector(settings.architecture, options)
-    settings = settings.model_copy(update={"options": options})
-    preparation = detector.default_preparation(
-        working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
-    )
-    data = load_training_data(sets, settings, preparation)
-    _set_priors(detector, data)
+    frozen: Sequence[torch.nn.Module] = ()
+    if origin is None:
+        preparation = detector.default_preparation(
+            working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
+        )
+        data = load_training_data(sets, settings, preparation)
+        _set_priors(detector, data)
+    else:
+        preparation = origin.card.preparation
+        data = load_training_data(sets, settings, preparation)
+        # Priors such as the anchor are part of what the weights mean, and come with them.
+        detector.load_state_dict(origin.detector.state_dict())
+        if trainable != "all":
+            frozen = freeze_all_but_last(detector, trainable)
+    started_from = None if origin is None else provenance(origin, trainable)
 
     out.mkdir(parents=True, exist_ok=True)
-    fingerprint = _fingerprint(data, settings)
-    _write_provenance(out, sets, settings, data, target, fingerprint)
+    fingerprint = _fingerprint(data, settings, started_from)
+    _write_provenance(out, sets, settings, data, target, fingerprint, started_from)
     card = ModelCard(
         name=name or out.resolve().name,
         description=description,
@@ -129,7 +160,7 @@ def train(
         options=full_options(settings.architecture, options),
         preparation=preparation,
         **_particle(data),
-        training=_training_summary(settings, data),
+        training=_training_summary(settings, data, started_from),
     )
     best_path = out / "best.safetensors"
 
@@ -157,13 +188,16 @@ def train(
         on_best=keep_best,
         on_epoch=keep_curves,
         on_step=tell,
+        frozen=frozen,
+        is_trained=origin is not None,
+        should_stop=should_stop,
     )
     path = out / "model.safetensors"
     with atomic_path(path) as temporary:
         shutil.copyfile(best_path, temporary)
     model = load_model(path)
     write_text_atomically(out / "model.json", model.card.model_dump_json(indent=2) + "\n")
-    return TrainResult(model, path, progress.rows, time.perf_counter() - started)
+    return TrainResult(model, path, progress.rows, time.perf_counter() - started, progress.start_figures or None)
 
 
 def _options(settings: TrainSettings) -> dict[str, Any]:
@@ -198,8 +232,11 @@ def _particle(data: TrainingData) -> dict[str, Any]:
     }
 
 
-def _training_summary(settings: TrainSettings, data: TrainingData) -> dict[str, Any]:
+def _training_summary(
+    settings: TrainSettings, data: TrainingData, started_from: dict[str, Any] | None
+) -> dict[str, Any]:
     return {
+        **({} if started_from is None else {"started_from": started_from}),
         "settings": settings.model_dump(),
         "split": data.split,
         "diameters_px": data.diameters_px,
@@ -218,9 +255,11 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _fingerprint(data: TrainingData, settings: TrainSettings) -> str:
-    """Of everything that decides the weights: the recipe and every prepared pixel and label."""
+def _fingerprint(data: TrainingData, settings: TrainSettings, started_from: dict[str, Any] | None) -> str:
+    """Of everything that decides the weights: the recipe, the start model, every prepared pixel and label."""
     digest = hashlib.sha256(settings.model_dump_json().encode())
+    if started_from is not None:
+        digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
     for sample in [*data.training, *data.validation]:
         digest.update(sample.name.encode())
         digest.update(sample.image.tobytes())
@@ -235,10 +274,12 @@ def _write_provenance(
     data: TrainingData,
     device: torch.device,
     fingerprint: str,
+    started_from: dict[str, Any] | None,
 ) -> None:
     effective = {
         "sets": [entry.model_dump() for entry in sets],
         "training": settings.model_dump(),
+        "started_from": started_from,
         "device": str(device),
         "threads": torch.get_num_threads(),
         "versions": _versions(),

@@ -101,6 +101,8 @@ class TrainSettings(Settings):
         Stop early after this many validations without a better score.
     optimiser, learning_rate, weight_decay, warmup_share
         Linear warm-up, then a cosine down to a hundredth.
+    warm_restarts
+        How often the cosine starts again from the full learning rate (Loshchilov & Hutter 2017), in equal stretches.
     ema_decay
         Of the averaged weights, which are what is validated and kept.
     validation_share
@@ -125,6 +127,7 @@ class TrainSettings(Settings):
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)
     warmup_share: float = Field(0.05, ge=0, le=1)
+    warm_restarts: int = Field(0, ge=0)
     ema_decay: float = Field(0.995, ge=0, lt=1)
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)
@@ -159,8 +162,18 @@ _PAPER = TrainSettings(
 _DEFAULTS = {"yolo": _PAPER}
 
 
-def default_settings(architecture: str = "heatmap", **changes: Any) -> TrainSettings:
+def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, **changes: Any) -> TrainSettings:
     """The recipe that belongs to an architecture, with `changes`.
+
+    Parameters
+    ----------
+    architecture
+        Its name in the registry.
+    fine_tune
+        For going on from a trained model: half the steps at a quarter of the learning rate, so that what it knows
+        is not shaken out of it, and validations twice as often.
+    changes
+        Any of `TrainSettings`.
 
     Raises
     ------
@@ -168,13 +181,24 @@ def default_settings(architecture: str = "heatmap", **changes: Any) -> TrainSett
         If a key is unknown or a value out of range.
     """
     base = _DEFAULTS.get(architecture, TrainSettings(architecture=architecture))
+    if fine_tune:
+        base = base.model_copy(
+            update={
+                "steps": base.steps // 2,
+                "steps_per_epoch": base.steps_per_epoch // 2,
+                "learning_rate": base.learning_rate / 4,
+                "warmup_share": 0.1,
+            }
+        )
     try:
         return TrainSettings.model_validate({**base.model_dump(), **changes})
     except ValidationError as error:
         raise UsageError(f"these training settings cannot be used: {_in_words(error)}") from error
 
 
-def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tuple[list[TrainingSet], TrainSettings]:
+def read_recipe(
+    path: str | Path, *, data_root: str | Path | None = None, start_architecture: str | None = None
+) -> tuple[list[TrainingSet], TrainSettings]:
     """A recipe TOML: `[[sets]]` tables (see `TrainingSet`) and one `[training]` table (see `TrainSettings`).
 
     Parameters
@@ -183,6 +207,8 @@ def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tup
         The TOML file.
     data_root
         Folder that relative paths in `[[sets]]` start from; the recipe's own by default.
+    start_architecture
+        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the recipe leaves open.
 
     Raises
     ------
@@ -209,7 +235,8 @@ def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tup
         for entry in sets
     ]
     training = dict(table.get("training", {}))
-    return sets, default_settings(training.pop("architecture", "heatmap"), **training)
+    architecture = training.pop("architecture", start_architecture or "heatmap")
+    return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
 
 
 def _in_words(error: ValidationError) -> str:
