@@ -9,7 +9,7 @@ import sys
 import typer
 
 import vitripick
-from vitripick.cli import convert, doctor, evaluate, models, pick, report, train
+from vitripick.cli import convert, doctor, evaluate, label, models, pick, report, train
 from vitripick.errors import VitripickError
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for module in (pick, train, evaluate, convert, report, models, doctor):
+for module in (pick, train, label, evaluate, convert, report, models, doctor):
     command = getattr(module, module.__name__.rpartition(".")[2])
     app.command()(command)
 

@@ -39,6 +39,10 @@ def train(
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Name or stem of a micrograph to keep for judging; repeat.")
     ] = None,
+    areas: Annotated[
+        str | None,
+        typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="heatmap (default) or yolo.")] = None,
     working_diameter_px: Annotated[
         float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
@@ -66,7 +70,7 @@ def train(
     sets, settings = _gather(
         recipe,
         data_root,
-        _sets(micrographs, labels, box_size_px, validate_on, leave_out),
+        _sets(micrographs, labels, box_size_px, validate_on, leave_out, areas),
         {
             "architecture": architecture,
             "working_diameter_px": working_diameter_px,
@@ -131,6 +135,7 @@ def _sets(
     box_size_px: float | None,
     validate_on: list[str] | None,
     leave_out: list[str] | None,
+    areas: str | None,
 ) -> list[TrainingSet]:
     from vitripick.errors import UsageError
     from vitripick.training import TrainingSet
@@ -141,8 +146,8 @@ def _sets(
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) > 1 and (validate_on or leave_out):
-        raise UsageError("--validate-on and --leave-out go with one set; for several, write a --recipe.")
+    if len(micrographs) > 1 and (validate_on or leave_out or areas):
+        raise UsageError("--validate-on, --leave-out and --areas go with one set; for several, write a --recipe.")
     return [
         TrainingSet(
             micrographs=images,
@@ -150,6 +155,7 @@ def _sets(
             box_size_px=box_size_px,
             validate_on=tuple(validate_on or ()),
             leave_out=tuple(leave_out or ()),
+            areas=areas,
         )
         for images, own in zip(micrographs, labels, strict=True)
     ]

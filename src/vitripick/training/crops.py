@@ -24,7 +24,7 @@ class Crop:
     labels : (n, 4), float32
         x, y, width, height in pixels of the crop; some may lie just outside.
     weight : (p, p), float32
-        1 where labels count; 0 outside the micrograph and in its border band.
+        1 where labels count; 0 outside the micrograph and in its border band; in between where little is known.
     """
 
     image: Image
@@ -72,6 +72,8 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: i
     band = round(settings.border_diameters * sample.diameter_px)
     counts = np.zeros((height, width), np.float32)
     counts[band : height - band, band : width - band] = 1.0
+    if sample.weight is not None:
+        counts *= sample.weight
     weight = cv2.warpAffine(counts, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=0)
     labels = np.empty_like(sample.labels)
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]

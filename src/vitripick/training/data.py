@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -15,6 +15,7 @@ from vitripick.formats import MicrographFile, find_micrographs, pair_labels, rea
 from vitripick.geometry import Boxes, Image
 from vitripick.images import Preparation, prepare
 from vitripick.models.detector import LabelArray
+from vitripick.training.ground import Ground, read_grounds, weights
 from vitripick.training.settings import TrainingSet, TrainSettings
 
 log = logging.getLogger("vitripick")
@@ -34,6 +35,10 @@ class Sample:
         x, y, width, height in working pixels.
     diameter_px
         Median label box of the set, in working pixels.
+    weight : (h, w), float32
+        How much each pixel teaches (`ground.weights`); None: all alike.
+    complete
+        Every particle is labelled.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Sample:
     image: Image
     labels: LabelArray
     diameter_px: float
+    weight: Image | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +108,13 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
                 f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
             )
         diameter = _label_diameter(pairing.pairs, entry)
+        grounds = read_grounds(entry.areas, list(pairing.pairs))
         split = _split(sorted(pairing.pairs), entry, settings, index)
         angstrom: float | None = None
         for name in [*split.train, *split.validate]:
-            sample, pixel_size = _prepare_one(files[name], pairing.pairs[name], index, preparation, diameter)
+            sample, pixel_size = _prepare_one(
+                files[name], pairing.pairs[name], index, preparation, diameter, grounds.get(name), settings
+            )
             angstrom = diameter * pixel_size if pixel_size is not None else angstrom
             (result.training if name in split.train else result.validation).append(sample)
         if not split.validate:
@@ -165,7 +175,13 @@ def _named(names: list[str], wanted: Sequence[str], purpose: str) -> list[str]:
 
 
 def _prepare_one(
-    file: MicrographFile, labels: Boxes, set_index: int, preparation: Preparation, diameter_px: float
+    file: MicrographFile,
+    labels: Boxes,
+    set_index: int,
+    preparation: Preparation,
+    diameter_px: float,
+    ground: Ground | None,
+    settings: TrainSettings,
 ) -> tuple[Sample, float | None]:
     micrograph = read_micrograph(file.path, name=file.name)
     for warning in micrograph.warnings:
@@ -175,7 +191,11 @@ def _prepare_one(
     scale_y, scale_x = prepared.scale
     boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
     scale = float(np.sqrt(scale_x * scale_y))
-    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale)
+    diameter = diameter_px * scale
+    if ground is None:
+        return Sample(file.name, set_index, prepared.image, boxes, diameter), micrograph.pixel_size
+    weight = weights(ground, prepared, boxes, diameter, settings.unlabelled_weight)
+    sample = Sample(file.name, set_index, prepared.image, boxes, diameter, weight, ground.complete)
     return sample, micrograph.pixel_size
 
 
@@ -192,4 +212,5 @@ def _part(sample: Sample, start: int, stop: int) -> Sample:
     inside = (labels[:, 0] >= start - 0.5) & (labels[:, 0] < stop - 0.5)
     moved = labels[inside] - np.array([start, 0, 0, 0], np.float32)
     image = np.ascontiguousarray(sample.image[:, start:stop])
-    return Sample(sample.name, sample.set_index, image, moved, sample.diameter_px)
+    weight = None if sample.weight is None else np.ascontiguousarray(sample.weight[:, start:stop])
+    return replace(sample, image=image, labels=moved, weight=weight)

@@ -264,6 +264,7 @@ def _fingerprint(data: TrainingData, settings: TrainSettings, started_from: dict
         digest.update(sample.name.encode())
         digest.update(sample.image.tobytes())
         digest.update(sample.labels.tobytes())
+        digest.update(b"" if sample.weight is None else sample.weight.tobytes())
     return digest.hexdigest()
 
 

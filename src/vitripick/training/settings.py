@@ -32,6 +32,9 @@ class TrainingSet(Settings):
         Names (or stems) of the micrographs to validate on; empty: a share drawn by the seed.
     leave_out
         Names (or stems) of micrographs neither trained nor validated on: kept for judging.
+    areas
+        Folder with what is known of the ground between the labels, one `STEM.json` a micrograph (`ground.py`);
+        None: every label file is complete.
     """
 
     micrographs: str
@@ -39,6 +42,7 @@ class TrainingSet(Settings):
     box_size_px: float | None = None
     validate_on: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    areas: str | None = None
 
 
 class Augmentation(Settings):
@@ -111,6 +115,9 @@ class TrainSettings(Settings):
         Share of crops that are placed on a label; the rest lie anywhere.
     border_diameters
         Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
+    unlabelled_weight
+        How much ground without a label teaches on a micrograph that is not labelled completely: little, because
+        particles are there that nobody has clicked yet.
     """
 
     architecture: str = "heatmap"
@@ -132,6 +139,7 @@ class TrainSettings(Settings):
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)
     border_diameters: float = Field(0.5, ge=0)
+    unlabelled_weight: float = Field(0.1, ge=0, le=1)
     augmentation: Augmentation = Augmentation()
 
 
@@ -230,8 +238,9 @@ def read_recipe(
         sets = [TrainingSet.model_validate(entry) for entry in table.get("sets", [])]
     except ValidationError as error:
         raise InputError(f"{path}, [[sets]]: {_in_words(error)}") from error
+    paths = ("micrographs", "labels", "areas")
     sets = [
-        entry.model_copy(update={"micrographs": str(root / entry.micrographs), "labels": str(root / entry.labels)})
+        entry.model_copy(update={key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)})
         for entry in sets
     ]
     training = dict(table.get("training", {}))

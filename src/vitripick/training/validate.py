@@ -42,6 +42,9 @@ class Validation:
 def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     """Detect on whole validation samples and compare with their labels, set by set, in working pixels.
 
+    Where none of a set's samples is labelled completely, precision means little: the threshold is then the highest
+    at which nine of ten labels that any pick finds are found, and F1 and AUC are lower bounds.
+
     Parameters
     ----------
     detector
@@ -50,8 +53,12 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
         All validation samples of the run.
     """
     evaluations = []
+    all_known = True
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
+        complete = [sample for sample in own if sample.complete]
+        known = any(len(sample.labels) for sample in complete)
+        own = complete if known else own
         # A name is not unique here: a strip carries its micrograph's.
         names = [f"{i}:{sample.name}" for i, sample in enumerate(own)]
         labels = {name: _labels(sample) for name, sample in zip(names, own, strict=True)}
@@ -60,9 +67,10 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
         picks = {name: _picks(detector, sample) for name, sample in zip(names, own, strict=True)}
         diameter = own[0].diameter_px
         evaluations.append(evaluate(picks, labels, diameter_px=diameter, n_bootstrap=0, chance_level=False))
+        all_known &= known
     if not evaluations:
         return Validation(threshold=0.3, f1=0.0, auc=0.0, auc_iou=0.0)
-    threshold, f1 = tune_threshold(evaluations)
+    threshold, f1 = tune_threshold(evaluations) if all_known else threshold_by_recall(evaluations)
     return Validation(
         threshold=threshold,
         f1=f1,
@@ -91,15 +99,38 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     return float(round((good[0] + good[-1]) / 2, 3)), float(mean.max())
 
 
+def threshold_by_recall(evaluations: Sequence[Evaluation], *, share: float = 0.9) -> tuple[float, float]:
+    """For labels that are not complete: the highest threshold that keeps `share` of the recall, and the F1 there."""
+    thresholds, scores = [], []
+    for evaluation in evaluations:
+        curve = evaluation.criteria["distance"].curve
+        if not len(curve.threshold) or not curve.n_true[-1]:
+            continue
+        enough = int(np.argmax(curve.n_true >= share * curve.n_true[-1]))
+        thresholds.append(float(curve.threshold[enough]))
+        scores.append(float(curve.f1[enough]))
+    return (round(float(np.mean(thresholds)), 3), float(np.mean(scores))) if thresholds else (0.3, 0.0)
+
+
 def _picks(detector: Detector, sample: Sample) -> Boxes:
     found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE)
     boxes = Boxes.at(found.x, found.y, size_px=sample.diameter_px, confidence=found.confidence, shape=_shape(sample))
+    boxes = _outside_ignored(boxes, sample)
     return remove_overlaps(boxes, minimum_distance_px=MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
 
 
 def _labels(sample: Sample) -> Boxes:
     x, y, width, height = sample.labels.T.astype(np.float64)
-    return Boxes.at(x, y, width=width, height=height, shape=_shape(sample))
+    return _outside_ignored(Boxes.at(x, y, width=width, height=height, shape=_shape(sample)), sample)
+
+
+def _outside_ignored(boxes: Boxes, sample: Sample) -> Boxes:
+    if sample.weight is None:
+        return boxes
+    height, width = _shape(sample)
+    rows = np.clip(np.round(boxes.y), 0, height - 1).astype(np.intp)
+    columns = np.clip(np.round(boxes.x), 0, width - 1).astype(np.intp)
+    return boxes.select(sample.weight[rows, columns] > 0)
 
 
 def _shape(sample: Sample) -> tuple[int, int]:

@@ -14,7 +14,6 @@ from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
 from vitripick.formats import pair_labels, read_all_picks, read_picks
-from vitripick.formats.names import without_picks_suffix
 from vitripick.formats.pairing import match_names
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.web.project import Entry, Project
@@ -83,6 +82,11 @@ class PickSets:
         if pick_set_id not in self._sets:
             raise UsageError("there are no such picks (any more).")
         return self._sets[pick_set_id]
+
+    def micrographs(self, pick_set_id: str) -> set[str]:
+        """Ids of those that were picked."""
+        with self._lock:
+            return set(self._sources(self.named(pick_set_id)))
 
     def picks(self, pick_set_id: str, entry: Entry) -> Boxes | None:
         """All stored picks of one micrograph, surest first; None where it was not picked."""
@@ -183,9 +187,14 @@ class PickSets:
         found: dict[str, Path | Boxes] = {}
         if store.is_dir():
             files = sorted(path for path in store.rglob("*.cbox") if not path.name.startswith("."))
-            names = [without_picks_suffix(path.relative_to(store).as_posix()) for path in files]
-            for name, i in match_names(list(by_name), names).items():
-                found[by_name[name].id] = files[i]
+            names = {path.relative_to(store).as_posix().removesuffix(".cbox"): path for path in files}
+            for entry in self._project.entries.values():
+                if entry.stem in names:
+                    found[entry.id] = names.pop(entry.stem)
+            # A run over other inputs counts its names from another folder.
+            others = [name for name, entry in by_name.items() if entry.id not in found]
+            for name, i in match_names(others, list(names)).items():
+                found[by_name[name].id] = list(names.values())[i]
         else:
             for name, boxes in pair_labels(list(by_name), read_all_picks(pick_set.folder)).pairs.items():
                 found[by_name[name].id] = boxes

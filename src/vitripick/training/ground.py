@@ -1,0 +1,99 @@
+"""What is known of the ground between the labels: polygons to ignore, and whether all particles are labelled.
+
+A folder of areas has one JSON file a micrograph, at the place of its label file:
+
+    {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]]}
+
+`complete` (true by default) says that every particle is labelled, so that what is not labelled is background.
+Polygons are in full-size pixels; nothing in them is taught or counted.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from vitripick.errors import FormatError
+from vitripick.formats.pairing import match_names
+from vitripick.geometry import FloatArray, Image
+from vitripick.images.prepare import Prepared
+from vitripick.models.detector import LabelArray
+
+# No other particle's centre lies nearer to a labelled one than this, in diameters: ground that is known.
+_KNOWN_DIAMETERS = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Of one micrograph.
+
+    Attributes
+    ----------
+    complete
+        Every particle is labelled.
+    ignored
+        Polygons, (n, 2) each, in full-size pixels.
+    """
+
+    complete: bool = True
+    ignored: tuple[FloatArray, ...] = ()
+
+
+def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str, Ground]:
+    """By micrograph name; one without a file is complete.
+
+    Raises
+    ------
+    FormatError
+        If a file is not what it should be.
+    """
+    if folder is None:
+        return {}
+    paths = sorted(path for path in Path(folder).rglob("*.json") if not path.name.startswith("."))
+    names = [str(PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("")) for path in paths]
+    return {name: _read(paths[i]) for name, i in match_names(micrographs, names).items()}
+
+
+def weights(ground: Ground, prepared: Prepared, labels: LabelArray, diameter_px: float, unlabelled: float) -> Image:
+    """How much each working pixel teaches: 1 where all is known, `unlabelled` between labels, 0 in ignored areas.
+
+    Parameters
+    ----------
+    ground
+        What the user said.
+    prepared
+        The micrograph at its working scale.
+    labels : (n, 4), float32
+        In working pixels.
+    diameter_px
+        In working pixels.
+    unlabelled
+        `TrainSettings.unlabelled_weight`.
+
+    Returns
+    -------
+    (h, w), float32
+    """
+    teaches = np.full(prepared.image.shape, 1.0 if ground.complete else unlabelled, np.float32)
+    if not ground.complete:
+        for x, y in labels[:, :2]:
+            cv2.circle(teaches, (round(float(x)), round(float(y))), round(_KNOWN_DIAMETERS * diameter_px), 1.0, -1)
+    for polygon in ground.ignored:
+        x, y = prepared.to_working(polygon[:, 0], polygon[:, 1])
+        cv2.fillPoly(teaches, [np.column_stack([x, y]).round().astype(np.int32)], 0.0)
+    return teaches
+
+
+def _read(path: Path) -> Ground:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ignored = tuple(np.array(points, dtype=np.float64).reshape(-1, 2) for points in content.get("ignored", ()))
+        if not all(len(polygon) >= 3 and np.isfinite(polygon).all() for polygon in ignored):
+            raise ValueError("a polygon needs three points or more, of finite numbers")
+        return Ground(bool(content.get("complete", True)), ignored)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path}: this file should say which areas to ignore (docs/label.md): {error}.") from error
