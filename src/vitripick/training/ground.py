@@ -2,16 +2,17 @@
 
 A folder of areas has one JSON file a micrograph, at the place of its label file:
 
-    {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]]}
+    {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]], "rejected": [[x, y]]}
 
 `complete` (true by default) says that every particle is labelled, so that what is not labelled is background.
-Polygons are in full-size pixels; nothing in them is taught or counted.
+Polygons are in full-size pixels; nothing in them is taught or counted. At the rejected places somebody looked: there
+is no particle, whatever a model thinks.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -37,10 +38,13 @@ class Ground:
         Every particle is labelled.
     ignored
         Polygons, (n, 2) each, in full-size pixels.
+    rejected : (n, 2), float64
+        Places that are known to be no particle, in full-size pixels.
     """
 
     complete: bool = True
     ignored: tuple[FloatArray, ...] = ()
+    rejected: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
 
 def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str, Ground]:
@@ -80,7 +84,8 @@ def weights(ground: Ground, prepared: Prepared, labels: LabelArray, diameter_px:
     """
     teaches = np.full(prepared.image.shape, 1.0 if ground.complete else unlabelled, np.float32)
     if not ground.complete:
-        for x, y in labels[:, :2]:
+        known = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
+        for x, y in [*labels[:, :2], *known]:
             cv2.circle(teaches, (round(float(x)), round(float(y))), round(_KNOWN_DIAMETERS * diameter_px), 1.0, -1)
     for polygon in ground.ignored:
         x, y = prepared.to_working(polygon[:, 0], polygon[:, 1])
@@ -94,6 +99,7 @@ def _read(path: Path) -> Ground:
         ignored = tuple(np.array(points, dtype=np.float64).reshape(-1, 2) for points in content.get("ignored", ()))
         if not all(len(polygon) >= 3 and np.isfinite(polygon).all() for polygon in ignored):
             raise ValueError("a polygon needs three points or more, of finite numbers")
-        return Ground(bool(content.get("complete", True)), ignored)
+        rejected = np.array(content.get("rejected", ()), dtype=np.float64).reshape(-1, 2)
+        return Ground(bool(content.get("complete", True)), ignored, rejected)
     except (ValueError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: this file should say which areas to ignore (docs/label.md): {error}.") from error

@@ -21,7 +21,7 @@ import vitripick
 from vitripick.errors import InputError, UsageError, VitripickError
 from vitripick.web.exchange import formats_json
 from vitripick.web.images import Filter
-from vitripick.web.picksets import picks_json
+from vitripick.web.picksets import REJECTED_BOXES, picks_json
 from vitripick.web.project import Entry, listed, project_json
 from vitripick.web.requests import (
     EditRequest,
@@ -115,6 +115,7 @@ class _Api:
             "version": vitripick.__version__,
             "formats": formats_json(),
             "efforts": {name: {"steps": effort["steps"]} for name, effort in EFFORTS.items()},
+            "rejected_boxes": REJECTED_BOXES,
             **self._status(),
         }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
@@ -21,6 +22,8 @@ from vitripick.web.sheets import Sheets
 
 _KEPT_IN_MEMORY = 256
 N_BINS = 40
+# A pick nearer than this to a rejected place, in boxes, is the rejected one, found again by another model.
+REJECTED_BOXES = 0.25
 _MAX_CURVE_POINTS = 240
 
 
@@ -110,7 +113,7 @@ class PickSets:
     def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
         """The picks that the page's limits let through: what is shown, counted and exported."""
         picks = self.picks(pick_set_id, entry)
-        return None if picks is None else filtered(picks, self._project)
+        return None if picks is None else self._filtered(picks, entry)
 
     def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
         """Picks by confidence, `N_BINS` bins from 0 to 1, of every micrograph that was picked.
@@ -157,7 +160,7 @@ class PickSets:
                 # The page's other limits count as well; the threshold is what the curve is about.
                 parts.append(
                     judge(
-                        filtered(picks, project, threshold=0.0),
+                        self._filtered(picks, entry, threshold=0.0),
                         labels,
                         criterion="distance",
                         distance_px=box / 4,
@@ -177,6 +180,14 @@ class PickSets:
             "complete_labels": chosen is complete,
             "n_in_training": sum(entry.file.name in pick_set.trained_on for entry in chosen),
         }
+
+    def _filtered(self, picks: Boxes, entry: Entry, *, threshold: float | None = None) -> Boxes:
+        """The picks within the project's limits that nobody rejected; the page computes the same (static/picks.js)."""
+        rejected = np.array(list(self._sheets.get(entry).rejected.values()), dtype=np.float64).reshape(-1, 2)
+        if len(rejected) and len(picks):
+            distance, _ = cKDTree(rejected).query(picks.centres)
+            picks = picks.select(distance > REJECTED_BOXES * self._project.box_size_px(entry))
+        return filtered(picks, self._project, threshold=threshold)
 
     def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
         """Micrograph id to the file of its picks, or the picks where one file holds several micrographs."""
@@ -203,7 +214,7 @@ class PickSets:
 
 
 def filtered(picks: Boxes, project: Project, *, threshold: float | None = None) -> Boxes:
-    """The picks within the project's limits; the page computes the same (static/picks.js)."""
+    """The picks within the project's limits."""
     settings = project.settings
     kept = picks.above(settings.threshold if threshold is None else threshold)
     size = _seen_size(kept)

@@ -40,6 +40,8 @@ class EditRequest(Request):
     move: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
     add_areas: tuple[tuple[Number, Polygon], ...] = Field((), max_length=1000)
     remove_areas: tuple[Number, ...] = Field((), max_length=1000)
+    reject: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
+    unreject: tuple[Number, ...] = Field((), max_length=MAX_LABELS)
 
 
 class StepRequest(Request):

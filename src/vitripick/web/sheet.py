@@ -41,6 +41,8 @@ class Edit:
         Label number to (centre before, centre after).
     add_areas, remove_areas
         Polygons in which nothing is taught or counted, by number.
+    reject, unreject
+        Places of picks that a person said are no particles, by number.
     """
 
     add: dict[int, Point] = field(default_factory=dict)
@@ -48,6 +50,8 @@ class Edit:
     move: dict[int, tuple[Point, Point]] = field(default_factory=dict)
     add_areas: dict[int, Polygon] = field(default_factory=dict)
     remove_areas: dict[int, Polygon] = field(default_factory=dict)
+    reject: dict[int, Point] = field(default_factory=dict)
+    unreject: dict[int, Point] = field(default_factory=dict)
 
     def inverted(self) -> Edit:
         """The edit that takes this one back."""
@@ -57,6 +61,8 @@ class Edit:
             move={number: (after, before) for number, (before, after) in self.move.items()},
             add_areas=self.remove_areas,
             remove_areas=self.add_areas,
+            reject=self.unreject,
+            unreject=self.reject,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -67,6 +73,8 @@ class Edit:
             "move": [[n, *a, *b] for n, (a, b) in self.move.items()],
             "add_areas": [[n, [list(p) for p in polygon]] for n, polygon in self.add_areas.items()],
             "remove_areas": [[n, [list(p) for p in polygon]] for n, polygon in self.remove_areas.items()],
+            "reject": [[n, *p] for n, p in self.reject.items()],
+            "unreject": [[n, *p] for n, p in self.unreject.items()],
         }
         return {key: value for key, value in rows.items() if value}
 
@@ -81,6 +89,8 @@ class Edit:
             },
             add_areas={int(n): as_polygon(p) for n, p in rows.get("add_areas", ())},
             remove_areas={int(n): as_polygon(p) for n, p in rows.get("remove_areas", ())},
+            reject={int(n): (float(x), float(y)) for n, x, y in rows.get("reject", ())},
+            unreject={int(n): (float(x), float(y)) for n, x, y in rows.get("unreject", ())},
         )
 
 
@@ -90,8 +100,8 @@ class Sheet:
 
     Attributes
     ----------
-    labels, areas
-        Number to centre, number to polygon. Numbers are never used twice within a log.
+    labels, areas, rejected
+        Number to centre, polygon, or place of a rejected pick. Numbers are never used twice within a log.
     done, undone
         Edits that undo and redo take next from their ends.
     revision
@@ -100,6 +110,7 @@ class Sheet:
 
     labels: dict[int, Point] = field(default_factory=dict)
     areas: dict[int, Polygon] = field(default_factory=dict)
+    rejected: dict[int, Point] = field(default_factory=dict)
     done: list[Edit] = field(default_factory=list)
     undone: list[Edit] = field(default_factory=list)
     revision: int = 0
@@ -109,6 +120,7 @@ class Sheet:
         return {
             "labels": [[n, *p] for n, p in self.labels.items()],
             "areas": [[n, [list(p) for p in polygon]] for n, polygon in self.areas.items()],
+            "rejected": [[n, *p] for n, p in self.rejected.items()],
             "revision": self.revision,
             "can_undo": len(self.done),
             "can_redo": len(self.undone),
@@ -134,6 +146,10 @@ class Sheet:
             if number in self.areas:
                 raise StaleError(f"area {number} is there already; reload the page.")
             self.areas[number] = polygon
+        for number in edit.unreject:
+            if self.rejected.pop(number, None) is None:
+                raise StaleError(f"rejected pick {number} is not there any more; reload the page.")
+        self.rejected.update(edit.reject)
 
     def take(self, line: dict[str, Any]) -> None:
         """One line of the log: an edit, an undo or a redo."""
@@ -185,6 +201,7 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
         for sheet in (now, before):
             sheet.labels = {int(n): (float(x), float(y)) for n, x, y in start["labels"]}
             sheet.areas = {int(n): as_polygon(p) for n, p in start["areas"]}
+            sheet.rejected = {int(n): (float(x), float(y)) for n, x, y in start["rejected"]}
             sheet.revision = 1
         for i, line in enumerate(lines[1:], start=2):
             entry = json.loads(line)
@@ -203,7 +220,7 @@ def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
     """Begin a log from the labels that are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first = {"vitripick_history": _VERSION, "micrograph": micrograph, **sheet.to_json()}
-    append_line(path, {key: first[key] for key in ("vitripick_history", "micrograph", "labels", "areas")})
+    append_line(path, {key: first[key] for key in ("vitripick_history", "micrograph", "labels", "areas", "rejected")})
     sheet.revision = 1
 
 

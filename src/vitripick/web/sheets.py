@@ -70,6 +70,8 @@ class Sheets:
                 move={n: (sheet.labels[n], place(x, y)) for n, x, y in request.move},
                 add_areas={n: as_polygon(points) for n, points in request.add_areas},
                 remove_areas={n: sheet.areas[n] for n in request.remove_areas if n in sheet.areas},
+                reject={n: place(x, y) for n, x, y in request.reject},
+                unreject={n: sheet.rejected[n] for n in request.unreject if n in sheet.rejected},
             )
             return self._take(entry, sheet, edit)
 
@@ -137,7 +139,9 @@ class Sheets:
     def _take(self, entry: Entry, sheet: Sheet, edit: Edit) -> Sheet:
         if len(sheet.labels) + len(edit.add) > MAX_LABELS:
             raise UsageError(f"a micrograph can have {MAX_LABELS} labels at most.")
-        trial = dataclasses.replace(sheet, labels=dict(sheet.labels), areas=dict(sheet.areas))
+        trial = dataclasses.replace(
+            sheet, labels=dict(sheet.labels), areas=dict(sheet.areas), rejected=dict(sheet.rejected)
+        )
         trial.apply(edit)  # refuses before anything is written
         log = self._project.history_path(entry)
         if sheet.revision == 0:
@@ -149,7 +153,7 @@ class Sheets:
 
     def _written(self, entry: Entry, sheet: Sheet) -> None:
         self._write_labels(entry, sheet)
-        self._write_areas(entry, sheet.areas)
+        self._write_areas(entry, sheet)
         if entry.flag == "empty" and sheet.labels:
             self._project.mark(entry, flag=None)
 
@@ -162,11 +166,10 @@ class Sheets:
             # A file without rows would say "no particle here" to training; nobody said that.
             path.unlink(missing_ok=True)
 
-    def _write_areas(self, entry: Entry, areas: dict[int, Polygon]) -> None:
+    def _write_areas(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.areas_path(entry)
-        if areas:
-            content = {"micrograph": entry.file.name, "ignored": [[list(p) for p in area] for area in areas.values()]}
-            write_text_atomically(path, json.dumps(content) + "\n")
+        if sheet.areas or sheet.rejected:
+            write_text_atomically(path, json.dumps({"micrograph": entry.file.name, **ground_json(sheet)}) + "\n")
         else:
             path.unlink(missing_ok=True)
 
@@ -176,7 +179,9 @@ class Sheets:
         found = read_log(project.history_path(entry))
         if found is None:
             sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
-            sheet.areas = dict(enumerate(_read_areas(project.areas_path(entry)), start=1))
+            ignored, rejected = _read_areas(project.areas_path(entry))
+            sheet.areas = dict(enumerate(ignored, start=1))
+            sheet.rejected = dict(enumerate(rejected, start=1))
         else:
             sheet, before = found
             if _same(sheet.labels, on_disk):
@@ -187,8 +192,8 @@ class Sheets:
                     self._write_labels(entry, sheet)
             else:
                 sheet = self._take(entry, sheet, _difference(sheet, on_disk))
-            if not project.read_only and sheet.areas != before.areas:
-                self._write_areas(entry, sheet.areas)
+            if not project.read_only and (sheet.areas, sheet.rejected) != (before.areas, before.rejected):
+                self._write_areas(entry, sheet)
         entry.n_labels = len(sheet.labels)
         return sheet
 
@@ -201,8 +206,10 @@ class Sheets:
 def next_number(sheet: Sheet) -> int:
     """A number that no label or area of this sheet ever had."""
     used = Sheets._numbers_used(sheet)
-    areas = [*sheet.areas, *(n for e in [*sheet.done, *sheet.undone] for n in (*e.add_areas, *e.remove_areas))]
-    return 1 + max([0, *used, *areas])
+    edits = [*sheet.done, *sheet.undone]
+    areas = [*sheet.areas, *(n for e in edits for n in (*e.add_areas, *e.remove_areas))]
+    rejected = [*sheet.rejected, *(n for e in edits for n in (*e.reject, *e.unreject))]
+    return 1 + max([0, *used, *areas, *rejected])
 
 
 def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
@@ -231,12 +238,22 @@ def _read_labels(path: Path) -> list[Point]:
     return [place(x, y) for x, y in boxes.centres]
 
 
-def _read_areas(path: Path) -> list[Polygon]:
+def ground_json(sheet: Sheet) -> dict[str, Any]:
+    """What is known of the ground between the labels, as training reads it (`vitripick.training.ground`)."""
+    return {
+        "ignored": [[list(point) for point in area] for area in sheet.areas.values()],
+        "rejected": [list(point) for point in sheet.rejected.values()],
+    }
+
+
+def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
     try:
-        return [as_polygon(points) for points in json.loads(path.read_text(encoding="utf-8"))["ignored"]]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ignored = [as_polygon(points) for points in content.get("ignored", ())]
+        return ignored, [place(x, y) for x, y in content.get("rejected", ())]
     except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError) as error:
+        return [], []
+    except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"{path}: these ignored areas cannot be read ({error}); mend or remove the file.") from error
 
 

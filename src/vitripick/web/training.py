@@ -17,7 +17,7 @@ from vitripick.formats.star_dialect import StarBlock, format_star, table_of
 from vitripick.web.jobs import Jobs, Progress
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
-from vitripick.web.sheets import Sheets
+from vitripick.web.sheets import Sheets, ground_json
 from vitripick.web.worker import EFFORTS
 
 # Fewer clicks than this teach nothing.
@@ -122,8 +122,7 @@ class Training:
     def _copy_labels(self, entry: Entry, folder: Path) -> None:
         stem = without_image_suffix(name_in_star(entry, self._jobs.root)).lstrip("/")
         write_picks(self._sheets.boxes(entry), folder / "labels" / f"{stem}.csv")
-        areas = self._sheets.get(entry).areas.values()
-        ground = {"complete": entry.flag in ("complete", "empty"), "ignored": [[list(p) for p in a] for a in areas]}
+        ground = {"complete": entry.flag in ("complete", "empty"), **ground_json(self._sheets.get(entry))}
         write_text_atomically(folder / "areas" / f"{stem}.json", json.dumps(ground) + "\n")
 
     def _list(self, entries: Sequence[Entry], path: Path) -> None:
