@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MAX_BODY_BYTES = 8 << 20
 MAX_IMPORT_BYTES = 64 << 20
 IMPORT_PATH = "/api/import"
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -86,7 +85,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, door: Door, host: str, read_only: bool = False) -> None:
         self.app, self.door, self.read_only = app, door, read_only
         self.loopback_only = is_loopback(host)
-        self.names = frozenset({host, socket.gethostname(), socket.getfqdn()}) | _LOOPBACK
+        self.names = frozenset({host, "localhost", socket.gethostname(), socket.getfqdn()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -159,12 +158,8 @@ class Guard:
         return response
 
     def _is_own(self, name: str) -> bool:
-        if name in self.names if not self.loopback_only else name in _LOOPBACK:
-            return True
-        if self.loopback_only:
-            return False
         # No other site can make a browser send a bare address that is not its own.
-        return _is_address(name)
+        return is_loopback(name) if self.loopback_only else name in self.names or _is_address(name)
 
 
 def is_loopback(host: str) -> bool:

@@ -50,7 +50,7 @@ function stampOf(shape, size, colour, density) {
  * @param {string} colour
  */
 function outline(context, shape, x, y, size, colour) {
-  const line = size < 10 ? 1.2 : size < 24 ? 1.5 : 2;
+  const line = size < 10 ? 1.1 : size < 24 ? 1.3 : 1.6;
   for (const [width, style] of /** @type {[number, string][]} */ ([[line + 2, HALO], [line, colour]])) {
     context.lineWidth = width;
     context.strokeStyle = style;

@@ -5,7 +5,7 @@ import { edit, setBoxSize, setFlag, sheet, step } from "./labels.js";
 import { allPicks, shownPicks } from "./picks.js";
 import { changed, setSettings, setView, store, watch } from "./store.js";
 import { pointerPlace } from "./tools.js";
-import { currentPicture, look, refilter, viewport } from "./viewer.js";
+import { currentPicture, filters, look, refilter, viewport } from "./viewer.js";
 
 const pixelSize = () => sheet()?.pixelSize ?? null;
 
@@ -63,7 +63,7 @@ function refreshView() {
   el("zoom").textContent = `${(viewport.scale * 100).toFixed(0)} %`;
   const unit = pixelSize() ? "Å" : "px";
   for (const [name, least, most] of filterRanges()) {
-    const value = view[name] ?? 0;
+    const value = name === "low" ? filters().low : filters().high;
     const slider = input(`${name}-pass`);
     if (document.activeElement !== slider) slider.value = String(toSlider(value, least, most));
     el(`${name}-pass-value`).textContent = value ? `${value} ${unit}` : "off";

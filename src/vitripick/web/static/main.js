@@ -125,7 +125,6 @@ async function start() {
   const asked = location.hash.slice(1);
   const first = store.byId.has(asked) ? asked : firstId();
   if (first) await open(first);
-  el("overlay").focus({ preventScroll: true });
 }
 
 // For tests, and for a curious user's console.

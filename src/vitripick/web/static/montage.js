@@ -36,8 +36,9 @@ function gather() {
 }
 
 function schedule() {
-  if (!scheduled && isOpen()) requestAnimationFrame(draw);
+  if (scheduled || !isOpen()) return;
   scheduled = true;
+  requestAnimationFrame(draw);
 }
 
 function draw() {

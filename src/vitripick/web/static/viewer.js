@@ -40,11 +40,18 @@ export function look() {
   return { auto, dark, bright, invert };
 }
 
-/** Query of the filters, in Å (pixels where no pixel size is known). */
-export function filterQuery() {
-  const { low = 0, high = 0 } = store.settings.view;
-  return `low=${low}&high=${high}`;
+/** Of the box: noise finer than this hides a particle, coarser smoothing would hide its edge. */
+const FIRST_LOW_PASS = 0.08;
+
+/** Filters, in Å (pixels where no pixel size is known); until somebody chose one, the noise is calmed a little. */
+export function filters() {
+  const { low, high = 0 } = store.settings.view;
+  const one = sheet();
+  const calm = one ? Number((FIRST_LOW_PASS * one.boxSize * (one.pixelSize ?? 1)).toPrecision(2)) : 0;
+  return { low: low ?? calm, high };
 }
+
+const filterQuery = () => `low=${filters().low}&high=${filters().high}`;
 
 /** @param {boolean} withPicture whether more than the marks has changed */
 export function redraw(withPicture = true) {
@@ -127,8 +134,9 @@ export async function openMicrograph(id, following) {
   wanted = id;
   const started = performance.now();
   const slow = setTimeout(() => wanted === id && say("reading…"), 250);
-  const pending = pictureOf(id, filterQuery());
-  pending.catch(() => {});
+  // Where the filter follows from the box, the first micrograph of all must say its size before.
+  let pending = sheet() ? pictureOf(id, filterQuery()) : null;
+  pending?.catch(() => {});
   try {
     const answer = await get(`api/micrographs/${id}`);
     if (wanted !== id) return;
@@ -142,6 +150,7 @@ export async function openMicrograph(id, following) {
     }
     changed("current");
     loadPicks();
+    pending ??= pictureOf(id, filterQuery());
     const arrived = await pending;
     if (wanted !== id) return;
     picture = arrived;
