@@ -25,10 +25,13 @@ class Session:
         Open.
     picks
         Picks to show from the start, in any format or as a folder of `vitripick pick`.
+    lock
+        Held for as long as the session lives.
     """
 
-    def __init__(self, project: Project, picks: str | Path | None = None) -> None:
+    def __init__(self, project: Project, picks: str | Path | None = None, lock: ProjectLock | None = None) -> None:
         self.project = project
+        self._lock = lock
         self.sheets = Sheets(project)
         self.images = Images(project)
         self.pick_sets = PickSets(project, self.sheets)
@@ -106,10 +109,11 @@ def open_session(
     labels
         To import, added to those that are there.
     """
-    if not read_only:
-        ProjectLock(out).take()
+    lock = None if read_only else ProjectLock(out)
+    if lock is not None:
+        lock.take()
     project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
-    session = Session(project, picks)
+    session = Session(project, picks, lock)
     if labels is not None and not read_only:
         session.exchange.import_labels(Path(labels))
     return session

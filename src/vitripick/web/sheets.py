@@ -116,7 +116,9 @@ class Sheets:
 
     def boxes(self, entry: Entry) -> Boxes:
         """The labels in memory as boxes of the project's size."""
-        sheet = self.get(entry)
+        return self._boxes(entry, self.get(entry))
+
+    def _boxes(self, entry: Entry, sheet: Sheet) -> Boxes:
         header = self._project.header(entry)
         points = np.array(list(sheet.labels.values()), dtype=np.float64).reshape(-1, 2)
         return Boxes.at(
@@ -161,7 +163,7 @@ class Sheets:
         path = self._project.labels_path(entry)
         entry.n_labels = len(sheet.labels)
         if sheet.labels or entry.flag in ("complete", "empty"):
-            write_picks(self.boxes(entry), path)
+            write_picks(self._boxes(entry, sheet), path)
         else:
             # A file without rows would say "no particle here" to training; nobody said that.
             path.unlink(missing_ok=True)
