@@ -24,7 +24,8 @@ class Server:
     """`vitripick label` at work."""
 
     def __init__(self, *arguments):
-        command = [sys.executable, "-m", "vitripick.cli.app", "label", *map(str, arguments), "--port", "0"]
+        port = () if "--port" in arguments else ("--port", "0")
+        command = [sys.executable, "-m", "vitripick.cli.app", "label", *map(str, arguments), *port]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.said = []
         self.host, port, self.token = self._link()

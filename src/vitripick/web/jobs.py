@@ -230,8 +230,9 @@ class Jobs:
             outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
-        progress.ended = time.time()
+        # Before the end is told: who hears of it may ask for the picks at once.
         self._on_end(progress)
+        progress.ended = time.time()
 
 
 def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:

@@ -17,6 +17,9 @@ let timer;
 /** The run whose curves are shown when nothing runs. @type {{id: string, rows: Record<string, number>[]} | null} */
 let looked = null;
 
+/** @type {{start: string | null, model: string | null}} what somebody chose */
+const chosen = { start: null, model: null };
+
 async function poll() {
   clearTimeout(timer);
   let busy = false;
@@ -70,8 +73,9 @@ function refresh() {
     ...runs.filter((run) => run.has_model).reverse().map((run) => ({ value: `run:${run.id}`, text: `run ${run.id}: ${run.title}` })),
   ];
   if (machine && machine.released.length) models.sort((a, b) => Number(b.value === `released:${machine.default}`) - Number(a.value === `released:${machine.default}`));
-  fill(select("train-start"), [...models, { value: "scratch", text: "scratch: only these labels" }]);
-  fill(select("pick-model"), models);
+  // Until somebody chooses: the bundled model to start from, the newest one to pick with.
+  fill(select("train-start"), [...models, { value: "scratch", text: "scratch: only these labels" }], chosen.start ?? models[0]?.value);
+  fill(select("pick-model"), models, chosen.model ?? models.find(({ value }) => value.startsWith("run:"))?.value ?? null);
   const where = machine ? (machine.device === "cuda" ? ", on a GPU faster" : "") : "";
   fill(select("train-effort"), Object.keys(store.project.efforts).map((name) => ({ value: name, text: (EFFORT_WORDS[name] ?? name) + where })));
   const used = store.rows.filter((row) => row.flag !== "excluded" && (row.labels || row.flag === "empty"));
@@ -185,6 +189,8 @@ function showRuns() {
 }
 
 export function startTrainPanel() {
+  select("train-start").addEventListener("change", () => (chosen.start = select("train-start").value));
+  select("pick-model").addEventListener("change", () => (chosen.model = select("pick-model").value));
   button("train").addEventListener("click", () => {
     looked = null;
     act("api/train", {
