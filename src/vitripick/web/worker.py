@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def main(path: Path) -> int:
         outcome, code = {"outcome": "failed", "message": str(error)}, error.exit_code
     except MemoryError:
         outcome, code = {"outcome": "failed", "message": "out of memory."}, 5
+    outcome["cpu_seconds"] = round(time.process_time(), 1)
     if job["kind"] != "describe":
         write_text_atomically(path.parent / "result.json", json.dumps(outcome, ensure_ascii=False) + "\n")
     tell("end", **outcome)

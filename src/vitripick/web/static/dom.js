@@ -106,9 +106,13 @@ export function framed(call) {
   };
 }
 
+const format = new Intl.NumberFormat("en");
+/** @param {number} n */
+export const thousands = (n) => format.format(n);
+
 /**
  * @param {number} n
  * @param {string} one
  * @param {string} [many]
  */
-export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+export const count = (n, one, many = `${one}s`) => `${thousands(n)} ${n === 1 ? one : many}`;

@@ -1,7 +1,7 @@
 // @ts-check
 // The Files tab: labels and picks out, labels in.
 import { post, sendFile } from "./api.js";
-import { button, count, el, input, make, select, settled, toast } from "./dom.js";
+import { button, count, el, input, make, select, settled, toast, thousands } from "./dom.js";
 import { flush } from "./labels.js";
 import { store, watch } from "./store.js";
 
@@ -20,7 +20,7 @@ const preview = settled(async () => {
     const answer = await post("api/export/preview", body);
     const lines = answer.names.map((/** @type {string} */ name) => make("div", { textContent: name }));
     const more = answer.n_files - answer.names.length;
-    if (more > 0) lines.push(make("div", { textContent: `… and ${more.toLocaleString("en")} more` }));
+    if (more > 0) lines.push(make("div", { textContent: `… and ${thousands(more)} more` }));
     target.replaceChildren(make("div", { textContent: `${count(answer.n_files, "file")} of ${count(answer.n_micrographs, "micrograph")} into ${answer.folder}/` }), ...lines);
   } catch (error) {
     target.textContent = /** @type {Error} */ (error).message;

@@ -1,6 +1,6 @@
 // @ts-check
 // The list of micrographs: twenty thousand of them scroll like twenty, because only what is seen is there.
-import { el, input, make, select } from "./dom.js";
+import { el, input, make, select, thousands } from "./dom.js";
 import { countAbove, doubtOf, histograms } from "./picks.js";
 import { store, watch } from "./store.js";
 
@@ -76,8 +76,8 @@ function counts() {
     if (row.labels || row.flag === "empty") labelled += 1;
     if (row.seen) seen += 1;
   }
-  const of = shown.length === n ? "" : `${shown.length.toLocaleString("en")} of `;
-  el("list-counts").textContent = `${of}${n.toLocaleString("en")} · ${seen} seen · ${labelled} labelled · ${labels.toLocaleString("en")} labels`;
+  const of = shown.length === n ? "" : `${thousands(shown.length)} of `;
+  el("list-counts").textContent = `${of}${thousands(n)} · ${seen} seen · ${labelled} labelled · ${thousands(labels)} labels`;
 }
 
 function render() {
@@ -184,10 +184,10 @@ export function startList(opener) {
     const key = `${store.settings.pick_set}/${select("list-sort").value === "name" ? "" : store.settings.threshold}/${Object.keys(histograms.all).length}`;
     if (key !== arranged && select("list-sort").value !== "name") arrange();
     arranged = key;
-    counts();
     if (!scheduled) requestAnimationFrame(render);
     scheduled = true;
   });
+  watch("rows", counts);
   arrange();
 }
 

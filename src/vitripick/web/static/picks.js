@@ -87,14 +87,14 @@ function filterPicks(picks, rejected, boxSize) {
   const s = store.settings;
   const reach = (store.project.rejected_boxes * boxSize) ** 2;
   const result = [];
-  const near = grid(Math.max(s.minimum_distance_px, 1));
+  const near = s.minimum_distance_px ? grid(s.minimum_distance_px) : null;
   for (const pick of picks) {
     if (pick.confidence < s.threshold) break;
     if (s.smallest_px && pick.size < s.smallest_px) continue;
     if (s.largest_px && pick.size > s.largest_px) continue;
     if (rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach)) continue;
-    if (s.minimum_distance_px && near.has(pick.x, pick.y)) continue;
-    near.add(pick.x, pick.y);
+    if (near?.has(pick.x, pick.y)) continue;
+    near?.add(pick.x, pick.y);
     result.push(pick);
   }
   return result;
@@ -102,13 +102,14 @@ function filterPicks(picks, rejected, boxSize) {
 
 /** Places by cells of the size of `distance`. @param {number} distance */
 function grid(distance) {
-  /** @type {Map<string, [number, number][]>} */
+  /** @type {Map<number, [number, number][]>} */
   const cells = new Map();
   const cell = (/** @type {number} */ v) => Math.floor(v / distance);
+  const keyOf = (/** @type {number} */ i, /** @type {number} */ j) => i * 2 ** 24 + j;
   return {
     /** @param {number} x @param {number} y */
     add(x, y) {
-      const key = `${cell(x)},${cell(y)}`;
+      const key = keyOf(cell(x), cell(y));
       const own = cells.get(key);
       if (own) own.push([x, y]);
       else cells.set(key, [[x, y]]);
@@ -117,7 +118,7 @@ function grid(distance) {
     has(x, y) {
       for (let i = cell(x) - 1; i <= cell(x) + 1; i++) {
         for (let j = cell(y) - 1; j <= cell(y) + 1; j++) {
-          for (const [ox, oy] of cells.get(`${i},${j}`) ?? []) {
+          for (const [ox, oy] of cells.get(keyOf(i, j)) ?? []) {
             if ((ox - x) ** 2 + (oy - y) ** 2 < distance * distance) return true;
           }
         }
@@ -146,16 +147,21 @@ export function pickAt(x, y, reach) {
 /** Shown picks that no label lies on: what accepting would add. */
 export function unlabelledPicks() {
   const one = sheet();
-  if (!one) return [];
+  if (!one?.labels.size) return shownPicks();
   const near = grid(one.boxSize / 2);
   for (const [x, y] of one.labels.values()) near.add(x, y);
   return shownPicks().filter((pick) => !near.has(pick.x, pick.y));
 }
 
+/** @param {Pick} pick */
+const isDoubtful = (pick) => Math.abs(pick.confidence - store.settings.threshold) <= DOUBT;
+
+export const anyDoubtful = () => (allPicks() ?? []).some(isDoubtful);
+
 /** Picks around the threshold, the most doubtful first. */
 export function doubtfulPicks() {
   const t = store.settings.threshold;
-  const picks = (allPicks() ?? []).filter((pick) => Math.abs(pick.confidence - t) <= DOUBT);
+  const picks = (allPicks() ?? []).filter(isDoubtful);
   return picks.sort((a, b) => Math.abs(a.confidence - t) - Math.abs(b.confidence - t));
 }
 

@@ -3,10 +3,10 @@
 import { get } from "./api.js";
 import { confidenceColour } from "./boxes.js";
 import { line, note, plotOn } from "./charts.js";
-import { button, canvas, count, el, fill, input, select, settled, toast } from "./dom.js";
+import { button, canvas, count, el, fill, input, select, settled, toast, thousands } from "./dom.js";
 import { edit, setFlag, sheet } from "./labels.js";
 import {
-  allPicks, doubtfulPicks, histograms, loadHistograms, loadPicks, shownPicks, unlabelledPicks, countAbove,
+  allPicks, anyDoubtful, doubtfulPicks, histograms, loadHistograms, loadPicks, shownPicks, unlabelledPicks, countAbove,
 } from "./picks.js";
 import { setSettings, store, watch } from "./store.js";
 import { goTo } from "./viewer.js";
@@ -36,30 +36,36 @@ function refresh() {
   input("threshold").value = String(threshold);
   el("threshold-value").textContent = `≥ ${threshold.toFixed(3)}`;
   const all = allPicks(), shown = shownPicks();
-  el("pick-count").textContent = all ? `${shown.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} picks` : "not picked";
+  el("pick-count").textContent = all ? `${thousands(shown.length)} of ${thousands(all.length)} picks` : "not picked";
   let total = 0, n = 0;
   for (const bins of Object.values(histograms.all)) {
     total += countAbove(bins, threshold);
     n += 1;
   }
-  el("pick-total").textContent = n > 1 ? `· about ${total.toLocaleString("en")} on ${n.toLocaleString("en")} micrographs${histograms.complete ? "" : "…"}` : "";
+  el("pick-total").textContent = n > 1 ? `· about ${thousands(total)} on ${thousands(n)} micrographs${histograms.complete ? "" : "…"}` : "";
+  if (!isOpen()) return;
   const extra = unlabelledPicks().length;
-  button("accept").textContent = extra ? `Accept ${extra.toLocaleString("en")} as labels` : "Accept as labels";
+  button("accept").textContent = extra ? `Accept ${thousands(extra)} as labels` : "Accept as labels";
   button("accept").disabled = button("accept-complete").disabled = !all;
-  button("doubtful").disabled = !doubtfulPicks().length;
-  if (isOpen()) {
-    drawHistogram();
-    drawCurve();
-    drawPerMicrograph();
-  }
+  button("doubtful").disabled = !anyDoubtful();
+  drawHistogram();
+  drawCurve();
+  drawPerMicrograph();
 }
+
+const N_BINS = 50;
+/** @type {{picks: import("./types.js").Pick[] | null, bins: number[]}} */
+let binned = { picks: null, bins: [] };
 
 function drawHistogram() {
   const plot = plotOn(canvas("histogram"));
   if (!plot) return;
-  const nBins = 50;
-  const bins = new Array(nBins).fill(0);
-  for (const pick of allPicks() ?? []) bins[Math.min(nBins - 1, Math.floor(pick.confidence * nBins))]++;
+  const nBins = N_BINS, picks = allPicks();
+  if (binned.picks !== picks || !picks) {
+    binned = { picks, bins: new Array(nBins).fill(0) };
+    for (const pick of picks ?? []) binned.bins[Math.min(nBins - 1, Math.floor(pick.confidence * nBins))]++;
+  }
+  const { bins } = binned;
   // The many faint picks would hide the rest: square roots keep both in sight.
   const most = Math.sqrt(Math.max(1, ...bins));
   const { context, width, height, colour } = plot;
