@@ -34,6 +34,10 @@ class Sample:
         x, y, width, height in working pixels.
     diameter_px
         Median label box of the set, in working pixels.
+    unlabelled_weight
+        How much a place without a label counts in the loss; 1 where labels are taken to be complete.
+    open_places : (n, 4), float32
+        As labels, but nobody says whether a particle is there: these places do not count.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Sample:
     image: Image
     labels: LabelArray
     diameter_px: float
+    unlabelled_weight: float = 1.0
+    open_places: LabelArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,9 @@ from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference
 from vitripick.training.batches import Batch, Batches
 from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
-from vitripick.training.data import TrainingData
+from vitripick.training.data import Sample, TrainingData
 from vitripick.training.settings import TrainSettings
+from vitripick.training.unlabelled import at_the_start, reconsider
 from vitripick.training.validate import Validation, validate
 
 
@@ -40,6 +40,7 @@ def run_loop(
     frozen: Sequence[nn.Module] = (),
     is_trained: bool = False,
     should_stop: Callable[[], bool] | None = None,
+    n_workers: int = 0,
 ) -> Progress:
     """Train until the steps are done or patience runs out; goes on where `checkpoint` stands if it exists.
 
@@ -63,6 +64,8 @@ def run_loop(
         The detector comes from a model: it is validated as it is, and what training makes of it must be better.
     should_stop
         Asked after each step.
+    n_workers
+        Processes that draw crops; how many changes no weight.
 
     Raises
     ------
@@ -74,35 +77,36 @@ def run_loop(
     detector.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = build_average(detector)
     optimiser = _optimiser(detector, settings)
-    progress = Progress()
+    progress, samples = Progress(), at_the_start(data.training, settings)
     if checkpoint.is_file():
-        progress = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, device)
+        progress, samples = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, samples)
     elif is_trained:
         start = _validate(averaged, data, settings)
         progress.start_figures = dict(vars(start[1]))
         _keep_if_best(progress, *start, on_best)
-        progress.epochs_without_gain = 0
-    batches = Batches(detector, data.training, settings)
+    batches = Batches(detector, samples, settings, n_workers=n_workers)
+
+    def save() -> None:
+        save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+
     detector.train()
     for module in frozen:
         module.eval()
-    with ThreadPoolExecutor(1, thread_name_prefix="crops") as worker:
-        pending = worker.submit(batches.draw, progress.step)
-        while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
-            batch = pending.result()
-            pending = worker.submit(batches.draw, progress.step + 1)
+    while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
+        end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
+        for batch in batches.epoch(progress.step, end):
             progress.losses.append(_step(detector, optimiser, batch, settings, progress.step, device))
             progress.step += 1
             _average(averaged, detector, settings.ema_decay, progress.step, follow_early=not is_trained)
             on_step(progress.step, progress.losses[-1])
-            if progress.step % settings.steps_per_epoch == 0 or progress.step == settings.steps:
-                _end_epoch(progress, averaged, data, settings, on_best)
-                save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress)
+            if progress.step == end:
+                samples = _end_epoch(progress, averaged, data, settings, on_best)
+                batches.replace_samples(samples)
+                save()
                 on_epoch(progress)
             if should_stop is not None and should_stop():
-                save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress)
+                save()
                 raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
-        pending.cancel()
     return progress
 
 
@@ -164,7 +168,8 @@ def _end_epoch(
     data: TrainingData,
     settings: TrainSettings,
     on_best: Callable[[Detector, Validation], None],
-) -> None:
+) -> list[Sample]:
+    """Validate; gives the samples to go on with."""
     detector, validation = _validate(averaged, data, settings)
     progress.rows.append(
         {
@@ -179,11 +184,16 @@ def _end_epoch(
     )
     progress.losses.clear()
     _keep_if_best(progress, detector, validation, on_best)
+    return reconsider(data.training, for_inference(detector, _device(averaged)), settings)
 
 
 def _validate(averaged: dict[str, Tensor], data: TrainingData, settings: TrainSettings) -> tuple[Detector, Validation]:
     detector = _detector_like(averaged, settings)
-    return detector, validate(for_inference(detector, next(iter(averaged.values())).device), data.validation)
+    return detector, validate(for_inference(detector, _device(averaged)), data.validation)
+
+
+def _device(averaged: dict[str, Tensor]) -> torch.device:
+    return next(iter(averaged.values())).device
 
 
 def _keep_if_best(

@@ -109,6 +109,12 @@ class TrainSettings(Settings):
         Share of each set's micrographs that validate, at least one; a set of one micrograph gives a strip of it.
     label_centred_share
         Share of crops that are placed on a label; the rest lie anywhere.
+    unlabelled
+        What a place without a label is taken for (`unlabelled.py`): `"background"`; `"lighter"`: background that counts
+        `unlabelled_weight`; `"ignore"`: lighter, and places as sure as labelled ones do not count; `"teach"`: lighter,
+        and places as sure as labelled ones are taught as particles.
+    unlabelled_weight
+        A fifth: a missed particle costs five times what a false one does, as in the paper.
     border_diameters
         Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
     """
@@ -131,6 +137,8 @@ class TrainSettings(Settings):
     ema_decay: float = Field(0.995, ge=0, lt=1)
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)
+    unlabelled: str = Field("background", pattern="^(background|lighter|ignore|teach)$")
+    unlabelled_weight: float = Field(0.2, gt=0, le=1)
     border_diameters: float = Field(0.5, ge=0)
     augmentation: Augmentation = Augmentation()
 
