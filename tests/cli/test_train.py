@@ -48,7 +48,7 @@ def test_a_recipe_trains_and_options_go_before_it(vitripick, labelled, tmp_path)
         (["--micrographs", "MICS", "--labels", "nowhere"], 3, "nowhere"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "resnet"], 2, "heatmap"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--steps", "0"], 2, "steps"),
-        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size-px", "512"], 2, "input size px"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size", "512"], 2, "--input-size"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--leave-out", "rings"], 2, "left out"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--train-last", "2"], 2, "--from"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--from", "second-light"], 3, "first-light"),

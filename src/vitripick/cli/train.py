@@ -39,12 +39,13 @@ def train(
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Name or stem of a micrograph to keep for judging; repeat.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="heatmap (default) or yolo.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="heatmap (default), yolo or inception_resnet.")] = None,
     working_diameter_px: Annotated[
         float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
     ] = None,
-    input_size_px: Annotated[
-        int | None, typer.Option(help="yolo: long side of the micrograph in the pixels the network sees.")
+    input_size: Annotated[
+        int | None,
+        typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
@@ -70,7 +71,7 @@ def train(
         {
             "architecture": architecture,
             "working_diameter_px": working_diameter_px,
-            "input_size_px": input_size_px,
+            "input_size_px": input_size,
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,

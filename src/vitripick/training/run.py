@@ -209,7 +209,8 @@ def _options(settings: TrainSettings) -> dict[str, Any]:
         if value is None:
             continue
         if key not in known:
-            raise UsageError(f"architecture {settings.architecture!r} has no {key.replace('_', ' ')} to choose.")
+            option = {"input_size_px": "--input-size"}.get(key, "--" + key.replace("_", "-"))
+            raise UsageError(f"architecture {settings.architecture!r} has no {option} to choose.")
         options[key] = value
     return options
 

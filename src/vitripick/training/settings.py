@@ -167,7 +167,7 @@ _PAPER = TrainSettings(
         noise_only_chance=0.0,
     ),
 )
-_DEFAULTS = {"yolo": _PAPER}
+_DEFAULTS = {"yolo": _PAPER, "inception_resnet": _PAPER.model_copy(update={"architecture": "inception_resnet"})}
 
 
 def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, **changes: Any) -> TrainSettings:
