@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ PLACES = np.array([[40, 40], [90, 40], [40, 90], [90, 90]], np.float32)
 
 def sample(n_labels=2):
     labels = np.column_stack([PLACES[:n_labels], np.full((n_labels, 2), 16.0)]).astype(np.float32)
-    return Sample("m.mrc", 0, np.zeros((128, 128), np.float32), labels, 16.0)
+    return Sample("m.mrc", 0, np.zeros((128, 128), np.float32), labels, 16.0, known_empty=not n_labels)
 
 
 @pytest.fixture
@@ -54,6 +56,14 @@ def test_a_micrograph_labelled_empty_counts_in_full_whatever_the_treatment(netwo
         (one,) = reconsider([sample(0)], None, treated(how))
         assert counts(one) == [1, 1, 1, 1, 1]
         assert len(one.labels) == 0
+
+
+def test_a_patch_without_a_label_of_a_labelled_micrograph_is_not_known_to_be_empty(network_says):
+    network_says(0.5, 0.5, 0.5, 0.5)
+    patch = dataclasses.replace(sample(0), known_empty=False)
+    (_, taught) = reconsider([sample(), patch], None, treated("teach"))
+    assert len(taught.labels) == 4
+    assert taught.labels[0, 2] == 16
 
 
 def test_a_place_as_sure_as_labelled_ones_is_ignored_and_a_doubtful_one_is_not(network_says):

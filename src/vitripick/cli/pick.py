@@ -36,6 +36,10 @@ def pick(
     edge: Annotated[
         str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")
     ] = "centre",
+    patches: Annotated[
+        str | None,
+        typer.Option(help="yolo, inception_resnet: rows x columns of patches, such as 2x2; as trained by default."),
+    ] = None,
     pixel_size: Annotated[
         float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
     ] = None,
@@ -47,6 +51,7 @@ def pick(
     if edge not in ("centre", "box"):
         raise typer.BadParameter(f"{edge!r} is neither centre nor box", param_hint="--edge")
     from vitripick.cli.progress import progress_bar
+    from vitripick.images import parse_patches
     from vitripick.models import DEFAULT_MODEL, choose_device, load_model
     from vitripick.picking import PickSettings, pick_many
 
@@ -65,6 +70,7 @@ def pick(
         threshold=threshold,
         minimum_distance_diameters=minimum_distance,
         edge=edge,  # type: ignore[arg-type]
+        patches=None if patches is None else parse_patches(patches),
         pixel_size=pixel_size,
         formats=tuple(format or ("star", "cbox")),
         overlays=overlays,

@@ -47,6 +47,10 @@ def train(
         int | None,
         typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
     ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(help="yolo, inception_resnet: train and pick in rows x columns of patches, such as 2x2."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
@@ -62,6 +66,7 @@ def train(
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
+    from vitripick.images import parse_patches
     from vitripick.training import train as train_model
 
     sets, settings = _gather(
@@ -72,6 +77,7 @@ def train(
             "architecture": architecture,
             "working_diameter_px": working_diameter_px,
             "input_size_px": input_size,
+            "patches": None if patches is None else parse_patches(patches),
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,

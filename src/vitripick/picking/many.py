@@ -28,6 +28,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_micrograph, read_picks
 from vitripick.geometry import Boxes, Micrograph
+from vitripick.images import Patches
 from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
 from vitripick.picking.export import check_formats, write_exports, write_run_exports
@@ -49,6 +50,7 @@ class PickSettings(Settings):
     threshold: float | None = Field(None, ge=0, le=1)
     minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
     edge: Edge = "centre"
+    patches: Patches | None = None
     pixel_size: float | None = Field(None, gt=0)
     formats: tuple[str, ...] = ("star", "cbox")
     overlays: bool = False
@@ -202,6 +204,7 @@ def _check_diameter(model: Model, settings: PickSettings) -> None:
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
     card = model.card
+    card.preparation.with_patches(settings.patches or card.preparation.patches)
     known = (settings.diameter_px, settings.diameter_angstrom, card.diameter_px, card.diameter_angstrom)
     if card.preparation.scale_by == "particle" and not any(known):
         raise UsageError(
@@ -241,6 +244,7 @@ def _pick_file(
         box_size_px=settings.box_size_px,
         minimum_distance_diameters=settings.minimum_distance_diameters,
         edge=settings.edge,
+        patches=settings.patches,
     )
     clock.append(time.perf_counter())
     # The store first, the record last: a record promises that everything before it is there.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, Image
-from vitripick.images import Preparation, prepare
+from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.models.detector import LabelArray
 from vitripick.training.settings import TrainingSet, TrainSettings
 
@@ -38,6 +38,10 @@ class Sample:
         How much a place without a label counts in the loss; 1 where labels are taken to be complete.
     open_places : (n, 4), float32
         As labels, but nobody says whether a particle is there: these places do not count.
+    known_empty
+        A person labelled the micrograph as holding no particle.
+    patches
+        Rows and columns of patches to see it in; a training sample *is* one patch.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Sample:
     diameter_px: float
     unlabelled_weight: float = 1.0
     open_places: LabelArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    known_empty: bool = False
+    patches: Patches = WHOLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +115,19 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
         diameter = _label_diameter(pairing.pairs, entry)
         split = _split(sorted(pairing.pairs), entry, settings, index)
         angstrom: float | None = None
+        training: list[Sample] = []
         for name in [*split.train, *split.validate]:
             sample, pixel_size = _prepare_one(files[name], pairing.pairs[name], index, preparation, diameter)
             angstrom = diameter * pixel_size if pixel_size is not None else angstrom
-            (result.training if name in split.train else result.validation).append(sample)
+            if name in split.train:
+                training.append(sample)
+            else:
+                result.validation.append(dataclasses.replace(sample, patches=preparation.patches))
         if not split.validate:
-            only = result.training.pop()
-            trains, validates = _cut_strip(only, settings.validation_share)
-            result.training.append(trains)
+            trains, validates = _cut_strip(training.pop(), settings.validation_share)
+            training.append(trains)
             result.validation.append(validates)
+        result.training.extend(part for sample in training for part in _cut_patches(sample, preparation.patches))
         result.split.append(
             {
                 "train": split.train,
@@ -181,21 +191,25 @@ def _prepare_one(
     scale_y, scale_x = prepared.scale
     boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
     scale = float(np.sqrt(scale_x * scale_y))
-    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale)
+    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale, known_empty=not len(labels))
     return sample, micrograph.pixel_size
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
     """One micrograph as two: its last columns validate what its first ones teach."""
-    cut = round(sample.image.shape[1] * (1 - share))
-    left = _part(sample, 0, cut)
-    right = _part(sample, cut, sample.image.shape[1])
-    return left, right
+    height, width = sample.image.shape
+    cut = round(width * (1 - share))
+    return _part(sample, Window(0, 0, height, cut)), _part(sample, Window(0, cut, height, width - cut))
 
 
-def _part(sample: Sample, start: int, stop: int) -> Sample:
-    labels: npt.NDArray[np.float32] = sample.labels
-    inside = (labels[:, 0] >= start - 0.5) & (labels[:, 0] < stop - 0.5)
-    moved = labels[inside] - np.array([start, 0, 0, 0], np.float32)
-    image = np.ascontiguousarray(sample.image[:, start:stop])
-    return Sample(sample.name, sample.set_index, image, moved, sample.diameter_px)
+def _cut_patches(sample: Sample, patches: Patches) -> list[Sample]:
+    """What the network sees at once, as a sample each."""
+    shape = (int(sample.image.shape[0]), int(sample.image.shape[1]))
+    return [_part(sample, window) for window in patch_windows(shape, patches)] if patches != WHOLE else [sample]
+
+
+def _part(sample: Sample, window: Window) -> Sample:
+    labels = sample.labels - np.array([window.left, window.top, 0, 0], np.float32)
+    inside = ((labels[:, :2] >= -0.5) & (labels[:, :2] < np.array([window.width, window.height]) - 0.5)).all(axis=1)
+    image = np.ascontiguousarray(sample.image[window.top : window.bottom, window.left : window.right])
+    return dataclasses.replace(sample, image=image, labels=labels[inside])

@@ -40,12 +40,13 @@ def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings
     scales = {
         "working_diameter_px": card.preparation.working_diameter_px,
         "input_size_px": card.preparation.input_size_px,
+        "patches": card.preparation.patches,
     }
     for key, own in scales.items():
         wanted = getattr(settings, key)
         if wanted is not None and wanted != own:
             raise UsageError(
-                f"model {card.name!r} works at a {key.replace('_', ' ')} of {own:g}, not {wanted:g}; leave this out, "
+                f"model {card.name!r} works at a {key.replace('_', ' ')} of {own}, not {wanted}; leave this out, "
                 "it comes from the model."
             )
     for key, value in settings.options.items():

@@ -22,6 +22,7 @@ import torch
 import vitripick
 from vitripick.atomic import atomic_path, write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError
+from vitripick.images import WHOLE
 from vitripick.models import (
     Detector,
     Model,
@@ -137,7 +138,7 @@ def train(
     if origin is None:
         preparation = detector.default_preparation(
             working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
-        )
+        ).with_patches(settings.patches or WHOLE)
         data = load_training_data(sets, settings, preparation)
         _set_priors(detector, data)
     else:

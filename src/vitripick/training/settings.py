@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from vitripick.errors import InputError, UsageError
+from vitripick.images import Patches
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -91,6 +92,8 @@ class TrainSettings(Settings):
         For `build_detector`.
     working_diameter_px, input_size_px
         The scale the network works at, where its architecture leaves a choice; None: its default.
+    patches
+        Rows and columns of patches for a network that sees whole micrographs; None: the whole.
     seed
         Of initialisation, split, crops and augmentation.
     steps, batch_size, crop_px
@@ -123,6 +126,7 @@ class TrainSettings(Settings):
     options: dict[str, Any] = Field(default_factory=dict)
     working_diameter_px: float | None = Field(None, gt=4)
     input_size_px: int | None = Field(None, gt=0)
+    patches: Patches | None = None
     seed: int = 1
     steps: int = Field(600, gt=0)
     batch_size: int = Field(16, gt=0)

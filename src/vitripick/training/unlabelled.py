@@ -40,7 +40,7 @@ def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sam
         return list(samples)
     weight = settings.unlabelled_weight
     return [
-        dataclasses.replace(sample, unlabelled_weight=weight) if len(sample.labels) else sample for sample in samples
+        sample if sample.known_empty else dataclasses.replace(sample, unlabelled_weight=weight) for sample in samples
     ]
 
 
@@ -60,11 +60,11 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
     samples = at_the_start(samples, settings)
     if settings.unlabelled not in ("ignore", "teach"):
         return samples
-    found = {i: find_particles(detector, sample) for i, sample in enumerate(samples) if len(sample.labels)}
+    found = {i: find_particles(detector, sample) for i, sample in enumerate(samples) if not sample.known_empty}
     references: dict[int, list[FloatArray]] = {}
     for i, picks in found.items():
         references.setdefault(samples[i].set_index, []).append(_labelled_confidence(picks, samples[i]))
-    limits = {index: float(np.quantile(np.concatenate(own), _SURE_QUANTILE)) for index, own in references.items()}
+    limits = {index: _limit(np.concatenate(own)) for index, own in references.items()}
     result = []
     for i, sample in enumerate(samples):
         if i not in found or limits[sample.set_index] < _LEAST_CONFIDENCE:
@@ -82,6 +82,10 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
     return result
 
 
+def _limit(labelled: FloatArray) -> float:
+    return float(np.quantile(labelled, _SURE_QUANTILE)) if len(labelled) else 0.0
+
+
 def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
     """The confidence with which each label was found; 0 where it was not."""
     if not len(picks):
@@ -97,5 +101,5 @@ def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
 
 def _as_labels(picks: Boxes, sample: Sample) -> LabelArray:
     """Their place is the network's, their size that of the labels, so that sizes cannot run away."""
-    size = np.median(sample.labels[:, 2:], axis=0)
+    size = np.median(sample.labels[:, 2:], axis=0) if len(sample.labels) else np.full(2, sample.diameter_px)
     return np.column_stack([picks.x, picks.y, np.broadcast_to(size, (len(picks), 2))]).astype(np.float32)

@@ -102,7 +102,7 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
 
 def find_particles(detector: Detector, sample: Sample) -> Boxes:
     """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them."""
-    found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE)
+    found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE, patches=sample.patches)
     boxes = Boxes.at(found.x, found.y, size_px=sample.diameter_px, confidence=found.confidence, shape=_shape(sample))
     return remove_overlaps(boxes, minimum_distance_px=MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
 
