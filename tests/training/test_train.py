@@ -55,10 +55,10 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(architecture, session_s
 
     real_step = loop_module._step
 
-    def killed(detector, optimiser, batch, settings, step, device):
+    def killed(network, detector, optimiser, batch, settings, step, processes):
         if step == settings.steps_per_epoch + 1:
             raise KeyboardInterrupt
-        return real_step(detector, optimiser, batch, settings, step, device)
+        return real_step(network, detector, optimiser, batch, settings, step, processes)
 
     monkeypatch.setattr(loop_module, "_step", killed)
     with pytest.raises(KeyboardInterrupt):

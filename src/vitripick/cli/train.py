@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,6 +63,10 @@ def train(
     licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
     description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that draw crops: none on a CPU, up to 8 for a GPU by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
@@ -107,7 +112,10 @@ def train(
             device=device,
             on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
             on_epoch=tell,
+            n_workers=workers,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes (torchrun) the first one talks
     card = result.model.card
     before = result.start_figures
     if as_json:

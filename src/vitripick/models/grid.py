@@ -17,7 +17,7 @@ from torch.nn import functional
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
-from vitripick.models.detector import Detections, Detector, LabelArray
+from vitripick.models.detector import Detections, Detector, LabelArray, over_processes
 
 _DROPOUT = 0.2
 _OUTPUTS = 6  # x, y, w, h, confidence, class
@@ -112,7 +112,7 @@ class GridDetector(Detector):
         # A cell on the edge of what is labelled counts in proportion.
         known = functional.avg_pool2d(weight, self.stride)[:, 0]
         here, none = particle * known, (1 - particle) * known
-        n = here.sum().clamp(min=1.0)
+        n = over_processes(here.sum())
         # The size's error is that of its square root, as in YOLO (Redmon et al. 2016): small boxes count as much.
         size_error = (w.sqrt() - wanted_w.sqrt()) ** 2 + (h.sqrt() - wanted_h.sqrt()) ** 2
         place_error = (x - wanted_x) ** 2 + (y - wanted_y) ** 2

@@ -21,8 +21,9 @@ from vitripick.models.run import for_inference
 from vitripick.training.batches import Batch, Batches
 from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
 from vitripick.training.data import Sample, TrainingData
+from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
-from vitripick.training.unlabelled import at_the_start, reconsider
+from vitripick.training.unlabelled import at_the_start, reconsider, take_places
 from vitripick.training.validate import Validation, validate
 
 
@@ -31,7 +32,7 @@ def run_loop(
     data: TrainingData,
     settings: TrainSettings,
     *,
-    device: torch.device,
+    processes: Processes,
     checkpoint: Path,
     fingerprint: str,
     on_best: Callable[[Detector, Validation], None],
@@ -48,8 +49,8 @@ def run_loop(
     ----------
     detector
         Fresh, or with the weights to start from; trained in place.
-    data, settings, device
-        What to learn from, how, and where.
+    data, settings, processes
+        What to learn from, how, and where: in this process alone, or among several.
     checkpoint
         `last.pt`, written after each validation, and when the run is stopped.
     fingerprint
@@ -74,6 +75,7 @@ def run_loop(
     Stopped
         If `should_stop` said so; the checkpoint holds everything up to this step.
     """
+    device = processes.device
     detector.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = build_average(detector)
     optimiser = _optimiser(detector, settings)
@@ -81,30 +83,39 @@ def run_loop(
     if checkpoint.is_file():
         progress, samples = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, samples)
     elif is_trained:
-        start = _validate(averaged, data, settings)
-        progress.start_figures = dict(vars(start[1]))
-        _keep_if_best(progress, *start, on_best)
-    batches = Batches(detector, samples, settings, n_workers=n_workers)
+        if processes.is_first:
+            start = _validate(averaged, data, settings)
+            progress.start_figures = dict(vars(start[1]))
+            _keep_if_best(progress, *start, on_best)
+        progress = processes.share(progress)
+    network = processes.wrap(detector)
+    batches = Batches(detector, samples, settings, n_workers=n_workers, rank=processes.rank)
 
     def save() -> None:
-        save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+        if processes.is_first:
+            save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
 
-    detector.train()
+    network.train()
     for module in frozen:
         module.eval()
     while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
         end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
         for batch in batches.epoch(progress.step, end):
-            progress.losses.append(_step(detector, optimiser, batch, settings, progress.step, device))
+            loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
             progress.step += 1
             _average(averaged, detector, settings.ema_decay, progress.step, follow_early=not is_trained)
-            on_step(progress.step, progress.losses[-1])
+            wants_stop = processes.is_first and should_stop is not None and should_stop()
+            loss, stops = processes.average([loss, float(wants_stop)])
+            progress.losses.append(loss)
+            on_step(progress.step, loss)
             if progress.step == end:
-                samples = _end_epoch(progress, averaged, data, settings, on_best)
+                if processes.is_first:
+                    samples = _end_epoch(progress, averaged, data, settings, on_best)
+                progress, samples = processes.share(progress), take_places(samples, processes)
                 batches.replace_samples(samples)
                 save()
                 on_epoch(progress)
-            if should_stop is not None and should_stop():
+            if stops:
                 save()
                 raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
     return progress
@@ -126,20 +137,23 @@ def build_average(detector: Detector) -> dict[str, Tensor]:
 
 
 def _step(
+    network: nn.Module,
     detector: Detector,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     settings: TrainSettings,
     step: int,
-    device: torch.device,
+    processes: Processes,
 ) -> float:
+    """One step of the optimiser; `network` is the detector, or what wraps it among several processes."""
+    device = processes.device
     for group in optimiser.param_groups:
         group["lr"] = learning_rate_at(step, settings)
-    _seed_dropout(settings.seed * 1_000_003 + step, device)
+    _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
     # bf16 only where the hardware has it: on CPUs it is emulated and ten times slower.
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        raw = detector(images)
+        raw = network(images)
     parts = detector.loss(raw.float(), batch.targets.to(device), batch.weight.to(device))
     loss = torch.stack(list(parts.values())).sum()
     optimiser.zero_grad(set_to_none=True)

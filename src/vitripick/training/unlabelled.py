@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from vitripick.geometry import Boxes, FloatArray
 from vitripick.models.detector import Detector, LabelArray
 from vitripick.training.data import Sample
+from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
 from vitripick.training.validate import find_particles
 
@@ -80,6 +81,15 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
             labels = np.concatenate([sample.labels, _as_labels(sure, sample)])
             result.append(dataclasses.replace(sample, labels=labels, open_places=_as_labels(unsure, sample)))
     return result
+
+
+def take_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
+    """What the first process made of unlabelled places, in all of them; pixels stay where they are."""
+    shared = processes.share([(sample.labels, sample.open_places) for sample in samples])
+    return [
+        dataclasses.replace(sample, labels=labels, open_places=places)
+        for sample, (labels, places) in zip(samples, shared, strict=True)
+    ]
 
 
 def _limit(labelled: FloatArray) -> float:
