@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitripick.evaluation import Evaluation, evaluate
+from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 from vitripick.training.data import Sample
+from vitripick.training.threshold import tune_threshold
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Validation:
     Attributes
     ----------
     threshold
-        The confidence with the best product of precision and recall (distance, d/4); right for sparse labels too.
+        Right for complete labels and for sparse ones (`tune_threshold`).
     f1, auc
         By distance (d/4), F1 at `threshold`.
     auc_iou
@@ -69,35 +70,6 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
         auc=float(np.mean([e.criteria["distance"].auc or 0.0 for e in evaluations])),
         auc_iou=float(np.mean([e.criteria["iou"].auc or 0.0 for e in evaluations])),
     )
-
-
-def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
-    """The confidence with the best product of precision and recall, averaged over sets, and F1 there.
-
-    Not the best F1: where only some particles are labelled, true picks count as false, precision is too low by the
-    share that is labelled, and F1 is best at a threshold that keeps next to nothing. That share, unknown, cancels in
-    the product, which is recall squared over the number of picks (Lee & Liu 2003); with complete labels both are best
-    at nearly the same place.
-
-    The product is flat near its maximum and its very top is noise, so the middle of all thresholds within half a per
-    cent of the maximum is taken.
-    """
-    grid = np.arange(0.05, 0.96, 0.01)
-    merit, f1 = np.zeros_like(grid), np.zeros_like(grid)
-    for evaluation in evaluations:
-        curve = evaluation.criteria["distance"].curve
-        if not len(curve.threshold):
-            continue
-        # The curve falls in threshold: the point for a grid threshold is the last one at or above it.
-        last = np.searchsorted(-curve.threshold, -grid, side="right") - 1
-        product = curve.precision * curve.recall
-        at = np.maximum(last, 0)
-        merit += np.where(last >= 0, product[at], 0.0) / max(float(product.max()), 1e-9)
-        f1 += np.where(last >= 0, curve.f1[at], 0.0)
-    good = grid[merit >= merit.max() * 0.995]
-    threshold = (good[0] + good[-1]) / 2
-    nearest = int(np.argmin(np.abs(grid - threshold)))
-    return float(round(threshold, 3)), float(f1[nearest] / len(evaluations))
 
 
 def find_particles(detector: Detector, sample: Sample) -> Boxes:
