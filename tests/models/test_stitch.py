@@ -8,6 +8,7 @@ from scipy import ndimage
 from vitripick.images import patch_windows
 from vitripick.models import Detections, Detector
 from vitripick.models.run import detect
+from vitripick.models.stitch import stitch
 
 DIAMETER = 14
 
@@ -94,3 +95,10 @@ def test_a_particle_cut_by_the_micrographs_own_edge_is_found_as_without_patches(
     image = discs((2, 110), (297, 110), (150, 1), (150, 218))
     whole, patched = (detect(Bright(), image, floor=0.1, patches=p) for p in ((1, 1), (2, 2)))
     assert len(whole) == len(patched) == 4
+
+
+def test_two_detections_of_one_patch_are_not_merged_however_near():
+    windows = patch_windows((200, 200), (1, 2))
+    near = Detections(*(np.array(v, float) for v in ([50, 53], [90, 90], [14, 14], [14, 14], [0.9, 0.8])))
+    nothing = Detections(*(np.empty(0) for _ in range(5)))
+    assert len(stitch([near, nothing], windows, (200, 200))) == 2

@@ -5,7 +5,7 @@ import pytest
 
 from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes
-from vitripick.training.threshold import tune_threshold
+from vitripick.training.threshold import _lowest_as_good, tune_threshold
 
 N = 400
 
@@ -66,11 +66,18 @@ def test_a_network_that_takes_much_for_particles_does_not_drown_the_true_ones():
     assert f1 > best - 0.03
 
 
-def test_sets_count_alike():
+def test_sets_count_alike_however_many_labels_they_have():
     low = validation(0, 0.2, true_confidence=(0.4, 0.05), false_confidence=(0.1, 0.05))
-    high = validation(1, 1.0, true_confidence=(0.8, 0.05), false_confidence=(0.1, 0.05))
+    high = validation(1, 1.0, true_confidence=(0.8, 0.05), false_confidence=(0.5, 0.05))
     threshold, _ = tune_threshold([judged(*low[:2]), judged(*high[:2])])
     assert threshold < 0.4
+
+
+def test_what_one_label_more_or_less_decides_does_not_raise_the_threshold():
+    merit = np.array([0.90, 0.97, 1.0, 0.5])
+    few, many = np.array([20, 20, 19, 9]), np.array([2000, 2000, 1900, 900])
+    assert _lowest_as_good(merit, few) == 0
+    assert _lowest_as_good(merit, many) == 2
 
 
 def test_where_nothing_is_found_there_is_a_threshold_all_the_same():
