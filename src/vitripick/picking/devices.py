@@ -66,16 +66,11 @@ def on_devices(items: Sequence[T], workers: Sequence[Callable[[T], R]]) -> Itera
         finally:
             idle.put(worker)
 
-    # Not all at once: what is handed out beyond an exception would still be done.
-    ahead = 2 * len(workers)
     with ThreadPoolExecutor(len(workers), thread_name_prefix="device") as pool:
-        pending: list[Future[R]] = [pool.submit(work, item) for item in items[:ahead]]
+        pending: list[Future[R]] = [pool.submit(work, item) for item in items]
         try:
-            for n in range(len(items)):
-                result = pending.pop(0).result()
-                if n + ahead < len(items):
-                    pending.append(pool.submit(work, items[n + ahead]))
-                yield result
+            for future in pending:
+                yield future.result()
         finally:
             for future in pending:
                 future.cancel()
