@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import subprocess
@@ -17,10 +18,10 @@ import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.models import Model, load_model
+from vitripick.models import Model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import TrainingSet, TrainSettings, train
+from vitripick.training import TrainingSet, TrainSettings, default_settings, train
 
 
 def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -42,17 +43,19 @@ def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def simulate(out: Path, *, structure: Path, n: int, seed: int, recipe: str = "paper", **settings: object) -> Path:
-    """`vitripick simulate` into `out`, unless it is done: micrographs, labels and parameters."""
+def simulate(out: Path, *, n: int, seed: int, recipe: str, structure: str = "", **changes: object) -> TrainingSet:
+    """`vitripick simulate` into `out`, which goes on where it stopped; `__` in a key stands for its dot."""
+    command = [sys.executable, "-m", "vitripick.cli.app", "simulate", "--recipe", recipe]
+    for key, value in changes.items():
+        command += ["--set", f"{key.replace('__', '.')}={value}"]
+    if structure:
+        command += ["--structure", structure]
     done = out / "simulated.json"
-    if not done.is_file():
-        command = [sys.executable, "-m", "vitripick.cli.app", "simulate", "--recipe", recipe]
-        for key, value in settings.items():
-            command += ["--set", f"{key}={value}"]
-        command += ["--structure", str(structure), "--micrographs", str(n), "--seed", str(seed), "--out", str(out)]
+    command += ["--micrographs", str(n), "--seed", str(seed), "--out", str(out)]
+    if not done.is_file() or json.loads(done.read_text()) != command[1:]:
         subprocess.run(command, check=True)
-        write_text_atomically(done, json.dumps({"command": command}) + "\n")
-    return out
+        write_text_atomically(done, json.dumps(command[1:]) + "\n")
+    return TrainingSet(micrographs=str(out / "micrographs"), labels=str(out / "labels"))
 
 
 def train_and_judge(
@@ -97,9 +100,22 @@ def judge_model(
     return evaluation, seconds / len(chosen)
 
 
-def judge_path(path: Path, judged: TrainingSet, names: tuple[str, ...]) -> dict[str, Any]:
-    """As `judge_model`, from a bundle."""
-    return figures(judge_model(load_model(path), judged, names)[0])
+def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, **changes: object) -> TrainSettings:
+    """The architecture's recipe with what the command line asked for."""
+    asked = {"steps": arguments.steps, "input_size_px": None if architecture == "heatmap" else arguments.input_size}
+    changes = {**{key: value for key, value in asked.items() if value is not None}, **changes}
+    return default_settings(architecture, seed=seed, **changes)
+
+
+def usual_parser(text: str | None) -> argparse.ArgumentParser:
+    """The options that every script has."""
+    parser = argparse.ArgumentParser(description=text)
+    parser.add_argument("--out", type=Path, required=True, help="cells, trained models and simulated sets")
+    parser.add_argument("--steps", type=int, help="of training, instead of each architecture's own")
+    parser.add_argument("--input-size", type=int, help="yolo, inception_resnet: smaller than the paper's 1024")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--device", default="auto")
+    return parser
 
 
 def figures(e: Evaluation) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from cells import cell, simulate, table, train_and_judge
+from cells import cell, settings_from, simulate, table, train_and_judge, usual_parser
 from common import RECIPE
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, write_picks
-from vitripick.training import TrainingSet, default_settings, read_recipe
+from vitripick.training import TrainingSet, read_recipe
 
 TREATMENTS = ("background", "lighter", "ignore", "teach")
 COLUMNS = ["labels", "unlabelled", "n labels", "AUC IoU 0.6", "AUC d/4", "F1 default", "recall", "precision", "best F1"]
@@ -22,23 +22,15 @@ COLUMNS = ["labels", "unlabelled", "n labels", "AUC IoU 0.6", "AUC d/4", "F1 def
 
 def main() -> None:
     """Train every cell that has no result yet, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, help="the real sets; judged on those that the bundled model's recipe keeps"
-    )
-    parser.add_argument("--structure", type=Path, help="simulate instead, with this structure")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = usual_parser(__doc__)
+    parser.add_argument("--data", type=Path, help="real sets; judged where the bundled model's recipe says")
+    parser.add_argument("--set", type=int, default=0, help="which set of that recipe: 0 (10146) or 1 (10017)")
+    parser.add_argument("--simulated", action="store_true", help="10 simulated micrographs instead, judged on 5 more")
     parser.add_argument("--architecture", default="heatmap")
-    parser.add_argument("--input-size", type=int, help="yolo: smaller than the paper's 1024")
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--percent", type=int, nargs="+", default=[100, 50, 20, 5])
     parser.add_argument("--treatments", nargs="+", default=list(TREATMENTS), choices=TREATMENTS)
-    parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     full, judged, names = _sets(arguments)
-    changes = {"steps": arguments.steps, "input_size_px": arguments.input_size}
-    changes = {key: value for key, value in changes.items() if value is not None}
     rows = []
     for percent in arguments.percent:
         for treatment in arguments.treatments:
@@ -46,7 +38,7 @@ def main() -> None:
                 labels = str(_thin(full, percent, arguments.out))
                 # Micrographs kept for judging get no thinned labels at all.
                 entry = full.model_copy(update={"labels": labels, "leave_out": ()})
-                settings = default_settings(arguments.architecture, unlabelled=treatment, seed=seed, **changes)
+                settings = settings_from(arguments, arguments.architecture, seed, unlabelled=treatment)
                 name = f"{arguments.architecture}_{percent}_{treatment}_{seed}"
 
                 def compute(entry=entry, settings=settings, name=name):
@@ -66,14 +58,13 @@ def main() -> None:
 
 def _sets(arguments: argparse.Namespace) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
     """Whom to train on, whom to judge, and the names to judge there (none: all)."""
-    if arguments.structure is None:
-        entry = read_recipe(RECIPE, data_root=arguments.data)[0][0]
+    if not arguments.simulated:
+        entry = read_recipe(RECIPE, data_root=arguments.data)[0][arguments.set]
         return entry, entry, entry.leave_out
-    folders = [
-        simulate(arguments.out / part, structure=arguments.structure, n=n, seed=seed)
+    one, two = (
+        simulate(arguments.out / "sets" / part, n=n, seed=seed, recipe="paper", noise__level=4)
         for part, n, seed in (("train", 10, 1), ("judge", 5, 2))
-    ]
-    one, two = (TrainingSet(micrographs=str(f / "micrographs"), labels=str(f / "labels")) for f in folders)
+    )
     return one, two, ()
 
 
