@@ -37,5 +37,7 @@ def test_a_table_shows_what_is_missing_as_a_dash(cells):
 
 @pytest.mark.parametrize("name", ["noise_series", "few_labels", "sparse_labels", "architectures"])
 def test_each_experiment_says_what_it_does(name):
-    done = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / f"{name}.py", "--help"], capture_output=True, text=True, check=True
+    )
     assert "--out" in done.stdout
