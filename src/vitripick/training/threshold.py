@@ -25,9 +25,11 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     The share, unknown, cancels in it (it is recall squared over the number of picks: Lee & Liu 2003), and with
     complete labels it is best at nearly the same place as F1.
 
-    With few labels recall is a coarse figure, and its luckiest threshold is often too strict. So the lowest threshold
-    is taken whose merit is as good as the best one's within one standard deviation of the difference; and a lower one
-    still, if that keeps 95 % of the labels that can be found at all and costs no more than a fifth of the merit.
+    With few labels recall is a coarse figure, and its luckiest threshold is often too strict. So two ends are sought:
+    the lowest threshold whose merit is as good as the best one's within one standard deviation of the difference, and
+    the highest that keeps 95 % of the labels that can be found at all. The middle of the two is as far from false
+    picks as from missed ones. Where keeping so many labels takes a threshold below the first end, that one is taken
+    if it costs no more than a fifth of the merit.
     """
     merits, found, scores = [], [], []
     for evaluation in evaluations:
@@ -45,11 +47,13 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     if not merits:
         return 0.3, 0.0
     merit = np.mean(merits, axis=0)
-    chosen = _lowest_as_good(merit, np.sum(found, axis=0))
+    lowest = _lowest_as_good(merit, np.sum(found, axis=0))
     kept = np.mean([own / max(float(own[0]), 1.0) for own in found], axis=0)
     keeps = int(np.nonzero(kept >= _KEEP_FOUND)[0][-1])
-    if keeps < chosen and merit[keeps] >= (1 - _WORTH) * merit.max():
-        chosen = keeps
+    if keeps >= lowest:
+        chosen = round((lowest + keeps) / 2)
+    else:
+        chosen = keeps if merit[keeps] >= (1 - _WORTH) * merit.max() else lowest
     return float(round(GRID[chosen], 3)), float(np.sum([own[chosen] for own in scores]) / len(evaluations))
 
 
@@ -57,10 +61,10 @@ def _lowest_as_good(merit: FloatArray, found: FloatArray) -> int:
     """Down from the best candidate as long as merit is within one standard deviation of it.
 
     Between two thresholds the number of picks is known exactly; what chance decides is which particles among them are
-    labelled, and so whether one label more or less is found.
+    labelled, and so whether one label more or less is found: where none of them is, it might well have been one.
     """
     best = int(np.argmax(merit))
-    allowed = np.maximum(_PLATEAU, 2 * np.sqrt(np.abs(found - found[best])) / max(float(found[best]), 1.0))
+    allowed = np.maximum(_PLATEAU, 2 * np.sqrt(np.abs(found - found[best]) + 1) / max(float(found[best]), 1.0))
     lowest = best
     while lowest > 0 and merit[lowest - 1] >= merit[best] * (1 - allowed[lowest - 1]):
         lowest -= 1

@@ -14,6 +14,9 @@ from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, d
 from vitripick.training.data import Sample
 from vitripick.training.threshold import tune_threshold
 
+# Label boxes that scatter by more than this share of their mean were drawn to measure, not placed with one size.
+_VARIES = 0.05
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -73,10 +76,26 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
 
 
 def find_particles(detector: Detector, sample: Sample) -> Boxes:
-    """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them."""
+    """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
+
+    Their boxes are those that `pick` exports, of the particle's diameter; where the labels' own sizes vary, they are
+    those that the network saw.
+    """
     found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE, patches=sample.patches)
-    boxes = Boxes.at(found.x, found.y, size_px=sample.diameter_px, confidence=found.confidence, shape=_shape(sample))
+    boxes = Boxes.at(
+        found.x,
+        found.y,
+        width=found.width if _sizes_vary(sample) else sample.diameter_px,
+        height=found.height if _sizes_vary(sample) else sample.diameter_px,
+        confidence=found.confidence,
+        shape=_shape(sample),
+    )
     return remove_overlaps(boxes, minimum_distance_px=MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
+
+
+def _sizes_vary(sample: Sample) -> bool:
+    sizes = sample.labels[:, 2:]
+    return len(sizes) > 1 and float((sizes.std(axis=0) / sizes.mean(axis=0)).max()) > _VARIES
 
 
 def _labels(sample: Sample) -> Boxes:
