@@ -55,6 +55,10 @@ def train(
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="What a place without a label is taken for: background, lighter, ignore or teach."),
+    ] = None,
     warm_restarts: Annotated[
         int | None, typer.Option(help="How often the learning rate starts again from its full height.")
     ] = None,
@@ -88,6 +92,7 @@ def train(
             "learning_rate": learning_rate,
             "seed": seed,
             "warm_restarts": warm_restarts,
+            "unlabelled": unlabelled,
         },
         start,
     )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vitripick.atomic import atomic_path, write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import ResourceError, UsageError
 from vitripick.images import WHOLE
 from vitripick.models import (
     Detector,
@@ -119,6 +119,8 @@ def train(
     ------
     InputError, UsageError
         If data or settings cannot be used, or `out` holds another run.
+    ResourceError
+        If memory runs out.
     Stopped
         If `should_stop` said so. `OUT/best.safetensors` is there once something was validated.
     """
@@ -185,21 +187,26 @@ def train(
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
             write_provenance(out, sets, settings, data, processes, print_of_run, started_from)
-        progress = run_loop(
-            detector,
-            data,
-            settings,
-            processes=processes,
-            checkpoint=checkpoint,
-            fingerprint=print_of_run,
-            on_best=keep_best,
-            on_epoch=keep_curves,
-            on_step=tell,
-            frozen=frozen,
-            is_trained=origin is not None,
-            should_stop=should_stop,
-            n_workers=_n_workers(n_workers, processes),
-        )
+        try:
+            progress = run_loop(
+                detector,
+                data,
+                settings,
+                processes=processes,
+                checkpoint=checkpoint,
+                fingerprint=print_of_run,
+                on_best=keep_best,
+                on_epoch=keep_curves,
+                on_step=tell,
+                frozen=frozen,
+                is_trained=origin is not None,
+                should_stop=should_stop,
+                n_workers=_n_workers(n_workers, processes),
+            )
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise ResourceError(
+                f"out of memory while training ({error}); give a smaller --batch-size, or a smaller --input-size."
+            ) from error
         if processes.is_first:
             with atomic_path(path) as temporary:
                 shutil.copyfile(best_path, temporary)
