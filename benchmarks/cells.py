@@ -102,7 +102,13 @@ def judge_model(
 
 def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, **changes: object) -> TrainSettings:
     """The architecture's recipe with what the command line asked for."""
-    asked = {"steps": arguments.steps, "input_size_px": None if architecture == "heatmap" else arguments.input_size}
+    own = architecture == "heatmap"
+    asked = {
+        "steps": arguments.steps,
+        "batch_size": arguments.batch_size,
+        "input_size_px": None if own else arguments.input_size,
+        "options": {"width": arguments.width} if own and arguments.width else None,
+    }
     changes = {**{key: value for key, value in asked.items() if value is not None}, **changes}
     return default_settings(architecture, seed=seed, **changes)
 
@@ -113,6 +119,8 @@ def usual_parser(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="cells, trained models and simulated sets")
     parser.add_argument("--steps", type=int, help="of training, instead of each architecture's own")
     parser.add_argument("--input-size", type=int, help="yolo, inception_resnet: smaller than the paper's 1024")
+    parser.add_argument("--batch-size", type=int, help="instead of each architecture's own")
+    parser.add_argument("--width", type=int, help="heatmap: narrower than its 32 channels, for quick comparisons")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--device", default="auto")
     return parser
