@@ -7,7 +7,7 @@ weights, averaged weights, the optimiser and a step count, and nothing of any ge
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from vitripick.models.run import for_inference
 from vitripick.training.batches import Batch, Batches
 from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
 from vitripick.training.data import Sample, TrainingData
+from vitripick.training.finetune import keep_frozen
 from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
 from vitripick.training.unlabelled import at_the_start, reconsider, take_places
@@ -38,7 +39,6 @@ def run_loop(
     on_best: Callable[[Detector, Validation], None],
     on_epoch: Callable[[Progress], None],
     on_step: Callable[[int, float], None],
-    frozen: Sequence[nn.Module] = (),
     is_trained: bool = False,
     should_stop: Callable[[], bool] | None = None,
     n_workers: int = 0,
@@ -48,7 +48,7 @@ def run_loop(
     Parameters
     ----------
     detector
-        Fresh, or with the weights to start from; trained in place.
+        Fresh, or with the weights to start from, some of them frozen; trained in place.
     data, settings, processes
         What to learn from, how, and where: in this process alone, or among several.
     checkpoint
@@ -59,8 +59,6 @@ def run_loop(
         Gets the averaged detector each time it is the best so far.
     on_epoch, on_step
         For curves and progress.
-    frozen
-        Modules whose weights and statistics stay as they are.
     is_trained
         The detector comes from a model: it is validated as it is, and what training makes of it must be better.
     should_stop
@@ -96,14 +94,13 @@ def run_loop(
             save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
 
     network.train()
-    for module in frozen:
-        module.eval()
+    keep_frozen(detector)
     while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
         end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
         for batch in batches.epoch(progress.step, end):
             loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
             progress.step += 1
-            _average(averaged, detector, settings.ema_decay, progress.step, follow_early=not is_trained)
+            _average(averaged, detector, settings.ema_decay, progress.step)
             wants_stop = processes.is_first and should_stop is not None and should_stop()
             loss, stops = processes.average([loss, float(wants_stop)])
             progress.losses.append(loss)
@@ -236,10 +233,9 @@ def _optimiser(detector: Detector, settings: TrainSettings) -> torch.optim.Optim
 
 
 @torch.no_grad()
-def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int, *, follow_early: bool) -> None:
-    # Early on the average follows closely: it must not remember the random start.
-    if follow_early:
-        decay = min(decay, step / (step + 10))
+def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int) -> None:
+    # Early on the average follows closely: it must remember neither a random start nor the model it started from.
+    decay = min(decay, step / (step + 10))
     for name, value in detector.state_dict().items():
         if value.dtype.is_floating_point:
             averaged[name].lerp_(value, 1 - decay)

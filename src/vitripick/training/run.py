@@ -135,7 +135,6 @@ def train(
     settings = settings.model_copy(update={"options": options})
     torch.manual_seed(settings.seed)
     detector = build_detector(settings.architecture, options)
-    frozen: Sequence[torch.nn.Module] = ()
     if origin is None:
         preparation = detector.default_preparation(
             working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
@@ -150,7 +149,7 @@ def train(
         # Priors such as the anchor are part of what the weights mean, and come with them.
         detector.load_state_dict(origin.detector.state_dict())
         if trainable != "all":
-            frozen = freeze_all_but_last(detector, trainable)
+            freeze_all_but_last(detector, trainable)
     started_from = None if origin is None else provenance(origin, trainable)
     card = ModelCard(
         name=name or out.resolve().name,
@@ -198,7 +197,6 @@ def train(
                 on_best=keep_best,
                 on_epoch=keep_curves,
                 on_step=tell,
-                frozen=frozen,
                 is_trained=origin is not None,
                 should_stop=should_stop,
                 n_workers=_n_workers(n_workers, processes),
