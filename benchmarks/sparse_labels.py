@@ -17,7 +17,18 @@ from vitripick.formats import find_micrographs, pair_labels, read_all_picks, wri
 from vitripick.training import TrainingSet, read_recipe
 
 TREATMENTS = ("background", "lighter", "ignore", "teach")
-COLUMNS = ["labels", "unlabelled", "n labels", "AUC IoU 0.6", "AUC d/4", "F1 default", "recall", "precision", "best F1"]
+COLUMNS = [
+    "labels",
+    "unlabelled",
+    "weight",
+    "n labels",
+    "AUC IoU 0.6",
+    "AUC d/4",
+    "F1 default",
+    "recall",
+    "precision",
+    "best F1",
+]
 
 
 def main() -> None:
@@ -29,6 +40,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="heatmap")
     parser.add_argument("--percent", type=int, nargs="+", default=[100, 50, 20, 5])
     parser.add_argument("--treatments", nargs="+", default=list(TREATMENTS), choices=TREATMENTS)
+    parser.add_argument("--unlabelled-weight", type=float, default=0.2, help="of background, but for 'background'")
     arguments = parser.parse_args()
     full, judged, names = _sets(arguments)
     rows = []
@@ -38,8 +50,10 @@ def main() -> None:
                 labels = str(_thin(full, percent, arguments.out))
                 # Micrographs kept for judging get no thinned labels at all.
                 entry = full.model_copy(update={"labels": labels, "leave_out": ()})
-                settings = settings_from(arguments, arguments.architecture, seed, unlabelled=treatment)
-                name = f"{arguments.architecture}_{percent}_{treatment}_{seed}"
+                weight = 1.0 if treatment == "background" else arguments.unlabelled_weight
+                changes = {"unlabelled": treatment, "unlabelled_weight": weight}
+                settings = settings_from(arguments, arguments.architecture, seed, **changes)
+                name = f"{arguments.architecture}_{percent}_{treatment}{weight:g}_{seed}"
 
                 def compute(entry=entry, settings=settings, name=name):
                     return train_and_judge(
@@ -49,7 +63,7 @@ def main() -> None:
                 r = cell(arguments.out / "cells" / f"{name}.json", compute)
                 n = sum(len(boxes) for boxes in read_all_picks(entry.labels))
                 rows.append(
-                    [f"{percent} %", treatment, n]
+                    [f"{percent} %", treatment, weight, n]
                     + [r[k] for k in ("auc_iou", "auc_distance", "f1", "recall", "precision", "best_f1")]
                 )
                 print(table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
