@@ -90,11 +90,9 @@ class User:
 
     def press(self, selector: str, name: str) -> None:
         """Press a button that starts the machine, and wait for it."""
-        before = self.page.evaluate("vitripick.store.status.job?.run ?? ''")
         started = time.monotonic()
         self.page.click("#tab-train")
         self.page.click(selector)
-        del before
         self.until("vitripick.store.status.job?.running")
         self.until("vitripick.store.status.job && !vitripick.store.status.job.running")
         waited = time.monotonic() - started
@@ -183,8 +181,8 @@ def main() -> None:
     distance = result.criteria["distance"]
     print(
         f"{len(judged)} other micrographs: F1 (d/4) {distance.default.f1:.3f} at the model's threshold {threshold:g} "
-        f"(precision {distance.default.precision:.3f}, recall {distance.default.recall:.3f}), {distance.best.f1:.3f} at "
-        f"the best one, AUC {distance.auc:.3f}; {user.n_clicks} clicks and {user.n_corrections} corrections on "
+        f"(precision {distance.default.precision:.3f}, recall {distance.default.recall:.3f}), {distance.best.f1:.3f} "
+        f"at the best one, AUC {distance.auc:.3f}; {user.n_clicks} clicks and {user.n_corrections} corrections on "
         f"{len(set(labelled))} micrographs; {user.waited / 60:.1f} minutes of machine time"
     )
 

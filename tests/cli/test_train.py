@@ -48,9 +48,16 @@ def test_a_recipe_trains_and_options_go_before_it(vitripick, labelled, tmp_path)
         (["--micrographs", "MICS", "--labels", "nowhere"], 3, "nowhere"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "resnet"], 2, "heatmap"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--steps", "0"], 2, "steps"),
-        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size-px", "512"], 2, "input size px"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size", "512"], 2, "--input-size"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--leave-out", "rings"], 2, "left out"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--train-last", "2"], 2, "--from"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--patches", "2x2"], 2, "leave --patches out"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--unlabelled", "nothing"], 2, "background"),
+        (
+            ["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "yolo", "--input-size", "500"],
+            2,
+            "multiple of 32",
+        ),
         (["--micrographs", "MICS", "--labels", "LABELS", "--from", "second-light"], 3, "first-light"),
         (
             ["--micrographs", "MICS", "--labels", "LABELS", "--from", "first-light", "--architecture", "yolo"],

@@ -33,28 +33,43 @@ def pick(
     minimum_distance: Annotated[
         float, typer.Option(min=0, help="Of picks closer than this, in diameters, the most confident stays.")
     ] = 0.5,
+    minimum_size_px: Annotated[
+        float | None, typer.Option(help="Leave out what the network saw smaller than this, in full-size pixels.")
+    ] = None,
+    maximum_size_px: Annotated[
+        float | None, typer.Option(help="Leave out what the network saw larger than this, in full-size pixels.")
+    ] = None,
     edge: Annotated[
         str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")
     ] = "centre",
+    patches: Annotated[
+        str | None,
+        typer.Option(help="yolo, inception_resnet: rows x columns of patches, such as 2x2; as trained by default."),
+    ] = None,
     pixel_size: Annotated[
         float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
     ] = None,
     overlays: Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Find the particles in micrographs and write them for the next program."""
     if edge not in ("centre", "box"):
         raise typer.BadParameter(f"{edge!r} is neither centre nor box", param_hint="--edge")
     from vitripick.cli.progress import progress_bar
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
-    from vitripick.picking import PickSettings, pick_many
+    from vitripick.images import parse_patches
+    from vitripick.models import DEFAULT_MODEL, load_model
+    from vitripick.picking import PickSettings, choose_devices, pick_many
 
     for name, value in (
         ("--diameter-angstrom", diameter_angstrom),
         ("--diameter-px", diameter_px),
         ("--box-size-px", box_size_px),
         ("--pixel-size", pixel_size),
+        ("--minimum-size-px", minimum_size_px),
+        ("--maximum-size-px", maximum_size_px),
     ):
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
@@ -64,12 +79,15 @@ def pick(
         box_size_px=box_size_px,
         threshold=threshold,
         minimum_distance_diameters=minimum_distance,
+        minimum_size_px=minimum_size_px,
+        maximum_size_px=maximum_size_px,
         edge=edge,  # type: ignore[arg-type]
+        patches=None if patches is None else parse_patches(patches),
         pixel_size=pixel_size,
         formats=tuple(format or ("star", "cbox")),
         overlays=overlays,
     )
-    target = choose_device(device)
+    target = choose_devices(device)
     bundle = load_model(model or DEFAULT_MODEL)
     with progress_bar("picking", "micrographs") as update:
         summary = pick_many(micrographs, out, bundle, settings, device=target, on_done=update)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,16 +44,25 @@ def train(
         str | None,
         typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="heatmap (default) or yolo.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="heatmap (default), yolo or inception_resnet.")] = None,
     working_diameter_px: Annotated[
         float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
     ] = None,
-    input_size_px: Annotated[
-        int | None, typer.Option(help="yolo: long side of the micrograph in the pixels the network sees.")
+    input_size: Annotated[
+        int | None,
+        typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(help="yolo, inception_resnet: train and pick in rows x columns of patches, such as 2x2."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="What a place without a label is taken for: background, lighter, ignore or teach."),
+    ] = None,
     warm_restarts: Annotated[
         int | None, typer.Option(help="How often the learning rate starts again from its full height.")
     ] = None,
@@ -61,10 +71,15 @@ def train(
     licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
     description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that draw crops: none on a CPU, up to 8 for a GPU by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
+    from vitripick.images import parse_patches
     from vitripick.training import train as train_model
 
     sets, settings = _gather(
@@ -74,12 +89,14 @@ def train(
         {
             "architecture": architecture,
             "working_diameter_px": working_diameter_px,
-            "input_size_px": input_size_px,
+            "input_size_px": input_size,
+            "patches": None if patches is None else parse_patches(patches),
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
             "warm_restarts": warm_restarts,
+            "unlabelled": unlabelled,
         },
         start,
     )
@@ -104,7 +121,10 @@ def train(
             device=device,
             on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
             on_epoch=tell,
+            n_workers=workers,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes (torchrun) the first one talks
     card = result.model.card
     before = result.start_figures
     if as_json:

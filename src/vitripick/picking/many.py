@@ -6,6 +6,7 @@ The run folder (docs/picking.md shows it):
     micrographs/STEM.json      one record for each micrograph that is done
     cbox/STEM.cbox             all its picks down to the floor confidence: the store everything else is made from
     star/, box/, csv/ …        the formats asked for
+    distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
 """
 
@@ -28,9 +29,12 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_micrograph, read_picks
 from vitripick.geometry import Boxes, Micrograph
+from vitripick.images import Patches
 from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
-from vitripick.picking.export import check_formats, write_exports, write_run_exports
+from vitripick.picking.devices import on_devices
+from vitripick.picking.distributions import write_distributions
+from vitripick.picking.export import check_formats, export_path, write_exports, write_run_exports
 from vitripick.picking.one import Edge, pick
 from vitripick.pictures import draw_overlay
 from vitripick.settings import Settings
@@ -49,6 +53,9 @@ class PickSettings(Settings):
     threshold: float | None = Field(None, ge=0, le=1)
     minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
     edge: Edge = "centre"
+    minimum_size_px: float | None = Field(None, gt=0)
+    maximum_size_px: float | None = Field(None, gt=0)
+    patches: Patches | None = None
     pixel_size: float | None = Field(None, gt=0)
     formats: tuple[str, ...] = ("star", "cbox")
     overlays: bool = False
@@ -124,7 +131,7 @@ def pick_many(
     model: Model,
     settings: PickSettings | None = None,
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | Sequence[str] = "cpu",
     on_done: Callable[[int, int, str], None] | None = None,
 ) -> RunSummary:
     """Pick every micrograph that `inputs` name into the folder `out`.
@@ -143,7 +150,7 @@ def pick_many(
     settings
         Defaults where None.
     device
-        To run the network on.
+        To run the network on; several share the micrographs.
     on_done
         Called with (done, total, name) after each micrograph, failed ones too.
 
@@ -168,18 +175,31 @@ def pick_many(
     try:
         out.mkdir(parents=True, exist_ok=True)
         failures_path.unlink(missing_ok=True)
-        ready = Model(for_inference(model.detector, device), model.card, model.sha256)
-        for done, file in enumerate(files, start=1):
-            try:
-                record, skipped = _pick_file(file, stems[file.name], out, ready, settings, threshold)
-            except VitripickError as error:
-                if isinstance(error, ResourceError):
+        devices = [device] if isinstance(device, str | torch.device) else list(device)
+
+        def on_device(one: str | torch.device) -> Callable[[MicrographFile], tuple[Record, bool] | VitripickError]:
+            ready = Model(for_inference(model.detector, one), model.card, model.sha256)
+
+            def attempt(file: MicrographFile) -> tuple[Record, bool] | VitripickError:
+                try:
+                    return _pick_file(file, stems[file.name], out, ready, settings, threshold)
+                except ResourceError:
                     raise
+                except VitripickError as error:
+                    return error
+
+            return attempt
+
+        outcomes = on_devices(files, [on_device(one) for one in devices])
+        for done, (file, outcome) in enumerate(zip(files, outcomes, strict=True), start=1):
+            if isinstance(outcome, VitripickError):
+                error = outcome
                 failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
                 summary.failures.append(failure)
                 with failures_path.open("a", encoding="utf-8") as log:
                     log.write(json.dumps(failure, ensure_ascii=False) + "\n")
             else:
+                record, skipped = outcome
                 summary.records.append(record)
                 summary.n_skipped += skipped
             if on_done is not None:
@@ -202,6 +222,7 @@ def _check_diameter(model: Model, settings: PickSettings) -> None:
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
     card = model.card
+    card.preparation.with_patches(settings.patches or card.preparation.patches)
     known = (settings.diameter_px, settings.diameter_angstrom, card.diameter_px, card.diameter_angstrom)
     if card.preparation.scale_by == "particle" and not any(known):
         raise UsageError(
@@ -241,6 +262,9 @@ def _pick_file(
         box_size_px=settings.box_size_px,
         minimum_distance_diameters=settings.minimum_distance_diameters,
         edge=settings.edge,
+        minimum_size_px=settings.minimum_size_px,
+        maximum_size_px=settings.maximum_size_px,
+        patches=settings.patches,
     )
     clock.append(time.perf_counter())
     # The store first, the record last: a record promises that everything before it is there.
@@ -308,6 +332,8 @@ def _finish(
     by_name = {file.name: file for file in files}
     entries = [(by_name[record.name], record.stem, record.shape) for record in summary.records]
     write_run_exports(summary.out, entries, settings.formats, summary.threshold)
+    stores = [export_path(summary.out, record.stem, "cbox") for record in summary.records]
+    write_distributions(summary.out, stores, summary.threshold)
     summary.seconds = time.perf_counter() - started
     run = {
         "vitripick": vitripick.__version__,

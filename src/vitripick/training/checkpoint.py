@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from torch import Tensor
 from vitripick.atomic import atomic_path
 from vitripick.errors import UsageError
 from vitripick.models.detector import Detector
+from vitripick.training.data import Sample
 
 Row = dict[str, float]
 
@@ -53,13 +56,18 @@ def save_checkpoint(
     averaged: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
     progress: Progress,
+    samples: Sequence[Sample],
 ) -> None:
+    """Write the checkpoint, whole or not at all."""
     state: dict[str, Any] = {
         "fingerprint": fingerprint,
         "weights": detector.state_dict(),
         "averaged": averaged,
         "optimiser": optimiser.state_dict(),
         "progress": vars(progress),
+        # What the averaged network made of unlabelled places at the last validation; pixels come from the data.
+        "labels": [torch.from_numpy(sample.labels) for sample in samples],
+        "open_places": [torch.from_numpy(sample.open_places) for sample in samples],
     }
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
@@ -71,8 +79,16 @@ def restore_checkpoint(
     detector: Detector,
     averaged: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
-    device: torch.device,
-) -> Progress:
+    samples: Sequence[Sample],
+) -> tuple[Progress, list[Sample]]:
+    """Load the checkpoint into detector, average and optimiser; gives the progress and the samples as they were.
+
+    Raises
+    ------
+    UsageError
+        If it belongs to a run with other settings or data.
+    """
+    device = next(detector.parameters()).device
     # weights_only: a checkpoint is data and must not be able to run code.
     state = torch.load(path, map_location=device, weights_only=True)
     if state["fingerprint"] != fingerprint:
@@ -83,4 +99,8 @@ def restore_checkpoint(
     optimiser.load_state_dict(state["optimiser"])
     for name, value in state["averaged"].items():
         averaged[name].copy_(value)
-    return Progress(**state["progress"])
+    kept = [
+        dataclasses.replace(sample, labels=labels.cpu().numpy(), open_places=places.cpu().numpy())
+        for sample, labels, places in zip(samples, state["labels"], state["open_places"], strict=True)
+    ]
+    return Progress(**state["progress"]), kept

@@ -40,12 +40,13 @@ def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings
     scales = {
         "working_diameter_px": card.preparation.working_diameter_px,
         "input_size_px": card.preparation.input_size_px,
+        "patches": card.preparation.patches,
     }
     for key, own in scales.items():
         wanted = getattr(settings, key)
         if wanted is not None and wanted != own:
             raise UsageError(
-                f"model {card.name!r} works at a {key.replace('_', ' ')} of {own:g}, not {wanted:g}; leave this out, "
+                f"model {card.name!r} works at a {key.replace('_', ' ')} of {own}, not {wanted}; leave this out, "
                 "it comes from the model."
             )
     for key, value in settings.options.items():
@@ -93,13 +94,8 @@ def layers(detector: Detector) -> list[list[nn.Module]]:
     return result
 
 
-def freeze_all_but_last(detector: Detector, n_layers: int) -> list[nn.Module]:
+def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
     """Only the last `n_layers` layers go on learning.
-
-    Returns
-    -------
-    list of nn.Module
-        The frozen modules; the loop keeps them in evaluation mode, or a frozen normalisation would still drift.
 
     Raises
     ------
@@ -109,8 +105,14 @@ def freeze_all_but_last(detector: Detector, n_layers: int) -> list[nn.Module]:
     own = layers(detector)
     if not 1 <= n_layers <= len(own):
         raise UsageError(f"this network has {len(own)} layers; the last {n_layers} of them cannot be trained.")
-    frozen = [module for layer in own[: len(own) - n_layers] for module in layer]
-    for module in frozen:
+    for module in (module for layer in own[: len(own) - n_layers] for module in layer):
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(False)
-    return frozen
+
+
+def keep_frozen(detector: Detector) -> None:
+    """Frozen modules into evaluation mode, or the running means of a frozen normalisation would still drift."""
+    for module in detector.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()

@@ -4,7 +4,8 @@ A folder of areas has one JSON file a micrograph, at the place of its label file
 
     {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]], "rejected": [[x, y]]}
 
-`complete` (true by default) says that every particle is labelled, so that what is not labelled is background.
+`complete` (true by default) says that every particle is labelled, so that what is not labelled is background
+whatever `TrainSettings.unlabelled` says of the others.
 Polygons are in full-size pixels; nothing in them is taught or counted. At the rejected places somebody looked: there
 is no particle, whatever a model thinks.
 """
@@ -17,15 +18,12 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vitripick.errors import FormatError
 from vitripick.formats.pairing import match_names
-from vitripick.geometry import FloatArray, Image
+from vitripick.geometry import FloatArray
 from vitripick.images.prepare import Prepared
-from vitripick.models.detector import LabelArray
-
-# No other particle's centre lies nearer to a labelled one than this, in diameters: ground that is known.
-_KNOWN_DIAMETERS = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,35 +60,15 @@ def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str,
     return {name: _read(paths[i]) for name, i in match_names(micrographs, names).items()}
 
 
-def weights(ground: Ground, prepared: Prepared, labels: LabelArray, diameter_px: float, unlabelled: float) -> Image:
-    """How much each working pixel teaches: 1 where all is known, `unlabelled` between labels, 0 in ignored areas.
-
-    Parameters
-    ----------
-    ground
-        What the user said.
-    prepared
-        The micrograph at its working scale.
-    labels : (n, 4), float32
-        In working pixels.
-    diameter_px
-        In working pixels.
-    unlabelled
-        `TrainSettings.unlabelled_weight`.
-
-    Returns
-    -------
-    (h, w), float32
-    """
-    teaches = np.full(prepared.image.shape, 1.0 if ground.complete else unlabelled, np.float32)
-    if not ground.complete:
-        known = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
-        for x, y in [*labels[:, :2], *known]:
-            cv2.circle(teaches, (round(float(x)), round(float(y))), round(_KNOWN_DIAMETERS * diameter_px), 1.0, -1)
+def ignored_pixels(ground: Ground, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
+    """(h, w), bool: the ignored polygons in working pixels; None where there are none."""
+    if not ground.ignored:
+        return None
+    inside = np.zeros(prepared.image.shape, np.uint8)
     for polygon in ground.ignored:
         x, y = prepared.to_working(polygon[:, 0], polygon[:, 1])
-        cv2.fillPoly(teaches, [np.column_stack([x, y]).round().astype(np.int32)], 0.0)
-    return teaches
+        cv2.fillPoly(inside, [np.column_stack([x, y]).round().astype(np.int32)], 1)
+    return inside.astype(bool)
 
 
 def _read(path: Path) -> Ground:

@@ -7,8 +7,7 @@ weights, averaged weights, the optimiser and a step count, and nothing of any ge
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,15 @@ from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference
 from vitripick.training.batches import Batch, Batches
 from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
-from vitripick.training.data import TrainingData
+from vitripick.training.data import Sample, TrainingData
+from vitripick.training.finetune import keep_frozen
+from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
+from vitripick.training.unlabelled import at_the_start, reconsider, take_places
 from vitripick.training.validate import Validation, validate
+
+# Validation on fewer labels than this tells nothing of which weights are better.
+_FEW_LABELS = 10
 
 
 def run_loop(
@@ -31,24 +36,24 @@ def run_loop(
     data: TrainingData,
     settings: TrainSettings,
     *,
-    device: torch.device,
+    processes: Processes,
     checkpoint: Path,
     fingerprint: str,
     on_best: Callable[[Detector, Validation], None],
     on_epoch: Callable[[Progress], None],
     on_step: Callable[[int, float], None],
-    frozen: Sequence[nn.Module] = (),
     is_trained: bool = False,
     should_stop: Callable[[], bool] | None = None,
+    n_workers: int = 0,
 ) -> Progress:
     """Train until the steps are done or patience runs out; goes on where `checkpoint` stands if it exists.
 
     Parameters
     ----------
     detector
-        Fresh, or with the weights to start from; trained in place.
-    data, settings, device
-        What to learn from, how, and where.
+        Fresh, or with the weights to start from, some of them frozen; trained in place.
+    data, settings, processes
+        What to learn from, how, and where: in this process alone, or among several.
     checkpoint
         `last.pt`, written after each validation, and when the run is stopped.
     fingerprint
@@ -57,12 +62,12 @@ def run_loop(
         Gets the averaged detector each time it is the best so far.
     on_epoch, on_step
         For curves and progress.
-    frozen
-        Modules whose weights and statistics stay as they are.
     is_trained
         The detector comes from a model: it is validated as it is, and what training makes of it must be better.
     should_stop
         Asked after each step.
+    n_workers
+        Processes that draw crops; how many changes no weight.
 
     Raises
     ------
@@ -71,38 +76,48 @@ def run_loop(
     Stopped
         If `should_stop` said so; the checkpoint holds everything up to this step.
     """
+    device = processes.device
     detector.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = build_average(detector)
     optimiser = _optimiser(detector, settings)
-    progress = Progress()
+    progress, samples = Progress(), at_the_start(data.training, settings)
     if checkpoint.is_file():
-        progress = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, device)
+        progress, samples = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, samples)
     elif is_trained:
-        start = _validate(averaged, data, settings)
-        progress.start_figures = dict(vars(start[1]))
-        _keep_if_best(progress, *start, on_best)
-        progress.epochs_without_gain = 0
-    batches = Batches(detector, data.training, settings)
-    detector.train()
-    for module in frozen:
-        module.eval()
-    with ThreadPoolExecutor(1, thread_name_prefix="crops") as worker:
-        pending = worker.submit(batches.draw, progress.step)
-        while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
-            batch = pending.result()
-            pending = worker.submit(batches.draw, progress.step + 1)
-            progress.losses.append(_step(detector, optimiser, batch, settings, progress.step, device))
+        if processes.is_first:
+            start = _validate(averaged, data, settings)
+            progress.start_figures = dict(vars(start[1]))
+            _keep_if_best(progress, *start, on_best)
+        progress = processes.share(progress)
+    network = processes.wrap(detector)
+    batches = Batches(detector, samples, settings, n_workers=n_workers, rank=processes.rank)
+
+    def save() -> None:
+        if processes.is_first:
+            save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+
+    network.train()
+    keep_frozen(detector)
+    while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
+        end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
+        for batch in batches.epoch(progress.step, end):
+            loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
             progress.step += 1
-            _average(averaged, detector, settings.ema_decay, progress.step, follow_early=not is_trained)
-            on_step(progress.step, progress.losses[-1])
-            if progress.step % settings.steps_per_epoch == 0 or progress.step == settings.steps:
-                _end_epoch(progress, averaged, data, settings, on_best)
-                save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress)
+            _average(averaged, detector, settings.ema_decay, progress.step)
+            wants_stop = processes.is_first and should_stop is not None and should_stop()
+            loss, stops = processes.average([loss, float(wants_stop)])
+            progress.losses.append(loss)
+            on_step(progress.step, loss)
+            if progress.step == end:
+                if processes.is_first:
+                    samples = _end_epoch(progress, averaged, data, settings, on_best)
+                progress, samples = processes.share(progress), take_places(samples, processes)
+                batches.replace_samples(samples)
+                save()
                 on_epoch(progress)
-            if should_stop is not None and should_stop():
-                save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress)
+            if stops:
+                save()
                 raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
-        pending.cancel()
     return progress
 
 
@@ -122,20 +137,23 @@ def build_average(detector: Detector) -> dict[str, Tensor]:
 
 
 def _step(
+    network: nn.Module,
     detector: Detector,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     settings: TrainSettings,
     step: int,
-    device: torch.device,
+    processes: Processes,
 ) -> float:
+    """One step of the optimiser; `network` is the detector, or what wraps it among several processes."""
+    device = processes.device
     for group in optimiser.param_groups:
         group["lr"] = learning_rate_at(step, settings)
-    _seed_dropout(settings.seed * 1_000_003 + step, device)
+    _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
     # bf16 only where the hardware has it: on CPUs it is emulated and ten times slower.
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        raw = detector(images)
+        raw = network(images)
     parts = detector.loss(raw.float(), batch.targets.to(device), batch.weight.to(device))
     loss = torch.stack(list(parts.values())).sum()
     optimiser.zero_grad(set_to_none=True)
@@ -164,7 +182,8 @@ def _end_epoch(
     data: TrainingData,
     settings: TrainSettings,
     on_best: Callable[[Detector, Validation], None],
-) -> None:
+) -> list[Sample]:
+    """Validate; gives the samples to go on with."""
     detector, validation = _validate(averaged, data, settings)
     progress.rows.append(
         {
@@ -179,17 +198,23 @@ def _end_epoch(
     )
     progress.losses.clear()
     _keep_if_best(progress, detector, validation, on_best)
+    return reconsider(data.training, for_inference(detector, _device(averaged)), settings)
 
 
 def _validate(averaged: dict[str, Tensor], data: TrainingData, settings: TrainSettings) -> tuple[Detector, Validation]:
     detector = _detector_like(averaged, settings)
-    return detector, validate(for_inference(detector, next(iter(averaged.values())).device), data.validation)
+    return detector, validate(for_inference(detector, _device(averaged)), data.validation)
+
+
+def _device(averaged: dict[str, Tensor]) -> torch.device:
+    return next(iter(averaged.values())).device
 
 
 def _keep_if_best(
     progress: Progress, detector: Detector, validation: Validation, on_best: Callable[[Detector, Validation], None]
 ) -> None:
-    if validation.score > progress.best_score:
+    # So few labels tell no weights from others: then the longest trained ones are it.
+    if validation.score > progress.best_score or validation.n_labels < _FEW_LABELS:
         progress.best_score = validation.score
         progress.best_step = progress.step
         progress.best_threshold = validation.threshold
@@ -212,10 +237,9 @@ def _optimiser(detector: Detector, settings: TrainSettings) -> torch.optim.Optim
 
 
 @torch.no_grad()
-def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int, *, follow_early: bool) -> None:
-    # Early on the average follows closely: it must not remember the random start.
-    if follow_early:
-        decay = min(decay, step / (step + 10))
+def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int) -> None:
+    # Early on the average follows closely: it must remember neither a random start nor the model it started from.
+    decay = min(decay, step / (step + 10))
     for name, value in detector.state_dict().items():
         if value.dtype.is_floating_point:
             averaged[name].lerp_(value, 1 - decay)

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from vitripick.errors import InputError, UsageError
+from vitripick.images import Patches
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -95,6 +96,8 @@ class TrainSettings(Settings):
         For `build_detector`.
     working_diameter_px, input_size_px
         The scale the network works at, where its architecture leaves a choice; None: its default.
+    patches
+        Rows and columns of patches for a network that sees whole micrographs; None: the whole.
     seed
         Of initialisation, split, crops and augmentation.
     steps, batch_size, crop_px
@@ -113,17 +116,21 @@ class TrainSettings(Settings):
         Share of each set's micrographs that validate, at least one; a set of one micrograph gives a strip of it.
     label_centred_share
         Share of crops that are placed on a label; the rest lie anywhere.
+    unlabelled
+        What a place without a label is taken for (`unlabelled.py`): `"background"`; `"lighter"`: background that counts
+        `unlabelled_weight`; `"ignore"`: lighter, and places as sure as labelled ones do not count; `"teach"`: lighter,
+        and places as sure as labelled ones are taught as particles.
+    unlabelled_weight
+        A fifth: a missed particle costs five times what a false one does, as in the paper.
     border_diameters
         Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
-    unlabelled_weight
-        How much ground without a label teaches on a micrograph that is not labelled completely: little, because
-        particles are there that nobody has clicked yet.
     """
 
     architecture: str = "heatmap"
     options: dict[str, Any] = Field(default_factory=dict)
     working_diameter_px: float | None = Field(None, gt=4)
     input_size_px: int | None = Field(None, gt=0)
+    patches: Patches | None = None
     seed: int = 1
     steps: int = Field(600, gt=0)
     batch_size: int = Field(16, gt=0)
@@ -138,8 +145,9 @@ class TrainSettings(Settings):
     ema_decay: float = Field(0.995, ge=0, lt=1)
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)
+    unlabelled: str = Field("background", pattern="^(background|lighter|ignore|teach)$")
+    unlabelled_weight: float = Field(0.2, gt=0, le=1)
     border_diameters: float = Field(0.5, ge=0)
-    unlabelled_weight: float = Field(0.1, ge=0, le=1)
     augmentation: Augmentation = Augmentation()
 
 
@@ -167,7 +175,7 @@ _PAPER = TrainSettings(
         noise_only_chance=0.0,
     ),
 )
-_DEFAULTS = {"yolo": _PAPER}
+_DEFAULTS = {"yolo": _PAPER, "inception_resnet": _PAPER.model_copy(update={"architecture": "inception_resnet"})}
 
 
 def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, **changes: Any) -> TrainSettings:

@@ -68,7 +68,8 @@ def train(job: dict[str, Any], folder: Path, stop: threading.Event) -> str:
     entry = TrainingSet(
         micrographs=str(folder / "train.star"), labels=str(folder / "labels"), areas=str(folder / "areas")
     )
-    changes = dict(job["settings"])
+    # Micrographs marked "fully labelled" count in full anyway; on the others people have clicked what they liked.
+    changes = {"unlabelled": "teach", **job["settings"]}
     width = changes.pop("width")
     start = job["start"]
     if start is None:
