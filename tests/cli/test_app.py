@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("pick", "train", "evaluate", "convert", "report", "models", "doctor")
+COMMANDS = ("pick", "train", "label", "evaluate", "convert", "report", "models", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
