@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PICK := $(BIN)/vitripick pick --format star --format cbox --format box --format csv --overlays
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	@echo
 	@echo "Open demo/report.html; the picks are in demo/*/star, cbox, box and csv, the pictures in demo/*/overlays."
 
-test: $(VENV)/.installed-dev lint types
+test: $(VENV)/.installed-dev lint types types-js
 	$(BIN)/pytest
 
 lint: $(VENV)/.installed-dev
@@ -27,6 +27,15 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# The page has no build step; Node.js only checks the types that its comments declare.
+types-js: node_modules/.installed
+	node_modules/.bin/tsc --project tsconfig.json
+
+node_modules/.installed: package.json
+	@command -v npm >/dev/null || { echo "the page's types are checked with TypeScript, which needs npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	npm install --no-package-lock --no-audit --no-fund --silent
+	touch $@
+
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else f"vitripick needs Python 3.10 or newer; $(PYTHON) is {v.major}.{v.minor}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
@@ -34,7 +43,7 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[web]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
@@ -42,4 +51,4 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) node_modules demo .pytest_cache .mypy_cache .ruff_cache

@@ -37,3 +37,9 @@ class ResourceError(VitripickError):
     """Out of memory, disk or GPU."""
 
     exit_code = 5
+
+
+class Stopped(VitripickError):
+    """Somebody asked a long run to stop; what is done is kept and the same call goes on from there."""
+
+    exit_code = 130

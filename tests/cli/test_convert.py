@@ -177,3 +177,21 @@ def test_a_preview_is_drawn_on_the_micrograph(tmp_path):
 def test_options_that_cannot_work_end_as_a_usage_error(tmp_path, arguments):
     write_picks(PICKS, tmp_path / "a.csv")
     assert run(tmp_path / "a.csv", tmp_path / "a.star", *arguments).exit_code == 2
+
+
+def test_picks_are_filtered_by_confidence_size_and_distance(tmp_path):
+    size = [10, 10, 40, 10]
+    picks = Boxes.at(
+        [50, 53, 90, 150],
+        [50] * 4,
+        size_px=10,
+        confidence=[0.9, 0.8, 0.9, 0.2],
+        estimated_width=size,
+        estimated_height=size,
+    )
+    write_picks(picks, tmp_path / "a.cbox")
+    filters = ["--minimum-distance-px", 5, "--minimum-size-px", 5, "--maximum-size-px", 20, "--threshold", 0.5]
+    assert run(tmp_path / "a.cbox", tmp_path / "a.star", *filters).exit_code == 0
+    assert read_picks(tmp_path / "a.star").x.tolist() == [50]
+    assert run(tmp_path / "a.cbox", tmp_path / "b.star", *filters[2:]).exit_code == 0
+    assert read_picks(tmp_path / "b.star").x.tolist() == [50, 53]

@@ -142,3 +142,20 @@ def test_a_watcher_with_a_broken_micrograph_ends_with_4(vitripick, ring_microgra
     )  # fmt: skip
     assert outcome.code == 4
     assert "failed:" in outcome.err
+
+
+def test_patches_for_a_network_that_needs_none_are_a_usage_error_before_anything_is_picked(
+    vitripick, ring_micrograph, tmp_path
+):
+    arguments = ("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
+    outcome = vitripick(*arguments, "--patches", "2x2")
+    assert outcome.code == 2
+    assert "leave --patches out" in outcome.err
+    assert not (tmp_path / "out").exists()
+    assert "2x2 or 3x3" in vitripick(*arguments, "--patches", "many").err
+
+
+def test_a_size_limit_that_is_no_size_is_a_usage_error(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--maximum-size-px", 0, "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert "--maximum-size-px" in outcome.err

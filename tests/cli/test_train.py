@@ -48,8 +48,22 @@ def test_a_recipe_trains_and_options_go_before_it(vitripick, labelled, tmp_path)
         (["--micrographs", "MICS", "--labels", "nowhere"], 3, "nowhere"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "resnet"], 2, "heatmap"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--steps", "0"], 2, "steps"),
-        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size-px", "512"], 2, "input size px"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--input-size", "512"], 2, "--input-size"),
         (["--micrographs", "MICS", "--labels", "LABELS", "--leave-out", "rings"], 2, "left out"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--train-last", "2"], 2, "--from"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--patches", "2x2"], 2, "leave --patches out"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--unlabelled", "nothing"], 2, "background"),
+        (
+            ["--micrographs", "MICS", "--labels", "LABELS", "--architecture", "yolo", "--input-size", "500"],
+            2,
+            "multiple of 32",
+        ),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--from", "second-light"], 3, "first-light"),
+        (
+            ["--micrographs", "MICS", "--labels", "LABELS", "--from", "first-light", "--architecture", "yolo"],
+            2,
+            "cannot go on as yolo",
+        ),
     ],
 )
 def test_a_wrong_use_says_what_to_do(vitripick, labelled, tmp_path, arguments, code, says):
@@ -57,3 +71,17 @@ def test_a_wrong_use_says_what_to_do(vitripick, labelled, tmp_path, arguments, c
     outcome = vitripick("train", *(places.get(a, a) for a in arguments), "--out", tmp_path / "run")
     assert outcome.code == code
     assert says in outcome.err
+
+
+def test_a_released_model_goes_on_and_says_how_good_it_was_before(vitripick, labelled, tmp_path):
+    micrographs, labels = labelled
+    outcome = vitripick(
+        "train", "--micrographs", micrographs, "--labels", labels, "--out", tmp_path / "run", *SHORT,
+        "--from", "first-light", "--train-last", 3, "--warm-restarts", 1,
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert "the model it started from had F1" in outcome.out
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert settings["started_from"]["name"] == "first-light"
+    assert settings["started_from"]["trainable"] == 3
+    assert settings["training"]["learning_rate"] == 5e-4

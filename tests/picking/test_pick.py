@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitripick.errors import UsageError
-from vitripick.geometry import Micrograph, match
+from vitripick.geometry import Micrograph, estimated_size_px, match
 from vitripick.models import Model, load_model
 from vitripick.picking import pick, pick_blobs, resolve_diameter_px
 
@@ -75,6 +75,21 @@ def test_the_box_size_can_differ_from_the_diameter(model, discs):
     picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20, box_size_px=33)
     assert set(picks.width) == {33}
     assert 14 < np.median(picks.estimated_width) < 28
+
+
+def test_picks_can_be_filtered_by_the_size_the_network_saw(model, discs):
+    micrograph = Micrograph(discs(7)[0])
+    everything = pick(micrograph, model, diameter_px=20, threshold=0)
+    middle = float(np.median(estimated_size_px(everything)))
+    small = pick(micrograph, model, diameter_px=20, threshold=0, maximum_size_px=middle)
+    large = pick(micrograph, model, diameter_px=20, threshold=0, minimum_size_px=middle)
+    assert estimated_size_px(small).max() <= middle <= estimated_size_px(large).min()
+    assert len(small) < len(everything)
+
+
+def test_patches_are_for_networks_that_see_the_whole_micrograph(model, discs):
+    with pytest.raises(UsageError, match="leave --patches out"):
+        pick(Micrograph(discs(7)[0]), model, diameter_px=20, patches=(2, 2))
 
 
 def test_angstroms_become_pixels_through_the_pixel_size(model):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, ResourceError, UsageError
 from vitripick.formats import read_micrograph, write_picks
 from vitripick.geometry import Boxes, match
 from vitripick.models import load_model
@@ -55,10 +55,10 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(architecture, session_s
 
     real_step = loop_module._step
 
-    def killed(detector, optimiser, batch, settings, step, device):
+    def killed(network, detector, optimiser, batch, settings, step, processes):
         if step == settings.steps_per_epoch + 1:
             raise KeyboardInterrupt
-        return real_step(detector, optimiser, batch, settings, step, device)
+        return real_step(network, detector, optimiser, batch, settings, step, processes)
 
     monkeypatch.setattr(loop_module, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -145,6 +145,30 @@ def test_labels_without_a_size_ask_for_one(labelled_set, short, tmp_path):
         train(labelled_set, tmp_path / "run", settings=short)
     sized = labelled_set.model_copy(update={"box_size_px": 20.0})
     assert train(sized, tmp_path / "run2", settings=short).model.card.diameter_px == 20
+
+
+def test_running_out_of_memory_says_what_to_make_smaller(session_set, short, tmp_path, monkeypatch):
+    def exhausted(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop_module, "_step", exhausted)
+    with pytest.raises(ResourceError, match="--batch-size"):
+        train(session_set, tmp_path / "run", settings=short)
+
+
+def test_a_folder_of_another_run_keeps_its_settings(session_set, short, tmp_path):
+    train(session_set, tmp_path / "run", settings=short)
+    before = (tmp_path / "run" / "settings.json").read_text()
+    with pytest.raises(UsageError):
+        train(session_set, tmp_path / "run", settings=short.model_copy(update={"seed": 9}))
+    assert (tmp_path / "run" / "settings.json").read_text() == before
+
+
+def test_worker_processes_change_no_weight(session_set, short, tmp_path):
+    train(session_set, tmp_path / "alone", settings=short)
+    train(session_set, tmp_path / "helped", settings=short, n_workers=2)
+    a, b = (weights(tmp_path / name / "model.safetensors") for name in ("alone", "helped"))
+    assert_same_weights(a, b)
 
 
 def test_two_sets_give_a_model_that_falls_back_on_neither_diameter(session_set, short, tmp_path):

@@ -29,6 +29,15 @@ def convert(
     ] = False,
     scale: Annotated[float, typer.Option(help="Full-size pixels per pixel of the source: 4 after binning by 4.")] = 1.0,
     threshold: Annotated[float | None, typer.Option(help="Leave out picks of a lower confidence; labels stay.")] = None,
+    minimum_size_px: Annotated[
+        float | None, typer.Option(help="Leave out picks that the network saw smaller than this, in full-size pixels.")
+    ] = None,
+    maximum_size_px: Annotated[
+        float | None, typer.Option(help="Leave out picks that the network saw larger than this, in full-size pixels.")
+    ] = None,
+    minimum_distance_px: Annotated[
+        float, typer.Option(min=0, help="Of picks closer than this, in full-size pixels, the most confident stays.")
+    ] = 0.0,
     float_coordinates: Annotated[
         bool, typer.Option("--float-coordinates", help="Keep fractions of pixels in .box files.")
     ] = False,
@@ -38,15 +47,24 @@ def convert(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Convert picks or labels from one format to another."""
-    for name, value in (("--box-size-px", box_size_px), ("--scale", scale)):
+    for name, value in (
+        ("--box-size-px", box_size_px),
+        ("--scale", scale),
+        ("--minimum-size-px", minimum_size_px),
+        ("--maximum-size-px", maximum_size_px),
+    ):
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
     if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
         raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
     from vitripick.formats.convert import read_for_conversion, target_format, write_converted
+    from vitripick.geometry import keep_sizes, remove_overlaps
 
     target_format(target, to)
     parts = read_for_conversion(source, source_format=source_format, micrographs=micrograph, flip_y=flip_y, scale=scale)
+    parts = [keep_sizes(boxes, minimum_px=minimum_size_px, maximum_px=maximum_size_px) for boxes in parts]
+    if minimum_distance_px > 0:
+        parts = [remove_overlaps(boxes, minimum_distance_px=minimum_distance_px) for boxes in parts]
     if box_size_px is not None:
         parts = [boxes.with_size(box_size_px) for boxes in parts]
     written = write_converted(parts, target, to=to, threshold=threshold, float_coordinates=float_coordinates)

@@ -16,9 +16,15 @@ def models(
         str | None,
         typer.Argument(help="A released model's name or a bundle, to see all it says about itself."),
     ] = None,
+    describe: Annotated[
+        str | None, typer.Option(help="Print the layers of an architecture: heatmap, yolo or inception_resnet.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """List the models that are there, or show one."""
+    """List the models that are there, or show one; or the layers of an architecture."""
+    if describe is not None:
+        _describe(describe, as_json)
+        return
     from vitripick.models import DEFAULT_MODEL, RELEASED, file_sha256, read_model_card, released_path
 
     if model is not None:
@@ -48,6 +54,36 @@ def models(
             print(f"  {key:<13}{row[key]}")
         print(f"  {'size':<13}{row['megabytes']} MB")
         print(f"  {'sha256':<13}{row['sha256']}")
+
+
+def _describe(name: str, as_json: bool) -> None:
+    from vitripick.models import describe
+
+    description = describe(name)
+    if as_json:
+        print(json.dumps(description.to_dict(), indent=1))
+        return
+    head = ("", "layer", "filters", "kernel", "stride", "output", "parameters", "then")
+    rows = [
+        (
+            str(i),
+            layer.name,
+            "pool" if layer.filters is None else str(layer.filters),
+            layer.kernel,
+            str(layer.stride),
+            f"{layer.output[0]} x {layer.output[1]} x {layer.output[2]}",
+            f"{layer.n_parameters:,}",
+            ", ".join(layer.follows),
+        )
+        for i, layer in enumerate(description.layers, start=1)
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        print("  ".join(f"{value:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip())
+    print(
+        f"\n{name}: {description.n_convolutions} convolutions, {description.n_parameters:,} parameters, stride "
+        f"{description.stride}, {description.gigaflop:.1f} GFLOP an image of {description.input_size_px} px"
+    )
 
 
 def _diameters(card: ModelCard) -> str:

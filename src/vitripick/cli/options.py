@@ -29,6 +29,18 @@ BoxSizePx = Annotated[float | None, typer.Option(help="Box size to export; the d
 MinimumDistance = Annotated[
     float, typer.Option(min=0, help="Of picks closer than this, in diameters, the most confident stays.")
 ]
+MinimumSizePx = Annotated[
+    float | None, typer.Option(help="Leave out what the network saw smaller than this, in full-size pixels.")
+]
+MaximumSizePx = Annotated[
+    float | None, typer.Option(help="Leave out what the network saw larger than this, in full-size pixels.")
+]
+PatchGrid = Annotated[
+    str | None,
+    typer.Option(
+        "--patches", help="yolo, inception_resnet: rows x columns of patches, such as 2x2; as trained by default."
+    ),
+]
 EdgeRule = Annotated[str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")]
 PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
 Overlays = Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")]
@@ -44,7 +56,10 @@ def pick_settings(
     box_size_px: float | None,
     threshold: float | None,
     minimum_distance: float,
+    minimum_size_px: float | None,
+    maximum_size_px: float | None,
     edge: str,
+    patches: str | None,
     pixel_size: float | None,
     formats: list[str] | None,
     overlays: bool,
@@ -58,9 +73,12 @@ def pick_settings(
         ("--diameter-px", diameter_px),
         ("--box-size-px", box_size_px),
         ("--pixel-size", pixel_size),
+        ("--minimum-size-px", minimum_size_px),
+        ("--maximum-size-px", maximum_size_px),
     ):
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
+    from vitripick.images import parse_patches
     from vitripick.picking import PickSettings
 
     return PickSettings(
@@ -69,6 +87,9 @@ def pick_settings(
         box_size_px=box_size_px,
         threshold=threshold,
         minimum_distance_diameters=minimum_distance,
+        minimum_size_px=minimum_size_px,
+        maximum_size_px=maximum_size_px,
+        patches=None if patches is None else parse_patches(patches),
         edge=edge,  # type: ignore[arg-type]
         pixel_size=pixel_size,
         formats=tuple(formats or ("star", "cbox")),

@@ -25,11 +25,16 @@ def pick(
     format: options.Formats = None,
     box_size_px: options.BoxSizePx = None,
     minimum_distance: options.MinimumDistance = 0.5,
+    minimum_size_px: options.MinimumSizePx = None,
+    maximum_size_px: options.MaximumSizePx = None,
     edge: options.EdgeRule = "centre",
+    patches: options.PatchGrid = None,
     pixel_size: options.PixelSize = None,
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
-    device: options.Device = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.")
+    ] = "auto",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -52,15 +57,18 @@ def pick(
         box_size_px=box_size_px,
         threshold=threshold,
         minimum_distance=minimum_distance,
+        minimum_size_px=minimum_size_px,
+        maximum_size_px=maximum_size_px,
         edge=edge,
+        patches=patches,
         pixel_size=pixel_size,
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
     )
     from vitripick.cli.progress import progress_bar
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
-    from vitripick.picking import parse_shard, pick_many
+    from vitripick.models import DEFAULT_MODEL, load_model
+    from vitripick.picking import choose_devices, parse_shard, pick_many
 
     share = None if shard is None else parse_shard(shard)
     on_outcome = print_line if json_lines else None
@@ -79,13 +87,12 @@ def pick(
                 on_outcome=on_outcome,
             )
         else:
-            target = choose_device(device)
             summary = pick_many(
                 micrographs,
                 out,
                 load_model(model or DEFAULT_MODEL),
                 settings,
-                device=target,
+                device=choose_devices(device),
                 shard=share,
                 on_done=update,
                 on_outcome=on_outcome,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +26,13 @@ def train(
         typer.Option(help="TOML with [[sets]] and [training], instead of --micrographs and --labels."),
     ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where the recipe's relative paths start.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="A released model's name or a bundle to go on from, instead of from scratch."),
+    ] = None,
+    train_last: Annotated[
+        int | None, typer.Option(min=1, help="With --from: only the last so many layers learn; all by default.")
+    ] = None,
     box_size_px: Annotated[float | None, typer.Option(help="Label box size, if the labels have none.")] = None,
     validate_on: Annotated[
         list[str] | None, typer.Option(help="Name or stem of a micrograph to validate on; repeat.")
@@ -32,40 +40,65 @@ def train(
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Name or stem of a micrograph to keep for judging; repeat.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="heatmap (default) or yolo.")] = None,
+    areas: Annotated[
+        str | None,
+        typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="heatmap (default), yolo or inception_resnet.")] = None,
     working_diameter_px: Annotated[
         float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
     ] = None,
-    input_size_px: Annotated[
-        int | None, typer.Option(help="yolo: long side of the micrograph in the pixels the network sees.")
+    input_size: Annotated[
+        int | None,
+        typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(help="yolo, inception_resnet: train and pick in rows x columns of patches, such as 2x2."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option()] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(help="What a place without a label is taken for: background, lighter, ignore or teach."),
+    ] = None,
+    warm_restarts: Annotated[
+        int | None, typer.Option(help="How often the learning rate starts again from its full height.")
+    ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; the run folder's by default.")] = None,
     licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
     description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that draw crops: none on a CPU, up to 8 for a GPU by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
+    from vitripick.images import parse_patches
     from vitripick.training import train as train_model
 
     sets, settings = _gather(
         recipe,
         data_root,
-        _sets(micrographs, labels, box_size_px, validate_on, leave_out),
+        _sets(micrographs, labels, box_size_px, validate_on, leave_out, areas),
         {
             "architecture": architecture,
             "working_diameter_px": working_diameter_px,
-            "input_size_px": input_size_px,
+            "input_size_px": input_size,
+            "patches": None if patches is None else parse_patches(patches),
             "steps": steps,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
+            "warm_restarts": warm_restarts,
+            "unlabelled": unlabelled,
         },
+        start,
     )
 
     def tell(row: dict[str, float]) -> None:
@@ -80,14 +113,20 @@ def train(
             sets,
             out,
             settings=settings,
+            start=start,
+            trainable="all" if train_last is None else train_last,
             name=name,
             licence=licence,
             description=description,
             device=device,
             on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
             on_epoch=tell,
+            n_workers=workers,
         )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes (torchrun) the first one talks
     card = result.model.card
+    before = result.start_figures
     if as_json:
         summary = {
             "model": str(result.path),
@@ -95,6 +134,7 @@ def train(
             "threshold": card.threshold,
             "seconds": round(result.seconds, 1),
             "curves": result.rows,
+            **({} if before is None else {"before": before}),
         }
         print(json.dumps(summary, indent=1))
         return
@@ -104,6 +144,8 @@ def train(
         f"on the validation micrographs: F1 {validation['f1']:.3f} at threshold {card.threshold:g}, "
         f"AUC {validation['auc']:.3f} (d/4), {validation['auc_iou']:.3f} (IoU 0.6)"
     )
+    if before is not None:
+        print(f"the model it started from had F1 {before['f1']:.3f} there, AUC {before['auc']:.3f} (d/4)")
     print(f"pick with: vitripick pick MICROGRAPHS --model {result.path} --out PICKS")
 
 
@@ -113,6 +155,7 @@ def _sets(
     box_size_px: float | None,
     validate_on: list[str] | None,
     leave_out: list[str] | None,
+    areas: str | None,
 ) -> list[TrainingSet]:
     from vitripick.errors import UsageError
     from vitripick.training import TrainingSet
@@ -123,8 +166,8 @@ def _sets(
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) > 1 and (validate_on or leave_out):
-        raise UsageError("--validate-on and --leave-out go with one set; for several, write a --recipe.")
+    if len(micrographs) > 1 and (validate_on or leave_out or areas):
+        raise UsageError("--validate-on, --leave-out and --areas go with one set; for several, write a --recipe.")
     return [
         TrainingSet(
             micrographs=images,
@@ -132,23 +175,30 @@ def _sets(
             box_size_px=box_size_px,
             validate_on=tuple(validate_on or ()),
             leave_out=tuple(leave_out or ()),
+            areas=areas,
         )
         for images, own in zip(micrographs, labels, strict=True)
     ]
 
 
 def _gather(
-    recipe: Path | None, data_root: Path | None, sets: list[TrainingSet], options: dict[str, object]
+    recipe: Path | None,
+    data_root: Path | None,
+    sets: list[TrainingSet],
+    options: dict[str, object],
+    start: str | None,
 ) -> tuple[list[TrainingSet], TrainSettings]:
     """A recipe's settings with the options given on the command line on top, or the architecture's own."""
     from vitripick.errors import UsageError
+    from vitripick.models import read_model_card
     from vitripick.training import default_settings, read_recipe
 
     given = {key: value for key, value in options.items() if value is not None}
-    architecture = str(given.pop("architecture", "heatmap"))
+    own = None if start is None else read_model_card(start).architecture
     if recipe is None:
-        return sets, default_settings(architecture, **given)
-    if sets or "architecture" in {key for key, value in options.items() if value is not None}:
+        architecture = str(given.pop("architecture", own or "heatmap"))
+        return sets, default_settings(architecture, fine_tune=start is not None, **given)
+    if sets or "architecture" in given:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
-    sets, settings = read_recipe(recipe, data_root=data_root)
+    sets, settings = read_recipe(recipe, data_root=data_root, start_architecture=own)
     return sets, default_settings(**{**settings.model_dump(), **given})

@@ -1,6 +1,7 @@
 """Boxes, micrographs, IoU, matching, overlap removal: arrays only, no disk."""
 
 from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
+from vitripick.geometry.filters import estimated_size_px, keep_sizes
 from vitripick.geometry.matching import Criterion, iou_of_pairs, match
 from vitripick.geometry.micrograph import Image, Micrograph
 from vitripick.geometry.overlap import remove_overlaps
@@ -12,7 +13,9 @@ __all__ = [
     "Image",
     "Micrograph",
     "concatenate_boxes",
+    "estimated_size_px",
     "iou_of_pairs",
+    "keep_sizes",
     "match",
     "remove_overlaps",
 ]

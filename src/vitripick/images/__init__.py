@@ -1,7 +1,20 @@
 """Downscale, normalise, cut: image in, image out."""
 
 from vitripick.images.normalise import normalise_locally
+from vitripick.images.patches import WHOLE, Patches, Window, parse_patches, patch_windows
 from vitripick.images.prepare import Preparation, Prepared, prepare
 from vitripick.images.resize import resize, resize_fourier
 
-__all__ = ["Preparation", "Prepared", "normalise_locally", "prepare", "resize", "resize_fourier"]
+__all__ = [
+    "WHOLE",
+    "Patches",
+    "Preparation",
+    "Prepared",
+    "Window",
+    "normalise_locally",
+    "parse_patches",
+    "patch_windows",
+    "prepare",
+    "resize",
+    "resize_fourier",
+]

@@ -14,6 +14,7 @@ import numpy as np
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray, Image
 from vitripick.images.normalise import normalise_locally
+from vitripick.images.patches import WHOLE, Patches, patch_length
 from vitripick.images.resize import resize
 from vitripick.settings import Settings
 
@@ -30,7 +31,9 @@ class Preparation(Settings):
     working_diameter_px
         Particle diameter in working pixels, for `scale_by="particle"`.
     input_size_px
-        Long side in working pixels, for `scale_by="long_side"`.
+        Long side in working pixels, for `scale_by="long_side"`; with patches, that of each patch.
+    patches
+        Rows and columns of overlapping patches that the network sees as one batch; (1, 1) is the whole micrograph.
     background_diameters
         Sigma of the local normalisation's window, in particle diameters (for `"long_side"`, where the particle may
         have any size, it is a sixteenth of the input).
@@ -41,6 +44,7 @@ class Preparation(Settings):
     scale_by: Literal["particle", "long_side"] = "particle"
     working_diameter_px: float = 24.0
     input_size_px: int = 1024
+    patches: Patches = WHOLE
     background_diameters: float = 2.0
     clip: float = 5.0
 
@@ -53,7 +57,8 @@ class Preparation(Settings):
             If the scale depends on the particle's diameter and none is given.
         """
         if self.scale_by == "long_side":
-            factor = self.input_size_px / max(shape)
+            patch = (patch_length(length, n) for length, n in zip(shape, self.patches, strict=True))
+            factor = self.input_size_px / max(patch)
         else:
             if diameter_px is None or not diameter_px > 0:
                 raise UsageError(
@@ -69,6 +74,21 @@ class Preparation(Settings):
         if self.scale_by == "long_side":
             return self.input_size_px / 16
         return self.background_diameters * self.working_diameter_px
+
+    def with_patches(self, patches: Patches) -> Preparation:
+        """The same with so many patches.
+
+        Raises
+        ------
+        UsageError
+            If the scale is that of the particle: it is seen at its one size already, and patches change nothing.
+        """
+        if self.scale_by == "particle" and patches != WHOLE:
+            raise UsageError(
+                "--patches makes small particles larger for a network that sees the whole micrograph; this one brings "
+                "every particle to one size by itself: leave --patches out."
+            )
+        return self.model_copy(update={"patches": patches})
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from vitripick.geometry import FloatArray
@@ -92,3 +93,20 @@ class Detector(nn.Module, ABC):
     @abstractmethod
     def set_priors(self, box_sizes_px: FloatArray) -> None:
         """Take what the network may know beforehand (an anchor) from the training labels' sizes in working pixels."""
+
+
+def over_processes(count: Tensor) -> Tensor:
+    """What to divide a sum over particles by: at least 1 in all, and where several processes train, its share.
+
+    The mean of the processes' losses is then the loss of all their particles, however these are spread.
+
+    Parameters
+    ----------
+    count
+        How many particles (or cells) this process's batch holds; a scalar.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return count.clamp(min=1.0)
+    total = count.detach().clone()
+    dist.all_reduce(total)
+    return total.clamp(min=1.0) / dist.get_world_size()

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
-from vitripick.models.detector import Detections, Detector, LabelArray
+from vitripick.models.detector import Detections, Detector, LabelArray, over_processes
 from vitripick.models.registry import register
 
 # Sigma of the target's heat as a share of the particle's diameter: about what people's clicks scatter by.
@@ -124,8 +124,8 @@ class HeatmapDetector(Detector):
         focus = (heat.sigmoid() - wanted).abs() ** 2
         cross_entropy = functional.binary_cross_entropy_with_logits(heat, wanted, reduction="none")
         counts = targets[:, 4:5] * weight
-        n_particles = (counts.sum() / (np.pi * _OFFSET_CELLS**2)).clamp(min=1.0)
-        n_cells = counts.sum().clamp(min=1.0)
+        n_particles = over_processes(counts.sum() / (np.pi * _OFFSET_CELLS**2))
+        n_cells = over_processes(counts.sum())
         offset_error = functional.smooth_l1_loss(raw[:, 1:3], targets[:, 1:3], reduction="none", beta=0.25)
         size_error = functional.smooth_l1_loss(raw[:, 3:4], targets[:, 3:4], reduction="none", beta=0.1)
         return {

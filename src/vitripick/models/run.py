@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vitripick.geometry import Image
+from vitripick.images import WHOLE, Patches, patch_windows
 from vitripick.models.detector import Detections, Detector
+from vitripick.models.stitch import inside, stitch
 
 # Larger images go through the network in tiles, so that memory stays bounded: 2048² needs about 0.6 GB.
 _TILE_PX = 2048
@@ -39,7 +41,7 @@ def _fold(parts: nn.Sequential) -> None:
             parts[i + 1] = nn.Identity()
 
 
-def detect(detector: Detector, image: Image, *, floor: float) -> Detections:
+def detect(detector: Detector, image: Image, *, floor: float, patches: Patches = WHOLE) -> Detections:
     """Everything that a detector finds in one prepared image, down to `floor` confidence.
 
     Parameters
@@ -50,24 +52,22 @@ def detect(detector: Detector, image: Image, *, floor: float) -> Detections:
         Prepared; of any size.
     floor
         Lowest confidence to keep.
+    patches
+        Rows and columns of overlapping patches, all predicted as one batch and stitched.
 
     Returns
     -------
     Detections
         In working pixels, centres inside the image only.
     """
-    height, width = image.shape
-    padded = _pad(image, detector.pad_to)
-    raw = _raw_map(detector, padded)
-    found = detector.decode(raw, floor=floor)[0]
-    inside = (found.x > -0.5) & (found.x < width - 0.5) & (found.y > -0.5) & (found.y < height - 0.5)
-    return Detections(
-        x=found.x[inside],
-        y=found.y[inside],
-        width=found.width[inside],
-        height=found.height[inside],
-        confidence=found.confidence[inside],
-    )
+    shape = (int(image.shape[0]), int(image.shape[1]))
+    if patches == WHOLE:
+        return inside(detector.decode(_raw_map(detector, _pad(image, detector.pad_to)), floor=floor)[0], shape)
+    windows = patch_windows(shape, patches)
+    cut = [image[w.top : w.bottom, w.left : w.right] for w in windows]
+    batch = np.stack([_pad(patch, detector.pad_to) for patch in cut])[:, None]
+    found = detector.decode(_forward(detector, batch), floor=floor)
+    return stitch(found, windows, shape)
 
 
 def _pad(image: Image, multiple: int) -> Image:
@@ -83,11 +83,9 @@ def _raw_map(detector: Detector, padded: Image, tile_px: int = _TILE_PX) -> Tens
 
     A tile reaches `margin` beyond the part of the map that is taken from it, so stitched and whole maps agree.
     """
-    device = next(detector.parameters()).device
     height, width = padded.shape
     if detector.margin is None or max(height, width) <= tile_px:
-        whole: Tensor = detector(_batch(padded, device))
-        return whole
+        return _forward(detector, padded[None, None])
     s, margin = detector.stride, detector.margin
     step = max(detector.pad_to, (tile_px - 2 * margin) // detector.pad_to * detector.pad_to)
     stitched: Tensor | None = None
@@ -96,7 +94,7 @@ def _raw_map(detector: Detector, padded: Image, tile_px: int = _TILE_PX) -> Tens
             bottom, right = min(top + step, height), min(left + step, width)
             y0, x0 = max(0, top - margin), max(0, left - margin)
             y1, x1 = min(height, bottom + margin), min(width, right + margin)
-            raw = detector(_batch(padded[y0:y1, x0:x1], device))
+            raw = _forward(detector, padded[None, None, y0:y1, x0:x1])
             if stitched is None:
                 stitched = raw.new_zeros((1, raw.shape[1], height // s, width // s))
             stitched[:, :, top // s : bottom // s, left // s : right // s] = raw[
@@ -106,6 +104,9 @@ def _raw_map(detector: Detector, padded: Image, tile_px: int = _TILE_PX) -> Tens
     return stitched
 
 
-def _batch(image: Image, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(image))[None, None]
-    return tensor.to(device).contiguous(memory_format=torch.channels_last)
+@torch.inference_mode()
+def _forward(detector: Detector, images: Image) -> Tensor:
+    device = next(detector.parameters()).device
+    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    raw: Tensor = detector(tensor.contiguous(memory_format=torch.channels_last))
+    return raw

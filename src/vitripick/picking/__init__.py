@@ -1,6 +1,8 @@
 """Pick one micrograph; then many: loops around the first."""
 
 from vitripick.picking.blobs import pick_blobs
+from vitripick.picking.devices import choose_devices
+from vitripick.picking.distributions import write_distributions
 from vitripick.picking.many import RunSummary, pick_many
 from vitripick.picking.one import pick, resolve_diameter_px
 from vitripick.picking.record import Record, read_record
@@ -15,6 +17,7 @@ __all__ = [
     "Record",
     "RunSummary",
     "Shard",
+    "choose_devices",
     "parse_shard",
     "pick",
     "pick_blobs",
@@ -22,4 +25,5 @@ __all__ = [
     "read_record",
     "resolve_diameter_px",
     "self_test",
+    "write_distributions",
 ]

@@ -96,7 +96,7 @@ def run_cryosparc_job(
         summary = RunSummary(out=Path(out), threshold=picker.threshold, model=model.card.name)
         with resource_errors(Path(out)):
             prepare_folder(Path(out))
-            pick_each(picker, files, output_stems(files), summary, on_done=on_done)
+            pick_each([picker], files, output_stems(files), summary, on_done=on_done)
             finish_run(picker, files, summary)
         picks = _picks_of(picker, summary, flip_y)
         rows = {path: i for i, path in enumerate(paths)}

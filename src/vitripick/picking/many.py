@@ -7,6 +7,7 @@ The run folder (docs/picking.md shows it):
     failed/STEM.json           one for each that failed
     cbox/STEM.cbox             all its picks down to the floor confidence: the store everything else is made from
     star/, box/, csv/ …        the formats asked for
+    distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
     log/                       times; no result
 """
@@ -16,7 +17,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,11 @@ import torch
 
 import vitripick
 from vitripick.atomic import remove_leftovers, write_text_atomically
-from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_picks
 from vitripick.geometry import Boxes
 from vitripick.models import Model
+from vitripick.picking.devices import on_devices
+from vitripick.picking.distributions import write_distributions
 from vitripick.picking.export import RunEntry, check_formats, write_run_exports
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.record import Record, read_record, write_failures
@@ -112,7 +117,7 @@ def pick_many(
     model: Model,
     settings: PickSettings | None = None,
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | Sequence[str] = "cpu",
     shard: Shard | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
@@ -133,7 +138,7 @@ def pick_many(
     settings
         Defaults where None.
     device
-        To run the network on.
+        To run the network on; several share the micrographs.
     shard
         Pick only this share of the micrographs, and leave the files that speak of the whole run to a later call
         without a shard.
@@ -151,8 +156,10 @@ def pick_many(
     """
     started = time.perf_counter()
     out = Path(out)
+    devices = [device] if isinstance(device, str | torch.device) else list(device)
     # Also checks the diameter, before a folder is made.
-    picker = FolderPicker(out, model, settings, device=device)
+    pickers = [FolderPicker(out, model, settings, device=one) for one in devices]
+    picker = pickers[0]
     # Left out, or a run folder inside the input folder would offer its own overlays as micrographs next time.
     files = find_micrographs(inputs, leave_out=[out])
     check_formats(picker.settings.formats, [file.name for file in files])
@@ -162,7 +169,7 @@ def pick_many(
     summary = RunSummary(out=out, threshold=picker.threshold, model=model.card.name)
     with resource_errors(out):
         prepare_folder(out)
-        pick_each(picker, mine, stems, summary, on_done=on_done, on_outcome=on_outcome)
+        pick_each(pickers, mine, stems, summary, on_done=on_done, on_outcome=on_outcome)
         if shard is None:
             finish_run(picker, files, summary)
         summary.seconds = time.perf_counter() - started
@@ -184,7 +191,7 @@ def prepare_folder(out: Path) -> None:
 
 
 def pick_each(
-    picker: FolderPicker,
+    pickers: Sequence[FolderPicker],
     files: Sequence[MicrographFile],
     stems: dict[str, str],
     summary: RunSummary,
@@ -193,17 +200,26 @@ def pick_each(
     on_outcome: Callable[[Outcome], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> bool:
-    """The loop: each file through `picker` and into `summary`; False if `stop` said so before the last one."""
-    for done, file in enumerate(files, start=1):
-        if stop is not None and stop():
-            return False
-        outcome = picker.attempt(file, stems[file.name])
-        summary.add(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
-        if on_done is not None:
-            on_done(done, len(files), file.name)
+    """The loop: each file through one of `pickers` and into `summary`, in the order of the files.
+
+    False if `stop` said so before the last one.
+    """
+    workers = [partial(_attempt, picker, stems) for picker in pickers]
+    with closing(on_devices(files, workers)) as outcomes:
+        for done, file in enumerate(files, start=1):
+            if stop is not None and stop():
+                return False
+            outcome = next(outcomes)
+            summary.add(outcome)
+            if on_outcome is not None:
+                on_outcome(outcome)
+            if on_done is not None:
+                on_done(done, len(files), file.name)
     return True
+
+
+def _attempt(picker: FolderPicker, stems: dict[str, str], file: MicrographFile) -> Outcome:
+    return picker.attempt(file, stems[file.name])
 
 
 def finish_run(
@@ -212,15 +228,20 @@ def finish_run(
     summary: RunSummary,
     *,
     remembered: dict[str, tuple[Record, Boxes]] | None = None,
+    distributions: bool = True,
 ) -> None:
     """Write what speaks of the whole run, anew from what is there: joined files, `failures.jsonl`, `run.json`.
 
-    `remembered` is for `write_run_exports`.
+    `remembered` is for `write_run_exports`. Without `distributions` those are left as they are: they need every stored
+    pick, which is a minute's reading for 20,000 micrographs.
     """
     layout, settings, model = picker.layout, picker.settings, picker.model
     by_name = {file.name: file for file in files}
     entries = [RunEntry(by_name[record.name], record) for record in summary.records]
     write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
+    if distributions:
+        stored = [read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records]
+        write_distributions(layout.out, stored, summary.threshold)
     write_failures(summary.failures, layout.out)
     run = {
         "vitripick": vitripick.__version__,

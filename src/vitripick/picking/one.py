@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from vitripick.errors import UsageError
-from vitripick.geometry import Boxes, Micrograph, remove_overlaps
-from vitripick.images import prepare
+from vitripick.geometry import Boxes, Micrograph, keep_sizes, remove_overlaps
+from vitripick.images import Patches, prepare
 from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 
@@ -25,6 +25,9 @@ def pick(
     box_size_px: float | None = None,
     minimum_distance_diameters: float = MINIMUM_DISTANCE_DIAMETERS,
     edge: Edge = "centre",
+    minimum_size_px: float | None = None,
+    maximum_size_px: float | None = None,
+    patches: Patches | None = None,
 ) -> Boxes:
     """Find the particles of one micrograph.
 
@@ -45,6 +48,10 @@ def pick(
         Of picks closer than this, in diameters, the most confident stays.
     edge
         `"centre"`: a box may stick out of the micrograph as long as its centre is inside. `"box"`: it may not.
+    minimum_size_px, maximum_size_px
+        Leave out picks that the network saw smaller or larger than this, in full-size pixels.
+    patches
+        Rows and columns of patches, for a network that sees whole micrographs; by default as the model was trained.
 
     Returns
     -------
@@ -60,8 +67,9 @@ def pick(
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     if float(np.ptp(micrograph.image)) == 0.0:
         return Boxes.empty(**known)  # type: ignore[arg-type]
-    prepared = prepare(micrograph.image, model.card.preparation, diameter_px=diameter)
-    found = detect(model.detector, prepared.image, floor=FLOOR_CONFIDENCE)
+    preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
+    prepared = prepare(micrograph.image, preparation, diameter_px=diameter)
+    found = detect(model.detector, prepared.image, floor=FLOOR_CONFIDENCE, patches=preparation.patches)
     x, y = prepared.to_full(found.x, found.y)
     scale_y, scale_x = prepared.scale
     estimated_width, estimated_height = found.width / scale_x, found.height / scale_y
@@ -79,6 +87,7 @@ def pick(
         shape=micrograph.shape,
         pixel_size=micrograph.pixel_size,
     )
+    picks = keep_sizes(picks, minimum_px=minimum_size_px, maximum_px=maximum_size_px)
     picks = remove_overlaps(picks, minimum_distance_px=minimum_distance_diameters * diameter)
     picks = _inside(picks, micrograph.shape, edge)
     return picks.above(model.card.threshold if threshold is None else threshold)

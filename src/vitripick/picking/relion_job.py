@@ -232,7 +232,7 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
         layout.out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(job.folder)
         abort = job.folder / ABORT_NOW
-        if not pick_each(picker, files, stems, summary, on_done=on_done, stop=abort.exists):
+        if not pick_each([picker], files, stems, summary, on_done=on_done, stop=abort.exists):
             return None
         finish_run(picker, files, summary)
         nodes = table_of({"rlnPipeLineNodeName": [str(layout.autopick_star)], "rlnPipeLineNodeTypeLabel": [_NODE_TYPE]})

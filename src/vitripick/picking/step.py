@@ -19,6 +19,7 @@ import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_micrograph, read_picks
 from vitripick.geometry import Boxes, Micrograph
+from vitripick.images import Patches
 from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
 from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
@@ -50,6 +51,9 @@ class PickSettings(Settings):
     threshold: float | None = Field(None, ge=0, le=1)
     minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
     edge: Edge = "centre"
+    minimum_size_px: float | None = Field(None, gt=0)
+    maximum_size_px: float | None = Field(None, gt=0)
+    patches: Patches | None = None
     pixel_size: float | None = Field(None, gt=0)
     formats: tuple[str, ...] = ("star", "cbox")
     overlays: bool = False
@@ -238,6 +242,9 @@ class FolderPicker:
             box_size_px=self.settings.box_size_px,
             minimum_distance_diameters=self.settings.minimum_distance_diameters,
             edge=self.settings.edge,
+            minimum_size_px=self.settings.minimum_size_px,
+            maximum_size_px=self.settings.maximum_size_px,
+            patches=self.settings.patches,
         )
         clock.append(time.perf_counter())
         if self.made_from(file) != made_from or made_from is None:
@@ -320,6 +327,7 @@ def check_diameter(model: Model, settings: PickSettings) -> None:
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
     card = model.card
+    card.preparation.with_patches(settings.patches or card.preparation.patches)
     known = (settings.diameter_px, settings.diameter_angstrom, card.diameter_px, card.diameter_angstrom)
     if card.preparation.scale_by == "particle" and not any(known):
         raise UsageError(

@@ -157,7 +157,7 @@ class Watcher:
                     with suppress(OSError):
                         self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
                     raise
-                summary = self._join(report=self.settings.report)
+                summary = self._join(report=self.settings.report, last=True)
                 self._progress.write(self.status(), "stopped", self._stop_reason or "")
                 self._tell(in_a_line(self.status()))
         return summary
@@ -309,7 +309,7 @@ class Watcher:
         interval = max(_REPORT_SECONDS, self._report_took / _SHARE_FOR_JOINING)
         return time.monotonic() - self._reported_at >= interval
 
-    def _join(self, *, report: bool) -> RunSummary:
+    def _join(self, *, report: bool, last: bool = False) -> RunSummary:
         """Everything that speaks of the whole run, anew from the per-micrograph files."""
         started = time.monotonic()
         summary = RunSummary(self.out, self.picker.threshold, self.picker.model.card.name)
@@ -318,7 +318,7 @@ class Watcher:
             summary.add((self._done.get(file.name) or self._failed[file.name])[2])
         summary.seconds = started - self._started
         try:
-            finish_run(self.picker, files, summary, remembered=self._remembered)
+            finish_run(self.picker, files, summary, remembered=self._remembered, distributions=last)
         except VitripickError as error:
             # Two of one base name in a format that has only those, say: the picks themselves are safe.
             if isinstance(error, ResourceError):

@@ -121,6 +121,7 @@ def histogram_png(
     mark_label: str = "threshold",
     limits: tuple[float, float] | None = None,
     n_bins: int = 40,
+    below_is_paler: bool = True,
 ) -> bytes:
     """How often which value occurs; NaN is left out.
 
@@ -131,11 +132,13 @@ def histogram_png(
     label
         Below the axis, with its unit.
     mark, mark_label
-        A vertical line and its name; values below it are drawn paler.
+        A vertical line and its name.
     limits
         Ends of the axis; by default those of the values.
     n_bins
         Bars.
+    below_is_paler
+        Bars below the mark are what a threshold leaves out.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def histogram_png(
             if not high > low:
                 low, high = low - 0.5, high + 0.5
             counts, edges = np.histogram(array, bins=n_bins, range=(low, high))
-            below = (edges[:-1] + edges[1:]) / 2 < (-np.inf if mark is None else mark)
+            below = (edges[:-1] + edges[1:]) / 2 < (-np.inf if mark is None or not below_is_paler else mark)
             colours = np.where(below, "#b9cfdf", BLUE)
             axes.bar(
                 edges[:-1],

@@ -24,7 +24,8 @@ class Crop:
     labels : (n, 4), float32
         x, y, width, height in pixels of the crop; some may lie just outside.
     weight : (p, p), float32
-        1 where labels count; 0 outside the micrograph and in its border band.
+        1 where labels count; 0 outside the micrograph and in its border band; between where an unlabelled place counts
+        less (`unlabelled.py`).
     """
 
     image: Image
@@ -70,14 +71,29 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: i
     height, width = sample.image.shape
     image = cv2.warpAffine(sample.image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     band = round(settings.border_diameters * sample.diameter_px)
-    counts = np.zeros((height, width), np.float32)
-    counts[band : height - band, band : width - band] = 1.0
+    counts = how_much_counts(sample)
+    counts[:band], counts[height - band :], counts[:, :band], counts[:, width - band :] = 0, 0, 0, 0
     weight = cv2.warpAffine(counts, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=0)
     labels = np.empty_like(sample.labels)
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < side + labels[:, 2:])).all(axis=1)
     return Crop(np.asarray(image, np.float32), labels[near], np.asarray(weight, np.float32))
+
+
+def how_much_counts(sample: Sample) -> Image:
+    """(h, w), float32: how much what is known about each place counts, the border band aside."""
+    counts = np.full(sample.image.shape, sample.unlabelled_weight, np.float32)
+    radius = max(1, round(sample.diameter_px / 2))
+    for x, y, *_ in sample.open_places:
+        cv2.circle(counts, (round(float(x)), round(float(y))), radius, 0.0, -1)
+    if sample.unlabelled_weight < 1 or len(sample.open_places):
+        # A labelled place counts in full, whatever lies beside it.
+        for x, y, *_ in sample.labels:
+            cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
+        for x, y in sample.rejected:
+            cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
+    return counts if sample.ignored is None else np.where(sample.ignored, np.float32(0), counts)
 
 
 def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> Image:

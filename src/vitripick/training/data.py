@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, Image
-from vitripick.images import Preparation, prepare
+from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.models.detector import LabelArray
+from vitripick.training.ground import Ground, ignored_pixels, read_grounds
 from vitripick.training.settings import TrainingSet, TrainSettings
 
 log = logging.getLogger("vitripick")
@@ -34,6 +36,20 @@ class Sample:
         x, y, width, height in working pixels.
     diameter_px
         Median label box of the set, in working pixels.
+    unlabelled_weight
+        How much a place without a label counts in the loss; 1 where labels are taken to be complete.
+    open_places : (n, 4), float32
+        As labels, but nobody says whether a particle is there: these places do not count.
+    known_empty
+        A person labelled the micrograph as holding no particle.
+    complete
+        Whether every particle is labelled; None where nobody said.
+    ignored : (h, w), bool
+        Where nothing is taught or counted; None: nowhere.
+    rejected : (n, 2), float32
+        x and y of places that a person said are no particles.
+    patches
+        Rows and columns of patches to see it in; a training sample *is* one patch.
     """
 
     name: str
@@ -41,6 +57,13 @@ class Sample:
     image: Image
     labels: LabelArray
     diameter_px: float
+    unlabelled_weight: float = 1.0
+    open_places: LabelArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    known_empty: bool = False
+    complete: bool | None = None
+    ignored: npt.NDArray[np.bool_] | None = None
+    rejected: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    patches: Patches = WHOLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,17 +124,24 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
                 f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
             )
         diameter = _label_diameter(pairing.pairs, entry)
+        grounds = read_grounds(entry.areas, list(pairing.pairs))
         split = _split(sorted(pairing.pairs), entry, settings, index)
         angstrom: float | None = None
+        training: list[Sample] = []
         for name in [*split.train, *split.validate]:
-            sample, pixel_size = _prepare_one(files[name], pairing.pairs[name], index, preparation, diameter)
+            sample, pixel_size = _prepare_one(
+                files[name], pairing.pairs[name], index, preparation, diameter, grounds.get(name)
+            )
             angstrom = diameter * pixel_size if pixel_size is not None else angstrom
-            (result.training if name in split.train else result.validation).append(sample)
+            if name in split.train:
+                training.append(sample)
+            else:
+                result.validation.append(dataclasses.replace(sample, patches=preparation.patches))
         if not split.validate:
-            only = result.training.pop()
-            trains, validates = _cut_strip(only, settings.validation_share)
-            result.training.append(trains)
+            trains, validates = _cut_strip(training.pop(), settings.validation_share)
+            training.append(trains)
             result.validation.append(validates)
+        result.training.extend(part for sample in training for part in _cut_patches(sample, preparation.patches))
         result.split.append(
             {
                 "train": split.train,
@@ -165,7 +195,12 @@ def _named(names: list[str], wanted: Sequence[str], purpose: str) -> list[str]:
 
 
 def _prepare_one(
-    file: MicrographFile, labels: Boxes, set_index: int, preparation: Preparation, diameter_px: float
+    file: MicrographFile,
+    labels: Boxes,
+    set_index: int,
+    preparation: Preparation,
+    diameter_px: float,
+    ground: Ground | None,
 ) -> tuple[Sample, float | None]:
     micrograph = read_micrograph(file.path, name=file.name, pixel_size=file.pixel_size)
     for warning in micrograph.warnings:
@@ -175,21 +210,37 @@ def _prepare_one(
     scale_y, scale_x = prepared.scale
     boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
     scale = float(np.sqrt(scale_x * scale_y))
-    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale)
+    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale, known_empty=not len(labels))
+    if ground is not None:
+        rejected = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
+        sample = dataclasses.replace(
+            sample,
+            complete=ground.complete,
+            ignored=ignored_pixels(ground, prepared),
+            rejected=rejected.astype(np.float32),
+        )
     return sample, micrograph.pixel_size
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
     """One micrograph as two: its last columns validate what its first ones teach."""
-    cut = round(sample.image.shape[1] * (1 - share))
-    left = _part(sample, 0, cut)
-    right = _part(sample, cut, sample.image.shape[1])
-    return left, right
+    height, width = sample.image.shape
+    cut = round(width * (1 - share))
+    return _part(sample, Window(0, 0, height, cut)), _part(sample, Window(0, cut, height, width - cut))
 
 
-def _part(sample: Sample, start: int, stop: int) -> Sample:
-    labels: npt.NDArray[np.float32] = sample.labels
-    inside = (labels[:, 0] >= start - 0.5) & (labels[:, 0] < stop - 0.5)
-    moved = labels[inside] - np.array([start, 0, 0, 0], np.float32)
-    image = np.ascontiguousarray(sample.image[:, start:stop])
-    return Sample(sample.name, sample.set_index, image, moved, sample.diameter_px)
+def _cut_patches(sample: Sample, patches: Patches) -> list[Sample]:
+    """What the network sees at once, as a sample each."""
+    shape = (int(sample.image.shape[0]), int(sample.image.shape[1]))
+    return [_part(sample, window) for window in patch_windows(shape, patches)] if patches != WHOLE else [sample]
+
+
+def _part(sample: Sample, window: Window) -> Sample:
+    labels = sample.labels - np.array([window.left, window.top, 0, 0], np.float32)
+    inside = ((labels[:, :2] >= -0.5) & (labels[:, :2] < np.array([window.width, window.height]) - 0.5)).all(axis=1)
+    image = np.ascontiguousarray(sample.image[window.top : window.bottom, window.left : window.right])
+    ignored = sample.ignored
+    if ignored is not None:
+        ignored = ignored[window.top : window.bottom, window.left : window.right]
+    rejected = sample.rejected - np.array([window.left, window.top], np.float32)
+    return dataclasses.replace(sample, image=image, labels=labels[inside], ignored=ignored, rejected=rejected)

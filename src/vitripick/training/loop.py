@@ -7,61 +7,28 @@ weights, averaged weights, the optimiser and a step count, and nothing of any ge
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vitripick.atomic import atomic_path
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, Stopped
 from vitripick.models import build_detector
 from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference
-from vitripick.training.contaminants import paint_contaminants, replace_by_noise
-from vitripick.training.crops import augment, draw_crop, draw_whole
+from vitripick.training.batches import Batch, Batches
+from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
 from vitripick.training.data import Sample, TrainingData
+from vitripick.training.finetune import keep_frozen
+from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
+from vitripick.training.unlabelled import at_the_start, reconsider, take_places
 from vitripick.training.validate import Validation, validate
 
-Row = dict[str, float]
-
-
-@dataclass
-class Progress:
-    """Where a run stands, all that resuming needs beside the weights.
-
-    Attributes
-    ----------
-    step
-        Optimiser steps done.
-    rows
-        One for each validation: the training curves.
-    best_score, best_step, best_threshold
-        Of the best validation so far.
-    epochs_without_gain
-        Validations since.
-    """
-
-    step: int = 0
-    rows: list[Row] = field(default_factory=list)
-    best_score: float = -1.0
-    best_step: int = 0
-    best_threshold: float = 0.3
-    epochs_without_gain: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """One step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
-
-    images: Tensor
-    targets: Tensor
-    weight: Tensor
+# Validation on fewer labels than this tells nothing of which weights are better.
+_FEW_LABELS = 10
 
 
 def run_loop(
@@ -69,68 +36,98 @@ def run_loop(
     data: TrainingData,
     settings: TrainSettings,
     *,
-    device: torch.device,
+    processes: Processes,
     checkpoint: Path,
     fingerprint: str,
     on_best: Callable[[Detector, Validation], None],
     on_epoch: Callable[[Progress], None],
     on_step: Callable[[int, float], None],
+    is_trained: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+    n_workers: int = 0,
 ) -> Progress:
     """Train until the steps are done or patience runs out; goes on where `checkpoint` stands if it exists.
 
     Parameters
     ----------
     detector
-        Fresh, or with the weights to start from; trained in place.
-    data, settings, device
-        What to learn from, how, and where.
+        Fresh, or with the weights to start from, some of them frozen; trained in place.
+    data, settings, processes
+        What to learn from, how, and where: in this process alone, or among several.
     checkpoint
-        `last.pt`, written after each validation.
+        `last.pt`, written after each validation, and when the run is stopped.
     fingerprint
         Of settings and data: a checkpoint of another run is refused.
     on_best
         Gets the averaged detector each time it is the best so far.
     on_epoch, on_step
         For curves and progress.
+    is_trained
+        The detector comes from a model: it is validated as it is, and what training makes of it must be better.
+    should_stop
+        Asked after each step.
+    n_workers
+        Processes that draw crops; how many changes no weight.
 
     Raises
     ------
     UsageError
         If the checkpoint belongs to a run with other settings or data.
+    Stopped
+        If `should_stop` said so; the checkpoint holds everything up to this step.
     """
+    device = processes.device
     detector.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     averaged = build_average(detector)
     optimiser = _optimiser(detector, settings)
-    progress = Progress()
+    progress, samples = Progress(), at_the_start(data.training, settings)
     if checkpoint.is_file():
-        progress = _restore(checkpoint, fingerprint, detector, averaged, optimiser, device)
-    batches = _Batches(detector, data.training, settings)
-    detector.train()
-    losses: list[float] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="crops") as worker:
-        pending = worker.submit(batches.draw, progress.step)
-        while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
-            batch = pending.result()
-            pending = worker.submit(batches.draw, progress.step + 1)
-            losses.append(_step(detector, optimiser, batch, settings, progress.step, device))
+        progress, samples = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, samples)
+    elif is_trained:
+        if processes.is_first:
+            start = _validate(averaged, data, settings)
+            progress.start_figures = dict(vars(start[1]))
+            _keep_if_best(progress, *start, on_best)
+        progress = processes.share(progress)
+    network = processes.wrap(detector)
+    batches = Batches(detector, samples, settings, n_workers=n_workers, rank=processes.rank)
+
+    def save() -> None:
+        if processes.is_first:
+            save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+
+    network.train()
+    keep_frozen(detector)
+    while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
+        end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
+        for batch in batches.epoch(progress.step, end):
+            loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
             progress.step += 1
             _average(averaged, detector, settings.ema_decay, progress.step)
-            on_step(progress.step, losses[-1])
-            if progress.step % settings.steps_per_epoch == 0 or progress.step == settings.steps:
-                _end_epoch(progress, averaged, data, settings, float(np.mean(losses)), on_best)
-                losses.clear()
-                _save(checkpoint, fingerprint, detector, averaged, optimiser, progress)
+            wants_stop = processes.is_first and should_stop is not None and should_stop()
+            loss, stops = processes.average([loss, float(wants_stop)])
+            progress.losses.append(loss)
+            on_step(progress.step, loss)
+            if progress.step == end:
+                if processes.is_first:
+                    samples = _end_epoch(progress, averaged, data, settings, on_best)
+                progress, samples = processes.share(progress), take_places(samples, processes)
+                batches.replace_samples(samples)
+                save()
                 on_epoch(progress)
-        pending.cancel()
+            if stops:
+                save()
+                raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
     return progress
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth of `settings.learning_rate`."""
+    """Linear warm-up, then a cosine down to a hundredth of `settings.learning_rate`, as often as there are restarts."""
     warmup = max(1, round(settings.warmup_share * settings.steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     through = (step - warmup) / max(1, settings.steps - warmup)
+    through = through * (settings.warm_restarts + 1) % 1
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * through)))
 
 
@@ -139,54 +136,24 @@ def build_average(detector: Detector) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in detector.state_dict().items()}
 
 
-class _Batches:
-    """Draws the batch of any step, the same one whenever it is asked for."""
-
-    def __init__(self, detector: Detector, samples: Sequence[Sample], settings: TrainSettings) -> None:
-        self.detector, self.settings = detector, settings
-        self.sets: list[list[Sample]] = []
-        for index in sorted({sample.set_index for sample in samples}):
-            self.sets.append([sample for sample in samples if sample.set_index == index])
-
-    def draw(self, step: int) -> Batch:
-        settings = self.settings
-        crops = []
-        for position in range(settings.batch_size):
-            rng = np.random.default_rng([settings.seed, step, position])
-            # Sets count alike, whatever their size.
-            own = self.sets[rng.integers(len(self.sets))]
-            sample = own[rng.integers(len(own))]
-            if self.detector.margin is None:
-                crop = draw_whole(sample, rng, settings, self.detector.pad_to)
-            else:
-                crop = draw_crop(sample, rng, settings)
-            if rng.random() < settings.augmentation.noise_only_chance:
-                crop = replace_by_noise(crop, rng)
-            if rng.random() < settings.augmentation.contaminant_chance:
-                crop = paint_contaminants(crop, rng, diameter_px=sample.diameter_px)
-            crops.append((augment(crop.image, rng, settings.augmentation), crop.labels, crop.weight))
-        images = torch.from_numpy(np.stack([image for image, _, _ in crops])[:, None])
-        weight = torch.from_numpy(np.stack([weight for _, _, weight in crops])[:, None])
-        shape = (int(images.shape[2]), int(images.shape[3]))
-        targets = self.detector.targets([labels for _, labels, _ in crops], shape)
-        return Batch(images, targets, weight)
-
-
 def _step(
+    network: nn.Module,
     detector: Detector,
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     settings: TrainSettings,
     step: int,
-    device: torch.device,
+    processes: Processes,
 ) -> float:
+    """One step of the optimiser; `network` is the detector, or what wraps it among several processes."""
+    device = processes.device
     for group in optimiser.param_groups:
         group["lr"] = learning_rate_at(step, settings)
-    _seed_dropout(settings.seed * 1_000_003 + step, device)
+    _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
     # bf16 only where the hardware has it: on CPUs it is emulated and ten times slower.
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        raw = detector(images)
+        raw = network(images)
     parts = detector.loss(raw.float(), batch.targets.to(device), batch.weight.to(device))
     loss = torch.stack(list(parts.values())).sum()
     optimiser.zero_grad(set_to_none=True)
@@ -214,15 +181,14 @@ def _end_epoch(
     averaged: dict[str, Tensor],
     data: TrainingData,
     settings: TrainSettings,
-    train_loss: float,
     on_best: Callable[[Detector, Validation], None],
-) -> None:
-    detector = _detector_like(averaged, settings)
-    validation = validate(for_inference(detector, next(iter(averaged.values())).device), data.validation)
+) -> list[Sample]:
+    """Validate; gives the samples to go on with."""
+    detector, validation = _validate(averaged, data, settings)
     progress.rows.append(
         {
             "step": progress.step,
-            "train_loss": train_loss,
+            "train_loss": float(np.mean(progress.losses)),
             "validation_f1": validation.f1,
             "validation_auc": validation.auc,
             "validation_auc_iou": validation.auc_iou,
@@ -230,7 +196,25 @@ def _end_epoch(
             "learning_rate": learning_rate_at(progress.step - 1, settings),
         }
     )
-    if validation.score > progress.best_score:
+    progress.losses.clear()
+    _keep_if_best(progress, detector, validation, on_best)
+    return reconsider(data.training, for_inference(detector, _device(averaged)), settings)
+
+
+def _validate(averaged: dict[str, Tensor], data: TrainingData, settings: TrainSettings) -> tuple[Detector, Validation]:
+    detector = _detector_like(averaged, settings)
+    return detector, validate(for_inference(detector, _device(averaged)), data.validation)
+
+
+def _device(averaged: dict[str, Tensor]) -> torch.device:
+    return next(iter(averaged.values())).device
+
+
+def _keep_if_best(
+    progress: Progress, detector: Detector, validation: Validation, on_best: Callable[[Detector, Validation], None]
+) -> None:
+    # So few labels tell no weights from others: then the longest trained ones are it.
+    if validation.score > progress.best_score or validation.n_labels < _FEW_LABELS:
         progress.best_score = validation.score
         progress.best_step = progress.step
         progress.best_threshold = validation.threshold
@@ -248,55 +232,16 @@ def _detector_like(averaged: dict[str, Tensor], settings: TrainSettings) -> Dete
 
 def _optimiser(detector: Detector, settings: TrainSettings) -> torch.optim.Optimizer:
     kind = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
-    return kind(detector.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    learning = [parameter for parameter in detector.parameters() if parameter.requires_grad]
+    return kind(learning, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 @torch.no_grad()
 def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int) -> None:
-    # Early on the average follows closely: it must not remember the random start.
+    # Early on the average follows closely: it must remember neither a random start nor the model it started from.
     decay = min(decay, step / (step + 10))
     for name, value in detector.state_dict().items():
         if value.dtype.is_floating_point:
             averaged[name].lerp_(value, 1 - decay)
         else:
             averaged[name].copy_(value)
-
-
-def _save(
-    path: Path,
-    fingerprint: str,
-    detector: Detector,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    state: dict[str, Any] = {
-        "fingerprint": fingerprint,
-        "weights": detector.state_dict(),
-        "averaged": averaged,
-        "optimiser": optimiser.state_dict(),
-        "progress": vars(progress),
-    }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
-
-
-def _restore(
-    path: Path,
-    fingerprint: str,
-    detector: Detector,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    device: torch.device,
-) -> Progress:
-    # weights_only: a checkpoint is data and must not be able to run code.
-    state = torch.load(path, map_location=device, weights_only=True)
-    if state["fingerprint"] != fingerprint:
-        raise UsageError(
-            f"{path} belongs to a run with other settings or data; give another --out, or remove that folder."
-        )
-    detector.load_state_dict(state["weights"])
-    optimiser.load_state_dict(state["optimiser"])
-    for name, value in state["averaged"].items():
-        averaged[name].copy_(value)
-    return Progress(**state["progress"])

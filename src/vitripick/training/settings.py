@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from vitripick.errors import InputError, UsageError
+from vitripick.images import Patches
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -32,6 +33,9 @@ class TrainingSet(Settings):
         Names (or stems) of the micrographs to validate on; empty: a share drawn by the seed.
     leave_out
         Names (or stems) of micrographs neither trained nor validated on: kept for judging.
+    areas
+        Folder with what is known of the ground between the labels, one `STEM.json` a micrograph (`ground.py`);
+        None: every label file is complete.
     """
 
     micrographs: str
@@ -39,6 +43,7 @@ class TrainingSet(Settings):
     box_size_px: float | None = None
     validate_on: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
+    areas: str | None = None
 
 
 class Augmentation(Settings):
@@ -91,6 +96,8 @@ class TrainSettings(Settings):
         For `build_detector`.
     working_diameter_px, input_size_px
         The scale the network works at, where its architecture leaves a choice; None: its default.
+    patches
+        Rows and columns of patches for a network that sees whole micrographs; None: the whole.
     seed
         Of initialisation, split, crops and augmentation.
     steps, batch_size, crop_px
@@ -101,12 +108,20 @@ class TrainSettings(Settings):
         Stop early after this many validations without a better score.
     optimiser, learning_rate, weight_decay, warmup_share
         Linear warm-up, then a cosine down to a hundredth.
+    warm_restarts
+        How often the cosine starts again from the full learning rate (Loshchilov & Hutter 2017), in equal stretches.
     ema_decay
         Of the averaged weights, which are what is validated and kept.
     validation_share
         Share of each set's micrographs that validate, at least one; a set of one micrograph gives a strip of it.
     label_centred_share
         Share of crops that are placed on a label; the rest lie anywhere.
+    unlabelled
+        What a place without a label is taken for (`unlabelled.py`): `"background"`; `"lighter"`: background that counts
+        `unlabelled_weight`; `"ignore"`: lighter, and places as sure as labelled ones do not count; `"teach"`: lighter,
+        and places as sure as labelled ones are taught as particles.
+    unlabelled_weight
+        A fifth: a missed particle costs five times what a false one does, as in the paper.
     border_diameters
         Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
     """
@@ -115,6 +130,7 @@ class TrainSettings(Settings):
     options: dict[str, Any] = Field(default_factory=dict)
     working_diameter_px: float | None = Field(None, gt=4)
     input_size_px: int | None = Field(None, gt=0)
+    patches: Patches | None = None
     seed: int = 1
     steps: int = Field(600, gt=0)
     batch_size: int = Field(16, gt=0)
@@ -125,9 +141,12 @@ class TrainSettings(Settings):
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-3, ge=0)
     warmup_share: float = Field(0.05, ge=0, le=1)
+    warm_restarts: int = Field(0, ge=0)
     ema_decay: float = Field(0.995, ge=0, lt=1)
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)
+    unlabelled: str = Field("background", pattern="^(background|lighter|ignore|teach)$")
+    unlabelled_weight: float = Field(0.2, gt=0, le=1)
     border_diameters: float = Field(0.5, ge=0)
     augmentation: Augmentation = Augmentation()
 
@@ -156,11 +175,21 @@ _PAPER = TrainSettings(
         noise_only_chance=0.0,
     ),
 )
-_DEFAULTS = {"yolo": _PAPER}
+_DEFAULTS = {"yolo": _PAPER, "inception_resnet": _PAPER.model_copy(update={"architecture": "inception_resnet"})}
 
 
-def default_settings(architecture: str = "heatmap", **changes: Any) -> TrainSettings:
+def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, **changes: Any) -> TrainSettings:
     """The recipe that belongs to an architecture, with `changes`.
+
+    Parameters
+    ----------
+    architecture
+        Its name in the registry.
+    fine_tune
+        For going on from a trained model: half the steps at a quarter of the learning rate, so that what it knows
+        is not shaken out of it, and validations twice as often.
+    changes
+        Any of `TrainSettings`.
 
     Raises
     ------
@@ -168,13 +197,24 @@ def default_settings(architecture: str = "heatmap", **changes: Any) -> TrainSett
         If a key is unknown or a value out of range.
     """
     base = _DEFAULTS.get(architecture, TrainSettings(architecture=architecture))
+    if fine_tune:
+        base = base.model_copy(
+            update={
+                "steps": base.steps // 2,
+                "steps_per_epoch": base.steps_per_epoch // 2,
+                "learning_rate": base.learning_rate / 4,
+                "warmup_share": 0.1,
+            }
+        )
     try:
         return TrainSettings.model_validate({**base.model_dump(), **changes})
     except ValidationError as error:
         raise UsageError(f"these training settings cannot be used: {_in_words(error)}") from error
 
 
-def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tuple[list[TrainingSet], TrainSettings]:
+def read_recipe(
+    path: str | Path, *, data_root: str | Path | None = None, start_architecture: str | None = None
+) -> tuple[list[TrainingSet], TrainSettings]:
     """A recipe TOML: `[[sets]]` tables (see `TrainingSet`) and one `[training]` table (see `TrainSettings`).
 
     Parameters
@@ -183,6 +223,8 @@ def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tup
         The TOML file.
     data_root
         Folder that relative paths in `[[sets]]` start from; the recipe's own by default.
+    start_architecture
+        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the recipe leaves open.
 
     Raises
     ------
@@ -204,12 +246,14 @@ def read_recipe(path: str | Path, *, data_root: str | Path | None = None) -> tup
         sets = [TrainingSet.model_validate(entry) for entry in table.get("sets", [])]
     except ValidationError as error:
         raise InputError(f"{path}, [[sets]]: {_in_words(error)}") from error
+    paths = ("micrographs", "labels", "areas")
     sets = [
-        entry.model_copy(update={"micrographs": str(root / entry.micrographs), "labels": str(root / entry.labels)})
+        entry.model_copy(update={key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)})
         for entry in sets
     ]
     training = dict(table.get("training", {}))
-    return sets, default_settings(training.pop("architecture", "heatmap"), **training)
+    architecture = training.pop("architecture", start_architecture or "heatmap")
+    return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
 
 
 def _in_words(error: ValidationError) -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vitripick.evaluation import Evaluation, evaluate
+from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 from vitripick.training.data import Sample
+from vitripick.training.threshold import tune_threshold
+
+# Label boxes that scatter by more than this share of their mean were drawn to measure, not placed with one size.
+_VARIES = 0.05
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,20 @@ class Validation:
     Attributes
     ----------
     threshold
-        The confidence with the best mean F1 (distance, d/4).
+        Right for complete labels and for sparse ones (`tune_threshold`).
     f1, auc
         By distance (d/4), F1 at `threshold`.
     auc_iou
         AUC at IoU 0.6.
+    n_labels
+        What all this rests on.
     """
 
     threshold: float
     f1: float
     auc: float
     auc_iou: float
+    n_labels: int = 0
 
     @property
     def score(self) -> float:
@@ -52,12 +59,15 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     evaluations = []
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
+        # Where somebody said of some that they are labelled completely, those judge alone.
+        complete = [sample for sample in own if sample.complete]
+        own = complete if any(len(sample.labels) for sample in complete) else own
         # A name is not unique here: a strip carries its micrograph's.
         names = [f"{i}:{sample.name}" for i, sample in enumerate(own)]
         labels = {name: _labels(sample) for name, sample in zip(names, own, strict=True)}
         if not any(len(boxes) for boxes in labels.values()):
             continue
-        picks = {name: _picks(detector, sample) for name, sample in zip(names, own, strict=True)}
+        picks = {name: find_particles(detector, sample) for name, sample in zip(names, own, strict=True)}
         diameter = own[0].diameter_px
         evaluations.append(evaluate(picks, labels, diameter_px=diameter, n_bootstrap=0, chance_level=False))
     if not evaluations:
@@ -68,38 +78,46 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
         f1=f1,
         auc=float(np.mean([e.criteria["distance"].auc or 0.0 for e in evaluations])),
         auc_iou=float(np.mean([e.criteria["iou"].auc or 0.0 for e in evaluations])),
+        n_labels=sum(e.n_labels for e in evaluations),
     )
 
 
-def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
-    """The confidence with the best F1, averaged over sets, and that F1.
+def find_particles(detector: Detector, sample: Sample) -> Boxes:
+    """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
 
-    F1 is flat near its maximum and its very top is noise, so the middle of all thresholds within half a per cent of
-    the maximum is taken.
+    Their boxes are those that `pick` exports, of the particle's diameter; where the labels' own sizes vary, they are
+    those that the network saw.
     """
-    grid = np.arange(0.05, 0.96, 0.01)
-    mean = np.zeros_like(grid)
-    for evaluation in evaluations:
-        curve = evaluation.criteria["distance"].curve
-        sums = curve.precision + curve.recall
-        f1 = np.divide(2 * curve.precision * curve.recall, sums, out=np.zeros_like(sums), where=sums > 0)
-        # The curve falls in threshold: the point for a grid threshold is the last one at or above it.
-        last = np.searchsorted(-curve.threshold, -grid, side="right") - 1
-        mean += np.where(last >= 0, f1[np.maximum(last, 0)], 0.0) if len(f1) else 0.0
-    mean /= len(evaluations)
-    good = grid[mean >= mean.max() * 0.995]
-    return float(round((good[0] + good[-1]) / 2, 3)), float(mean.max())
-
-
-def _picks(detector: Detector, sample: Sample) -> Boxes:
-    found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE)
-    boxes = Boxes.at(found.x, found.y, size_px=sample.diameter_px, confidence=found.confidence, shape=_shape(sample))
+    found = detect(detector, sample.image, floor=FLOOR_CONFIDENCE, patches=sample.patches)
+    boxes = Boxes.at(
+        found.x,
+        found.y,
+        width=found.width if _sizes_vary(sample) else sample.diameter_px,
+        height=found.height if _sizes_vary(sample) else sample.diameter_px,
+        confidence=found.confidence,
+        shape=_shape(sample),
+    )
+    boxes = _outside_ignored(boxes, sample)
     return remove_overlaps(boxes, minimum_distance_px=MINIMUM_DISTANCE_DIAMETERS * sample.diameter_px)
+
+
+def _sizes_vary(sample: Sample) -> bool:
+    sizes = sample.labels[:, 2:]
+    return len(sizes) > 1 and float((sizes.std(axis=0) / sizes.mean(axis=0)).max()) > _VARIES
 
 
 def _labels(sample: Sample) -> Boxes:
     x, y, width, height = sample.labels.T.astype(np.float64)
-    return Boxes.at(x, y, width=width, height=height, shape=_shape(sample))
+    return _outside_ignored(Boxes.at(x, y, width=width, height=height, shape=_shape(sample)), sample)
+
+
+def _outside_ignored(boxes: Boxes, sample: Sample) -> Boxes:
+    if sample.ignored is None:
+        return boxes
+    height, width = _shape(sample)
+    rows = np.clip(np.round(boxes.y), 0, height - 1).astype(np.intp)
+    columns = np.clip(np.round(boxes.x), 0, width - 1).astype(np.intp)
+    return boxes.select(~sample.ignored[rows, columns])
 
 
 def _shape(sample: Sample) -> tuple[int, int]:

@@ -1,0 +1,160 @@
+"""A benchmark as a table of cells, each a JSON file: a rerun computes what is missing and prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vitripick
+from vitripick.atomic import write_text_atomically
+from vitripick.evaluation import Evaluation, evaluate
+from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.models import Model
+from vitripick.models.run import for_inference
+from vitripick.picking import pick
+from vitripick.training import TrainingSet, TrainSettings, default_settings, train
+
+
+def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `path` holds; computed and written there first if it does not exist."""
+    if path.is_file():
+        return dict(json.loads(path.read_text()))
+    started = time.perf_counter()
+    result = {
+        **compute(),
+        "cell_seconds": round(time.perf_counter() - started, 1),
+        "date": time.strftime("%Y-%m-%d"),
+        "command": " ".join(["python", *sys.argv]),
+        "machine": f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
+        + (torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"),
+        "vitripick": vitripick.__version__,
+        "torch": torch.__version__,
+    }
+    write_text_atomically(path, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def simulate(out: Path, *, n: int, seed: int, recipe: str, structure: str = "", **changes: object) -> TrainingSet:
+    """`vitripick simulate` into `out`, which goes on where it stopped; `__` in a key stands for its dot."""
+    command = [sys.executable, "-m", "vitripick.cli.app", "simulate", "--recipe", recipe]
+    for key, value in changes.items():
+        command += ["--set", f"{key.replace('__', '.')}={value}"]
+    if structure:
+        command += ["--structure", structure]
+    done = out / "simulated.json"
+    command += ["--micrographs", str(n), "--seed", str(seed), "--out", str(out)]
+    if not done.is_file() or json.loads(done.read_text()) != command[1:]:
+        subprocess.run(command, check=True)
+        write_text_atomically(done, json.dumps(command[1:]) + "\n")
+    return TrainingSet(micrographs=str(out / "micrographs"), labels=str(out / "labels"))
+
+
+def train_and_judge(
+    entry: TrainingSet,
+    judged: TrainingSet,
+    names: tuple[str, ...],
+    out: Path,
+    settings: TrainSettings,
+    *,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train on one set, pick the named micrographs of another (all of them if none is named), and judge."""
+    result = train(entry, out, settings=settings, device=device)
+    evaluation, seconds = judge_model(result.model, judged, names, device=device)
+    return {
+        **figures(evaluation),
+        "steps": int(result.rows[-1]["step"]),
+        "training_seconds": round(result.seconds, 1),
+        "picking_seconds_a_micrograph": round(seconds, 3),
+    }
+
+
+def judge_model(
+    model: Model, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
+) -> tuple[Evaluation, float]:
+    """The evaluation at the model's own threshold, and seconds a micrograph."""
+    files = {file.name: file for file in find_micrographs([judged.micrographs])}
+    pairs = pair_labels(list(files), read_all_picks(judged.labels, box_size_px=judged.box_size_px)).pairs
+    chosen = [name for name in pairs if not names or Path(name).stem in names]
+    target = "cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu")
+    ready = Model(for_inference(model.detector, target), model.card, model.sha256)
+    picks, labels, seconds = {}, {}, 0.0
+    for name in chosen:
+        micrograph = read_micrograph(files[name].path, name=name)
+        started = time.perf_counter()
+        picks[name] = pick(micrograph, ready, threshold=0)
+        seconds += time.perf_counter() - started
+        labels[name] = pairs[name].of(shape=micrograph.shape)
+    evaluation = evaluate(
+        picks, labels, diameter_px=model.card.diameter_px, threshold=model.card.threshold, chance_level=False
+    )
+    return evaluation, seconds / len(chosen)
+
+
+def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, **changes: object) -> TrainSettings:
+    """The architecture's recipe with what the command line asked for."""
+    own = architecture == "heatmap"
+    asked = {
+        "steps": arguments.steps,
+        "batch_size": arguments.batch_size,
+        "input_size_px": None if own else arguments.input_size,
+        "options": {"width": arguments.width} if own and arguments.width else None,
+    }
+    changes = {**{key: value for key, value in asked.items() if value is not None}, **changes}
+    return default_settings(architecture, seed=seed, **changes)
+
+
+def usual_parser(text: str | None) -> argparse.ArgumentParser:
+    """The options that every script has."""
+    parser = argparse.ArgumentParser(description=text)
+    parser.add_argument("--out", type=Path, required=True, help="cells, trained models and simulated sets")
+    parser.add_argument("--steps", type=int, help="of training, instead of each architecture's own")
+    parser.add_argument("--input-size", type=int, help="yolo, inception_resnet: smaller than the paper's 1024")
+    parser.add_argument("--batch-size", type=int, help="instead of each architecture's own")
+    parser.add_argument("--width", type=int, help="heatmap: narrower than its 32 channels, for quick comparisons")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+def figures(e: Evaluation) -> dict[str, Any]:
+    """What the tables show."""
+    distance, iou = e.criteria["distance"], e.criteria["iou"]
+    return {
+        "n_micrographs": len(e.rows),
+        "n_labels": e.n_labels,
+        "threshold": e.threshold,
+        "auc_iou": iou.auc,
+        "auc_distance": distance.auc,
+        "f1": distance.default.f1,
+        "precision": distance.default.precision,
+        "recall": distance.default.recall,
+        "best_f1": distance.best.f1,
+        "best_threshold": distance.best.threshold,
+        "precision_iou": iou.default.precision,
+        "recall_iou": iou.default.recall,
+        "mean_iou": iou.mean_iou,
+        "centre_error_diameters": None
+        if distance.centre_error_mean_px is None
+        else distance.centre_error_mean_px / e.diameter_px,
+    }
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> str:
+    """Markdown."""
+
+    def shown(value: Any) -> str:
+        return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(shown(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)

@@ -1,0 +1,60 @@
+"""`vitripick label`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def label(
+    micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
+    out: Annotated[
+        Path, typer.Option(help="Project folder: labels, edits, trained models; give it again to go on.")
+    ] = Path("vitripick-labels"),
+    picks: Annotated[
+        Path | None, typer.Option(help="Picks to look at: a folder of vitripick pick, or any file.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels to add to the project, in any format we read: folder or file.")
+    ] = None,
+    box_size_px: Annotated[
+        float | None, typer.Option(help="Box size in full-size pixels; the page changes it.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Only show: nothing can be changed.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; with any other than the default, others can reach it.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8417 by default, or a free one.")] = None,
+) -> None:
+    """Label, train, look and correct in the browser."""
+    from vitripick.errors import UsageError
+
+    try:
+        import starlette
+        import uvicorn
+    except ImportError as error:
+        raise UsageError(
+            f"the page needs {error.name}, which is not installed: pip install 'vitripick[web]' (in a clone: "
+            "pip install '.[web]')."
+        ) from error
+    del starlette, uvicorn
+    from vitripick.web.serve import say, serve
+    from vitripick.web.session import open_session
+
+    session = open_session(
+        micrographs,
+        out,
+        picks=picks,
+        labels=labels,
+        box_size_px=box_size_px,
+        pixel_size=pixel_size,
+        read_only=read_only,
+    )
+    n = len(session.project.entries)
+    say(f"{n} micrograph{'' if n == 1 else 's'}; the project is in {out}")
+    serve(session, host=host, port=port, say=say)

@@ -1,0 +1,133 @@
+"""The head of the paper (Wagner et al. 2019) on any feature extractor: a grid of cells, at most one particle in each.
+
+A 1 x 1 convolution with six filters says of each cell where in it a particle's centre is, how large the box is as a
+multiple of the one anchor box, and how sure it is. Loss, decoding and priors are here; a member of this family brings
+its features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vitripick.errors import UsageError
+from vitripick.geometry import FloatArray
+from vitripick.images import Preparation
+from vitripick.models.detector import Detections, Detector, LabelArray, over_processes
+
+_DROPOUT = 0.2
+_OUTPUTS = 6  # x, y, w, h, confidence, class
+# A missed particle costs five times what a false one does: this is what lets it learn from sparse labels.
+_LAMBDA_COORD, _LAMBDA_OBJ, _LAMBDA_NOOBJ = 1.0, 5.0, 1.0
+# Working pixels per cell, of every member.
+STRIDE = 32
+
+
+class GridDetector(Detector):
+    """The paper's head on `features`.
+
+    Parameters
+    ----------
+    features
+        Turns (n, 1, h, w) prepared images into (n, `n_features`, h / 32, w / 32).
+    n_features
+        Channels it gives.
+    input_size_px
+        Long side of the micrograph, or of each of its patches, in working pixels.
+    """
+
+    anchor_px: Tensor
+
+    def __init__(self, features: nn.Module, *, n_features: int, input_size_px: int) -> None:
+        super().__init__()
+        if input_size_px < STRIDE or input_size_px % STRIDE:
+            raise UsageError(f"--input-size must be a multiple of {STRIDE} pixels, not {input_size_px}.")
+        self.stride = STRIDE
+        self.pad_to = STRIDE
+        self.margin = None
+        self.input_size_px = input_size_px
+        self.features = features
+        self.head = nn.Sequential(nn.Dropout(_DROPOUT), nn.Conv2d(n_features, _OUTPUTS, 1))
+        # Width and height of the one anchor box in working pixels, from the training labels.
+        self.register_buffer("anchor_px", torch.tensor([64.0, 64.0]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        raw: Tensor = self.head(self.features(images))
+        return raw
+
+    def _boxes(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Raw maps to x and y within the cell (0-1), w and h as multiples of the anchor, and confidence."""
+        # exp is cut at about 8 anchors: an untrained network must not overflow.
+        size = raw[:, 2:4].clamp(max=2.0).exp()
+        return raw[:, 0].sigmoid(), raw[:, 1].sigmoid(), size[:, 0], size[:, 1], raw[:, 4].sigmoid()
+
+    def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
+        x, y, w, h, confidence = (part.float().cpu() for part in self._boxes(raw))
+        anchor_w, anchor_h = self.anchor_px.cpu().double().numpy()
+        found = []
+        for n in range(raw.shape[0]):
+            rows, columns = torch.nonzero(confidence[n] >= floor, as_tuple=True)
+            at = (n, rows, columns)
+            # Within-cell 0-1 runs from the outline of the cell's first pixel: the middle of that pixel is at -0.5.
+            found.append(
+                Detections(
+                    x=(columns.numpy() + x[at].double().numpy()) * self.stride - 0.5,
+                    y=(rows.numpy() + y[at].double().numpy()) * self.stride - 0.5,
+                    width=anchor_w * w[at].double().numpy(),
+                    height=anchor_h * h[at].double().numpy(),
+                    confidence=confidence[at].double().numpy(),
+                )
+            )
+        return found
+
+    def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
+        """(n, 5, h / 32, w / 32): x and y within the cell, w and h as multiples of the anchor, 1 where a particle is.
+
+        A cell holds one particle: of several, the one nearest to the cell's middle.
+        """
+        rows, columns = shape[0] // self.stride, shape[1] // self.stride
+        anchor = self.anchor_px.cpu().numpy()
+        result = np.zeros((len(labels), 5, rows, columns), np.float32)
+        for target, boxes in zip(result, labels, strict=True):
+            if not len(boxes):
+                continue
+            centre = (boxes[:, :2] + 0.5) / self.stride
+            cell = np.floor(centre).astype(int)
+            inside = np.all((cell >= 0) & (cell < (columns, rows)), axis=1)
+            within = centre - cell
+            # Nearest last, so that it is the one that stays.
+            for i in np.argsort(-np.abs(within - 0.5).max(axis=1), kind="stable"):
+                if bool(inside[i]):
+                    column, row = cell[i]
+                    target[:, row, column] = (*within[i], *(boxes[i, 2:] / anchor), 1.0)
+        return torch.from_numpy(result)
+
+    def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
+        x, y, w, h, confidence = self._boxes(raw)
+        wanted_x, wanted_y, wanted_w, wanted_h, particle = targets.unbind(1)
+        # A cell on the edge of what is labelled counts in proportion.
+        known = functional.avg_pool2d(weight, self.stride)[:, 0]
+        here, none = particle * known, (1 - particle) * known
+        n = over_processes(here.sum())
+        # The size's error is that of its square root, as in YOLO (Redmon et al. 2016): small boxes count as much.
+        size_error = (w.sqrt() - wanted_w.sqrt()) ** 2 + (h.sqrt() - wanted_h.sqrt()) ** 2
+        place_error = (x - wanted_x) ** 2 + (y - wanted_y) ** 2
+        return {
+            "place": _LAMBDA_COORD * (here * place_error).sum() / n,
+            "size": _LAMBDA_COORD * (here * size_error).sum() / n,
+            "particle": _LAMBDA_OBJ * (here * (confidence - 1) ** 2).sum() / n,
+            "no_particle": _LAMBDA_NOOBJ * (none * confidence**2).sum() / n,
+        }
+
+    @classmethod
+    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
+        return Preparation(scale_by="long_side", input_size_px=1024 if input_size_px is None else input_size_px)
+
+    def set_priors(self, box_sizes_px: FloatArray) -> None:
+        """The anchor is the median label box, in working pixels."""
+        if len(box_sizes_px):
+            self.anchor_px.copy_(torch.from_numpy(np.median(box_sizes_px, axis=0)))

@@ -1,0 +1,158 @@
+"""Draws the batch of any training step from (seed, step) alone, here or in worker processes.
+
+Which process draws a crop, and how many processes there are, changes nothing: crop number `position` of step `step`
+has its own generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vitripick.geometry import Image
+from vitripick.models.detector import Detector, LabelArray
+from vitripick.training.contaminants import paint_contaminants, replace_by_noise
+from vitripick.training.crops import augment, draw_crop, draw_whole
+from vitripick.training.data import Sample
+from vitripick.training.settings import TrainSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
+
+    images: Tensor
+    targets: Tensor
+    weight: Tensor
+
+
+# What a worker hands over, as arrays: images (n, p, p), labels of each, weights (n, p, p).
+_Arrays = tuple[Image, list[LabelArray], Image]
+
+
+class Batches:
+    """The batches of a run, in order.
+
+    Parameters
+    ----------
+    detector
+        Makes the targets; says whether it trains on crops or on whole samples.
+    samples
+        To draw from; `replace_samples` changes them between two epochs.
+    settings
+        Seed, batch size, crops, augmentation.
+    n_workers
+        Processes that draw; 0: a thread of this one.
+    rank
+        Of several training processes, this is number `rank`: it draws its own share of their common batch.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        samples: Sequence[Sample],
+        settings: TrainSettings,
+        *,
+        n_workers: int = 0,
+        rank: int = 0,
+    ) -> None:
+        self.detector, self.settings, self.n_workers = detector, settings, n_workers
+        whole_pad = detector.pad_to if detector.margin is None else None
+        positions = range(rank * settings.batch_size, (rank + 1) * settings.batch_size)
+        self._steps = _Steps(_by_set(samples), settings, whole_pad, positions)
+
+    def replace_samples(self, samples: Sequence[Sample]) -> None:
+        """Draw from these from the next `epoch` on."""
+        self._steps.sets = _by_set(samples)
+
+    def epoch(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
+        drawn = self._from_workers(first, last) if self.n_workers else self._from_thread(first, last)
+        for images, labels, weight in drawn:
+            tensor = torch.from_numpy(images)[:, None]
+            targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])))
+            yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
+
+    def _from_thread(self, first: int, last: int) -> Iterator[_Arrays]:
+        with ThreadPoolExecutor(1, thread_name_prefix="crops") as worker:
+            pending = worker.submit(self._steps.__getitem__, first)
+            for step in range(first, last):
+                arrays = pending.result()
+                if step + 1 < last:
+                    pending = worker.submit(self._steps.__getitem__, step + 1)
+                yield arrays
+
+    def _from_workers(self, first: int, last: int) -> Iterator[_Arrays]:
+        # Workers live for one epoch: they inherit the samples as these are then, at no cost where processes fork.
+        # batch_size=None and no collation: arrays come back as they are, and shared memory (often 64 MB in a
+        # container) is not needed.
+        yield from DataLoader(
+            self._steps,
+            batch_size=None,
+            sampler=range(first, last),
+            num_workers=min(self.n_workers, last - first),
+            collate_fn=_as_it_is,
+            worker_init_fn=_one_thread,
+        )
+
+
+class _Steps(Dataset[_Arrays]):
+    """Step number in, arrays out."""
+
+    def __init__(
+        self, sets: list[list[Sample]], settings: TrainSettings, whole_pad: int | None, positions: range
+    ) -> None:
+        self.sets, self.settings, self.whole_pad, self.positions = sets, settings, whole_pad, positions
+
+    def __getitem__(self, step: int) -> _Arrays:
+        crops = [self._draw(step, position) for position in self.positions]
+        # Whole samples may differ in size; the smaller ones are padded, without weight.
+        side = max(len(image) for image, _, _ in crops)
+        images = np.stack([_padded(image, side, cv2.BORDER_REFLECT) for image, _, _ in crops])
+        weight = np.stack([_padded(weight, side, cv2.BORDER_CONSTANT) for _, _, weight in crops])
+        return images, [labels for _, labels, _ in crops], weight
+
+    def _draw(self, step: int, position: int) -> tuple[Image, LabelArray, Image]:
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, step, position])
+        # Sets count alike, whatever their size.
+        own = self.sets[rng.integers(len(self.sets))]
+        sample = own[rng.integers(len(own))]
+        if self.whole_pad is not None:
+            crop = draw_whole(sample, rng, settings, self.whole_pad)
+        else:
+            crop = draw_crop(sample, rng, settings)
+        if rng.random() < settings.augmentation.noise_only_chance:
+            crop = replace_by_noise(crop, rng)
+        if rng.random() < settings.augmentation.contaminant_chance:
+            crop = paint_contaminants(crop, rng, diameter_px=sample.diameter_px)
+        return augment(crop.image, rng, settings.augmentation), crop.labels, crop.weight
+
+
+def _by_set(samples: Sequence[Sample]) -> list[list[Sample]]:
+    indices = sorted({sample.set_index for sample in samples})
+    return [[sample for sample in samples if sample.set_index == index] for index in indices]
+
+
+def _padded(image: Image, side: int, border: int) -> Image:
+    missing = side - len(image)
+    if not missing:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, missing, 0, missing, border), np.float32)
+
+
+def _as_it_is(arrays: Any) -> Any:
+    return arrays
+
+
+def _one_thread(worker: int) -> None:
+    # OpenCV's own threads do not survive a fork, and the workers are the parallelism.
+    cv2.setNumThreads(0)

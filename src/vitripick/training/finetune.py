@@ -1,0 +1,118 @@
+"""Go on from a trained model: what comes from it, and which of its layers may change."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from torch import nn
+
+from vitripick.errors import UsageError
+from vitripick.models import Detector, Model, load_model
+from vitripick.training.settings import TrainSettings, default_settings
+
+# All layers learn, or the last so many.
+Trainable: TypeAlias = Literal["all"] | int
+
+
+def resolve_start(start: Model | str | Path) -> Model:
+    """A model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
+    return start if isinstance(start, Model) else load_model(start)
+
+
+def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings:
+    """`settings` with architecture and options of the start model; the fine-tuning defaults where None.
+
+    Raises
+    ------
+    UsageError
+        If `settings` ask for another architecture or another scale than the model has.
+    """
+    card = start.card
+    if settings is None:
+        settings = default_settings(card.architecture, fine_tune=True)
+    if settings.architecture != card.architecture:
+        raise UsageError(
+            f"model {card.name!r} is a {card.architecture} and cannot go on as {settings.architecture}: leave out "
+            "the architecture, it comes from the model."
+        )
+    scales = {
+        "working_diameter_px": card.preparation.working_diameter_px,
+        "input_size_px": card.preparation.input_size_px,
+        "patches": card.preparation.patches,
+    }
+    for key, own in scales.items():
+        wanted = getattr(settings, key)
+        if wanted is not None and wanted != own:
+            raise UsageError(
+                f"model {card.name!r} works at a {key.replace('_', ' ')} of {own}, not {wanted}; leave this out, "
+                "it comes from the model."
+            )
+    for key, value in settings.options.items():
+        if card.options.get(key) != value:
+            raise UsageError(
+                f"model {card.name!r} was built with {key} = {card.options.get(key)}, not {value}; leave options out, "
+                "they come from the model."
+            )
+    return settings.model_copy(update={"options": dict(card.options)})
+
+
+def weights_sha256(detector: nn.Module) -> str:
+    """Of every weight and buffer, by name: the same for a model in memory and for its bundle."""
+    digest = hashlib.sha256()
+    for name, value in sorted(detector.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def provenance(start: Model, trainable: Trainable) -> dict[str, Any]:
+    """For the new bundle's card: where it started, with all that the start model had seen."""
+    return {
+        "name": start.card.name,
+        "sha256": start.sha256,
+        "weights_sha256": weights_sha256(start.detector),
+        "trainable": trainable,
+        "training": start.card.training,
+    }
+
+
+def layers(detector: Detector) -> list[list[nn.Module]]:
+    """The network's layers from input to output: each convolution with the normalisation that follows it.
+
+    The order is that in which the architecture names its parts.
+    """
+    result: list[list[nn.Module]] = []
+    for module in detector.modules():
+        if next(iter(module.parameters(recurse=False)), None) is None:
+            continue
+        if isinstance(module, nn.Conv2d) or not result:
+            result.append([module])
+        else:
+            result[-1].append(module)
+    return result
+
+
+def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
+    """Only the last `n_layers` layers go on learning.
+
+    Raises
+    ------
+    UsageError
+        If there are not so many layers.
+    """
+    own = layers(detector)
+    if not 1 <= n_layers <= len(own):
+        raise UsageError(f"this network has {len(own)} layers; the last {n_layers} of them cannot be trained.")
+    for module in (module for layer in own[: len(own) - n_layers] for module in layer):
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)
+
+
+def keep_frozen(detector: Detector) -> None:
+    """Frozen modules into evaluation mode, or the running means of a frozen normalisation would still drift."""
+    for module in detector.modules():
+        own = list(module.parameters(recurse=False))
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()

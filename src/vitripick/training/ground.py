@@ -1,0 +1,83 @@
+"""What is known of the ground between the labels: polygons to ignore, and whether all particles are labelled.
+
+A folder of areas has one JSON file a micrograph, at the place of its label file:
+
+    {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]], "rejected": [[x, y]]}
+
+`complete` (true by default) says that every particle is labelled, so that what is not labelled is background
+whatever `TrainSettings.unlabelled` says of the others.
+Polygons are in full-size pixels; nothing in them is taught or counted. At the rejected places somebody looked: there
+is no particle, whatever a model thinks.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.errors import FormatError
+from vitripick.formats.pairing import match_names
+from vitripick.geometry import FloatArray
+from vitripick.images.prepare import Prepared
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """Of one micrograph.
+
+    Attributes
+    ----------
+    complete
+        Every particle is labelled.
+    ignored
+        Polygons, (n, 2) each, in full-size pixels.
+    rejected : (n, 2), float64
+        Places that are known to be no particle, in full-size pixels.
+    """
+
+    complete: bool = True
+    ignored: tuple[FloatArray, ...] = ()
+    rejected: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+
+
+def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str, Ground]:
+    """By micrograph name; one without a file is complete.
+
+    Raises
+    ------
+    FormatError
+        If a file is not what it should be.
+    """
+    if folder is None:
+        return {}
+    paths = sorted(path for path in Path(folder).rglob("*.json") if not path.name.startswith("."))
+    names = [str(PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("")) for path in paths]
+    return {name: _read(paths[i]) for name, i in match_names(micrographs, names).items()}
+
+
+def ignored_pixels(ground: Ground, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
+    """(h, w), bool: the ignored polygons in working pixels; None where there are none."""
+    if not ground.ignored:
+        return None
+    inside = np.zeros(prepared.image.shape, np.uint8)
+    for polygon in ground.ignored:
+        x, y = prepared.to_working(polygon[:, 0], polygon[:, 1])
+        cv2.fillPoly(inside, [np.column_stack([x, y]).round().astype(np.int32)], 1)
+    return inside.astype(bool)
+
+
+def _read(path: Path) -> Ground:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ignored = tuple(np.array(points, dtype=np.float64).reshape(-1, 2) for points in content.get("ignored", ()))
+        if not all(len(polygon) >= 3 and np.isfinite(polygon).all() for polygon in ignored):
+            raise ValueError("a polygon needs three points or more, of finite numbers")
+        rejected = np.array(content.get("rejected", ()), dtype=np.float64).reshape(-1, 2)
+        return Ground(bool(content.get("complete", True)), ignored, rejected)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path}: this file should say which areas to ignore (docs/label.md): {error}.") from error

@@ -1,0 +1,111 @@
+"""What a run folder says of itself: settings, split, versions, curves, and whether it may be gone on with."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+import vitripick
+from vitripick.atomic import write_bytes_atomically, write_text_atomically
+from vitripick.errors import UsageError
+from vitripick.pictures import training_curves_png
+from vitripick.training.checkpoint import Row
+from vitripick.training.data import TrainingData
+from vitripick.training.processes import Processes
+from vitripick.training.settings import TrainingSet, TrainSettings
+
+
+def training_summary(
+    settings: TrainSettings, data: TrainingData, started_from: dict[str, Any] | None
+) -> dict[str, Any]:
+    """For the bundle's card: how these weights came about."""
+    return {
+        **({} if started_from is None else {"started_from": started_from}),
+        "settings": settings.model_dump(),
+        "split": data.split,
+        "diameters_px": data.diameters_px,
+        "n_labels": int(sum(len(sample.labels) for sample in data.training)),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what the weights depend on."""
+    return {
+        "vitripick": vitripick.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def fingerprint(
+    data: TrainingData, settings: TrainSettings, started_from: dict[str, Any] | None, n_processes: int
+) -> str:
+    """Of everything that decides the weights: the recipe, the start model, every prepared pixel and label."""
+    digest = hashlib.sha256(f"{settings.model_dump_json()} {n_processes}".encode())
+    if started_from is not None:
+        digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
+    for sample in [*data.training, *data.validation]:
+        digest.update(sample.name.encode())
+        digest.update(sample.image.tobytes())
+        digest.update(sample.labels.tobytes())
+        digest.update(b"" if sample.ignored is None else sample.ignored.tobytes())
+        digest.update(sample.rejected.tobytes() + repr(sample.complete).encode())
+    return digest.hexdigest()
+
+
+def check_run_folder(out: Path, checkpoint: Path, own: str) -> None:
+    """Raise `UsageError`, before anything in it is touched, if the folder holds another run than `own`."""
+    written = out / "settings.json"
+    if checkpoint.is_file() and written.is_file():
+        other = json.loads(written.read_text(encoding="utf-8")).get("fingerprint")
+        if other != own:
+            raise UsageError(
+                f"{out} belongs to a run with other settings or data; give another --out, or remove that folder."
+            )
+
+
+def write_provenance(
+    out: Path,
+    sets: Sequence[TrainingSet],
+    settings: TrainSettings,
+    data: TrainingData,
+    processes: Processes,
+    fingerprint: str,
+    started_from: dict[str, Any] | None,
+) -> None:
+    """`settings.json` and `split.json`."""
+    effective = {
+        "sets": [entry.model_dump() for entry in sets],
+        "training": settings.model_dump(),
+        "started_from": started_from,
+        "device": str(processes.device),
+        "processes": processes.world,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "fingerprint": fingerprint,
+    }
+    write_text_atomically(out / "settings.json", json.dumps(effective, indent=2) + "\n")
+    write_text_atomically(out / "split.json", json.dumps(data.split, indent=2) + "\n")
+
+
+def write_curves(out: Path, rows: list[Row]) -> None:
+    """`curves.csv` and `curves.png`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomically(out / "curves.csv", text.getvalue())
+    write_bytes_atomically(out / "curves.png", training_curves_png(rows))

@@ -1,0 +1,121 @@
+"""What an unlabelled place may mean: people rarely label every particle they see, and often very few.
+
+To teach every unlabelled place as background is right where labels are complete and teaches the opposite of what is
+wanted where they are not. While training goes on, the averaged network itself tells which unlabelled places look like
+the labelled ones: a place whose confidence reaches that of the labelled places, whatever that is by now, is no
+background. Comparing with the labelled places, instead of with a fixed confidence, makes the measure the same however
+few are labelled (the network's confidence sinks with the share that is: Elkan & Noto 2008), and finds next to nothing
+to change where labels are complete. The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from vitripick.geometry import Boxes, FloatArray
+from vitripick.models.detector import Detector, LabelArray
+from vitripick.training.data import Sample
+from vitripick.training.processes import Processes
+from vitripick.training.settings import TrainSettings
+from vitripick.training.validate import find_particles
+
+# A place is as sure as a labelled one if its confidence reaches this quantile of theirs; from half of that on, what it
+# is stays open.
+_SURE_QUANTILE, _OPEN_SHARE = 0.3, 0.5
+# Below this the network does not find the labelled places either, and has nothing to say about others.
+_LEAST_CONFIDENCE = 0.1
+# A pick this near to a label (in diameters) is that label found; farther than the second, it is another place.
+_SAME_DIAMETERS, _OTHER_DIAMETERS = 0.25, 0.5
+
+
+def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
+    """The samples as training begins: with `lighter` and its successors, unlabelled places count less.
+
+    A micrograph labelled empty, or of which somebody said that every particle is labelled, counts in full everywhere.
+    """
+    if settings.unlabelled == "background":
+        return list(samples)
+    weight = settings.unlabelled_weight
+    return [
+        sample if _is_known(sample) else dataclasses.replace(sample, unlabelled_weight=weight) for sample in samples
+    ]
+
+
+def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
+    """The same samples with what the averaged network makes of their unlabelled places.
+
+    Parameters
+    ----------
+    samples
+        As people labelled them.
+    detector
+        The averaged network, for inference.
+    settings
+        `unlabelled="ignore"`: places as sure as labelled ones do not count. `"teach"`: they become labels, and less
+        sure ones do not count. With the other treatments nothing changes.
+    """
+    samples = at_the_start(samples, settings)
+    if settings.unlabelled not in ("ignore", "teach"):
+        return samples
+    found = {i: find_particles(detector, sample) for i, sample in enumerate(samples) if not _is_known(sample)}
+    references: dict[int, list[FloatArray]] = {}
+    for i, picks in found.items():
+        references.setdefault(samples[i].set_index, []).append(_labelled_confidence(picks, samples[i]))
+    limits = {index: _limit(np.concatenate(own)) for index, own in references.items()}
+    result = []
+    for i, sample in enumerate(samples):
+        if i not in found or limits[sample.set_index] < _LEAST_CONFIDENCE:
+            result.append(sample)
+            continue
+        high = limits[sample.set_index]
+        low = high * _OPEN_SHARE
+        others = _elsewhere(found[i], sample)
+        sure, unsure = others.above(high), others.select((others.confidence < high) & (others.confidence >= low))
+        if settings.unlabelled == "ignore":
+            result.append(dataclasses.replace(sample, open_places=_as_labels(others.above(low), sample)))
+        else:
+            labels = np.concatenate([sample.labels, _as_labels(sure, sample)])
+            result.append(dataclasses.replace(sample, labels=labels, open_places=_as_labels(unsure, sample)))
+    return result
+
+
+def take_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
+    """What the first process made of unlabelled places, in all of them; pixels stay where they are."""
+    shared = processes.share([(sample.labels, sample.open_places) for sample in samples])
+    return [
+        dataclasses.replace(sample, labels=labels, open_places=places)
+        for sample, (labels, places) in zip(samples, shared, strict=True)
+    ]
+
+
+def _limit(labelled: FloatArray) -> float:
+    return float(np.quantile(labelled, _SURE_QUANTILE)) if len(labelled) else 0.0
+
+
+def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
+    """The confidence with which each label was found; 0 where it was not."""
+    if not len(picks):
+        return np.zeros(len(sample.labels))
+    distance, nearest = cKDTree(picks.centres).query(sample.labels[:, :2])
+    return np.where(distance <= _SAME_DIAMETERS * sample.diameter_px, picks.confidence[nearest], 0.0)
+
+
+def _is_known(sample: Sample) -> bool:
+    return sample.known_empty or bool(sample.complete)
+
+
+def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
+    # A rejected place is as known as a labelled one.
+    known = np.concatenate([sample.labels[:, :2], sample.rejected])
+    distance, _ = cKDTree(known).query(picks.centres)
+    return picks.select(distance > _OTHER_DIAMETERS * sample.diameter_px)
+
+
+def _as_labels(picks: Boxes, sample: Sample) -> LabelArray:
+    """Their place is the network's, their size that of the labels, so that sizes cannot run away."""
+    size = np.median(sample.labels[:, 2:], axis=0) if len(sample.labels) else np.full(2, sample.diameter_px)
+    return np.column_stack([picks.x, picks.y, np.broadcast_to(size, (len(picks), 2))]).astype(np.float32)

@@ -1,0 +1,305 @@
+"""The server's routes: parse, call, answer. One shape for every error: `{"error": "what and what to do"}`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+import vitripick
+from vitripick.errors import InputError, UsageError, VitripickError
+from vitripick.web.exchange import formats_json
+from vitripick.web.images import Filter
+from vitripick.web.picksets import REJECTED_BOXES, picks_json
+from vitripick.web.project import Entry, listed, project_json
+from vitripick.web.requests import (
+    EditRequest,
+    ExportRequest,
+    FlagRequest,
+    PickRequest,
+    Request,
+    SettingsRequest,
+    StepRequest,
+    TrainRequest,
+)
+from vitripick.web.security import Door, Guard, refused
+from vitripick.web.session import Session
+from vitripick.web.sheet import Sheet, StaleError
+from vitripick.web.sheets import sheet_json
+from vitripick.web.worker import EFFORTS
+
+STATIC = Path(__file__).parent / "static"
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+Body = TypeVar("Body", bound=Request)
+
+
+def make_app(session: Session, *, door: Door, host: str) -> Starlette:
+    """The whole server over one open project."""
+    pages = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES}
+    api = _Api(session)
+
+    async def static(request: HttpRequest) -> Response:
+        # Looked up among the files that are there, never joined to a path.
+        path = pages.get(request.path_params.get("name", "index.html"))
+        if path is None:
+            return refused(404, "there is no such page.")
+        return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
+
+    def get(path: str, answer: Callable[[HttpRequest], Any]) -> Route:
+        return Route(path, _answering(answer), methods=["GET"])
+
+    def post(path: str, kind: type[Body], act: Callable[[HttpRequest, Body], Any]) -> Route:
+        return Route(path, _acting(kind, act), methods=["POST"])
+
+    one = "/api/micrographs/{id}"
+    routes = [
+        Route("/", static),
+        Route("/static/{name:path}", static),
+        get("/api/project", api.project),
+        get("/api/status", api.status),
+        get(one, api.micrograph),
+        get(one + "/image", api.image),
+        get(one + "/tiles/{column:int}/{row:int}", api.tile),
+        get("/api/picks/{set}", api.histograms),
+        get("/api/picks/{set}/curve", api.curve),
+        get("/api/picks/{set}/{id}", api.picks),
+        get("/api/runs/{run}/curves", api.run_curves),
+        post(one + "/seen", Request, api.see),
+        post(one + "/edit", EditRequest, api.edit),
+        post(one + "/undo", StepRequest, api.undo),
+        post(one + "/redo", StepRequest, api.redo),
+        post(one + "/flag", FlagRequest, api.flag),
+        post("/api/settings", SettingsRequest, api.settings),
+        post("/api/train", TrainRequest, api.train),
+        post("/api/pick", PickRequest, api.pick),
+        post("/api/stop", Request, api.stop),
+        post("/api/runs/{run}/resume", Request, api.resume),
+        post("/api/export/preview", ExportRequest, api.preview),
+        post("/api/export", ExportRequest, api.export),
+        Route("/api/import", api.import_labels, methods=["POST"]),
+    ]
+    guard = Middleware(Guard, door=door, host=host, read_only=session.project.read_only)
+    return Starlette(
+        routes=routes,
+        middleware=[guard, Middleware(GZipMiddleware, minimum_size=20_000, compresslevel=1)],
+        exception_handlers={404: _not_found, 405: _not_found},
+    )
+
+
+class _Api:
+    """What each route does, in plain calls; the routes run them in a thread."""
+
+    def __init__(self, session: Session) -> None:
+        self.s = session
+
+    def project(self, request: HttpRequest) -> dict[str, Any]:
+        return {
+            **project_json(self.s.project),
+            "version": vitripick.__version__,
+            "formats": formats_json(),
+            "efforts": {name: {"steps": effort["steps"]} for name, effort in EFFORTS.items()},
+            "rejected_boxes": REJECTED_BOXES,
+            **self._status(),
+        }
+
+    def status(self, request: HttpRequest) -> dict[str, Any]:
+        return self._status()
+
+    def micrograph(self, request: HttpRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        return sheet_json(self.s.project, entry, self.s.sheets.get(entry))
+
+    def image(self, request: HttpRequest) -> Response:
+        entry = self._entry(request)
+        return _jpeg(self.s.images.whole(entry, _filter(request)))
+
+    def tile(self, request: HttpRequest) -> Response:
+        column, row = request.path_params["column"], request.path_params["row"]
+        return _jpeg(self.s.images.tile(self._entry(request), _filter(request), column, row))
+
+    def histograms(self, request: HttpRequest) -> dict[str, Any]:
+        return self.s.pick_sets.histograms(request.path_params["set"])
+
+    def curve(self, request: HttpRequest) -> dict[str, Any]:
+        return self.s.pick_sets.curve(request.path_params["set"])
+
+    def picks(self, request: HttpRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        return {"picks": picks_json(self.s.pick_sets.picks(request.path_params["set"], entry))}
+
+    def run_curves(self, request: HttpRequest) -> dict[str, Any]:
+        runs = {run["id"] for run in self.s.jobs.all_runs()}
+        if request.path_params["run"] not in runs:
+            raise UsageError("there is no such run.")
+        return {"rows": self.s.jobs.curves(request.path_params["run"])}
+
+    def see(self, request: HttpRequest, body: Request) -> dict[str, Any]:
+        entry = self._entry(request)
+        with self.s.project.lock:
+            self.s.project.see(entry)
+        return {"row": listed(entry)}
+
+    def edit(self, request: HttpRequest, body: EditRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        sheet = self.s.sheets.edit(entry, body)
+        # The page has made the edit itself already; it only needs to know that the disk has it too.
+        return {**self._saved(entry, sheet), "revision": sheet.revision}
+
+    def undo(self, request: HttpRequest, body: StepRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        sheet = self.s.sheets.step(entry, body.revision, "undo")
+        return {**self._saved(entry, sheet), **sheet.to_json()}
+
+    def redo(self, request: HttpRequest, body: StepRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        sheet = self.s.sheets.step(entry, body.revision, "redo")
+        return {**self._saved(entry, sheet), **sheet.to_json()}
+
+    def flag(self, request: HttpRequest, body: FlagRequest) -> dict[str, Any]:
+        entry = self._entry(request)
+        self.s.sheets.flag(entry, body.flag)
+        return {"row": listed(entry)}
+
+    def settings(self, request: HttpRequest, body: SettingsRequest) -> dict[str, Any]:
+        project = self.s.project
+        if body.pick_set is not None:
+            self.s.pick_sets.named(body.pick_set)
+        with project.lock:
+            before = project.settings.box_size_px
+            project.change(body)
+            if project.settings.box_size_px != before:
+                self.s.sheets.resize()
+        return {"settings": project.settings.model_dump()}
+
+    def train(self, request: HttpRequest, body: TrainRequest) -> dict[str, Any]:
+        self.s.training.train(body)
+        return self._status()
+
+    def pick(self, request: HttpRequest, body: PickRequest) -> dict[str, Any]:
+        self.s.training.pick(body)
+        return self._status()
+
+    def stop(self, request: HttpRequest, body: Request) -> dict[str, Any]:
+        self.s.jobs.stop()
+        return self._status()
+
+    def resume(self, request: HttpRequest, body: Request) -> dict[str, Any]:
+        if request.path_params["run"] not in {run["id"] for run in self.s.jobs.all_runs()}:
+            raise UsageError("there is no such run.")
+        self.s.training.resume(request.path_params["run"])
+        return self._status()
+
+    def preview(self, request: HttpRequest, body: ExportRequest) -> dict[str, Any]:
+        return self.s.exchange.preview(body)
+
+    def export(self, request: HttpRequest, body: ExportRequest) -> dict[str, Any]:
+        with self.s.project.lock:
+            return self.s.exchange.export(body)
+
+    async def import_labels(self, request: HttpRequest) -> Response:
+        data = await request.body()
+        name = request.query_params.get("name", "")
+        return await _in_words(lambda: self.s.exchange.import_bytes(name, data))
+
+    def _status(self) -> dict[str, Any]:
+        session = self.s
+        progress = session.jobs.progress
+        return {
+            "job": None if progress is None else progress.to_json(),
+            "machine": session.jobs.machine,
+            "runs": session.jobs.all_runs(),
+            "pick_sets": [pick_set.to_json() for pick_set in session.pick_sets.all()],
+            "pick_set": session.project.settings.pick_set,
+            "threshold": session.project.settings.threshold,
+            "n_picked": session.n_picked,
+        }
+
+    def _saved(self, entry: Entry, sheet: Sheet) -> dict[str, Any]:
+        return {"row": listed(entry), "can_undo": len(sheet.done), "can_redo": len(sheet.undone)}
+
+    def _entry(self, request: HttpRequest) -> Entry:
+        entry = self.s.project.entries.get(request.path_params["id"])
+        if entry is None:
+            raise InputError("there is no such micrograph.")
+        return entry
+
+
+def _answering(answer: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Awaitable[Response]]:
+    async def endpoint(request: HttpRequest) -> Response:
+        return await _in_words(lambda: answer(request))
+
+    return endpoint
+
+
+def _acting(kind: type[Body], act: Callable[[HttpRequest, Body], Any]) -> Callable[[HttpRequest], Awaitable[Response]]:
+    async def endpoint(request: HttpRequest) -> Response:
+        data = await request.body()
+        try:
+            body = kind.model_validate(json.loads(data or b"{}", parse_constant=_no_number))
+        except (ValueError, ValidationError, RecursionError) as error:
+            return refused(422, f"this request cannot be understood: {_briefly(error)}")
+        return await _in_words(lambda: act(request, body))
+
+    return endpoint
+
+
+async def _in_words(call: Callable[[], Any]) -> Response:
+    """Run in a thread, and turn what goes wrong into an answer."""
+    try:
+        result = await run_in_threadpool(call)
+    except StaleError as error:
+        return refused(409, str(error))
+    except InputError as error:
+        return refused(404 if "no such micrograph" in str(error) else 422, str(error))
+    except VitripickError as error:
+        return refused(400, str(error))
+    except OSError as error:
+        return refused(507, f"the disk says: {error.strerror or error}. Nothing of this change was kept.")
+    return result if isinstance(result, Response) else JSONResponse(result)
+
+
+async def _not_found(request: HttpRequest, error: Exception) -> Response:
+    return refused(404, "there is no such page.")
+
+
+def _filter(request: HttpRequest) -> Filter:
+    def number(name: str) -> float:
+        try:
+            value = float(request.query_params.get(name, "0"))
+        except ValueError:
+            value = math.nan
+        return round(value, 1)
+
+    return Filter(low_pass_angstrom=number("low"), high_pass_angstrom=number("high"))
+
+
+def _jpeg(data: bytes) -> Response:
+    return Response(data, media_type="image/jpeg")
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _briefly(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error)[:200]

@@ -1,0 +1,176 @@
+"""Labels in, labels and picks out, in every format that vitripick knows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
+from vitripick.formats import FORMATS, read_all_picks, write_coordinate_files_star, write_joined_picks, write_picks
+from vitripick.formats.pairing import match_names
+from vitripick.geometry import Boxes
+from vitripick.web.picksets import PickSets
+from vitripick.web.project import Entry, Project
+from vitripick.web.requests import ExportRequest
+from vitripick.web.sheet import place
+from vitripick.web.sheets import Sheets
+
+# What follows the micrograph's stem where the next program looks for more than a suffix.
+_ENDINGS = {"star": "_autopick.star", "eman2": "_info.json"}
+_PREVIEWED = 12
+
+
+class Exchange:
+    """Imports and exports of a project."""
+
+    def __init__(self, project: Project, sheets: Sheets, pick_sets: PickSets) -> None:
+        self._project, self._sheets, self._pick_sets = project, sheets, pick_sets
+
+    def import_labels(self, source: Path) -> dict[str, Any]:
+        """Add the labels of a file or folder to those that are there; each micrograph's as one edit.
+
+        The first labels of a project that have a size decide its box size.
+        """
+        project = self._project
+        parts = read_all_picks(source)
+        by_name = {entry.file.name: entry for entry in project.entries.values()}
+        found = match_names(list(by_name), [boxes.micrograph for boxes in parts])
+        if not found and len(parts) == 1 and len(by_name) == 1:
+            found = {next(iter(by_name)): 0}
+        if not found:
+            names = ", ".join(str(boxes.micrograph) for boxes in parts[:3])
+            raise FormatError(f"{source.name}: none of its micrographs is here (it names {names}).")
+        with project.lock:
+            sizes = [parts[i].box_size_px for i in found.values() if parts[i].box_size_px > 0]
+            if project.settings.box_size_px is None and sizes:
+                project.settings = project.settings.model_copy(update={"box_size_px": float(round(sizes[0], 1))})
+                project.save()
+                self._sheets.resize()
+            n_labels = n_outside = 0
+            for name, i in found.items():
+                entry = by_name[name]
+                inside = _inside(parts[i], project.header(entry).shape)
+                n_outside += len(parts[i]) - len(inside)
+                before = len(self._sheets.get(entry).labels)
+                self._sheets.add(entry, [place(x, y) for x, y in inside.centres])
+                n_labels += entry.n_labels - before
+        unmatched = [str(b.micrograph) for i, b in enumerate(parts) if i not in found.values()]
+        return {"n_micrographs": len(found), "n_labels": n_labels, "n_outside": n_outside, "unmatched": unmatched[:20]}
+
+    def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:
+        """Labels in a file that the browser sent; of its name only the last part counts."""
+        base = name.replace("\\", "/").rpartition("/")[2].lstrip(".")
+        if not base or "\0" in base or len(base.encode()) > 200:
+            raise UsageError("this file has no name that can be used.")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / base
+            path.write_bytes(data)
+            try:
+                return self.import_labels(path)
+            except VitripickError as error:
+                # The name of the temporary folder tells nobody anything.
+                raise type(error)(str(error).replace(f"{folder}/", "")) from error
+
+    def preview(self, request: ExportRequest) -> dict[str, Any]:
+        """What `export` would write: how many, and the first few names."""
+        entries = [entry for entry, _ in self._chosen(request, only_names=True)]
+        names = []
+        for format_name in request.formats:
+            names += [str(path) for path in _paths(format_name, entries)]
+        n_files = len(names) + ("star" in request.formats)
+        folder = self._next_folder()
+        shown = ["autopick.star"] * ("star" in request.formats) + names
+        return {
+            "folder": str(folder),
+            "n_micrographs": len(entries),
+            "n_files": n_files,
+            "names": shown[:_PREVIEWED],
+        }
+
+    def export(self, request: ExportRequest) -> dict[str, Any]:
+        """Write labels, picks, or picks where there are no labels, into a new folder of `exports/`."""
+        if self._project.read_only:
+            raise UsageError("this page only shows: it was started with --read-only.")
+        folder = self._next_folder()
+        chosen = [(entry, boxes) for entry, boxes in self._chosen(request) if boxes is not None]
+        if not chosen:
+            raise UsageError("there is nothing to export yet.")
+        entries = [entry for entry, _ in chosen]
+        folder.mkdir(parents=True)
+        for format_name in request.formats:
+            paths = [folder / path for path in _paths(format_name, entries)]
+            if _is_joined(format_name):
+                write_joined_picks([boxes for _, boxes in chosen], paths[0], format=format_name)
+                continue
+            for (_, boxes), path in zip(chosen, paths, strict=True):
+                write_picks(boxes, path, format=format_name)
+            if format_name == "star":
+                rows = [
+                    (e.file.name if e.file.from_star else str(e.file.path), str(path))
+                    for e, path in zip(entries, paths, strict=True)
+                ]
+                write_coordinate_files_star(rows, folder / "autopick.star")
+        return {
+            "folder": str(folder),
+            "n_micrographs": len(chosen),
+            "n_boxes": sum(len(boxes) for _, boxes in chosen),
+        }
+
+    def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Boxes | None]]:
+        """Every micrograph that takes part, with its boxes (not read where only names are asked for)."""
+        pick_set = self._project.settings.pick_set
+        if request.what != "labels" and pick_set is None:
+            raise UsageError("there are no picks to export; choose a set of picks first.")
+        for format_name in request.formats:
+            if format_name not in FORMATS or not FORMATS[format_name].write:
+                raise UsageError(f"{format_name!r} is not a format that is written.")
+        picked = set() if pick_set is None else self._pick_sets.micrographs(pick_set)
+        for entry in self._project.entries.values():
+            if entry.flag == "excluded" or entry.error:
+                continue
+            try:
+                self._project.header(entry)
+            except MicrographError:  # remembered in the list; the others go on
+                continue
+            labelled = bool(entry.n_labels) or entry.flag in ("complete", "empty")
+            if request.what != "picks" and labelled:
+                yield entry, None if only_names else self._sheets.boxes(entry)
+            elif request.what != "labels" and pick_set is not None and entry.id in picked:
+                yield entry, None if only_names else self._picks(pick_set, entry)
+
+    def _picks(self, pick_set: str, entry: Entry) -> Boxes | None:
+        boxes = self._pick_sets.kept(pick_set, entry)
+        if boxes is None:
+            return None
+        return boxes.with_size(self._project.box_size_px(entry)).of(micrograph=entry.file.name)
+
+    def _next_folder(self) -> Path:
+        exports = self._project.out / "exports"
+        numbers = [int(p.name) for p in exports.iterdir() if p.name.isdecimal()] if exports.is_dir() else []
+        return exports / f"{max([0, *numbers]) + 1:03d}"
+
+
+def formats_json() -> list[dict[str, str]]:
+    """The formats that are written, for the page."""
+    return [{"name": name, "description": entry.description} for name, entry in FORMATS.items() if entry.write]
+
+
+def _is_joined(format_name: str) -> bool:
+    """Formats of which one file holds the whole export; RELION's own picker writes a file a micrograph."""
+    return format_name != "star" and FORMATS[format_name].write_joined is not None
+
+
+def _paths(format_name: str, entries: list[Entry]) -> list[Path]:
+    suffix = FORMATS[format_name].suffixes[0]
+    if _is_joined(format_name):
+        return [Path(f"particles_{format_name.removesuffix('-star')}{suffix}")] if entries else []
+    ending = _ENDINGS.get(format_name, suffix)
+    return [Path(format_name) / f"{entry.stem}{ending}" for entry in entries]
+
+
+def _inside(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
+    height, width = shape
+    x, y = boxes.x, boxes.y
+    return boxes.select((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))

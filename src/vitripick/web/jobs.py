@@ -1,0 +1,264 @@
+"""Trainings and pickings started from the page: one process at a time, its progress, its folder.
+
+runs/NNN/
+  job.json                 what was asked for
+  labels/, areas/          the labels as they were then
+  train.star, pick.star    which micrographs
+  train/                   the run folder of `vitripick train`
+  picks/                   the run folder of `vitripick pick`
+  result.json              how it ended; missing where it was cut short
+  log.txt                  what the process had to say
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitripick.atomic import write_text_atomically
+from vitripick.errors import UsageError
+
+_MAX_LOSSES = 2000
+
+
+@dataclass
+class Progress:
+    """Of the job that runs now, or of the last one.
+
+    Attributes
+    ----------
+    run
+        Its number.
+    stage
+        `starting`, `training`, `picking`, and in the end `done`, `stopped` or `failed`.
+    losses
+        (step, loss) of each step.
+    rows
+        One for each validation.
+    """
+
+    run: str
+    kind: str
+    stage: str = "starting"
+    message: str = ""
+    step: int = 0
+    steps: int = 0
+    done: int = 0
+    total: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+    ended: float | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is at work."""
+        return self.ended is None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page; of the losses at most a few hundred."""
+        every = max(1, len(self.losses) // 300)
+        seconds = (self.ended or time.time()) - self.started
+        return {
+            **{key: value for key, value in vars(self).items() if key not in ("started", "ended")},
+            "losses": self.losses[::every],
+            "running": self.running,
+            "seconds": round(seconds, 1),
+        }
+
+
+class Jobs:
+    """Starts jobs and follows them.
+
+    Parameters
+    ----------
+    runs
+        The folder of runs.
+    root
+        Folder that the micrographs' names start from: the process works there.
+    on_picked, on_end
+        Called from the thread that follows the process: micrographs were picked, the job has ended.
+    """
+
+    def __init__(
+        self,
+        runs: Path,
+        root: Path,
+        *,
+        on_picked: Callable[[str], None] = lambda run: None,
+        on_end: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self.runs, self.root = runs.absolute(), root
+        self.progress: Progress | None = None
+        self.machine: dict[str, Any] | None = None
+        self._on_picked, self._on_end = on_picked, on_end
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def new_folder(self) -> Path:
+        """`runs/NNN` with the next free number, made."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        numbers = [int(path.name) for path in self.runs.iterdir() if path.name.isdecimal()]
+        number = max([0, *numbers]) + 1
+        while True:
+            folder = self.runs / f"{number:03d}"
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+
+    def start(self, folder: Path, job: dict[str, Any]) -> Progress:
+        """Start a job in its run folder.
+
+        Raises
+        ------
+        UsageError
+            If another one is at work.
+        """
+        with self._lock:
+            if self.progress is not None and self.progress.running:
+                raise UsageError("something is running already; wait for it, or stop it.")
+            write_text_atomically(folder / "job.json", json.dumps(job, indent=1, ensure_ascii=False) + "\n")
+            (folder / "result.json").unlink(missing_ok=True)
+            progress = Progress(run=folder.name, kind=job["kind"])
+            with (folder / "log.txt").open("a", encoding="utf-8") as log:
+                self._process = _spawn(folder / "job.json", self.root, log)
+            self.progress = progress
+            follower = threading.Thread(target=self._follow, args=(self._process, progress, folder), daemon=True)
+            follower.start()
+            return progress
+
+    def stop(self) -> None:
+        """Ask the job that runs to end after its current step."""
+        process = self._process
+        if process is None or process.stdin is None or process.poll() is not None:
+            raise UsageError("nothing is running.")
+        process.stdin.write("stop\n")
+        process.stdin.flush()
+
+    def close(self) -> None:
+        """The server ends: so does the process."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+
+    def describe_machine(self) -> None:
+        """Ask a process, without waiting, for the released models and the device."""
+
+        def ask() -> None:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "job.json"
+                path.write_text(json.dumps({"kind": "describe"}), encoding="utf-8")
+                process = _spawn(path, self.root, subprocess.DEVNULL)
+                with process:
+                    for line in process.stdout or ():
+                        event = json.loads(line)
+                        if event["event"] == "described":
+                            self.machine = {key: value for key, value in event.items() if key != "event"}
+
+        threading.Thread(target=ask, daemon=True).start()
+
+    def all_runs(self) -> list[dict[str, Any]]:
+        """Every run of the project, oldest first: what it was, how it ended, whether it has a model."""
+        found = []
+        folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
+        for folder in folders:
+            job = _read_json(folder / "job.json")
+            if job is None:
+                continue
+            result = _read_json(folder / "result.json") or {"outcome": "interrupted"}
+            if self.progress is not None and self.progress.running and self.progress.run == folder.name:
+                result = {"outcome": "running"}
+            card = _read_json(folder / "train" / "model.json") or {}
+            found.append(
+                {
+                    "id": folder.name,
+                    "kind": job["kind"],
+                    "title": job["title"],
+                    "outcome": result["outcome"],
+                    "message": result.get("message", ""),
+                    "has_model": bool(card),
+                    "has_picks": (folder / "picks" / "cbox").is_dir(),
+                    "threshold": card.get("threshold"),
+                    "validation": (card.get("training") or {}).get("validation"),
+                }
+            )
+        return found
+
+    def curves(self, run: str) -> list[dict[str, float]]:
+        """The training curves of a run that is over; empty where it has none."""
+        try:
+            with (self.runs / run / "train" / "curves.csv").open(encoding="utf-8", newline="") as file:
+                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            return []
+
+    def _follow(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+        outcome: dict[str, Any] = {}
+        for line in process.stdout or ():
+            event = json.loads(line)
+            name = event["event"]
+            if name == "stage":
+                progress.stage = event["stage"]
+                progress.steps = event.get("steps", progress.steps)
+                progress.total = event.get("total", progress.total)
+            elif name == "step":
+                progress.step, progress.steps = event["step"], event["steps"]
+                if len(progress.losses) < _MAX_LOSSES:
+                    progress.losses.append((event["step"], event["loss"]))
+            elif name == "validation":
+                progress.rows.append(event["row"])
+            elif name == "picked":
+                progress.done, progress.total = event["done"], event["total"]
+                self._on_picked(progress.run)
+            elif name == "end":
+                outcome = event
+        code = process.wait()
+        if not outcome:
+            last = _last_line(folder / "log.txt")
+            outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
+        progress.stage = outcome["outcome"]
+        progress.message = outcome.get("message", "")
+        # Before the end is told: who hears of it may ask for the picks at once.
+        self._on_end(progress)
+        progress.ended = time.time()
+
+
+def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "vitripick.web.worker", str(job)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    return lines[-1][:300] if lines else ""

@@ -1,0 +1,246 @@
+"""The picks beside the labels: sets of them, read one micrograph at a time, and what there is to say of all."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from vitripick.errors import UsageError, VitripickError
+from vitripick.evaluation import judge, precision_recall_curve
+from vitripick.evaluation.metrics import join
+from vitripick.formats import pair_labels, read_all_picks, read_picks
+from vitripick.formats.pairing import match_names
+from vitripick.geometry import Boxes, remove_overlaps
+from vitripick.web.project import Entry, Project
+from vitripick.web.sheets import Sheets
+
+_KEPT_IN_MEMORY = 256
+N_BINS = 40
+# A pick nearer than this to a rejected place, in boxes, is the rejected one, found again by another model.
+REJECTED_BOXES = 0.25
+_MAX_CURVE_POINTS = 240
+
+
+@dataclass
+class PickSet:
+    """One set of picks.
+
+    Attributes
+    ----------
+    id
+        `given` or the number of a run.
+    title
+        For people.
+    threshold
+        The model's own, where one is known.
+    trained_on
+        Names of micrographs that the model saw.
+    folder
+        A folder that `vitripick pick` wrote, or any file or folder of picks.
+    """
+
+    id: str
+    title: str
+    folder: Path
+    threshold: float | None = None
+    trained_on: frozenset[str] = frozenset()
+    histograms: dict[str, list[int]] = field(default_factory=dict)
+    complete: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page's list."""
+        return {"id": self.id, "title": self.title, "threshold": self.threshold}
+
+
+class PickSets:
+    """All sets of picks of a project; nothing is read before it is asked for."""
+
+    def __init__(self, project: Project, sheets: Sheets) -> None:
+        self._project, self._sheets = project, sheets
+        self._sets: OrderedDict[str, PickSet] = OrderedDict()
+        self._paths: dict[str, dict[str, Path | Boxes]] = {}
+        self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def put(self, pick_set: PickSet) -> None:
+        """Add a set, or say that its files have changed."""
+        with self._lock:
+            self._sets[pick_set.id] = pick_set
+            self._paths.pop(pick_set.id, None)
+            for key in [key for key in self._cache if key[0] == pick_set.id]:
+                del self._cache[key]
+
+    def all(self) -> list[PickSet]:
+        """In the order they came."""
+        return list(self._sets.values())
+
+    def named(self, pick_set_id: str) -> PickSet:
+        """Raise `UsageError` where there is no such set."""
+        if pick_set_id not in self._sets:
+            raise UsageError("there are no such picks (any more).")
+        return self._sets[pick_set_id]
+
+    def micrographs(self, pick_set_id: str) -> set[str]:
+        """Ids of those that were picked."""
+        with self._lock:
+            return set(self._sources(self.named(pick_set_id)))
+
+    def picks(self, pick_set_id: str, entry: Entry) -> Boxes | None:
+        """All stored picks of one micrograph, surest first; None where it was not picked."""
+        with self._lock:
+            key = (pick_set_id, entry.id)
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            source = self._sources(self.named(pick_set_id)).get(entry.id)
+            if source is None:
+                return None
+            boxes = source if isinstance(source, Boxes) else read_picks(source)
+            shape = self._project.header(entry).shape
+            size = self._project.box_size_px(entry)
+            boxes = _sized(boxes, size).of(shape=shape, pixel_size=self._project.pixel_size(entry)).by_confidence()
+            self._cache[key] = boxes
+            while len(self._cache) > _KEPT_IN_MEMORY:
+                self._cache.popitem(last=False)
+            return boxes
+
+    def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
+        """The picks that the page's limits let through: what is shown, counted and exported."""
+        picks = self.picks(pick_set_id, entry)
+        return None if picks is None else self._filtered(picks, entry)
+
+    def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
+        """Picks by confidence, `N_BINS` bins from 0 to 1, of every micrograph that was picked.
+
+        Reads at most `at_most` more files than last time: the page asks again until `complete`.
+        """
+        pick_set = self.named(pick_set_id)
+        with self._lock:
+            sources = dict(self._sources(pick_set))
+        todo = [entry_id for entry_id in sources if entry_id not in pick_set.histograms]
+        for entry_id in todo[:at_most]:
+            entry = self._project.entries[entry_id]
+            try:
+                source = sources[entry_id]
+                boxes = source if isinstance(source, Boxes) else read_picks(source)
+            except VitripickError as error:
+                entry.error = str(error)
+                pick_set.histograms[entry_id] = [0] * N_BINS
+                continue
+            confidence = np.nan_to_num(boxes.confidence, nan=1.0)
+            counts, _ = np.histogram(np.clip(confidence, 0, 1), bins=N_BINS, range=(0, 1))
+            pick_set.histograms[entry_id] = counts.tolist()
+        return {"complete": len(todo) <= at_most, "n_bins": N_BINS, "micrographs": pick_set.histograms}
+
+    def curve(self, pick_set_id: str) -> dict[str, Any]:
+        """Precision and recall of the picks against the labels, at every threshold.
+
+        Of the micrographs that are fully labelled (or empty); where there is none, of all with labels, and then
+        precision is a lower bound. A pick is true within a quarter of the box of a label, one to one.
+        """
+        pick_set, project = self.named(pick_set_id), self._project
+        with self._lock:
+            sources = self._sources(pick_set)
+            labelled = [e for e in project.entries.values() if e.id in sources and e.flag != "excluded"]
+            complete = [e for e in labelled if e.flag in ("complete", "empty")]
+            chosen = complete if any(e.n_labels for e in complete) else [e for e in labelled if e.n_labels]
+            parts = []
+            for i, entry in enumerate(chosen):
+                picks = self.picks(pick_set_id, entry)
+                if picks is None or entry.error:
+                    continue
+                labels = self._sheets.boxes(entry)
+                box = project.box_size_px(entry)
+                # The page's other limits count as well; the threshold is what the curve is about.
+                parts.append(
+                    judge(
+                        self._filtered(picks, entry, threshold=0.0),
+                        labels,
+                        criterion="distance",
+                        distance_px=box / 4,
+                        border_px=box / 2,
+                        micrograph_index=i,
+                    )
+                )
+        judged = join(parts)
+        curve = precision_recall_curve(judged)
+        keep = np.unique(np.linspace(0, max(0, len(curve.threshold) - 1), _MAX_CURVE_POINTS).astype(np.intp))
+        keep = keep if len(curve.threshold) else keep[:0]
+        points = zip(curve.threshold[keep], curve.precision[keep], np.nan_to_num(curve.recall)[keep], strict=True)
+        return {
+            "points": [[round(float(value), 4) for value in point] for point in points],
+            "n_micrographs": len(parts),
+            "n_labels": judged.n_labels,
+            "complete_labels": chosen is complete,
+            "n_in_training": sum(entry.file.name in pick_set.trained_on for entry in chosen),
+        }
+
+    def _filtered(self, picks: Boxes, entry: Entry, *, threshold: float | None = None) -> Boxes:
+        """The picks within the project's limits that nobody rejected; the page computes the same (static/picks.js)."""
+        rejected = np.array(list(self._sheets.get(entry).rejected.values()), dtype=np.float64).reshape(-1, 2)
+        if len(rejected) and len(picks):
+            distance, _ = cKDTree(rejected).query(picks.centres)
+            picks = picks.select(distance > REJECTED_BOXES * self._project.box_size_px(entry))
+        return filtered(picks, self._project, threshold=threshold)
+
+    def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
+        """Micrograph id to the file of its picks, or the picks where one file holds several micrographs."""
+        if pick_set.id in self._paths:
+            return self._paths[pick_set.id]
+        by_name = {entry.file.name: entry for entry in self._project.entries.values()}
+        store = pick_set.folder / "cbox"
+        found: dict[str, Path | Boxes] = {}
+        if store.is_dir():
+            files = sorted(path for path in store.rglob("*.cbox") if not path.name.startswith("."))
+            names = {path.relative_to(store).as_posix().removesuffix(".cbox"): path for path in files}
+            for entry in self._project.entries.values():
+                if entry.stem in names:
+                    found[entry.id] = names.pop(entry.stem)
+            # A run over other inputs counts its names from another folder.
+            others = [name for name, entry in by_name.items() if entry.id not in found]
+            for name, i in match_names(others, list(names)).items():
+                found[by_name[name].id] = list(names.values())[i]
+        else:
+            for name, boxes in pair_labels(list(by_name), read_all_picks(pick_set.folder)).pairs.items():
+                found[by_name[name].id] = boxes
+        self._paths[pick_set.id] = found
+        return found
+
+
+def filtered(picks: Boxes, project: Project, *, threshold: float | None = None) -> Boxes:
+    """The picks within the project's limits."""
+    settings = project.settings
+    kept = picks.above(settings.threshold if threshold is None else threshold)
+    size = _seen_size(kept)
+    inside = np.ones(len(kept), dtype=bool)
+    if settings.smallest_px:
+        inside &= ~(size < settings.smallest_px)
+    if settings.largest_px:
+        inside &= ~(size > settings.largest_px)
+    return remove_overlaps(kept.select(inside), minimum_distance_px=settings.minimum_distance_px)
+
+
+def _seen_size(picks: Boxes) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The size that the network saw; that of the box where there is none."""
+    seen = np.sqrt(picks.estimated_width * picks.estimated_height)
+    return np.where(np.isnan(seen), np.sqrt(picks.width * picks.height), seen)
+
+
+def _sized(picks: Boxes, size_px: float) -> Boxes:
+    return picks if picks.has_size else picks.with_size(size_px)
+
+
+def picks_json(picks: Boxes | None) -> list[list[float]] | None:
+    """Rows of x, y, size seen, confidence; surest first."""
+    if picks is None:
+        return None
+    size = _seen_size(picks)
+    confidence = np.nan_to_num(picks.confidence, nan=1.0)
+    rows = np.column_stack([picks.x.round(2), picks.y.round(2), size.round(1), confidence.round(4)])
+    return [[float(value) for value in row] for row in rows]

@@ -1,0 +1,104 @@
+"""What the page may send: every body is one of these, with its limits; anything else is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from vitripick.settings import Settings
+
+MAX_LABELS = 100_000
+MAX_POLYGON_POINTS = 2_000
+_LARGEST = 1e6
+
+Coordinate = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=0, le=2**31)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
+Size = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
+Point = tuple[Coordinate, Coordinate]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POLYGON_POINTS)]
+Flag = Literal["complete", "empty", "excluded"]
+# A set of picks: `given` on the command line, or the number of a run.
+PickSet = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
+MicrographId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Request(Settings):
+    """Base of all bodies: unknown keys and numbers that are none are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EditRequest(Request):
+    """One edit of the labels; `revision` is that of the state it was made on."""
+
+    revision: Number
+    add: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
+    remove: tuple[Number, ...] = Field((), max_length=MAX_LABELS)
+    move: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
+    add_areas: tuple[tuple[Number, Polygon], ...] = Field((), max_length=1000)
+    remove_areas: tuple[Number, ...] = Field((), max_length=1000)
+    reject: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
+    unreject: tuple[Number, ...] = Field((), max_length=MAX_LABELS)
+
+
+class StepRequest(Request):
+    """Undo or redo one edit."""
+
+    revision: Number
+
+
+class FlagRequest(Request):
+    """What a person says of a whole micrograph."""
+
+    flag: Flag | None
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    if len(values) > 50 or any(len(key) > 50 for key in values):
+        raise ValueError("too many settings of the view")
+    return values
+
+
+ViewValue = bool | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=50)] | None
+
+
+class SettingsRequest(Request):
+    """Settings of the project; what is left out stays."""
+
+    box_size_px: Positive | None = None
+    pixel_size: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
+    threshold: Share | None = None
+    minimum_distance_px: Size | None = None
+    smallest_px: Size | None = None
+    largest_px: Size | None = None
+    pick_set: PickSet | None = None
+    view: Annotated[dict[str, ViewValue], AfterValidator(_short)] | None = None
+
+
+class TrainRequest(Request):
+    """Train a model on the labels as they are now, and pick with it."""
+
+    start: Annotated[str, Field(pattern=r"^(scratch|released:[\w.-]{1,60}|run:\d{3,6})$")] = "scratch"
+    effort: Literal["quick", "standard", "thorough"] = "quick"
+    then_pick: Literal["none", "this", "labelled", "all"] = "this"
+    micrograph: MicrographId | None = None
+    # For tests and the impatient: fewer steps than the effort's own.
+    steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
+
+
+class PickRequest(Request):
+    """Pick with a model that is there."""
+
+    model: Annotated[str, Field(pattern=r"^(released:[\w.-]{1,60}|run:\d{3,6})$")]
+    which: Literal["this", "labelled", "all"] = "all"
+    micrograph: MicrographId | None = None
+
+
+class ExportRequest(Request):
+    """Write labels or picks for the next program."""
+
+    what: Literal["labels", "picks", "both"] = "labels"
+    formats: Annotated[tuple[Annotated[str, Field(max_length=30)], ...], Field(min_length=1, max_length=20)]

@@ -1,0 +1,187 @@
+"""Who may talk to the server: the node is shared with others, and browsers visit other pages.
+
+- A token, good for one visit, becomes a cookie that scripts cannot read and other sites cannot send.
+- The Host header must be this machine's: a page of another name that resolves to 127.0.0.1 gets nothing.
+- Whatever changes something must come from this page (Origin) and be JSON, or a file with a name.
+- Bodies are cut off at a limit, before they are read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 8 << 20
+MAX_IMPORT_BYTES = 64 << 20
+IMPORT_PATH = "/api/import"
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NO_ENTRY = """<!doctype html><meta charset="utf-8"><title>vitripick</title>
+<h1>Open the link that vitripick printed</h1>
+<p>This page opens with the link in the terminal where <code>vitripick label</code> runs. Each link works once; the
+next one is printed there when it was used. If the server was started again, use its new link: nothing is lost.</p>
+"""
+
+
+class BodyTooLargeError(Exception):
+    """More bytes came than may."""
+
+
+class Door:
+    """Tokens and cookies of one server.
+
+    Parameters
+    ----------
+    cookie_name
+        Differs between servers: browsers share cookies between the ports of a host.
+    on_entry
+        Called when a token was used, with the next one.
+    """
+
+    def __init__(self, cookie_name: str, on_entry: Callable[[str], None] = lambda token: None) -> None:
+        self.cookie_name = cookie_name
+        self.token = secrets.token_urlsafe(24)
+        self._sessions: set[str] = set()
+        self._on_entry = on_entry
+
+    def enter(self, token: str) -> str | None:
+        """The session that a right token opens; the token is used up."""
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
+            return None
+        session = secrets.token_urlsafe(24)
+        self._sessions.add(session)
+        self.token = secrets.token_urlsafe(24)
+        self._on_entry(self.token)
+        return session
+
+    def knows(self, headers: Headers) -> bool:
+        """Whether the request carries a session of this server."""
+        for part in headers.get("cookie", "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == self.cookie_name and value in self._sessions:
+                return True
+        return False
+
+
+class Guard:
+    """ASGI middleware that lets through only what the rules above allow."""
+
+    def __init__(self, app: ASGIApp, *, door: Door, host: str, read_only: bool = False) -> None:
+        self.app, self.door, self.read_only = app, door, read_only
+        self.loopback_only = is_loopback(host)
+        self.names = frozenset({host, "localhost", socket.gethostname(), socket.getfqdn()})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self.app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send_guarded)
+            return
+        limit = MAX_IMPORT_BYTES if scope["path"] == IMPORT_PATH else MAX_BODY_BYTES
+        n_bytes = 0
+
+        async def receive_limited() -> Message:
+            nonlocal n_bytes
+            message = await receive()
+            n_bytes += len(message.get("body", b""))
+            if n_bytes > limit:
+                raise BodyTooLargeError
+            return message
+
+        try:
+            await self.app(scope, receive_limited, send_guarded)
+        except BodyTooLargeError:
+            await refused(413, f"more than {limit >> 20} MB at once.")(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_own(host_name(host)):
+            return refused(421, "this is not the address this page is served at.")
+        if scope["path"] == "/" and scope["method"] == "GET" and b"token=" in scope["query_string"]:
+            return self._enter(scope)
+        if not self.door.knows(headers):
+            if scope["path"].startswith("/api/"):
+                return refused(401, "open the link that vitripick label printed.")
+            return HTMLResponse(_NO_ENTRY, 401)
+        if scope["method"] in ("GET", "HEAD"):
+            return None
+        if headers.get("origin") != f"http://{host}" or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return refused(403, "only this page itself may change anything.")
+        wanted = "application/octet-stream" if scope["path"] == IMPORT_PATH else "application/json"
+        if headers.get("content-type", "").partition(";")[0].strip() != wanted:
+            return refused(415, f"send {wanted}.")
+        if self.read_only:
+            return refused(403, "this page only shows: it was started with --read-only.")
+        limit = MAX_IMPORT_BYTES if scope["path"] == IMPORT_PATH else MAX_BODY_BYTES
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > limit:
+            return refused(413, f"more than {limit >> 20} MB at once.")
+        return None
+
+    def _enter(self, scope: Scope) -> Response:
+        token = scope["query_string"].decode("latin-1").partition("token=")[2].partition("&")[0]
+        session = self.door.enter(token)
+        if session is None:
+            # Somebody who is in already may follow an old link, or reload.
+            return RedirectResponse("/", 303) if self.door.knows(Headers(scope=scope)) else HTMLResponse(_NO_ENTRY, 401)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(self.door.cookie_name, session, httponly=True, samesite="strict", path="/")
+        return response
+
+    def _is_own(self, name: str) -> bool:
+        # No other site can make a browser send a bare address that is not its own.
+        return is_loopback(name) if self.loopback_only else name in self.names or _is_address(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound to `host`."""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def host_name(host: str) -> str:
+    """The Host header without its port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+
+
+def refused(status: int, message: str) -> Response:
+    """One shape for every error."""
+    return JSONResponse({"error": message}, status)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

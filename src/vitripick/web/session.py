@@ -1,0 +1,127 @@
+"""One open project with everything that works on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitripick.web.exchange import Exchange
+from vitripick.web.images import Images
+from vitripick.web.jobs import Jobs, Progress
+from vitripick.web.picksets import PickSet, PickSets
+from vitripick.web.project import Project, ProjectLock, open_project
+from vitripick.web.requests import SettingsRequest
+from vitripick.web.sheets import Sheets
+from vitripick.web.training import Training, root_of
+
+
+class Session:
+    """The parts, put together.
+
+    Parameters
+    ----------
+    project
+        Open.
+    picks
+        Picks to show from the start, in any format or as a folder of `vitripick pick`.
+    lock
+        Held for as long as the session lives.
+    """
+
+    def __init__(self, project: Project, picks: str | Path | None = None, lock: ProjectLock | None = None) -> None:
+        self.project = project
+        self._lock = lock
+        self.sheets = Sheets(project)
+        self.images = Images(project)
+        self.pick_sets = PickSets(project, self.sheets)
+        self.exchange = Exchange(project, self.sheets, self.pick_sets)
+        root = root_of(project)
+        self.jobs = Jobs(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
+        self.training = Training(project, self.sheets, self.jobs)
+        self.n_picked = 0
+        if picks is not None:
+            self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=_threshold(Path(picks))))
+        for run in self.jobs.all_runs():
+            if run["has_picks"]:
+                self._put(run["id"])
+        self._choose(given=picks is not None)
+
+    def _choose(self, *, given: bool) -> None:
+        """Which picks are shown at the start: those given, else as last time, else the newest."""
+        known = [pick_set.id for pick_set in self.pick_sets.all()]
+        chosen = self.project.settings.pick_set
+        if given and chosen is None:
+            chosen = "given"
+            threshold = self.pick_sets.named(chosen).threshold
+            if threshold is not None:
+                self.project.settings = self.project.settings.model_copy(update={"threshold": threshold})
+        elif chosen not in known:
+            chosen = known[-1] if known else None
+        self.project.settings = self.project.settings.model_copy(update={"pick_set": chosen})
+
+    def _put(self, run: str) -> None:
+        folder = self.jobs.runs / run
+        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        known = {entry["id"]: entry for entry in self.jobs.all_runs()}[run]
+        threshold = known["threshold"] or _threshold(folder / "picks")
+        trained_on = frozenset(job.get("trained_on", ()))
+        self.pick_sets.put(
+            PickSet(run, f"run {run}: {job['title']}", folder / "picks", threshold=threshold, trained_on=trained_on)
+        )
+
+    def _picked(self, run: str) -> None:
+        """Another micrograph has picks: the page may show them while the others are still being picked."""
+        self.n_picked += 1
+        if self.n_picked % 10 == 1:
+            self._put(run)
+
+    def _ended(self, progress: Progress) -> None:
+        if not (self.jobs.runs / progress.run / "picks" / "cbox").is_dir():
+            return
+        self._put(progress.run)
+        self.n_picked += 1
+        threshold = self.pick_sets.named(progress.run).threshold
+        with self.project.lock:
+            # Another model's confidences mean something else: its own threshold is the place to start from.
+            changed = {"pick_set": progress.run, "threshold": threshold or self.project.settings.threshold}
+            self.project.change(SettingsRequest.model_validate(changed))
+
+
+def open_session(
+    inputs: Sequence[str | Path],
+    out: Path,
+    *,
+    picks: str | Path | None = None,
+    labels: str | Path | None = None,
+    box_size_px: float | None = None,
+    pixel_size: float | None = None,
+    read_only: bool = False,
+) -> Session:
+    """Open a project with the picks and labels given on the command line.
+
+    Parameters
+    ----------
+    inputs, out, box_size_px, pixel_size, read_only
+        As in `open_project`.
+    picks
+        To show beside the labels.
+    labels
+        To import, added to those that are there.
+    """
+    lock = None if read_only else ProjectLock(out)
+    if lock is not None:
+        lock.take()
+    project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
+    session = Session(project, picks, lock)
+    if labels is not None and not read_only:
+        session.exchange.import_labels(Path(labels))
+    return session
+
+
+def _threshold(folder: Path) -> float | None:
+    """The one a run of picking was exported with."""
+    try:
+        return float(json.loads((folder / "run.json").read_text(encoding="utf-8"))["threshold"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

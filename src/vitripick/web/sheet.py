@@ -1,0 +1,238 @@
+"""The labels of one micrograph as they are edited, with every edit that led there.
+
+The log (`history/STEM.jsonl`, one edit a line, only ever appended to) is written and flushed before the labels
+themselves. So whatever moment the server is killed at, reading both again gives the state that was last acknowledged
+or the one after it, and undo goes back to the first click.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from vitripick.errors import FormatError, UsageError
+
+Point: TypeAlias = tuple[float, float]
+Polygon: TypeAlias = tuple[Point, ...]
+
+_VERSION = 1
+# Hundredths of a pixel: finer than anybody clicks, and short to read.
+_DECIMALS = 2
+
+
+class StaleError(UsageError):
+    """An edit of a state that is no longer the newest: made in two windows at once."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One step that can be undone.
+
+    Attributes
+    ----------
+    add, remove
+        Labels by number, with their centre in full-size pixels.
+    move
+        Label number to (centre before, centre after).
+    add_areas, remove_areas
+        Polygons in which nothing is taught or counted, by number.
+    reject, unreject
+        Places of picks that a person said are no particles, by number.
+    """
+
+    add: dict[int, Point] = field(default_factory=dict)
+    remove: dict[int, Point] = field(default_factory=dict)
+    move: dict[int, tuple[Point, Point]] = field(default_factory=dict)
+    add_areas: dict[int, Polygon] = field(default_factory=dict)
+    remove_areas: dict[int, Polygon] = field(default_factory=dict)
+    reject: dict[int, Point] = field(default_factory=dict)
+    unreject: dict[int, Point] = field(default_factory=dict)
+
+    def inverted(self) -> Edit:
+        """The edit that takes this one back."""
+        return Edit(
+            add=self.remove,
+            remove=self.add,
+            move={number: (after, before) for number, (before, after) in self.move.items()},
+            add_areas=self.remove_areas,
+            remove_areas=self.add_areas,
+            reject=self.unreject,
+            unreject=self.reject,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what is not empty; numbers first in each row."""
+        rows: dict[str, Any] = {
+            "add": [[n, *p] for n, p in self.add.items()],
+            "remove": [[n, *p] for n, p in self.remove.items()],
+            "move": [[n, *a, *b] for n, (a, b) in self.move.items()],
+            "add_areas": [[n, [list(p) for p in polygon]] for n, polygon in self.add_areas.items()],
+            "remove_areas": [[n, [list(p) for p in polygon]] for n, polygon in self.remove_areas.items()],
+            "reject": [[n, *p] for n, p in self.reject.items()],
+            "unreject": [[n, *p] for n, p in self.unreject.items()],
+        }
+        return {key: value for key, value in rows.items() if value}
+
+    @classmethod
+    def from_json(cls, rows: dict[str, Any]) -> Edit:
+        """What `to_json` wrote."""
+        return cls(
+            add={int(n): (float(x), float(y)) for n, x, y in rows.get("add", ())},
+            remove={int(n): (float(x), float(y)) for n, x, y in rows.get("remove", ())},
+            move={
+                int(n): ((float(x0), float(y0)), (float(x1), float(y1))) for n, x0, y0, x1, y1 in rows.get("move", ())
+            },
+            add_areas={int(n): as_polygon(p) for n, p in rows.get("add_areas", ())},
+            remove_areas={int(n): as_polygon(p) for n, p in rows.get("remove_areas", ())},
+            reject={int(n): (float(x), float(y)) for n, x, y in rows.get("reject", ())},
+            unreject={int(n): (float(x), float(y)) for n, x, y in rows.get("unreject", ())},
+        )
+
+
+@dataclass
+class Sheet:
+    """One micrograph's labels and ignored areas now, and the way back.
+
+    Attributes
+    ----------
+    labels, areas, rejected
+        Number to centre, polygon, or place of a rejected pick. Numbers are never used twice within a log.
+    done, undone
+        Edits that undo and redo take next from their ends.
+    revision
+        Lines in the log: tells whether a window has seen the newest state.
+    """
+
+    labels: dict[int, Point] = field(default_factory=dict)
+    areas: dict[int, Polygon] = field(default_factory=dict)
+    rejected: dict[int, Point] = field(default_factory=dict)
+    done: list[Edit] = field(default_factory=list)
+    undone: list[Edit] = field(default_factory=list)
+    revision: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """For the page."""
+        return {
+            "labels": [[n, *p] for n, p in self.labels.items()],
+            "areas": [[n, [list(p) for p in polygon]] for n, polygon in self.areas.items()],
+            "rejected": [[n, *p] for n, p in self.rejected.items()],
+            "revision": self.revision,
+            "can_undo": len(self.done),
+            "can_redo": len(self.undone),
+        }
+
+    def apply(self, edit: Edit) -> None:
+        """Change labels and areas; the edit must fit them."""
+        for number in [*edit.remove, *edit.move]:
+            if number not in self.labels:
+                raise StaleError(f"label {number} is not there any more; reload the page.")
+        for number in edit.remove:
+            del self.labels[number]
+        for number, (_, after) in edit.move.items():
+            self.labels[number] = after
+        for number, place in edit.add.items():
+            if number in self.labels:
+                raise StaleError(f"label {number} is there already; reload the page.")
+            self.labels[number] = place
+        for number in edit.remove_areas:
+            if self.areas.pop(number, None) is None:
+                raise StaleError(f"area {number} is not there any more; reload the page.")
+        for number, polygon in edit.add_areas.items():
+            if number in self.areas:
+                raise StaleError(f"area {number} is there already; reload the page.")
+            self.areas[number] = polygon
+        for number in edit.unreject:
+            if self.rejected.pop(number, None) is None:
+                raise StaleError(f"rejected pick {number} is not there any more; reload the page.")
+        self.rejected.update(edit.reject)
+
+    def take(self, line: dict[str, Any]) -> None:
+        """One line of the log: an edit, an undo or a redo."""
+        if "edit" in line:
+            edit = Edit.from_json(line["edit"])
+            self.apply(edit)
+            self.done.append(edit)
+            self.undone.clear()
+        elif line.get("undo"):
+            self.apply(self.done[-1].inverted())
+            self.undone.append(self.done.pop())
+        elif line.get("redo"):
+            self.apply(self.undone[-1])
+            self.done.append(self.undone.pop())
+        self.revision += 1
+
+
+def place(x: float, y: float) -> Point:
+    """A centre as it is stored."""
+    return round(float(x), _DECIMALS), round(float(y), _DECIMALS)
+
+
+def as_polygon(points: Iterable[Iterable[float]]) -> Polygon:
+    """A polygon from rows of x and y."""
+    return tuple(place(*point) for point in points)
+
+
+def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
+    """The state that the log leads to and the one before its last line; None where there is no log.
+
+    A last line without its end is one that was never acknowledged: it is dropped, from the file too.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if data and not data.endswith(b"\n"):
+        data = data[: data.rfind(b"\n") + 1]
+        with path.open("r+b") as file:
+            file.truncate(len(data))
+    lines = data.decode("utf-8").splitlines()
+    if not lines:
+        return None
+    now, before = Sheet(), Sheet()
+    try:
+        start = json.loads(lines[0])
+        if start.get("vitripick_history") != _VERSION:
+            raise ValueError("not a history of this version")
+        for sheet in (now, before):
+            sheet.labels = {int(n): (float(x), float(y)) for n, x, y in start["labels"]}
+            sheet.areas = {int(n): as_polygon(p) for n, p in start["areas"]}
+            sheet.rejected = {int(n): (float(x), float(y)) for n, x, y in start["rejected"]}
+            sheet.revision = 1
+        for i, line in enumerate(lines[1:], start=2):
+            entry = json.loads(line)
+            now.take(entry)
+            if i < len(lines):
+                before.take(entry)
+    except (ValueError, KeyError, IndexError, TypeError, UsageError) as error:
+        raise FormatError(
+            f"{path}: this history of edits cannot be read ({error}). Move it away to go on from the labels as they "
+            "are, without undo."
+        ) from error
+    return now, before
+
+
+def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
+    """Begin a log from the labels that are there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = {"vitripick_history": _VERSION, "micrograph": micrograph, **sheet.to_json()}
+    append_line(path, {key: first[key] for key in ("vitripick_history", "micrograph", "labels", "areas", "rejected")})
+    sheet.revision = 1
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Add one line and wait until the disk has it."""
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def timed(**what: Any) -> dict[str, Any]:
+    """A line with the time in front."""
+    return {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), **what}

@@ -1,0 +1,275 @@
+"""Edits of labels, from the page to the disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from vitripick.atomic import write_text_atomically
+from vitripick.errors import MicrographError, UsageError
+from vitripick.formats import read_picks, write_picks
+from vitripick.geometry import Boxes
+from vitripick.web.project import Entry, Project
+from vitripick.web.requests import MAX_LABELS, EditRequest, Flag
+from vitripick.web.sheet import (
+    Edit,
+    Point,
+    Polygon,
+    Sheet,
+    StaleError,
+    append_line,
+    as_polygon,
+    place,
+    read_log,
+    start_log,
+    timed,
+)
+
+_KEPT_IN_MEMORY = 64
+
+
+class Sheets:
+    """The sheets of a project; every method that changes one returns when the disk has it."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._open: OrderedDict[str, Sheet] = OrderedDict()
+
+    def get(self, entry: Entry) -> Sheet:
+        """As the disk has it; a change made there by another program becomes an edit that can be undone."""
+        with self._project.lock:
+            sheet = self._open.get(entry.id)
+            if sheet is None:
+                sheet = self._load(entry)
+                self._open[entry.id] = sheet
+                while len(self._open) > _KEPT_IN_MEMORY:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(entry.id)
+            return sheet
+
+    def edit(self, entry: Entry, request: EditRequest) -> Sheet:
+        """Apply an edit made in the page."""
+        with self._project.lock:
+            sheet = self._fresh(entry, request.revision)
+            for number in [*request.remove, *(row[0] for row in request.move)]:
+                if number not in sheet.labels:
+                    raise StaleError(f"label {number} is not there any more; reload the page.")
+            height, width = self._project.header(entry).shape
+            points = [(x, y) for _, x, y in [*request.add, *request.move]]
+            if any(not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5) for x, y in points):
+                raise UsageError("a label must lie inside the micrograph.")
+            edit = Edit(
+                add={n: place(x, y) for n, x, y in request.add},
+                remove={n: sheet.labels[n] for n in request.remove},
+                move={n: (sheet.labels[n], place(x, y)) for n, x, y in request.move},
+                add_areas={n: as_polygon(points) for n, points in request.add_areas},
+                remove_areas={n: sheet.areas[n] for n in request.remove_areas if n in sheet.areas},
+                reject={n: place(x, y) for n, x, y in request.reject},
+                unreject={n: sheet.rejected[n] for n in request.unreject if n in sheet.rejected},
+            )
+            return self._take(entry, sheet, edit)
+
+    def step(self, entry: Entry, revision: int, way: Literal["undo", "redo"]) -> Sheet:
+        """Undo or redo one edit; nothing happens where there is none."""
+        with self._project.lock:
+            sheet = self._fresh(entry, revision)
+            if sheet.done if way == "undo" else sheet.undone:
+                append_line(self._project.history_path(entry), timed(**{way: True}))
+                sheet.take({way: True})
+                self._written(entry, sheet)
+            return sheet
+
+    def add(self, entry: Entry, points: Sequence[Point]) -> Sheet:
+        """Labels from elsewhere (an import), as one edit; those that are there already are not doubled."""
+        with self._project.lock:
+            sheet = self.get(entry)
+            there = set(sheet.labels.values())
+            new = list(dict.fromkeys(point for point in points if point not in there))
+            if not new:
+                return sheet
+            first = 1 + max([0, *self._numbers_used(sheet)])
+            return self._take(entry, sheet, Edit(add=dict(enumerate(new, start=first))))
+
+    def flag(self, entry: Entry, flag: Flag | None) -> None:
+        """Say "fully labelled", "empty", "exclude", or take that back."""
+        with self._project.lock:
+            sheet = self.get(entry)
+            if flag == "empty" and sheet.labels:
+                raise UsageError(
+                    f"this micrograph has {len(sheet.labels)} labels, so it is not empty; delete them first."
+                )
+            self._project.mark(entry, flag=flag)
+            self._write_labels(entry, sheet)
+
+    def resize(self) -> None:
+        """Every label file anew: the box size of the project has changed."""
+        with self._project.lock:
+            for entry in self._project.entries.values():
+                if entry.n_labels:
+                    self._write_labels(entry, self.get(entry))
+
+    def boxes(self, entry: Entry) -> Boxes:
+        """The labels in memory as boxes of the project's size."""
+        return self._boxes(entry, self.get(entry))
+
+    def _boxes(self, entry: Entry, sheet: Sheet) -> Boxes:
+        header = self._project.header(entry)
+        points = np.array(list(sheet.labels.values()), dtype=np.float64).reshape(-1, 2)
+        return Boxes.at(
+            points[:, 0],
+            points[:, 1],
+            size_px=self._project.box_size_px(entry),
+            micrograph=entry.file.name,
+            shape=header.shape,
+            pixel_size=self._project.pixel_size(entry),
+        )
+
+    def _fresh(self, entry: Entry, revision: int) -> Sheet:
+        if self._project.read_only:
+            raise UsageError("this page only shows: it was started with --read-only.")
+        sheet = self.get(entry)
+        if sheet.revision != revision:
+            raise StaleError("these labels were changed in another window; here they are as they are now.")
+        return sheet
+
+    def _take(self, entry: Entry, sheet: Sheet, edit: Edit) -> Sheet:
+        if len(sheet.labels) + len(edit.add) > MAX_LABELS:
+            raise UsageError(f"a micrograph can have {MAX_LABELS} labels at most.")
+        trial = dataclasses.replace(
+            sheet, labels=dict(sheet.labels), areas=dict(sheet.areas), rejected=dict(sheet.rejected)
+        )
+        trial.apply(edit)  # refuses before anything is written
+        log = self._project.history_path(entry)
+        if sheet.revision == 0:
+            start_log(log, entry.file.name, sheet)
+        append_line(log, timed(edit=edit.to_json()))
+        sheet.take({"edit": edit.to_json()})
+        self._written(entry, sheet)
+        return sheet
+
+    def _written(self, entry: Entry, sheet: Sheet) -> None:
+        self._write_labels(entry, sheet)
+        self._write_areas(entry, sheet)
+        if entry.flag == "empty" and sheet.labels:
+            self._project.mark(entry, flag=None)
+
+    def _write_labels(self, entry: Entry, sheet: Sheet) -> None:
+        path = self._project.labels_path(entry)
+        entry.n_labels = len(sheet.labels)
+        if sheet.labels or entry.flag in ("complete", "empty"):
+            write_picks(self._boxes(entry, sheet), path)
+        else:
+            # A file without rows would say "no particle here" to training; nobody said that.
+            path.unlink(missing_ok=True)
+
+    def _write_areas(self, entry: Entry, sheet: Sheet) -> None:
+        path = self._project.areas_path(entry)
+        if sheet.areas or sheet.rejected:
+            write_text_atomically(path, json.dumps({"micrograph": entry.file.name, **ground_json(sheet)}) + "\n")
+        else:
+            path.unlink(missing_ok=True)
+
+    def _load(self, entry: Entry) -> Sheet:
+        project = self._project
+        on_disk = _read_labels(project.labels_path(entry))
+        found = read_log(project.history_path(entry))
+        if found is None:
+            sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
+            ignored, rejected = _read_areas(project.areas_path(entry))
+            sheet.areas = dict(enumerate(ignored, start=1))
+            sheet.rejected = dict(enumerate(rejected, start=1))
+        else:
+            sheet, before = found
+            if _same(sheet.labels, on_disk):
+                pass
+            elif project.read_only or _same(before.labels, on_disk):
+                # Killed between the log and the labels: the log knows more.
+                if not project.read_only:
+                    self._write_labels(entry, sheet)
+            else:
+                sheet = self._take(entry, sheet, _difference(sheet, on_disk))
+            if not project.read_only and (sheet.areas, sheet.rejected) != (before.areas, before.rejected):
+                self._write_areas(entry, sheet)
+        entry.n_labels = len(sheet.labels)
+        return sheet
+
+    @staticmethod
+    def _numbers_used(sheet: Sheet) -> list[int]:
+        edits = [*sheet.done, *sheet.undone]
+        return [*sheet.labels, *(n for edit in edits for n in (*edit.add, *edit.remove))]
+
+
+def next_number(sheet: Sheet) -> int:
+    """A number that no label or area of this sheet ever had."""
+    used = Sheets._numbers_used(sheet)
+    edits = [*sheet.done, *sheet.undone]
+    areas = [*sheet.areas, *(n for e in edits for n in (*e.add_areas, *e.remove_areas))]
+    rejected = [*sheet.rejected, *(n for e in edits for n in (*e.reject, *e.unreject))]
+    return 1 + max([0, *used, *areas, *rejected])
+
+
+def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
+    """What the page shows of one micrograph, without its pixels."""
+    try:
+        header = project.header(entry)
+        known: dict[str, Any] = {"shape": header.shape, "pixel_size": project.pixel_size(entry)}
+    except MicrographError:
+        known = {"shape": None, "pixel_size": None}
+    return {
+        "id": entry.id,
+        "name": entry.file.name,
+        "flag": entry.flag,
+        "error": entry.error,
+        "box_size_px": project.box_size_px(entry),
+        "next_number": next_number(sheet),
+        **known,
+        **sheet.to_json(),
+    }
+
+
+def _read_labels(path: Path) -> list[Point]:
+    if not path.is_file():
+        return []
+    boxes = read_picks(path)
+    return [place(x, y) for x, y in boxes.centres]
+
+
+def ground_json(sheet: Sheet) -> dict[str, Any]:
+    """What is known of the ground between the labels, as training reads it (`vitripick.training.ground`)."""
+    return {
+        "ignored": [[list(point) for point in area] for area in sheet.areas.values()],
+        "rejected": [list(point) for point in sheet.rejected.values()],
+    }
+
+
+def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ignored = [as_polygon(points) for points in content.get("ignored", ())]
+        return ignored, [place(x, y) for x, y in content.get("rejected", ())]
+    except FileNotFoundError:
+        return [], []
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path}: these ignored areas cannot be read ({error}); mend or remove the file.") from error
+
+
+def _same(labels: dict[int, Point], on_disk: list[Point]) -> bool:
+    return sorted(labels.values()) == sorted(on_disk)
+
+
+def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:
+    """The edit that makes the sheet what the file holds."""
+    wanted = list(on_disk)
+    remove: dict[int, Point] = {}
+    for number, point in sheet.labels.items():
+        if point in wanted:
+            wanted.remove(point)
+        else:
+            remove[number] = point
+    return Edit(add=dict(enumerate(wanted, start=next_number(sheet))), remove=remove)

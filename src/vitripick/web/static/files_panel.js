@@ -1,0 +1,92 @@
+// @ts-check
+// The Files tab: labels and picks out, labels in.
+import { post, sendFile } from "./api.js";
+import { button, count, el, input, make, select, settled, toast, thousands } from "./dom.js";
+import { flush } from "./labels.js";
+import { store, watch } from "./store.js";
+
+/** @returns {{what: string, formats: string[]}} */
+function request() {
+  const boxes = /** @type {HTMLInputElement[]} */ ([...el("export-formats").querySelectorAll("input:checked")]);
+  return { what: select("export-what").value, formats: boxes.map((box) => box.value) };
+}
+
+const preview = settled(async () => {
+  if (el("page-files").hidden || store.readOnly) return;
+  const target = el("export-preview"), body = request();
+  button("export").disabled = !body.formats.length;
+  if (!body.formats.length) return target.replaceChildren("Choose a format.");
+  try {
+    const answer = await post("api/export/preview", body);
+    const lines = answer.names.map((/** @type {string} */ name) => make("div", { textContent: name }));
+    const more = answer.n_files - answer.names.length;
+    if (more > 0) lines.push(make("div", { textContent: `… and ${thousands(more)} more` }));
+    target.replaceChildren(make("div", { textContent: `${count(answer.n_files, "file")} of ${count(answer.n_micrographs, "micrograph")} into ${answer.folder}/` }), ...lines);
+  } catch (error) {
+    target.textContent = /** @type {Error} */ (error).message;
+  }
+}, 250);
+
+async function doExport() {
+  const result = el("export-result");
+  button("export").disabled = true;
+  result.textContent = "writing…";
+  try {
+    await flush();
+    const answer = await post("api/export", request());
+    result.textContent = `${count(answer.n_boxes, "box", "boxes")} of ${count(answer.n_micrographs, "micrograph")} written to ${answer.folder}`;
+  } catch (error) {
+    result.textContent = "";
+    toast(/** @type {Error} */ (error).message, "bad");
+  }
+  button("export").disabled = false;
+  preview();
+}
+
+/** @param {Iterable<File>} files @param {() => Promise<void>} reload */
+async function importFiles(files, reload) {
+  const result = el("import-result");
+  await flush();
+  let labels = 0, outside = 0;
+  const problems = [];
+  for (const file of files) {
+    try {
+      const answer = await sendFile(file);
+      labels += answer.n_labels;
+      outside += answer.n_outside;
+      if (answer.unmatched.length) problems.push(`${file.name}: no micrograph for ${answer.unmatched.join(", ")}`);
+    } catch (error) {
+      problems.push(`${file.name}: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+  const left = outside ? `, ${outside} outside their micrograph left out` : "";
+  result.replaceChildren(make("div", { textContent: `${count(labels, "label")} added${left}` }), ...problems.map((text) => make("div", { className: "hint", textContent: text })));
+  await reload();
+}
+
+/** @param {() => Promise<void>} reload the project and the micrograph on the screen */
+export function startFilesPanel(reload) {
+  el("project-folder").textContent = store.project.out;
+  el("export-formats").append(...store.project.formats.map(({ name, description }) => make("label", { className: "check", title: description },
+    make("input", { type: "checkbox", value: name, checked: name === "star" }), `${name}`, make("span", { className: "hint", textContent: description.replace(/^[^:]*: /, "") }))));
+  el("export-formats").addEventListener("change", preview);
+  select("export-what").addEventListener("change", preview);
+  button("export").addEventListener("click", doExport);
+  input("import").addEventListener("change", () => {
+    importFiles(input("import").files ?? [], reload).then(() => (input("import").value = ""));
+  });
+  const page = el("page-files");
+  page.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    page.classList.add("drop-here");
+  });
+  page.addEventListener("dragleave", () => page.classList.remove("drop-here"));
+  page.addEventListener("drop", (event) => {
+    event.preventDefault();
+    page.classList.remove("drop-here");
+    if (event.dataTransfer && !store.readOnly) importFiles(event.dataTransfer.files, reload);
+  });
+  watch(["rows", "settings", "status"], preview);
+}
+
+export { preview as refreshPreview };

@@ -1,0 +1,108 @@
+// @ts-check
+// Every key, in one table: it acts by it, and "?" shows it.
+import { el, make } from "./dom.js";
+import { flush, setFlag, step } from "./labels.js";
+import { oneToOne, stepBox, toggleAuto, toggleInvert } from "./label_panel.js";
+import { accept, nextDoubtful } from "./picks_panel.js";
+import { changed, setSettings, setView, store } from "./store.js";
+import { deleteTarget, setTool, toolKey } from "./tools.js";
+import { viewport } from "./viewer.js";
+
+/** @typedef {{keys: string[], shown: string, does: string, act?: () => unknown}} Key */
+
+/** @param {string} key @returns {() => void} */
+const toggle = (key) => () => setView({ [key]: store.settings.view[key] === false });
+/** @param {number} by */
+const threshold = (by) => () => setSettings({ threshold: Math.round(Math.min(1, Math.max(0, store.settings.threshold + by)) * 1000) / 1000 });
+/** @param {number} dx @param {number} dy */
+const pan = (dx, dy) => () => (viewport.pan(dx, dy), changed("view"));
+/** @param {number} factor */
+const zoom = (factor) => () => (viewport.zoom(factor), changed("view"));
+
+/** @type {Record<string, Key[]>} */
+export const KEYS = {
+  Labels: [
+    { keys: [], shown: "click", does: "add a label; on a pick: accept it" },
+    { keys: [], shown: "drag a label", does: "move it" },
+    { keys: [], shown: "right-click, Alt-click", does: "delete a label, reject a pick" },
+    { keys: ["Delete", "Backspace"], shown: "Del", does: "the same for what the pointer is on", act: deleteTarget },
+    { keys: [], shown: "Shift + drag", does: "erase with a brush" },
+    { keys: ["ctrl+z"], shown: "Ctrl+Z", does: "undo", act: () => step("undo") },
+    { keys: ["ctrl+shift+z", "ctrl+y"], shown: "Ctrl+Shift+Z", does: "redo", act: () => step("redo") },
+    { keys: ["["], shown: "[", does: "smaller box", act: () => stepBox(-1) },
+    { keys: ["]"], shown: "]", does: "larger box", act: () => stepBox(1) },
+    { keys: ["a"], shown: "A", does: "draw an area to ignore", act: () => setTool("area") },
+    { keys: ["l", "Escape"], shown: "L, Esc", does: "back to labels", act: () => setTool("label") },
+  ],
+  Micrograph: [
+    { keys: ["n"], shown: "N", does: "next", act: () => el("next").click() },
+    { keys: ["p"], shown: "P", does: "previous", act: () => el("previous").click() },
+    { keys: ["f"], shown: "F", does: "fully labelled", act: () => setFlag("complete") },
+    { keys: ["e"], shown: "E", does: "empty: a negative example", act: () => setFlag("empty") },
+    { keys: ["x"], shown: "X", does: "exclude", act: () => setFlag("excluded") },
+    { keys: ["ctrl+s"], shown: "Ctrl+S", does: "nothing to do: everything is saved at once", act: flush },
+  ],
+  View: [
+    { keys: [], shown: "wheel", does: "zoom at the pointer" },
+    { keys: [], shown: "drag, Space + drag", does: "move the micrograph" },
+    { keys: ["ArrowLeft"], shown: "← ↑ → ↓", does: "move the micrograph", act: pan(80, 0) },
+    { keys: ["ArrowRight"], shown: "", does: "", act: pan(-80, 0) },
+    { keys: ["ArrowUp"], shown: "", does: "", act: pan(0, 80) },
+    { keys: ["ArrowDown"], shown: "", does: "", act: pan(0, -80) },
+    { keys: ["+", "="], shown: "+", does: "zoom in", act: zoom(1.25) },
+    { keys: ["-"], shown: "−", does: "zoom out", act: zoom(0.8) },
+    { keys: ["0"], shown: "0", does: "fit", act: () => (viewport.fit(), changed("view")) },
+    { keys: ["1"], shown: "1", does: "1:1", act: oneToOne },
+    { keys: ["c"], shown: "C", does: "contrast by percentiles or by hand", act: toggleAuto },
+    { keys: ["i"], shown: "I", does: "invert", act: toggleInvert },
+    { keys: ["h"], shown: "H", does: "hide or show labels", act: toggle("showLabels") },
+    { keys: ["j"], shown: "J", does: "hide or show picks", act: toggle("showPicks") },
+  ],
+  Picks: [
+    { keys: [","], shown: ",", does: "lower threshold", act: threshold(-0.01) },
+    { keys: ["."], shown: ".", does: "higher threshold", act: threshold(0.01) },
+    { keys: ["Enter"], shown: "Enter", does: "accept picks as labels", act: () => accept(false) },
+    { keys: ["shift+Enter"], shown: "Shift+Enter", does: "accept, fully labelled, next", act: () => accept(true) },
+    { keys: ["d"], shown: "D", does: "next doubtful pick", act: nextDoubtful },
+    { keys: ["?"], shown: "?", does: "these keys", act: showHelp },
+  ],
+};
+
+/** @type {Map<string, () => unknown>} */
+const actions = new Map();
+for (const group of Object.values(KEYS)) for (const { keys, act } of group) for (const key of keys) if (act) actions.set(key, act);
+
+export function showHelp() {
+  /** @type {HTMLDialogElement} */ (el("help")).showModal();
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (/** @type {HTMLDialogElement} */ (el("help")).open) return;
+  const writing = target instanceof HTMLInputElement && !["range", "checkbox", "file"].includes(target.type);
+  const command = event.ctrlKey || event.metaKey;
+  if ((writing || target instanceof HTMLSelectElement) && !(command && event.key.toLowerCase() === "s")) return;
+  // Enter and Space press a button that has the focus; arrows move a slider.
+  if (target instanceof HTMLButtonElement && (event.key === "Enter" || event.key === " ")) return;
+  if (target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
+  if (toolKey(event)) {
+    event.preventDefault();
+    return;
+  }
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const shift = event.shiftKey && (command || event.key.length > 1) ? "shift+" : "";
+  const act = actions.get(`${command ? "ctrl+" : ""}${shift}${name}`);
+  if (!act || event.altKey) return;
+  event.preventDefault();
+  act();
+}
+
+export function startKeys() {
+  el("help-keys").replaceChildren(...Object.entries(KEYS).map(([title, keys]) => {
+    const rows = keys.filter((key) => key.shown).flatMap(({ shown, does }) => [make("dt", {}, make("kbd", { textContent: shown })), make("dd", { textContent: does })]);
+    return make("section", {}, make("h2", { textContent: title }), make("dl", {}, ...rows));
+  }));
+  window.addEventListener("keydown", onKey);
+  el("show-help").addEventListener("click", showHelp);
+}

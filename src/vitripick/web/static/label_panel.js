@@ -1,0 +1,158 @@
+// @ts-check
+// The Label tab and the bars above and below the micrograph.
+import { button, count, el, framed, input, make, press, settled, toast } from "./dom.js";
+import { edit, setBoxSize, setFlag, sheet, step } from "./labels.js";
+import { allPicks, shownPicks } from "./picks.js";
+import { changed, setSettings, setView, store, watch } from "./store.js";
+import { pointerPlace } from "./tools.js";
+import { currentPicture, filters, look, refilter, viewport } from "./viewer.js";
+
+const pixelSize = () => sheet()?.pixelSize ?? null;
+
+/** Filters go from fine to coarse in equal steps of proportion: 0 is off. @param {number} slider @param {number} least @param {number} most */
+const toAngstrom = (slider, least, most) => (slider ? Number((least * (most / least) ** (slider / 100)).toPrecision(2)) : 0);
+/** @param {number} angstrom @param {number} least @param {number} most */
+const toSlider = (angstrom, least, most) => (angstrom ? Math.max(1, Math.round((100 * Math.log(angstrom / least)) / Math.log(most / least))) : 0);
+
+/** @returns {[string, number, number][]} slider, least, most: in Å, or in pixels where no pixel size is known */
+function filterRanges() {
+  const unit = pixelSize() ?? 1;
+  return [["low", 2 * unit, 100 * unit], ["high", 10 * unit, 1000 * unit]];
+}
+
+/** @param {number} size in pixels */
+export function setBox(size) {
+  const clean = Math.min(5000, Math.max(4, Math.round(size)));
+  if (!Number.isFinite(clean)) return;
+  setBoxSize(clean);
+  setSettings({ box_size_px: clean });
+  changed("labels");
+}
+
+/** @param {number} way */
+export const stepBox = (way) => {
+  const size = sheet()?.boxSize ?? 100;
+  setBox(size + way * Math.max(1, Math.round(size * 0.04)));
+};
+
+function refresh() {
+  const one = sheet();
+  if (!one) return;
+  const row = store.byId.get(one.id);
+  el("micrograph-name").textContent = `\u200e${one.name}\u200e`;
+  el("micrograph-name").title = one.shape ? `${one.name}: ${one.shape[1]} × ${one.shape[0]} px` : one.name;
+  document.title = `${one.name.split("/").pop()} · vitripick`;
+  for (const flag of ["complete", "empty", "excluded"]) press(el(`flag-${flag}`), row?.flag === flag);
+  button("undo").disabled = !one.canUndo;
+  button("redo").disabled = !one.canRedo;
+  button("clear-labels").disabled = !one.labels.size;
+  const parts = [count(one.labels.size, "label")];
+  if (one.areas.size) parts.push(count(one.areas.size, "ignored area"));
+  if (one.rejected.size) parts.push(`${one.rejected.size} rejected`);
+  if (allPicks()) parts.push(count(shownPicks().length, "pick"));
+  el("label-counts").textContent = parts.join(" · ");
+  const px = input("box-px"), angstrom = input("box-angstrom"), size = input("pixel-size");
+  if (document.activeElement !== px) px.value = String(Math.round(one.boxSize));
+  if (document.activeElement !== angstrom) angstrom.value = one.pixelSize ? String(Math.round(one.boxSize * one.pixelSize)) : "";
+  angstrom.disabled = !one.pixelSize;
+  if (document.activeElement !== size) size.value = one.pixelSize ? String(Number(one.pixelSize.toFixed(3))) : "";
+}
+
+function refreshView() {
+  const view = store.settings.view;
+  el("zoom").textContent = `${(viewport.scale * 100).toFixed(0)} %`;
+  const unit = pixelSize() ? "Å" : "px";
+  for (const [name, least, most] of filterRanges()) {
+    const value = name === "low" ? filters().low : filters().high;
+    const slider = input(`${name}-pass`);
+    if (document.activeElement !== slider) slider.value = String(toSlider(value, least, most));
+    el(`${name}-pass-value`).textContent = value ? `${value} ${unit}` : "off";
+  }
+  const { auto, dark, bright, invert } = look();
+  const shown = auto ? currentPicture()?.auto ?? [0, 255] : [dark, bright];
+  input("dark").value = String(shown[0]);
+  input("bright").value = String(shown[1]);
+  press(el("auto-contrast"), auto);
+  press(el("invert"), invert);
+  for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {
+    input(id).checked = view[key] !== false;
+  }
+}
+
+const refreshPlace = framed(() => {
+  const at = pointerPlace();
+  const size = pixelSize();
+  if (!at || !viewport.contains(...at)) el("place").textContent = "";
+  else el("place").textContent = `x ${at[0].toFixed(1)}  y ${at[1].toFixed(1)}${size ? `  ·  ${((at[0] * size) / 10).toFixed(1)}, ${((at[1] * size) / 10).toFixed(1)} nm` : ""}`;
+});
+
+export function startLabelPanel() {
+  button("undo").addEventListener("click", () => step("undo"));
+  button("redo").addEventListener("click", () => step("redo"));
+  for (const flag of /** @type {const} */ (["complete", "empty", "excluded"])) el(`flag-${flag}`).addEventListener("click", () => setFlag(flag));
+  button("box-smaller").addEventListener("click", () => stepBox(-1));
+  button("box-larger").addEventListener("click", () => stepBox(1));
+  input("box-px").addEventListener("change", () => setBox(Number(input("box-px").value)));
+  input("box-angstrom").addEventListener("change", () => {
+    const size = pixelSize();
+    if (size) setBox(Number(input("box-angstrom").value) / size);
+  });
+  input("pixel-size").addEventListener("change", () => {
+    const size = Number(input("pixel-size").value);
+    const one = sheet();
+    if (!one) return;
+    const clean = size > 0 && size < 1000 ? size : null;
+    one.pixelSize = clean;
+    setSettings({ pixel_size: clean });
+    changed("labels", "view");
+  });
+  button("clear-labels").addEventListener("click", () => {
+    const one = sheet();
+    if (!one) return;
+    edit({ remove: [...one.labels.keys()] });
+    toast("All labels here deleted; Ctrl+Z brings them back.");
+  });
+  el("fit").addEventListener("click", () => (viewport.fit(), changed("view")));
+  el("one-to-one").addEventListener("click", oneToOne);
+  const filterSoon = settled(refilter, 120);
+  for (const [name] of filterRanges()) {
+    input(`${name}-pass`).addEventListener("input", () => {
+      const [, least, most] = /** @type {[string, number, number]} */ (filterRanges().find(([other]) => other === name));
+      setView({ [name]: toAngstrom(Number(input(`${name}-pass`).value), least, most) });
+      filterSoon();
+    });
+  }
+  const contrast = framed(() => {
+    const dark = Number(input("dark").value), bright = Number(input("bright").value);
+    setView({ auto: false, dark: Math.min(dark, bright - 1), bright: Math.max(bright, dark + 1) });
+  });
+  input("dark").addEventListener("input", contrast);
+  input("bright").addEventListener("input", contrast);
+  el("auto-contrast").addEventListener("click", toggleAuto);
+  el("invert").addEventListener("click", toggleInvert);
+  for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {
+    input(id).addEventListener("change", () => setView({ [key]: input(id).checked }));
+  }
+  const help = ["click empty ground: add", "click a pick: accept it", "drag: move a label, or the micrograph", "right-click, Alt-click or Del: take away", "Shift-drag: erase"];
+  el("tool-help").replaceChildren(...help.map((text) => make("li", { textContent: text })));
+  watch(["current", "labels", "rows", "picks", "settings"], refresh);
+  watch(["view", "current", "settings", "focus"], refreshView);
+  watch("focus", refreshPlace);
+  refreshView();
+}
+
+export function oneToOne() {
+  viewport.zoom(1 / viewport.scale);
+  changed("view");
+}
+
+export function toggleAuto() {
+  const { auto, ...rest } = look();
+  const shown = currentPicture()?.auto ?? [0, 255];
+  // Going manual starts from what is seen.
+  setView(auto ? { ...rest, auto: false, dark: shown[0], bright: shown[1] } : { auto: true });
+}
+
+export const toggleInvert = () => setView({ invert: !look().invert });
+
+

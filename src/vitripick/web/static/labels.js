@@ -1,0 +1,205 @@
+// @ts-check
+// The labels of the micrograph on the screen. An edit acts here at once and goes to the disk in order; what is not
+// yet there is kept and sent again until it is.
+import { get, post, ServerError } from "./api.js";
+import { toast } from "./dom.js";
+import { changed, store, updateRow } from "./store.js";
+
+/** @typedef {import("./types.js").Change} Change */
+/** @typedef {import("./types.js").SheetAnswer} SheetAnswer */
+/** @typedef {[number, number]} Place */
+
+const RETRY_MS = 1500;
+
+/** One micrograph's labels, areas and rejected picks, with the edits on their way. */
+export class LabelSheet {
+  /** @param {SheetAnswer} answer */
+  constructor(answer) {
+    this.id = answer.id;
+    this.name = answer.name;
+    this.error = answer.error;
+    this.shape = answer.shape;
+    this.pixelSize = answer.pixel_size;
+    this.boxSize = answer.box_size_px;
+    this.nextNumber = answer.next_number;
+    /** @type {Map<number, Place>} */ this.labels = new Map();
+    /** @type {Map<number, Place[]>} */ this.areas = new Map();
+    /** @type {Map<number, Place>} */ this.rejected = new Map();
+    this.revision = 0;
+    this.canUndo = 0;
+    this.canRedo = 0;
+    /** @type {Change[]} */ this.waiting = [];
+    this.take(answer);
+  }
+
+  /** @param {Pick<SheetAnswer, "labels" | "areas" | "rejected" | "revision" | "can_undo" | "can_redo">} answer */
+  take(answer) {
+    this.labels = new Map(answer.labels.map(([n, x, y]) => [n, [x, y]]));
+    this.areas = new Map(answer.areas);
+    this.rejected = new Map(answer.rejected.map(([n, x, y]) => [n, [x, y]]));
+    this.revision = answer.revision;
+    this.canUndo = answer.can_undo;
+    this.canRedo = answer.can_redo;
+  }
+
+  /** A number nothing here ever had. */
+  number() {
+    return this.nextNumber++;
+  }
+
+  /** @param {Change} change */
+  apply(change) {
+    for (const n of change.remove ?? []) this.labels.delete(n);
+    for (const [n, x, y] of change.move ?? []) this.labels.set(n, [x, y]);
+    for (const [n, x, y] of change.add ?? []) this.labels.set(n, [x, y]);
+    for (const n of change.remove_areas ?? []) this.areas.delete(n);
+    for (const [n, points] of change.add_areas ?? []) this.areas.set(n, points);
+    for (const n of change.unreject ?? []) this.rejected.delete(n);
+    for (const [n, x, y] of change.reject ?? []) this.rejected.set(n, [x, y]);
+  }
+}
+
+/** @type {LabelSheet | null} */
+let current = null;
+/** @type {"saved" | "saving" | "unsaved"} */
+let state = "saved";
+/** @type {Promise<void>} */
+let sending = Promise.resolve();
+/** @type {Set<LabelSheet>} */
+const unsaved = new Set();
+/** @type {(state: "saved" | "saving" | "unsaved") => void} */
+let showState = () => {};
+
+export const sheet = () => current;
+/** @param {(state: "saved" | "saving" | "unsaved") => void} show */
+export const onSaveState = (show) => (showState = show);
+export const isSaved = () => state === "saved";
+
+/** @param {"saved" | "saving" | "unsaved"} now */
+function setState(now) {
+  state = now;
+  showState(now);
+}
+
+/** @param {SheetAnswer} answer the micrograph that is on the screen from now on */
+export function show(answer) {
+  current = new LabelSheet(answer);
+  changed("labels");
+}
+
+/** @param {number} size the project's box size */
+export function setBoxSize(size) {
+  if (current) current.boxSize = size;
+}
+
+/**
+ * Change labels: at once on the screen, then on the disk.
+ * @param {Change} change
+ */
+export function edit(change) {
+  if (!current || store.readOnly) return;
+  if (!Object.values(change).some((rows) => rows?.length)) return;
+  current.apply(change);
+  current.canUndo += 1;
+  current.canRedo = 0;
+  const row = store.byId.get(current.id);
+  if (row) row.labels = current.labels.size;
+  current.waiting.push(change);
+  unsaved.add(current);
+  flush();
+  changed("labels", "rows");
+}
+
+/** @returns {Promise<void>} when everything is on the disk */
+export function flush() {
+  sending = sending.then(sendAll);
+  return sending;
+}
+
+async function sendAll() {
+  for (const one of unsaved) {
+    while (one.waiting.length) {
+      setState("saving");
+      try {
+        const answer = await post(`api/micrographs/${one.id}/edit`, { revision: one.revision, ...one.waiting[0] });
+        one.waiting.shift();
+        one.revision = answer.revision;
+        if (!one.waiting.length) {
+          one.canUndo = answer.can_undo;
+          one.canRedo = answer.can_redo;
+        }
+        updateRow(answer.row);
+      } catch (error) {
+        const { status, message } = /** @type {ServerError} */ (error);
+        if (status === 0 || status === 401 || status >= 500) {
+          // Nothing is lost: it waits here, and says so.
+          setState("unsaved");
+          if (status >= 500) toast(message, "bad");
+          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+          continue;
+        }
+        toast(message, "bad");
+        one.waiting.length = 0;
+        await reload(one);
+      }
+    }
+    unsaved.delete(one);
+  }
+  setState("saved");
+  changed("labels");
+}
+
+/** @param {LabelSheet} one as the server has it */
+async function reload(one) {
+  const answer = await get(`api/micrographs/${one.id}`);
+  one.take(answer);
+  one.nextNumber = answer.next_number;
+  changed("labels");
+}
+
+/** @param {"undo" | "redo"} way */
+export async function step(way) {
+  if (!current || store.readOnly) return;
+  const one = current;
+  await flush();
+  try {
+    const answer = await post(`api/micrographs/${one.id}/${way}`, { revision: one.revision });
+    one.take(answer);
+    updateRow(answer.row);
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, "bad");
+    await reload(one);
+  }
+  changed("labels");
+}
+
+/** @param {import("./types.js").Flag} flag the same one again takes it back */
+export async function setFlag(flag) {
+  if (!current || store.readOnly) return;
+  const row = store.byId.get(current.id);
+  if (!row) return;
+  await flush();
+  try {
+    const answer = await post(`api/micrographs/${row.id}/flag`, { flag: row.flag === flag ? null : flag });
+    updateRow(answer.row);
+    changed("labels");
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/**
+ * The label nearest to a place, if it is near enough.
+ * @param {number} x
+ * @param {number} y
+ * @param {number} reach
+ * @returns {number | null}
+ */
+export function labelAt(x, y, reach) {
+  let found = null, best = reach * reach;
+  for (const [n, [lx, ly]] of current?.labels ?? []) {
+    const distance = (lx - x) ** 2 + (ly - y) ** 2;
+    if (distance <= best) [found, best] = [n, distance];
+  }
+  return found;
+}

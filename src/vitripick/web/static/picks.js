@@ -1,0 +1,221 @@
+// @ts-check
+// The picks beside the labels. All of them are stored; what is seen follows from the limits, here, at once.
+import { get, ServerError } from "./api.js";
+import { sheet } from "./labels.js";
+import { changed, store } from "./store.js";
+
+/** @typedef {import("./types.js").Pick} Pick */
+
+const KEPT = 12;
+/** How far from the threshold a pick is doubtful. */
+export const DOUBT = 0.12;
+
+/** @type {Map<string, Promise<Pick[] | null>>} */
+const kept = new Map();
+/** @type {Pick[] | null} surest first; null: this micrograph was not picked */
+let current = null;
+let currentKey = "";
+let generation = 0;
+
+/** @param {string} id @returns {Promise<Pick[] | null>} */
+export function picksOf(id) {
+  const set = store.settings.pick_set;
+  if (!set) return Promise.resolve(null);
+  const key = `${generation}/${set}/${id}`;
+  let picks = kept.get(key);
+  if (!picks) {
+    picks = get(`api/picks/${set}/${id}`).then((answer) =>
+      answer.picks?.map((/** @type {number[]} */ [x, y, size, confidence]) => ({ x, y, size, confidence })) ?? null);
+    picks.catch(() => kept.delete(key));
+    kept.set(key, picks);
+  }
+  for (const old of kept.keys()) {
+    if (kept.size <= KEPT) break;
+    kept.delete(old);
+  }
+  return picks;
+}
+
+/** Files have changed: fetch anew. */
+export function forgetPicks() {
+  generation += 1;
+  kept.clear();
+}
+
+export async function loadPicks() {
+  const id = sheet()?.id;
+  if (!id) return;
+  const key = `${generation}/${store.settings.pick_set}/${id}`;
+  if (key === currentKey) return;
+  try {
+    const picks = await picksOf(id);
+    if (sheet()?.id !== id) return;
+    current = picks;
+    currentKey = key;
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    current = null;
+  }
+  changed("picks");
+}
+
+export const allPicks = () => (currentKey.endsWith(`/${sheet()?.id}`) ? current : null);
+
+/** @type {{picks: Pick[] | null, key: string, result: Pick[]}} */
+let cache = { picks: null, key: "", result: [] };
+
+/** @returns {Pick[]} the picks within all limits, surest first */
+export function shownPicks() {
+  const picks = allPicks();
+  const one = sheet();
+  if (!picks || !one) return [];
+  const s = store.settings;
+  const places = [...one.rejected.values()];
+  const key = [s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, one.boxSize, places.join()].join("/");
+  if (cache.picks !== picks || cache.key !== key) cache = { picks, key, result: filterPicks(picks, places, one.boxSize) };
+  return cache.result;
+}
+
+/**
+ * The same rules as the server's, which exports by them (picksets.py).
+ * @param {Pick[]} picks
+ * @param {[number, number][]} rejected
+ * @param {number} boxSize
+ * @returns {Pick[]}
+ */
+function filterPicks(picks, rejected, boxSize) {
+  const s = store.settings;
+  const reach = (store.project.rejected_boxes * boxSize) ** 2;
+  const result = [];
+  const near = s.minimum_distance_px ? grid(s.minimum_distance_px) : null;
+  for (const pick of picks) {
+    if (pick.confidence < s.threshold) break;
+    if (s.smallest_px && pick.size < s.smallest_px) continue;
+    if (s.largest_px && pick.size > s.largest_px) continue;
+    if (rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach)) continue;
+    if (near?.has(pick.x, pick.y)) continue;
+    near?.add(pick.x, pick.y);
+    result.push(pick);
+  }
+  return result;
+}
+
+/** Places by cells of the size of `distance`. @param {number} distance */
+function grid(distance) {
+  /** @type {Map<number, [number, number][]>} */
+  const cells = new Map();
+  const cell = (/** @type {number} */ v) => Math.floor(v / distance);
+  const keyOf = (/** @type {number} */ i, /** @type {number} */ j) => i * 2 ** 24 + j;
+  return {
+    /** @param {number} x @param {number} y */
+    add(x, y) {
+      const key = keyOf(cell(x), cell(y));
+      const own = cells.get(key);
+      if (own) own.push([x, y]);
+      else cells.set(key, [[x, y]]);
+    },
+    /** @param {number} x @param {number} y @returns {boolean} */
+    has(x, y) {
+      for (let i = cell(x) - 1; i <= cell(x) + 1; i++) {
+        for (let j = cell(y) - 1; j <= cell(y) + 1; j++) {
+          for (const [ox, oy] of cells.get(keyOf(i, j)) ?? []) {
+            if ((ox - x) ** 2 + (oy - y) ** 2 < distance * distance) return true;
+          }
+        }
+      }
+      return false;
+    },
+  };
+}
+
+/**
+ * The shown pick nearest to a place, if it is near enough.
+ * @param {number} x
+ * @param {number} y
+ * @param {number} reach
+ * @returns {Pick | null}
+ */
+export function pickAt(x, y, reach) {
+  let found = null, best = reach * reach;
+  for (const pick of shownPicks()) {
+    const distance = (pick.x - x) ** 2 + (pick.y - y) ** 2;
+    if (distance <= best) [found, best] = [pick, distance];
+  }
+  return found;
+}
+
+/** Shown picks that no label lies on: what accepting would add. */
+export function unlabelledPicks() {
+  const one = sheet();
+  if (!one?.labels.size) return shownPicks();
+  const near = grid(one.boxSize / 2);
+  for (const [x, y] of one.labels.values()) near.add(x, y);
+  return shownPicks().filter((pick) => !near.has(pick.x, pick.y));
+}
+
+/** @param {Pick} pick */
+const isDoubtful = (pick) => Math.abs(pick.confidence - store.settings.threshold) <= DOUBT;
+
+export const anyDoubtful = () => (allPicks() ?? []).some(isDoubtful);
+
+/** Picks around the threshold, the most doubtful first. */
+export function doubtfulPicks() {
+  const t = store.settings.threshold;
+  const picks = (allPicks() ?? []).filter(isDoubtful);
+  return picks.sort((a, b) => Math.abs(a.confidence - t) - Math.abs(b.confidence - t));
+}
+
+export const histograms = {
+  /** @type {string | null} */ set: null,
+  /** @type {Record<string, number[]>} */ all: {},
+  nBins: 40,
+  complete: false,
+};
+let histogramGeneration = 0;
+
+/** Fetch how sure the picks of all micrographs are; the server reads them bit by bit. */
+export async function loadHistograms() {
+  const mine = ++histogramGeneration;
+  const set = store.settings.pick_set;
+  if (histograms.set !== set) Object.assign(histograms, { set, all: {}, complete: false });
+  while (set && mine === histogramGeneration) {
+    let answer;
+    try {
+      answer = await get(`api/picks/${set}`);
+    } catch {
+      return;
+    }
+    if (mine !== histogramGeneration) return;
+    Object.assign(histograms, { all: answer.micrographs, nBins: answer.n_bins, complete: answer.complete });
+    changed("histograms");
+    if (answer.complete) return;
+  }
+}
+
+/**
+ * How many picks of a micrograph are at or above a confidence; between two bins in proportion.
+ * @param {number[]} bins
+ * @param {number} threshold
+ */
+export function countAbove(bins, threshold) {
+  const place = threshold * bins.length;
+  let sum = 0;
+  for (let i = Math.floor(place); i < bins.length; i++) {
+    sum += bins[i] * Math.min(1, i + 1 - place);
+  }
+  return Math.round(sum);
+}
+
+/**
+ * How unsure the model is of a micrograph: the share of its picks that lie around the threshold. A few picks more
+ * in the denominator keep an empty micrograph with one doubtful speck from coming first.
+ * @param {string} id
+ */
+export function doubtOf(id) {
+  const bins = histograms.all[id];
+  if (!bins) return -1;
+  const t = store.settings.threshold;
+  const sure = countAbove(bins, Math.min(1, t + DOUBT));
+  const doubtful = countAbove(bins, Math.max(0, t - DOUBT)) - sure;
+  return doubtful / (sure + doubtful + 5);
+}

@@ -1,0 +1,90 @@
+// @ts-check
+// What all modules share: the project as the server has it, and who wants to know of changes.
+import { get, post, ServerError } from "./api.js";
+import { settled, toast } from "./dom.js";
+
+/** @typedef {import("./types.js").Row} Row */
+/** @typedef {import("./types.js").Settings} Settings */
+/** @typedef {import("./types.js").Status} Status */
+/** @typedef {"rows" | "settings" | "status" | "current" | "labels" | "picks" | "view" | "histograms" | "focus"} Topic */
+
+/** @type {Map<Topic, Set<() => void>>} */
+const watchers = new Map();
+
+/** @param {any[]} raw @returns {Row} */
+const asRow = ([id, name, labels, flag, seen, error]) => ({ id, name, labels, flag, seen: Boolean(seen), error });
+
+export const store = {
+  /** @type {Row[]} */ rows: [],
+  /** @type {Map<string, Row>} */ byId: new Map(),
+  /** @type {Settings} */ settings: /** @type {any} */ ({}),
+  /** @type {Status | null} */ status: null,
+  /** @type {import("./types.js").ProjectAnswer} */ project: /** @type {any} */ ({}),
+  readOnly: false,
+};
+
+/** @param {Topic | Topic[]} topics @param {() => void} watcher */
+export function watch(topics, watcher) {
+  for (const topic of [topics].flat()) {
+    if (!watchers.has(topic)) watchers.set(topic, new Set());
+    watchers.get(topic)?.add(watcher);
+  }
+}
+
+/** @param {...Topic} topics */
+export function changed(...topics) {
+  const all = new Set(topics.flatMap((topic) => [...(watchers.get(topic) ?? [])]));
+  for (const watcher of all) watcher();
+}
+
+export async function openProject() {
+  const project = /** @type {import("./types.js").ProjectAnswer & Status} */ (await get("api/project"));
+  store.project = project;
+  store.readOnly = project.read_only;
+  store.settings = project.settings;
+  store.rows = project.micrographs.map(asRow);
+  store.byId = new Map(store.rows.map((row) => [row.id, row]));
+  store.status = project;
+}
+
+/** @param {any[]} raw a row as the server sends it */
+export function updateRow(raw) {
+  const row = asRow(raw);
+  const known = store.byId.get(row.id);
+  if (known) Object.assign(known, row);
+  changed("rows");
+}
+
+/** @type {Partial<Settings>} */
+let unsent = {};
+const send = settled(async () => {
+  const body = unsent;
+  unsent = {};
+  try {
+    await post("api/settings", body);
+  } catch (error) {
+    if (error instanceof ServerError && error.status === 0) {
+      unsent = { ...body, ...unsent };
+      setTimeout(() => send(), 2000);
+    } else toast(String(/** @type {Error} */ (error).message), "bad");
+  }
+}, 300);
+
+/**
+ * Change settings of the project: at once here, soon on the disk. A read-only page keeps them to itself.
+ * @param {Partial<Settings>} values
+ */
+export function setSettings(values) {
+  Object.assign(store.settings, values);
+  if (!store.readOnly) {
+    unsent = { ...unsent, ...values };
+    send();
+  }
+  changed("settings");
+}
+
+/** @param {Record<string, any>} values how micrographs are shown */
+export function setView(values) {
+  setSettings({ view: { ...store.settings.view, ...values } });
+  changed("view");
+}

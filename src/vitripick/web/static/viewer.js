@@ -1,0 +1,213 @@
+// @ts-check
+// The micrograph on the screen: two canvases, the picture below and the marks above.
+import { get } from "./api.js";
+import { drawScaleBar, drawScene } from "./boxes.js";
+import { canvas, el, toast } from "./dom.js";
+import { sheet, show } from "./labels.js";
+import { loadPicks, picksOf, shownPicks } from "./picks.js";
+import { pictureOf } from "./picture.js";
+import { changed, store, watch } from "./store.js";
+import { Viewport } from "./viewport.js";
+
+export const viewport = new Viewport();
+const pictureCanvas = canvas("picture"), overlayCanvas = canvas("overlay");
+const message = el("stage-message");
+
+/** @type {import("./picture.js").Picture | null} */
+let picture = null;
+let density = 1;
+let wantPicture = true, wantOverlay = true, scheduled = false;
+/** Which micrograph was asked for last. */
+let wanted = "";
+
+/** What tools show: the pointer's box, the brush, what is selected. */
+export const marks = {
+  /** @type {[number, number] | null} */ selected: null,
+  /** @type {[number, number] | null} */ hovered: null,
+  /** @type {[number, number] | null} */ pointer: null,
+  /** @type {{x: number, y: number, radius: number} | null} */ brush: null,
+  /** @type {[number, number][]} */ drawing: [],
+};
+
+/** How long things took, for tests and the curious. */
+export const timings = { drawMs: 0, frames: 0, showMs: 0 };
+
+export const currentPicture = () => picture;
+
+/** @returns {import("./picture.js").Look} */
+export function look() {
+  const { auto = true, dark = 0, bright = 255, invert = false } = store.settings.view;
+  return { auto, dark, bright, invert };
+}
+
+/** Of the box: noise finer than this hides a particle, coarser smoothing would hide its edge. */
+const FIRST_LOW_PASS = 0.08;
+
+/** Filters, in Å (pixels where no pixel size is known); until somebody chose one, the noise is calmed a little. */
+export function filters() {
+  const { low, high = 0 } = store.settings.view;
+  const one = sheet();
+  const calm = one ? Number((FIRST_LOW_PASS * one.boxSize * (one.pixelSize ?? 1)).toPrecision(2)) : 0;
+  return { low: low ?? calm, high };
+}
+
+const filterQuery = () => `low=${filters().low}&high=${filters().high}`;
+
+/** @param {boolean} withPicture whether more than the marks has changed */
+export function redraw(withPicture = true) {
+  wantOverlay = true;
+  wantPicture ||= withPicture;
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(draw);
+}
+
+function draw() {
+  scheduled = false;
+  const started = performance.now();
+  if (wantPicture) {
+    const context = cleared(pictureCanvas);
+    if (picture) picture.draw(context, viewport, look(), density, () => redraw());
+    wantPicture = false;
+  }
+  if (wantOverlay) {
+    drawOverlay(cleared(overlayCanvas));
+    wantOverlay = false;
+  }
+  timings.drawMs = performance.now() - started;
+  timings.frames += 1;
+}
+
+/** @param {CanvasRenderingContext2D} context */
+function drawOverlay(context) {
+  const one = sheet();
+  if (!one?.shape) return;
+  const { showLabels = true, showPicks = true, byConfidence = true } = store.settings.view;
+  drawScene(context, {
+    viewport, density, byConfidence,
+    boxSize: one.boxSize,
+    labels: showLabels ? one.labels.values() : [],
+    picks: showPicks ? shownPicks() : [],
+    rejected: showPicks && store.settings.pick_set ? one.rejected.values() : [],
+    areas: one.areas.values(),
+    ...marks,
+  });
+  drawScaleBar(context, viewport, one.pixelSize);
+}
+
+/** @param {HTMLCanvasElement} node */
+function cleared(node) {
+  const context = /** @type {CanvasRenderingContext2D} */ (node.getContext("2d"));
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, node.width, node.height);
+  context.setTransform(density, 0, 0, density, 0, 0);
+  return context;
+}
+
+function resize() {
+  const box = el("canvas-box").getBoundingClientRect();
+  density = Math.min(2, window.devicePixelRatio || 1);
+  for (const node of [pictureCanvas, overlayCanvas]) {
+    node.width = Math.max(1, Math.round(box.width * density));
+    node.height = Math.max(1, Math.round(box.height * density));
+  }
+  const middle = viewport.toImage(viewport.width / 2, viewport.height / 2);
+  viewport.width = box.width;
+  viewport.height = box.height;
+  if (viewport.fitted) viewport.fit();
+  else viewport.centreOn(...middle);
+  changed("view");
+}
+
+/** @param {string} text shown instead of a picture; "" takes it away */
+function say(text) {
+  message.textContent = text;
+  message.hidden = !text;
+}
+
+/**
+ * Show a micrograph; the next one is fetched meanwhile.
+ * @param {string} id
+ * @param {string[]} following ids to have ready
+ */
+export async function openMicrograph(id, following) {
+  wanted = id;
+  const started = performance.now();
+  const slow = setTimeout(() => wanted === id && say("reading…"), 250);
+  // Where the filter follows from the box, the first micrograph of all must say its size before.
+  let pending = sheet() ? pictureOf(id, filterQuery()) : null;
+  pending?.catch(() => {});
+  try {
+    const answer = await get(`api/micrographs/${id}`);
+    if (wanted !== id) return;
+    const before = viewport.shape;
+    show(answer);
+    Object.assign(marks, { selected: null, hovered: null, drawing: [] });
+    if (answer.shape) {
+      viewport.shape = answer.shape;
+      // The place is kept from micrograph to micrograph of one shape only where somebody zoomed in.
+      if (viewport.fitted || before[0] !== answer.shape[0] || before[1] !== answer.shape[1]) viewport.fit();
+    }
+    changed("current");
+    loadPicks();
+    pending ??= pictureOf(id, filterQuery());
+    const arrived = await pending;
+    if (wanted !== id) return;
+    picture = arrived;
+    say("");
+    timings.showMs = performance.now() - started;
+  } catch (error) {
+    if (wanted !== id) return;
+    picture = null;
+    say(/** @type {Error} */ (error).message);
+    const row = store.byId.get(id);
+    if (row && !row.error) row.error = /** @type {Error} */ (error).message;
+    changed("rows");
+  } finally {
+    clearTimeout(slow);
+  }
+  redraw();
+  for (const next of following) {
+    pictureOf(next, filterQuery()).catch(() => {});
+    picksOf(next).catch(() => {});
+  }
+}
+
+/** The filters have changed: another picture of the same micrograph. */
+export async function refilter() {
+  const id = sheet()?.id;
+  if (!id) return;
+  const filter = filterQuery();
+  try {
+    const arrived = await pictureOf(id, filter);
+    if (sheet()?.id !== id || filterQuery() !== filter) return;
+    picture = arrived;
+    redraw();
+    changed("focus");
+  } catch (error) {
+    toast(/** @type {Error} */ (error).message, "bad");
+  }
+}
+
+/**
+ * Bring a place to the middle and mark it.
+ * @param {number} x
+ * @param {number} y
+ */
+export function goTo(x, y) {
+  const one = sheet();
+  if (!one) return;
+  // A particle should be about a tenth of the view.
+  const wantedScale = Math.min(viewport.width, viewport.height) / (one.boxSize * 9);
+  if (viewport.scale < wantedScale) viewport.scale = wantedScale;
+  viewport.centreOn(x, y);
+  marks.selected = [x, y];
+  changed("view");
+}
+
+export function startViewer() {
+  new ResizeObserver(resize).observe(el("canvas-box"));
+  resize();
+  watch(["view"], () => redraw());
+  watch(["labels", "picks", "settings", "current"], () => redraw(false));
+}

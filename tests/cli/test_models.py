@@ -1,0 +1,21 @@
+import json
+
+
+def test_the_layers_of_an_architecture_are_printed_as_a_table(vitripick):
+    outcome = vitripick("models", "--describe", "yolo")
+    assert outcome.code == 0
+    assert outcome.out.count("leaky ReLU") == 22
+    assert "50,532,838 parameters" in outcome.out
+    assert "layer21" in outcome.out
+
+
+def test_the_same_table_for_a_script(vitripick):
+    table = json.loads(vitripick("models", "--describe", "heatmap", "--json").out)
+    assert table["n_parameters"] == 1_165_636
+    assert table["layers"][0]["output"] == [32, 96, 96]
+
+
+def test_an_unknown_architecture_is_named_with_those_there_are(vitripick):
+    outcome = vitripick("models", "--describe", "resnet9000")
+    assert outcome.code == 2
+    assert "inception_resnet" in outcome.err

@@ -1,0 +1,81 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vitripick.models import build_detector
+from vitripick.training import default_settings
+from vitripick.training.batches import Batches
+from vitripick.training.data import Sample
+
+SETTINGS = default_settings(batch_size=3, crop_px=64)
+
+
+def samples(*shapes):
+    rng = np.random.default_rng(0)
+    return [
+        Sample(
+            f"m{i}.mrc",
+            0,
+            rng.standard_normal(shape, dtype=np.float32),
+            np.column_stack([rng.uniform(20, 80, (6, 2)), np.full((6, 2), 16.0)]).astype(np.float32),
+            16.0,
+        )
+        for i, shape in enumerate(shapes)
+    ]
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return build_detector("heatmap", {"width": 16})
+
+
+def drawn(batches, first, last):
+    return list(batches.epoch(first, last))
+
+
+def assert_same(a, b):
+    assert len(a) == len(b)
+    for one, other in zip(a, b, strict=True):
+        for field in ("images", "targets", "weight"):
+            assert torch.equal(getattr(one, field), getattr(other, field)), field
+
+
+def test_how_many_processes_draw_changes_no_batch(detector):
+    data = samples((120, 140), (140, 120))
+    alone = drawn(Batches(detector, data, SETTINGS), 0, 4)
+    for n_workers in (1, 2):
+        assert_same(alone, drawn(Batches(detector, data, SETTINGS, n_workers=n_workers), 0, 4))
+
+
+def test_an_epoch_begun_in_the_middle_goes_on_as_it_would_have(detector):
+    batches = Batches(detector, samples((120, 140)), SETTINGS)
+    assert_same(drawn(batches, 0, 4)[2:], drawn(batches, 2, 4))
+
+
+def test_two_training_processes_draw_the_halves_of_the_double_batch(detector):
+    data = samples((120, 140), (140, 120))
+    double = SETTINGS.model_copy(update={"batch_size": 6})
+    (whole,) = drawn(Batches(detector, data, double), 5, 6)
+    halves = [drawn(Batches(detector, data, SETTINGS, rank=rank), 5, 6)[0] for rank in (0, 1)]
+    assert torch.equal(whole.images, torch.cat([half.images for half in halves]))
+    assert torch.equal(whole.targets, torch.cat([half.targets for half in halves]))
+
+
+def test_workers_see_samples_that_were_replaced_between_epochs(detector):
+    data = samples((120, 140))
+    batches = Batches(detector, data, SETTINGS, n_workers=2)
+    assert drawn(batches, 0, 1)[0].targets[:, 0].max() == 1
+    batches.replace_samples([dataclasses.replace(one, labels=one.labels[:0]) for one in data])
+    assert drawn(batches, 1, 2)[0].targets[:, 0].max() == 0
+
+
+def test_whole_micrographs_of_several_sizes_share_a_batch_and_the_padding_does_not_count():
+    whole = build_detector("yolo")
+    data = [dataclasses.replace(one, set_index=i) for i, one in enumerate(samples((90, 90), (60, 40)))]
+    settings = default_settings("yolo", batch_size=6)
+    (batch,) = drawn(Batches(whole, data, settings), 0, 1)
+    assert batch.images.shape == (6, 1, 96, 96)
+    counted = {int(weight.sum()) for weight in batch.weight}
+    assert counted == {(90 - 16) ** 2, (60 - 16) * (40 - 16)}

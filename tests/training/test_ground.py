@@ -1,0 +1,125 @@
+"""What is taught between labels: all of it where labels are complete, little where they are not, nothing where told."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vitripick.errors import FormatError
+from vitripick.formats import write_mrc, write_picks
+from vitripick.geometry import Boxes
+from vitripick.images.prepare import Prepared
+from vitripick.models.detector import Detections
+from vitripick.training import TrainingSet, default_settings, unlabelled
+from vitripick.training import validate as validation
+from vitripick.training.crops import how_much_counts
+from vitripick.training.data import Sample, _cut_strip, load_training_data
+from vitripick.training.ground import Ground, ignored_pixels, read_grounds
+from vitripick.training.unlabelled import at_the_start
+from vitripick.training.validate import validate
+
+HALF = Prepared(np.zeros((50, 80), np.float32), (100, 160))  # working pixels are two of the micrograph's
+LABELS = np.array([[30, 20, 10, 10]], np.float32)
+
+
+def sample(**known):
+    return Sample("a", 0, np.zeros((50, 80), np.float32), LABELS, 10.0, **known)
+
+
+def taught(one, unlabelled="lighter"):
+    return how_much_counts(at_the_start([one], default_settings(unlabelled=unlabelled))[0])
+
+
+def test_where_labels_are_complete_everything_teaches_in_full():
+    assert (taught(sample(complete=True)) == 1).all()
+
+
+def test_where_they_are_not_unlabelled_ground_teaches_little():
+    weight = taught(sample(complete=False))
+    assert weight[20, 30] == 1
+    assert weight[45, 70] == np.float32(0.2)
+
+
+def test_a_rejected_place_is_known_to_be_no_particle():
+    weight = taught(sample(complete=False, rejected=np.array([[60, 40]], np.float32)))
+    assert weight[40, 60] == 1
+
+
+def test_in_an_ignored_area_nothing_teaches():
+    square = np.array([[0.0, 0.0], [39.0, 0.0], [39.0, 39.0], [0.0, 39.0]])
+    weight = taught(sample(ignored=ignored_pixels(Ground(ignored=(square,)), HALF)))
+    assert weight[10, 10] == 0
+    assert weight[20, 30] == 1
+
+
+def test_a_pick_at_a_rejected_place_is_never_taught_as_a_particle(monkeypatch):
+    found = Boxes.at([30, 60], [20, 40], size_px=10, confidence=[0.9, 0.9])
+    monkeypatch.setattr(unlabelled, "find_particles", lambda detector, sample: found)
+    settings = default_settings(unlabelled="teach")
+    (one,) = unlabelled.reconsider([sample(complete=False)], None, settings)
+    assert len(one.labels) == 2
+    (one,) = unlabelled.reconsider([sample(complete=False, rejected=np.array([[60, 40]], np.float32))], None, settings)
+    assert len(one.labels) == 1
+
+
+def test_a_strip_carries_what_is_ignored_to_where_it_belongs():
+    ignored = np.zeros((50, 80), bool)
+    ignored[10:20, 70:75] = True
+    _, right = _cut_strip(sample(ignored=ignored, rejected=np.array([[70, 9]], np.float32)), 0.25)
+    assert right.ignored[10:20, 10:15].all()
+    assert right.ignored.sum() == 50
+    assert right.rejected.tolist() == [[10, 9]]
+
+
+def test_areas_are_read_beside_the_labels(tmp_path, short):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        write_mrc(tmp_path / "m" / f"a{i}.mrc", rng.standard_normal((90, 90)).astype(np.float32))
+        write_picks(Boxes.at([40], [40], size_px=20), tmp_path / "l" / f"a{i}.csv")
+    (tmp_path / "g").mkdir()
+    (tmp_path / "g" / "a0.json").write_text(json.dumps({"complete": False}))
+    entry = TrainingSet(micrographs=str(tmp_path / "m"), labels=str(tmp_path / "l"), areas=str(tmp_path / "g"))
+    from vitripick.images import Preparation
+
+    data = load_training_data([entry], short, Preparation(working_diameter_px=16))
+    complete = {sample.name: sample.complete for sample in [*data.training, *data.validation]}
+    assert complete == {"a0.mrc": False, "a1.mrc": None, "a2.mrc": None}
+
+
+@pytest.mark.parametrize("text", ["[]", '{"ignored": [[[1, 2]]]}', '{"ignored": [[[1, 2], [3, "x"], [5, 6]]]}', "{"])
+def test_a_file_of_areas_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(FormatError, match=r"a\.json"):
+        read_grounds(tmp_path, ["a.mrc"])
+
+
+def found(confidence, x):
+    x = np.array(x, dtype=np.float64)
+    size = np.full(len(x), 10.0)
+    return Detections(x=x, y=np.full(len(x), 30.0), width=size, height=size, confidence=np.array(confidence))
+
+
+@pytest.fixture
+def detections(monkeypatch):
+    """Four particles, surest first; two of them are labelled."""
+    monkeypatch.setattr(
+        validation, "detect", lambda *arguments, **options: found([0.9, 0.8, 0.6, 0.2], [20.0, 40.0, 60.0, 80.0])
+    )
+    return np.array([[20, 30, 10, 10], [60, 30, 10, 10]], np.float32)
+
+
+def test_complete_micrographs_judge_alone_where_there_are_any(detections):
+    image = np.zeros((60, 120), np.float32)
+    places = np.array([[20, 30, 10, 10], [40, 30, 10, 10]], np.float32)
+    complete = Sample("b", 0, image, places, 10.0, complete=True)
+    incomplete = Sample("a", 0, image, detections, 10.0, complete=False)
+    result = validate(None, [complete, incomplete])
+    assert result.n_labels == 2
+    assert 0.2 < result.threshold <= 0.8
+
+
+def test_in_an_ignored_area_nothing_is_counted(detections):
+    image = np.zeros((60, 120), np.float32)
+    ignored = np.zeros(image.shape, bool)
+    ignored[:, 30:50] = ignored[:, 70:] = True
+    assert validate(None, [Sample("a", 0, image, detections, 10.0, ignored=ignored)]).f1 == 1

@@ -1,0 +1,221 @@
+"""The server as the page sees it."""
+
+import http.client
+import json
+import time
+
+import numpy as np
+import pytest
+
+from vitripick.formats import read_all_picks, read_picks, write_mrc, write_picks
+from vitripick.geometry import Boxes
+
+
+def test_a_killed_server_has_kept_every_edit_it_acknowledged(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    an_id = server.ids()["mic0.mrc"]
+    acknowledged = []
+    for i in range(30):
+        status, answer = server.post(
+            f"/api/micrographs/{an_id}/edit", {"revision": i + bool(i), "add": [[i + 1, i + 3, 9]]}
+        )
+        assert status == 200, answer
+        acknowledged.append([float(i + 3), 9.0])
+        if i == 17:
+            server.kill()
+            break
+    server = serve(micrographs, "--out", tmp_path / "out")
+    labels = server.get(f"/api/micrographs/{an_id}")[1]["labels"]
+    assert [row[1:] for row in labels] == acknowledged
+    assert read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist() == acknowledged
+
+
+def test_a_server_killed_in_mid_edit_starts_again_whole(serve, micrographs, tmp_path):
+    """Killed while edits rain in: what is there is what was acknowledged, or one edit more."""
+    import threading
+
+    server = serve(micrographs, "--out", tmp_path / "out")
+    an_id = server.ids()["mic0.mrc"]
+    acknowledged = 0
+
+    def rain():
+        nonlocal acknowledged
+        for i in range(10_000):
+            try:
+                status, _ = server.post(
+                    f"/api/micrographs/{an_id}/edit", {"revision": i + bool(i), "add": [[i + 1, 3, 9]]}
+                )
+            except (OSError, http.client.HTTPException):
+                return
+            acknowledged += status == 200
+
+    thread = threading.Thread(target=rain)
+    thread.start()
+    time.sleep(0.4)
+    server.kill()
+    thread.join()
+    server = serve(micrographs, "--out", tmp_path / "out")
+    n = len(server.get(f"/api/micrographs/{an_id}")[1]["labels"])
+    assert acknowledged > 0
+    assert n in (acknowledged, acknowledged + 1)
+    assert len(read_picks(tmp_path / "out/labels/mic0.csv")) == n
+
+
+def test_one_bad_micrograph_is_named_and_the_rest_work(serve, micrographs, tmp_path):
+    (micrographs / "bad.mrc").write_bytes(b"no micrograph")
+    server = serve(micrographs, "--out", tmp_path / "out")
+    ids = server.ids()
+    status, answer = server.get(f"/api/micrographs/{ids['bad.mrc']}/image")
+    assert status == 422
+    assert "bad.mrc" in answer["error"]
+    assert server.get(f"/api/micrographs/{ids['bad.mrc']}")[1]["error"]
+    assert server.raw("GET", f"/api/micrographs/{ids['mic0.mrc']}/image")[0] == 200
+
+
+@pytest.mark.parametrize("name", ["star", "cbox", "box", "eman2", "csv"])
+def test_labels_go_out_and_come_back_in_every_format_of_one_micrograph(serve, micrographs, tmp_path, name):
+    server = serve(micrographs, "--out", tmp_path / "out", "--box-size-px", 20)
+    an_id = server.ids()["mic1.mrc"]
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 30, 40], [2, 60, 50]]})
+    request = {"what": "labels", "formats": [name]}
+    names = server.post("/api/export/preview", request)[1]["names"]
+    status, answer = server.post("/api/export", request)
+    assert (status, answer["n_boxes"]) == (200, 2)
+    assert all((tmp_path / "out/exports/001" / path).is_file() for path in names)
+    (path,) = [path for path in names if "mic1" in path]
+    data = (tmp_path / "out/exports/001" / path).read_bytes()
+    other = serve(micrographs, "--out", tmp_path / "other", "--box-size-px", 20)
+    status, answer = other.send_file(path.rpartition("/")[2], data)
+    assert (status, answer["n_labels"]) == (200, 2), answer
+    labels = other.get(f"/api/micrographs/{an_id}")[1]["labels"]
+    assert [row[1:] for row in labels] == [[30, 40], [60, 50]]
+
+
+@pytest.mark.parametrize("name", ["cs", "cryosparc-star", "topaz"])
+def test_labels_of_many_micrographs_go_into_one_file(serve, micrographs, tmp_path, name):
+    server = serve(micrographs, "--out", tmp_path / "out", "--box-size-px", 20)
+    for an_id in server.ids().values():
+        server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 30, 40]]})
+    assert server.post("/api/export", {"what": "labels", "formats": [name]})[0] == 200
+    parts = read_all_picks(next((tmp_path / "out/exports/001").iterdir()))
+    assert len(parts) == 2
+    assert all(np.allclose(part.centres, [[30, 40]], atol=0.01) for part in parts)
+
+
+def test_an_import_twice_adds_nothing_and_is_one_undo(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    data = b"x,y,width,height\n30,40,26,26\n60,50,26,26\n"
+    assert server.send_file("mic0.csv", data)[1]["n_labels"] == 2
+    assert server.send_file("mic0.csv", data)[1]["n_labels"] == 0
+    an_id = server.ids()["mic0.mrc"]
+    sheet = server.get(f"/api/micrographs/{an_id}")[1]
+    assert sheet["box_size_px"] == 26
+    assert sheet["can_undo"] == 1
+
+
+def test_an_import_for_no_micrograph_says_so(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    status, answer = server.send_file("other.csv", b"x,y\n1,1\n")
+    assert status == 422
+    assert "other.csv" in answer["error"]
+    assert str(tmp_path) not in answer["error"]
+
+
+def picked(folder):
+    rows = Boxes.at([30, 60, 64, 90], [40, 50, 50, 20], size_px=20, confidence=[0.9, 0.5, 0.45, 0.1])
+    write_picks(rows, folder / "cbox" / "mic0.cbox")
+    return folder
+
+
+def test_picks_are_exported_within_the_limits_of_the_page(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", picked(tmp_path / "picks"))
+    an_id = server.ids()["mic0.mrc"]
+    server.post("/api/settings", {"threshold": 0.3, "minimum_distance_px": 6})
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "reject": [[1, 31, 41]]})
+    assert server.post("/api/export", {"what": "picks", "formats": ["csv"]})[0] == 200
+    boxes = read_picks(tmp_path / "out/exports/001/csv/mic0.csv")
+    assert boxes.centres.tolist() == [[60, 50]]
+
+
+def test_labels_go_before_picks_where_both_are_asked_for(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", picked(tmp_path / "picks"))
+    server.post(f"/api/micrographs/{server.ids()['mic1.mrc']}/edit", {"revision": 0, "add": [[1, 7, 8]]})
+    server.post("/api/settings", {"threshold": 0.3})
+    server.post("/api/export", {"what": "both", "formats": ["csv"]})
+    folder = tmp_path / "out/exports/001/csv"
+    assert len(read_picks(folder / "mic0.csv")) == 3
+    assert read_picks(folder / "mic1.csv").centres.tolist() == [[7, 8]]
+
+
+def test_the_curve_counts_micrographs_that_are_labelled_completely(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", picked(tmp_path / "picks"), "--box-size-px", 20)
+    an_id = server.ids()["mic0.mrc"]
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 31, 40], [2, 90, 60]]})
+    curve = server.get("/api/picks/given/curve")[1]
+    assert not curve["complete_labels"]
+    server.post(f"/api/micrographs/{an_id}/flag", {"flag": "complete"})
+    curve = server.get("/api/picks/given/curve")[1]
+    assert curve["complete_labels"]
+    assert curve["n_labels"] == 2
+    assert curve["points"][0] == [0.9, 1.0, 0.5]
+
+
+def test_histograms_count_every_pick(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", picked(tmp_path / "picks"))
+    answer = server.get("/api/picks/given")[1]
+    assert answer["complete"]
+    assert {an_id: sum(bins) for an_id, bins in answer["micrographs"].items()} == {server.ids()["mic0.mrc"]: 4}
+
+
+def test_a_second_server_on_the_project_is_refused(serve, micrographs, tmp_path, capsys):
+    from vitripick.cli.app import run
+
+    serve(micrographs, "--out", tmp_path / "out")
+    assert run(["label", str(micrographs), "--out", str(tmp_path / "out")]) == 2
+    assert "has this project open" in capsys.readouterr().err
+
+
+def test_settings_and_flags_are_there_after_a_restart(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    an_id = server.ids()["mic0.mrc"]
+    server.post("/api/settings", {"box_size_px": 44, "view": {"invert": True, "low": 12.5}})
+    server.post(f"/api/micrographs/{an_id}/flag", {"flag": "excluded"})
+    server.kill()
+    project = serve(micrographs, "--out", tmp_path / "out").get("/api/project")[1]
+    assert project["settings"]["box_size_px"] == 44
+    assert project["settings"]["view"] == {"invert": True, "low": 12.5}
+    assert project["micrographs"][0][3] == "excluded"
+    assert json.loads((tmp_path / "out/project.json").read_text())["micrographs"]["mic0.mrc"]["flag"] == "excluded"
+
+
+def test_the_server_never_loads_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import vitripick.web.serve, vitripick.web.session, vitripick.web.worker; "
+        "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_tile_has_the_greys_of_the_whole(serve, tmp_path):
+    import cv2
+
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.standard_normal((2600, 3000)).astype(np.float32), (0, 0), 12)
+    write_mrc(tmp_path / "mics/large.mrc", image, pixel_size=1.0)
+    server = serve(tmp_path / "mics", "--out", tmp_path / "out")
+    an_id = server.ids()["large.mrc"]
+
+    def picture(path):
+        status, _, data = server.raw("GET", f"/api/micrographs/{an_id}/{path}?low=30&high=900")
+        assert status == 200
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE).astype(float)
+
+    whole, tile = picture("image"), picture("tiles/2/2")
+    assert tile.shape == (2600 - 2048, 3000 - 2048)
+    small = cv2.resize(tile, None, fx=2048 / 3000, fy=2048 / 3000, interpolation=cv2.INTER_AREA)
+    same = whole[-small.shape[0] :, -small.shape[1] :]
+    assert np.abs(same - small).mean() < 6
+    assert server.raw("GET", f"/api/micrographs/{an_id}/tiles/3/0")[0] == 400

@@ -1,0 +1,204 @@
+"""Labels and their history on the disk: whatever moment the server dies at, nothing that was acknowledged is lost."""
+
+import json
+
+import pytest
+
+from vitripick.errors import FormatError, UsageError
+from vitripick.formats import read_picks, write_picks
+from vitripick.geometry import Boxes
+from vitripick.web.project import open_project
+from vitripick.web.requests import EditRequest, SettingsRequest
+from vitripick.web.sheet import StaleError
+from vitripick.web.sheets import Sheets
+
+
+@pytest.fixture
+def opened(micrographs, tmp_path):
+    def open_again():
+        project = open_project([micrographs], tmp_path / "out", box_size_px=20)
+        return project, Sheets(project), next(iter(project.entries.values()))
+
+    return open_again
+
+
+def edit(sheets, entry, **change):
+    return sheets.edit(entry, EditRequest(revision=sheets.get(entry).revision, **change))
+
+
+def on_disk(project, entry):
+    path = project.labels_path(entry)
+    return sorted(map(tuple, read_picks(path).centres.tolist())) if path.is_file() else None
+
+
+def test_an_edit_is_a_label_file_at_once(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30.25, 40), (2, 60, 50)])
+    boxes = read_picks(project.labels_path(entry))
+    assert boxes.centres.tolist() == [[30.25, 40], [60, 50]]
+    assert boxes.box_size_px == 20
+
+
+def test_undo_goes_back_to_the_first_click_after_a_restart(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    edit(sheets, entry, move=[(1, 33, 44)])
+    edit(sheets, entry, add=[(2, 60, 50)], remove=[1])
+    project, sheets, entry = opened()
+    states = [on_disk(project, entry)]
+    for _ in range(4):
+        sheets.step(entry, sheets.get(entry).revision, "undo")
+        states.append(on_disk(project, entry))
+    assert states == [[(60, 50)], [(33, 44)], [(30, 40)], None, None]
+    project, sheets, entry = opened()
+    for _ in range(4):
+        sheets.step(entry, sheets.get(entry).revision, "redo")
+    assert on_disk(project, entry) == [(60, 50)]
+
+
+def test_a_new_edit_after_undo_forgets_what_was_undone(opened):
+    _, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    sheets.step(entry, sheets.get(entry).revision, "undo")
+    sheet = edit(sheets, entry, add=[(2, 50, 50)])
+    assert (len(sheet.done), len(sheet.undone)) == (1, 0)
+
+
+def test_a_server_that_dies_between_history_and_labels_loses_nothing(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    before = project.labels_path(entry).read_bytes()
+    edit(sheets, entry, add=[(2, 60, 50)])
+    project.labels_path(entry).write_bytes(before)
+    project, sheets, entry = opened()
+    assert list(sheets.get(entry).labels.values()) == [(30, 40), (60, 50)]
+    assert on_disk(project, entry) == [(30, 40), (60, 50)]
+
+
+def test_a_server_that_dies_while_writing_history_leaves_the_state_before(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    whole = project.history_path(entry).read_bytes()
+    with project.history_path(entry).open("ab") as file:
+        file.write(b'{"time":"2026","edit":{"add":[[2,60')
+    project, sheets, entry = opened()
+    assert sheets.get(entry).labels == {1: (30, 40)}
+    assert project.history_path(entry).read_bytes() == whole
+
+
+def test_labels_changed_by_another_program_win_and_can_be_undone(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40), (2, 60, 50)])
+    write_picks(Boxes.at([60, 70], [50, 20], size_px=20), project.labels_path(entry))
+    project, sheets, entry = opened()
+    assert sorted(sheets.get(entry).labels.values()) == [(60, 50), (70, 20)]
+    sheets.step(entry, sheets.get(entry).revision, "undo")
+    assert on_disk(project, entry) == [(30, 40), (60, 50)]
+
+
+def test_labels_that_were_there_before_are_taken_over(opened):
+    project, _, entry = opened()
+    write_picks(Boxes.at([60, 70], [50, 20], size_px=20), project.labels_path(entry))
+    _, sheets, entry = opened()
+    edit(sheets, entry, remove=[1])
+    assert list(sheets.get(entry).labels.values()) == [(70, 20)]
+
+
+def test_the_history_is_readable(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    first, second = map(json.loads, project.history_path(entry).read_text().splitlines())
+    assert first["micrograph"] == "mic0.mrc"
+    assert second["edit"] == {"add": [[1, 30, 40]]}
+
+
+def test_a_broken_history_says_what_to_do(opened):
+    project, _, entry = opened()
+    project.history_path(entry).parent.mkdir()
+    project.history_path(entry).write_text("no history\n")
+    _, sheets, entry = opened()
+    with pytest.raises(FormatError, match="Move it away"):
+        sheets.get(entry)
+
+
+def test_two_windows_do_not_overwrite_each_other(opened):
+    _, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    with pytest.raises(StaleError):
+        sheets.edit(entry, EditRequest(revision=0, add=[(2, 50, 50)]))
+    assert sheets.get(entry).labels == {1: (30, 40)}
+
+
+@pytest.mark.parametrize("change", [{"remove": [9]}, {"move": [(9, 1, 1)]}, {"add": [(1, 5, 5)]}])
+def test_an_edit_that_does_not_fit_changes_nothing(opened, change):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    history = project.history_path(entry).read_bytes()
+    with pytest.raises(StaleError):
+        edit(sheets, entry, **change)
+    assert project.history_path(entry).read_bytes() == history
+    assert on_disk(project, entry) == [(30, 40)]
+
+
+def test_a_label_outside_the_micrograph_is_refused(opened):
+    _, sheets, entry = opened()
+    with pytest.raises(UsageError, match="inside"):
+        edit(sheets, entry, add=[(1, 119.6, 40)])
+    edit(sheets, entry, add=[(1, 119.4, -0.4)])
+
+
+def test_no_label_and_no_word_is_no_negative_example(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    edit(sheets, entry, remove=[1])
+    assert not project.labels_path(entry).exists()
+    sheets.flag(entry, "empty")
+    assert on_disk(project, entry) == []
+    edit(sheets, entry, add=[(2, 30, 40)])
+    assert entry.flag is None
+
+
+def test_a_labelled_micrograph_is_not_empty(opened):
+    _, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    with pytest.raises(UsageError, match="not empty"):
+        sheets.flag(entry, "empty")
+
+
+def test_another_box_size_goes_into_every_label_file(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    project.change(SettingsRequest(box_size_px=33))
+    sheets.resize()
+    assert read_picks(project.labels_path(entry)).box_size_px == 33
+
+
+def test_areas_and_rejected_picks_are_kept_and_undone(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add_areas=[(1, [(1, 1), (9, 1), (9, 9)])], reject=[(2, 50, 50)])
+    content = json.loads(project.areas_path(entry).read_text())
+    assert content["ignored"] == [[[1, 1], [9, 1], [9, 9]]]
+    assert content["rejected"] == [[50, 50]]
+    _, sheets, entry = opened()
+    assert list(sheets.get(entry).rejected.values()) == [(50, 50)]
+    sheets.step(entry, sheets.get(entry).revision, "undo")
+    assert not project.areas_path(entry).exists()
+
+
+def test_one_project_has_one_server(micrographs, tmp_path):
+    from vitripick.web.project import ProjectLock
+
+    held = ProjectLock(tmp_path / "out")
+    held.take()
+    with pytest.raises(UsageError, match="has this project open"):
+        ProjectLock(tmp_path / "out").take()
+
+
+def test_what_was_said_of_micrographs_that_are_not_here_today_stays(micrographs, tmp_path):
+    project = open_project([micrographs], tmp_path / "out")
+    for entry in project.entries.values():
+        project.mark(entry, flag="complete")
+    project = open_project([micrographs / "mic0.mrc"], tmp_path / "out")
+    project.mark(next(iter(project.entries.values())), flag=None)
+    project = open_project([micrographs], tmp_path / "out")
+    assert [entry.flag for entry in project.entries.values()] == [None, "complete"]
