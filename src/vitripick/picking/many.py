@@ -240,7 +240,7 @@ def finish_run(
     entries = [RunEntry(by_name[record.name], record) for record in summary.records]
     write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
     if distributions:
-        stored = [read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records]
+        stored = (read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records)
         write_distributions(layout.out, stored, summary.threshold)
     write_failures(summary.failures, layout.out)
     run = {
