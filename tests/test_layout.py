@@ -1,4 +1,7 @@
-"""Imports run one way: geometry <- formats, images, evaluation <- models, simulation <- training, picking <- web <- cli."""
+"""Imports run one way.
+
+geometry <- formats, images, evaluation <- models, simulation <- training, picking <- web <- cli
+"""
 
 import ast
 from pathlib import Path

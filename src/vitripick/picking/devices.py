@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import TypeVar
@@ -37,7 +37,7 @@ def choose_devices(name: str) -> list[str]:
     return [str(choose_device(part)) for part in names]
 
 
-def on_devices(items: Sequence[T], workers: Sequence[Callable[[T], R]]) -> Iterator[R]:
+def on_devices(items: Sequence[T], workers: Sequence[Callable[[T], R]]) -> Generator[R, None, None]:
     """`worker(item)` for each item, each worker busy with one item at a time.
 
     Parameters
