@@ -241,7 +241,7 @@ def make_cluster(settings: ClusterSettings) -> Any:
         if settings.kind == "local":
             from distributed import LocalCluster
 
-            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, **settings.options}
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", **settings.options}
             return LocalCluster(n_workers=settings.jobs, processes=True, **options)
         import dask_jobqueue
 
