@@ -45,6 +45,8 @@ class Progress:
         (step, loss) of each step.
     rows
         One for each validation.
+    cpu_seconds
+        What the process took, known when it has ended.
     """
 
     run: str
@@ -57,6 +59,7 @@ class Progress:
     total: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
+    cpu_seconds: float = 0.0
     started: float = field(default_factory=time.time)
     ended: float | None = None
 
@@ -144,8 +147,11 @@ class Jobs:
         process = self._process
         if process is None or process.stdin is None or process.poll() is not None:
             raise UsageError("nothing is running.")
-        process.stdin.write("stop\n")
-        process.stdin.flush()
+        try:
+            process.stdin.write("stop\n")
+            process.stdin.flush()
+        except BrokenPipeError as error:
+            raise UsageError("it has ended by itself just now.") from error
 
     def close(self) -> None:
         """The server ends: so does the process."""
@@ -230,6 +236,7 @@ class Jobs:
             outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
+        progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
         # Before the end is told: who hears of it may ask for the picks at once.
         self._on_end(progress)
         progress.ended = time.time()

@@ -9,7 +9,8 @@ import { changed, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Status} Status */
 
-const BUSY_MS = 600, IDLE_MS = 5000;
+const BUSY_MS = 600, IDLE_MS = 5000, REFRESH_MS = 4000;
+let refreshed = 0;
 /** @type {Record<string, string>} */
 const EFFORT_WORDS = { quick: "quick: about a minute", standard: "standard: some minutes", thorough: "thorough: a long coffee" };
 /** @type {number | undefined} */
@@ -36,7 +37,10 @@ function take(status) {
   const before = store.status;
   store.status = status;
   const ended = before?.job?.running && !status.job?.running;
-  if (before?.n_picked !== status.n_picked || ended) {
+  // While many are picked, not at each one of them: the figures of all may be megabytes.
+  const grown = before?.n_picked !== status.n_picked && performance.now() - refreshed > REFRESH_MS;
+  if (grown || ended) {
+    refreshed = performance.now();
     forgetPicks();
     if (ended && !store.readOnly && status.pick_set) {
       Object.assign(store.settings, { pick_set: status.pick_set, threshold: status.threshold });
