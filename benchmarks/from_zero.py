@@ -42,7 +42,7 @@ class User:
         """The micrograph on the screen."""
         return str(self.page.evaluate("vitripick.sheet().name"))
 
-    def until(self, expression: str, seconds: float = 600.0) -> None:
+    def until(self, expression: str, seconds: float = 3600.0) -> None:
         """Wait for the page."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({expression})"):
