@@ -85,8 +85,9 @@ function refresh() {
   const used = store.rows.filter((row) => row.flag !== "excluded" && (row.labels || row.flag === "empty"));
   const n = used.reduce((sum, row) => sum + row.labels, 0);
   const open = used.filter((row) => row.labels && row.flag !== "complete").length;
+  const unmarked = open === used.length ? (open === 1 ? "It is not" : "None is") : open === 1 ? "One of them is not" : `${open} of them are not`;
   el("train-data").textContent = `${count(n, "label")} on ${count(used.length, "micrograph")}.`
-    + (open ? ` ${open === used.length ? (open === 1 ? "It is" : "None is") : `${open} of them are`}${open === 1 && used.length === 1 ? " not" : open === used.length ? "" : " not"} marked fully labelled: what lies between the labels there teaches little.` : "");
+    + (open ? ` ${unmarked} marked fully labelled: what lies between the labels there teaches little.` : "");
   const running = Boolean(job?.running);
   button("train").disabled = running || store.readOnly;
   button("stop").hidden = !running;
