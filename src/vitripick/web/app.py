@@ -120,6 +120,8 @@ class _Api:
         }
 
     def status(self, request: HttpRequest) -> dict[str, Any]:
+        # What a page asks for again and again; the answer comes with a later one.
+        self.s.jobs.describe_machine()
         return self._status()
 
     def micrograph(self, request: HttpRequest) -> dict[str, Any]:

@@ -107,6 +107,7 @@ class Jobs:
         self._on_picked, self._on_end = on_picked, on_end
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        self._asked = False
 
     def new_folder(self) -> Path:
         """`runs/NNN` with the next free number, made."""
@@ -160,7 +161,11 @@ class Jobs:
             process.terminate()
 
     def describe_machine(self) -> None:
-        """Ask a process, without waiting, for the released models and the device."""
+        """Ask a process, once and without waiting, for the released models and the device."""
+        with self._lock:
+            if self._asked:
+                return
+            self._asked = True
 
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
