@@ -77,3 +77,15 @@ def test_boxes_come_back(tmp_path_factory, rows):
     back = read_picks(path)
     for name in ("x", "y", "width", "height", "confidence"):
         np.testing.assert_allclose(getattr(back, name), getattr(picks, name), atol=1e-6, rtol=0)
+
+
+def test_the_size_the_network_saw_stands_beside_the_exported_one(tmp_path):
+    picks = Boxes.at([1, 2], [3, 4], size_px=10, confidence=0.5, estimated_width=[8.5, 9], estimated_height=[8, 12])
+    write_picks(picks, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().splitlines()[0] == (
+        "x,y,width,height,confidence,estimated_width,estimated_height"
+    )
+    again = read_picks(tmp_path / "a.csv")
+    assert again.estimated_width.tolist() == [8.5, 9]
+    assert again.estimated_height.tolist() == [8, 12]
+    assert again.width.tolist() == [10, 10]

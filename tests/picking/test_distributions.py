@@ -1,6 +1,5 @@
 import csv
 
-from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
 from vitripick.picking import PickSettings, pick_many, write_distributions
 
@@ -24,8 +23,7 @@ def test_bars_run_from_0_to_1_and_sizes_are_those_of_exported_picks(tmp_path):
     picks = Boxes.at(
         [1, 2, 3], [1, 1, 1], size_px=10, confidence=[0.1, 0.5, 1.0], estimated_width=size, estimated_height=size
     )
-    write_picks(picks.of(micrograph="m"), tmp_path / "m.cbox")
-    write_distributions(tmp_path, [tmp_path / "m.cbox"], 0.4)
+    write_distributions(tmp_path, [picks], 0.4)
     confidence = rows(tmp_path / "distributions" / "confidence.csv")
     assert (confidence[0]["confidence_from"], confidence[-1]["confidence_to"]) == ("0.0000", "1.0000")
     assert [row["n_picks"] for row in confidence if row["n_picks"] != "0"] == ["1", "1", "1"]
@@ -36,6 +34,5 @@ def test_bars_run_from_0_to_1_and_sizes_are_those_of_exported_picks(tmp_path):
 
 
 def test_a_run_without_a_pick_has_distributions_too(tmp_path):
-    write_picks(Boxes.empty(), tmp_path / "m.cbox")
-    write_distributions(tmp_path, [tmp_path / "m.cbox"], 0.4)
+    write_distributions(tmp_path, [Boxes.empty()], 0.4)
     assert sum(int(row["n_picks"]) for row in rows(tmp_path / "distributions" / "size.csv")) == 0

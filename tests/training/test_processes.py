@@ -33,7 +33,7 @@ def run(folder, n_processes, batch_size):
     out = folder / f"run{n_processes}"
     start = [sys.executable]
     if n_processes > 1:
-        start += ["-m", "torch.distributed.run", "--nproc-per-node", str(n_processes), "--master-port", "29517"]
+        start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)]
     command = ["-m", "vitripick.cli.app", "train", "--recipe", recipe, "--out", out, "--device", "cpu"]
     done = subprocess.run(
         [*start, *command],

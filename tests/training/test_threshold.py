@@ -80,6 +80,16 @@ def test_what_one_label_more_or_less_decides_does_not_raise_the_threshold():
     assert _lowest_as_good(merit, many) == 2
 
 
+def test_three_labels_among_ten_picks_are_luck_and_no_reason_to_drop_all_others():
+    """What happened on apoferritin with 15 validation labels: recall 0.03."""
+    rng = np.random.default_rng(0)
+    confidence = np.sort(rng.uniform(0.2, 0.3, 300))[::-1]
+    labelled = np.concatenate([[2, 5, 8], np.arange(20, 300, 22)])
+    picks = Boxes.at(np.arange(300) * 30.0, np.full(300, 9.0), size_px=20, confidence=confidence)
+    threshold, _ = tune_threshold([judged(picks, picks.select(labelled).of())])
+    assert (confidence >= threshold).mean() > 0.9
+
+
 def test_between_what_is_surely_false_and_what_is_surely_true_the_middle_is_taken():
     """What no validation micrograph shows, a contaminant, is sure of itself to a degree between the two."""
     apart = {"true_confidence": (0.9, 0.02), "false_confidence": (0.1, 0.01)}

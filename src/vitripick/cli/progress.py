@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from contextlib import contextmanager
 @contextmanager
 def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
     """A function to call with (done, total, note); draws a bar with rate and time left if stderr is a terminal."""
-    if not sys.stderr.isatty():
+    # Of several processes (torchrun sets RANK) the first one draws.
+    if not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         yield lambda done, total, note: None
         return
     from rich.console import Console

@@ -1,4 +1,7 @@
-"""Plain CSV, ours, for scripts and spreadsheets: `x,y,width,height[,confidence]`, x and y of the centre."""
+"""Plain CSV, ours, for scripts and spreadsheets, x and y of the centre.
+
+`x,y,width,height[,confidence[,estimated_width,estimated_height]]`: the last two are the size the network saw.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
+
+_OPTIONAL = ("width", "height", "confidence", "estimated_width", "estimated_height")
 
 
 def read_csv(path: Path) -> list[Boxes]:
@@ -35,13 +40,13 @@ def read_csv(path: Path) -> list[Boxes]:
             raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
         named = dict(zip(header, fields, strict=True))
         row = [parse_number(named[name], what=name, path=path, line=number) for name in ("x", "y")]
-        for name in ("width", "height", "confidence"):
+        for name in _OPTIONAL:
             row.append(parse_optional(named.get(name, ""), what=name, path=path, line=number))
         if row[2] <= 0 or row[3] <= 0:
             raise FormatError(f"{path}, line {number}: width and height should be above zero.")
         rows.append(row)
-    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
-    return [Boxes.at(table[:, 0], table[:, 1], width=table[:, 2], height=table[:, 3], confidence=table[:, 4])]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 2 + len(_OPTIONAL)).T
+    return [Boxes.at(table[0], table[1], **dict(zip(_OPTIONAL, table[2:], strict=True)))]
 
 
 def write_csv(parts: Sequence[Boxes], path: Path) -> None:
@@ -50,6 +55,8 @@ def write_csv(parts: Sequence[Boxes], path: Path) -> None:
     columns = {"x": boxes.x, "y": boxes.y, "width": boxes.width, "height": boxes.height}
     if np.isfinite(boxes.confidence).any():
         columns["confidence"] = boxes.confidence
+    if np.isfinite(boxes.estimated_width).any():
+        columns |= {"estimated_width": boxes.estimated_width, "estimated_height": boxes.estimated_height}
     lines = [",".join(columns)]
     for row in zip(*columns.values(), strict=True):
         lines.append(",".join("" if np.isnan(value) else format_number(value) for value in row))

@@ -15,29 +15,31 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
-from vitripick.formats import read_picks
-from vitripick.geometry import FloatArray, estimated_size_px
+from vitripick.geometry import Boxes, FloatArray, estimated_size_px
 from vitripick.pictures import histogram_png
 
 _N_BINS = 40
 Counts = npt.NDArray[np.int64]
 
 
-def write_distributions(out: str | Path, stores: Iterable[Path], threshold: float) -> None:
+def write_distributions(out: str | Path, stored: Iterable[Boxes], threshold: float) -> None:
     """Write `OUT/distributions/`: `confidence` and `size`, each as `.csv` and `.png`.
 
     Parameters
     ----------
     out
         The run folder.
-    stores
-        The CBOX of each micrograph that is done, with every pick down to the floor.
+    stored
+        Every pick of each micrograph that is done, down to the floor; one after the other, so that a run of many
+        thousand micrographs needs little memory.
     threshold
         Picks at or above it were exported. Sizes are those of exported picks.
     """
-    stored = [read_picks(path) for path in stores]
-    confidence = np.concatenate([np.empty(0), *(picks.confidence for picks in stored)])
-    size = np.concatenate([np.empty(0), *(estimated_size_px(picks.above(threshold)) for picks in stored)])
+    confidences, sizes = [np.empty(0)], [np.empty(0)]
+    for picks in stored:
+        confidences.append(picks.confidence)
+        sizes.append(estimated_size_px(picks.above(threshold)))
+    confidence, size = np.concatenate(confidences), np.concatenate(sizes)
     folder = Path(out) / "distributions"
     _write_table(folder / "confidence.csv", "confidence", *_count(confidence, (0.0, 1.0)), threshold)
     write_bytes_atomically(

@@ -332,8 +332,8 @@ def _finish(
     by_name = {file.name: file for file in files}
     entries = [(by_name[record.name], record.stem, record.shape) for record in summary.records]
     write_run_exports(summary.out, entries, settings.formats, summary.threshold)
-    stores = [export_path(summary.out, record.stem, "cbox") for record in summary.records]
-    write_distributions(summary.out, stores, summary.threshold)
+    stored = (read_picks(export_path(summary.out, record.stem, "cbox")) for record in summary.records)
+    write_distributions(summary.out, stored, summary.threshold)
     summary.seconds = time.perf_counter() - started
     run = {
         "vitripick": vitripick.__version__,

@@ -14,7 +14,7 @@ GRID = np.arange(0.05, 0.96, 0.01)
 # Thresholds whose merit is within what chance does to it, and at least this, are as good as the best one.
 _PLATEAU = 0.005
 # Keeping this share of what can be found is worth so much merit: the measurement is in docs/benchmarks.md.
-_KEEP_FOUND, _WORTH = 0.95, 0.2
+_KEEP_FOUND, _WORTH = 0.95, 0.4
 
 
 def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
@@ -25,11 +25,17 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     The share, unknown, cancels in it (it is recall squared over the number of picks: Lee & Liu 2003), and with
     complete labels it is best at nearly the same place as F1.
 
-    With few labels recall is a coarse figure, and its luckiest threshold is often too strict. So two ends are sought:
-    the lowest threshold whose merit is as good as the best one's within one standard deviation of the difference, and
-    the highest that keeps 95 % of the labels that can be found at all. The middle of the two is as far from false
-    picks as from missed ones. Where keeping so many labels takes a threshold below the first end, that one is taken
-    if it costs no more than a fifth of the merit.
+    With few labels recall is a coarse figure, and the luckiest threshold, with three labels among ten picks, is far too
+    strict. So merit is taken at the lower end of what chance allows, and two ends are sought: the lowest threshold
+    whose merit is as good as the best one's within one standard deviation of the difference, and the highest that
+    keeps 95 % of the labels that can be found at all. The middle of the two is as far from false picks as from missed
+    ones. Where keeping so many labels takes a threshold below the first end, that one is taken if it costs no more
+    than two fifths of the merit.
+
+    Parameters
+    ----------
+    evaluations
+        One a set, over all picks down to the floor; sets count alike.
     """
     merits, found, scores = [], [], []
     for evaluation in evaluations:
@@ -40,8 +46,8 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
         last = np.searchsorted(-curve.threshold, -GRID, side="right") - 1
         at, any_pick = np.maximum(last, 0), last >= 0
         n_true, n_false = np.where(any_pick, curve.n_true[at], 0), np.where(any_pick, curve.n_false[at], 0)
-        merit = n_true**2 / np.maximum(n_true + n_false, 1)
-        merits.append(merit / merit.max())
+        merit = np.maximum(n_true - np.sqrt(n_true), 0) ** 2 / np.maximum(n_true + n_false, 1)
+        merits.append(merit / max(float(merit.max()), 1e-9))
         found.append(n_true)
         scores.append(np.where(any_pick, curve.f1[at], 0))
     if not merits:
@@ -58,14 +64,11 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
 
 
 def _lowest_as_good(merit: FloatArray, found: FloatArray) -> int:
-    """Down from the best candidate as long as merit is within one standard deviation of it.
+    """The lowest candidate whose merit is within one standard deviation of the best one's.
 
     Between two thresholds the number of picks is known exactly; what chance decides is which particles among them are
     labelled, and so whether one label more or less is found: where none of them is, it might well have been one.
     """
     best = int(np.argmax(merit))
     allowed = np.maximum(_PLATEAU, 2 * np.sqrt(np.abs(found - found[best]) + 1) / max(float(found[best]), 1.0))
-    lowest = best
-    while lowest > 0 and merit[lowest - 1] >= merit[best] * (1 - allowed[lowest - 1]):
-        lowest -= 1
-    return lowest
+    return int(np.nonzero(merit >= merit[best] * (1 - allowed))[0][0])
