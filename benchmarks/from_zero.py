@@ -1,7 +1,8 @@
 """From no label at all to a model, in the browser, as a user would: click, train, look, correct, train again.
 
 Three rounds. Each is ten clicks on particles (with the tremor of a hand), at most ten corrections (false picks
-rejected), and one press of "Train" with the page's own defaults, from scratch. Where to click is read from people's
+rejected), and one press of "Train" with the page's own defaults: from scratch in the first round, then from the model
+of the round before. Where to click is read from people's
 labels; nothing else of them reaches the page. Judged on all micrographs that were never labelled here.
 """
 
@@ -34,14 +35,14 @@ class User:
         self.page, self.truth, self.diameter = page, truth, diameter_px
         self.rng = np.random.default_rng(seed)
         self.n_clicks = self.n_corrections = 0
-        self.waited = 0.0
+        self.waited = self.cpu_seconds = 0.0
 
     @property
     def name(self) -> str:
         """The micrograph on the screen."""
         return str(self.page.evaluate("vitripick.sheet().name"))
 
-    def until(self, expression: str, seconds: float = 600.0) -> None:
+    def until(self, expression: str, seconds: float = 3600.0) -> None:
         """Wait for the page."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({expression})"):
@@ -97,8 +98,13 @@ class User:
         self.until("vitripick.store.status.job && !vitripick.store.status.job.running")
         waited = time.monotonic() - started
         self.waited += waited
-        stage = self.page.inner_text("#job-stage")
-        print(f"{name}: {waited:.0f} s ({stage}); {self.page.inner_text('#job-figures')[:70]}", flush=True)
+        cpu_seconds = self.page.evaluate("vitripick.store.status.job.cpu_seconds")
+        self.cpu_seconds += cpu_seconds
+        stage = self.page.evaluate("vitripick.store.status.job.stage")
+        print(
+            f"{name}: {waited:.0f} s, {cpu_seconds:.0f} s of CPU ({stage})",
+            flush=True,
+        )
         self.page.wait_for_timeout(500)
 
     def _picks(self) -> list[list[float]]:
@@ -125,6 +131,7 @@ def main() -> None:
     assert server.stderr is not None
     link = next(m.group(0) for line in server.stderr if (m := re.search(r"http://\S+token=\S+", line)))
     labelled: list[str] = []
+    run = ""
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=arguments.chromium, args=_ARGUMENTS.split())
@@ -160,8 +167,11 @@ def main() -> None:
                 labelled.append(user.name)
                 n = page.evaluate("vitripick.sheet().labels.size")
                 print(f"round {number}: {user.name}, {n} labels after {user.n_clicks} clicks", flush=True)
+                if number > 1:
+                    page.click("#tab-train")
+                    page.select_option("#train-start", f"run:{run}")
                 user.press("#train", f"training {number}")
-            run = page.evaluate("vitripick.store.status.pick_set")
+                run = page.evaluate("vitripick.store.status.pick_set")
             page.select_option("#pick-model", f"run:{run}")
             user.press("#pick-all", "picking all")
             threshold = page.evaluate("vitripick.store.settings.threshold")
@@ -183,7 +193,7 @@ def main() -> None:
         f"{len(judged)} other micrographs: F1 (d/4) {distance.default.f1:.3f} at the model's threshold {threshold:g} "
         f"(precision {distance.default.precision:.3f}, recall {distance.default.recall:.3f}), {distance.best.f1:.3f} "
         f"at the best one, AUC {distance.auc:.3f}; {user.n_clicks} clicks and {user.n_corrections} corrections on "
-        f"{len(set(labelled))} micrographs; {user.waited / 60:.1f} minutes of machine time"
+        f"{len(set(labelled))} micrographs; {user.waited / 60:.1f} minutes of waiting, {user.cpu_seconds:.0f} s of CPU"
     )
 
 

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -167,12 +169,12 @@ def test_histograms_count_every_pick(serve, micrographs, tmp_path):
     assert {an_id: sum(bins) for an_id, bins in answer["micrographs"].items()} == {server.ids()["mic0.mrc"]: 4}
 
 
-def test_a_second_server_on_the_project_is_refused(serve, micrographs, tmp_path, capsys):
-    from vitripick.cli.app import run
-
+def test_a_second_server_on_the_project_is_refused(serve, micrographs, tmp_path):
     serve(micrographs, "--out", tmp_path / "out")
-    assert run(["label", str(micrographs), "--out", str(tmp_path / "out")]) == 2
-    assert "has this project open" in capsys.readouterr().err
+    command = [sys.executable, "-m", "vitripick.cli.app", "label", str(micrographs), "--out", str(tmp_path / "out")]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 2
+    assert "has this project open" in second.stderr
 
 
 def test_settings_and_flags_are_there_after_a_restart(serve, micrographs, tmp_path):
@@ -189,9 +191,6 @@ def test_settings_and_flags_are_there_after_a_restart(serve, micrographs, tmp_pa
 
 
 def test_the_server_never_loads_torch():
-    import subprocess
-    import sys
-
     code = (
         "import sys; import vitripick.web.serve, vitripick.web.session, vitripick.web.worker; "
         "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"

@@ -120,6 +120,8 @@ class _Api:
         }
 
     def status(self, request: HttpRequest) -> dict[str, Any]:
+        # What a page asks for again and again; the answer comes with a later one.
+        self.s.jobs.describe_machine()
         return self._status()
 
     def micrograph(self, request: HttpRequest) -> dict[str, Any]:
@@ -291,7 +293,8 @@ def _filter(request: HttpRequest) -> Filter:
 
 
 def _jpeg(data: bytes) -> Response:
-    return Response(data, media_type="image/jpeg")
+    # "identity" keeps the middleware from packing what is packed already.
+    return Response(data, media_type="image/jpeg", headers={"Content-Encoding": "identity"})
 
 
 def _no_number(name: str) -> float:

@@ -45,6 +45,8 @@ class Progress:
         (step, loss) of each step.
     rows
         One for each validation.
+    cpu_seconds
+        What the process took, known when it has ended.
     """
 
     run: str
@@ -57,6 +59,7 @@ class Progress:
     total: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
+    cpu_seconds: float = 0.0
     started: float = field(default_factory=time.time)
     ended: float | None = None
 
@@ -104,6 +107,7 @@ class Jobs:
         self._on_picked, self._on_end = on_picked, on_end
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
+        self._asked = False
 
     def new_folder(self) -> Path:
         """`runs/NNN` with the next free number, made."""
@@ -144,8 +148,11 @@ class Jobs:
         process = self._process
         if process is None or process.stdin is None or process.poll() is not None:
             raise UsageError("nothing is running.")
-        process.stdin.write("stop\n")
-        process.stdin.flush()
+        try:
+            process.stdin.write("stop\n")
+            process.stdin.flush()
+        except BrokenPipeError as error:
+            raise UsageError("it has ended by itself just now.") from error
 
     def close(self) -> None:
         """The server ends: so does the process."""
@@ -154,7 +161,11 @@ class Jobs:
             process.terminate()
 
     def describe_machine(self) -> None:
-        """Ask a process, without waiting, for the released models and the device."""
+        """Ask a process, once and without waiting, for the released models and the device."""
+        with self._lock:
+            if self._asked:
+                return
+            self._asked = True
 
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
@@ -230,6 +241,7 @@ class Jobs:
             outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
+        progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
         # Before the end is told: who hears of it may ask for the picks at once.
         self._on_end(progress)
         progress.ended = time.time()

@@ -68,9 +68,12 @@ class PickSets:
         self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
         self._lock = threading.RLock()
 
-    def put(self, pick_set: PickSet) -> None:
-        """Add a set, or say that its files have changed."""
+    def put(self, pick_set: PickSet, *, grown: bool = False) -> None:
+        """Add a set, or say that its files have changed; `grown`: there are more of them, the others are as before."""
         with self._lock:
+            before = self._sets.get(pick_set.id)
+            if grown and before is not None:
+                pick_set.histograms = before.histograms
             self._sets[pick_set.id] = pick_set
             self._paths.pop(pick_set.id, None)
             for key in [key for key in self._cache if key[0] == pick_set.id]:

@@ -102,6 +102,8 @@ class Project:
     settings: ProjectSettings
     read_only: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
+    # What was said of micrographs of an earlier start that are not in this one: it is kept.
+    _others: dict[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> list[MicrographFile]:
@@ -179,11 +181,8 @@ class Project:
             if entry.seen or entry.flag
         }
         content = {"vitripick_project": 1, "settings": self.settings.model_dump(), "micrographs": known}
-        # Micrographs of an earlier start that are not in this one keep what was said of them.
         content["micrographs"] = {**self._others, **known}
         write_text_atomically(self.out / "project.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-    _others: dict[str, Any] = field(default_factory=dict)
 
 
 def open_project(

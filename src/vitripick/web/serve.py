@@ -64,7 +64,6 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
         lifespan="off",
         timeout_graceful_shutdown=2,
     )
-    session.jobs.describe_machine()
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:

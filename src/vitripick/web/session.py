@@ -60,21 +60,22 @@ class Session:
             chosen = known[-1] if known else None
         self.project.settings = self.project.settings.model_copy(update={"pick_set": chosen})
 
-    def _put(self, run: str) -> None:
+    def _put(self, run: str, *, grown: bool = False) -> None:
         folder = self.jobs.runs / run
         job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         known = {entry["id"]: entry for entry in self.jobs.all_runs()}[run]
         threshold = known["threshold"] or _threshold(folder / "picks")
         trained_on = frozenset(job.get("trained_on", ()))
         self.pick_sets.put(
-            PickSet(run, f"run {run}: {job['title']}", folder / "picks", threshold=threshold, trained_on=trained_on)
+            PickSet(run, f"run {run}: {job['title']}", folder / "picks", threshold=threshold, trained_on=trained_on),
+            grown=grown,
         )
 
     def _picked(self, run: str) -> None:
         """Another micrograph has picks: the page may show them while the others are still being picked."""
         self.n_picked += 1
         if self.n_picked % 10 == 1:
-            self._put(run)
+            self._put(run, grown=True)
 
     def _ended(self, progress: Progress) -> None:
         if not (self.jobs.runs / progress.run / "picks" / "cbox").is_dir():

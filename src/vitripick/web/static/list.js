@@ -178,12 +178,13 @@ export function startList(opener) {
     const id = neighbour(step);
     if (id) open(id);
   });
-  let arranged = "";
+  let arranged = "", rows = store.rows;
   watch(["rows", "histograms", "settings"], () => {
     // An edit must not make rows jump about under the pointer: the order is made anew when its reasons change.
     const key = `${store.settings.pick_set}/${select("list-sort").value === "name" ? "" : store.settings.threshold}/${Object.keys(histograms.all).length}`;
-    if (key !== arranged && select("list-sort").value !== "name") arrange();
+    if (rows !== store.rows || (key !== arranged && select("list-sort").value !== "name")) arrange();
     arranged = key;
+    rows = store.rows;
     if (!scheduled) requestAnimationFrame(render);
     scheduled = true;
   });

@@ -9,7 +9,8 @@ import { changed, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Status} Status */
 
-const BUSY_MS = 600, IDLE_MS = 5000;
+const BUSY_MS = 600, IDLE_MS = 5000, REFRESH_MS = 4000;
+let refreshed = 0;
 /** @type {Record<string, string>} */
 const EFFORT_WORDS = { quick: "quick: about a minute", standard: "standard: some minutes", thorough: "thorough: a long coffee" };
 /** @type {number | undefined} */
@@ -36,7 +37,10 @@ function take(status) {
   const before = store.status;
   store.status = status;
   const ended = before?.job?.running && !status.job?.running;
-  if (before?.n_picked !== status.n_picked || ended) {
+  // While many are picked, not at each one of them: the figures of all may be megabytes.
+  const grown = before?.n_picked !== status.n_picked && performance.now() - refreshed > REFRESH_MS;
+  if (grown || ended) {
+    refreshed = performance.now();
     forgetPicks();
     if (ended && !store.readOnly && status.pick_set) {
       Object.assign(store.settings, { pick_set: status.pick_set, threshold: status.threshold });
@@ -81,8 +85,9 @@ function refresh() {
   const used = store.rows.filter((row) => row.flag !== "excluded" && (row.labels || row.flag === "empty"));
   const n = used.reduce((sum, row) => sum + row.labels, 0);
   const open = used.filter((row) => row.labels && row.flag !== "complete").length;
+  const unmarked = open === used.length ? (open === 1 ? "It is not" : "None is") : open === 1 ? "One of them is not" : `${open} of them are not`;
   el("train-data").textContent = `${count(n, "label")} on ${count(used.length, "micrograph")}.`
-    + (open ? ` ${open === used.length ? (open === 1 ? "It is" : "None is") : `${open} of them are`}${open === 1 && used.length === 1 ? " not" : open === used.length ? "" : " not"} marked fully labelled: what lies between the labels there teaches little.` : "");
+    + (open ? ` ${unmarked} marked fully labelled: what lies between the labels there teaches little.` : "");
   const running = Boolean(job?.running);
   button("train").disabled = running || store.readOnly;
   button("stop").hidden = !running;
