@@ -1,5 +1,7 @@
-"""The page stays fluent: what the issue of speed asks for, measured in the browser. The best of a few tries counts,
-because a busy machine is no bug."""
+"""The page stays fluent, measured in the browser. The best of a few tries counts, and where more wants to run than
+there are cores, all takes as much longer: a busy machine is no bug."""
+
+import os
 
 import numpy as np
 import pytest
@@ -47,6 +49,11 @@ def frame_ms(page, action, n=40):
     )
 
 
+def allowed(milliseconds):
+    """The limit on a machine with nothing else to do, longer by how much this one is overcommitted."""
+    return milliseconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def best(measure, enough):
     """The smallest of a few measurements; stops as soon as one is good enough."""
     smallest = float("inf")
@@ -70,7 +77,7 @@ def test_slider_and_pan_stay_above_thirty_frames_a_second_with_5000_boxes(browse
     page.evaluate("vitripick.store.settings.threshold = 0.05")
     slow = {"slider": best(lambda: frame_ms(page, slider), 33), "pan": best(lambda: frame_ms(page, pan), 33)}
     print(slow)
-    assert max(slow.values()) <= 34
+    assert max(slow.values()) <= allowed(34)
 
 
 def test_a_micrograph_of_4096_opens_within_a_second_and_the_next_one_at_once(browse, hand, large, tmp_path):
@@ -82,11 +89,11 @@ def test_a_micrograph_of_4096_opens_within_a_second_and_the_next_one_at_once(bro
     page.keyboard.press("n")
     user.until("vitripick.sheet().name === 'large1.mrc' && vitripick.currentPicture().id === vitripick.sheet().id")
     second = page.evaluate("vitripick.timings.showMs")
-    if first > 1000:
-        first = best(lambda: _open_anew(browse, server, large, tmp_path), 1000)
+    if first > allowed(1000):
+        first = best(lambda: _open_anew(browse, server, large, tmp_path), allowed(1000))
     print({"first": first, "second": second})
-    assert first <= 1000
-    assert second <= 300  # asked for: 150 on a quiet machine
+    assert first <= allowed(1000)
+    assert second <= allowed(150)
 
 
 def _open_anew(browse, server, large, tmp_path):
@@ -107,7 +114,7 @@ def test_twenty_thousand_micrographs_scroll_without_stutter(browse, hand, tmp_pa
     scroll = "document.getElementById('list-scroll').scrollTop = i * 4321"
     length = best(lambda: frame_ms(page, scroll), 33)
     print({"scroll": length})
-    assert length <= 34
+    assert length <= allowed(34)
     page.fill("#list-search", "mic19999")
     user.until("document.querySelectorAll('.list-row:not([hidden])').length === 1")
     assert "mic19999" in page.inner_text("#list-scroll")

@@ -28,7 +28,10 @@ _NEEDED = {
     "tifffile": "tifffile",
     "safetensors": "safetensors",
 }
-_OPTIONAL = {"imagecodecs": ("imagecodecs", "pip install vitripick[tiff] to read TIFFs in LZW or deflate")}
+_OPTIONAL = {
+    "imagecodecs": ("imagecodecs", "pip install vitripick[tiff] to read TIFFs in LZW or deflate"),
+    "starlette": ("starlette", "pip install vitripick[web] for vitripick label"),
+}
 # AVX2 and AVX-512 carry the float network; VNNI and AMX would carry an int8 one.
 _CPU_FEATURES = {
     "avx2": "avx2",

@@ -165,7 +165,8 @@ def _is_joined(format_name: str) -> bool:
 def _paths(format_name: str, entries: list[Entry]) -> list[Path]:
     suffix = FORMATS[format_name].suffixes[0]
     if _is_joined(format_name):
-        return [Path(f"particles_{format_name.removesuffix('-star')}{suffix}")] if entries else []
+        kind = format_name.removesuffix("-star")
+        return [Path(f"{'particles' if kind == 'particles' else f'particles_{kind}'}{suffix}")] if entries else []
     ending = _ENDINGS.get(format_name, suffix)
     return [Path(format_name) / f"{entry.stem}{ending}" for entry in entries]
 

@@ -199,7 +199,7 @@ class Jobs:
                     "title": job["title"],
                     "outcome": result["outcome"],
                     "message": result.get("message", ""),
-                    "has_model": bool(card),
+                    "has_model": bundle_of(folder) is not None,
                     "has_picks": (folder / "picks" / "cbox").is_dir(),
                     "threshold": card.get("threshold"),
                     "validation": (card.get("training") or {}).get("validation"),
@@ -245,6 +245,14 @@ class Jobs:
         # Before the end is told: who hears of it may ask for the picks at once.
         self._on_end(progress)
         progress.ended = time.time()
+
+
+def bundle_of(run: Path) -> Path | None:
+    """The model of a run; of one that was stopped, the best so far."""
+    for name in ("model.safetensors", "best.safetensors"):
+        if (run / "train" / name).is_file():
+            return run / "train" / name
+    return None
 
 
 def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:

@@ -84,8 +84,11 @@ class Session:
         self.n_picked += 1
         threshold = self.pick_sets.named(progress.run).threshold
         with self.project.lock:
+            settings = self.project.settings
+            if threshold is None or settings.pick_set == progress.run:
+                threshold = settings.threshold
             # Another model's confidences mean something else: its own threshold is the place to start from.
-            changed = {"pick_set": progress.run, "threshold": threshold or self.project.settings.threshold}
+            changed = {"pick_set": progress.run, "threshold": threshold}
             self.project.change(SettingsRequest.model_validate(changed))
 
 

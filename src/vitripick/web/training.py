@@ -14,7 +14,7 @@ from vitripick.errors import UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names import without_image_suffix
 from vitripick.formats.star_dialect import StarBlock, format_star, table_of
-from vitripick.web.jobs import Jobs, Progress
+from vitripick.web.jobs import Jobs, Progress, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
 from vitripick.web.sheets import Sheets, ground_json
@@ -150,8 +150,8 @@ class Training:
             if which not in known:
                 raise UsageError(f"there is no released model {which!r} (yet: the list is being read).")
             return which
-        path = self._jobs.runs / which / "train" / "model.safetensors"
-        if not path.is_file():
+        path = bundle_of(self._jobs.runs / which)
+        if path is None:
             raise UsageError(f"run {which} has no model (yet).")
         return str(path)
 

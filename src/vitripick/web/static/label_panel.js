@@ -60,7 +60,7 @@ function refresh() {
 
 function refreshView() {
   const view = store.settings.view;
-  el("zoom").textContent = `${(viewport.scale * 100).toFixed(0)} %`;
+  el("zoom").textContent = sheet()?.shape ? `${(viewport.scale * 100).toFixed(0)} %` : "";
   const unit = pixelSize() ? "Å" : "px";
   for (const [name, least, most] of filterRanges()) {
     const value = name === "low" ? filters().low : filters().high;
