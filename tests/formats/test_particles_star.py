@@ -10,7 +10,7 @@ import starfile
 from vitripick.errors import UsageError
 from vitripick.formats import (
     MicrographFile,
-    Optics,
+    OpticsGroup,
     find_micrographs,
     read_all_picks,
     read_micrographs_star,
@@ -23,7 +23,7 @@ from vitripick.geometry import Boxes
 ONE = Boxes.at([10.25, 400], [20, 3.5], confidence=[0.9, 0.5], micrograph="M/a.mrc", shape=(300, 500), pixel_size=1.1)
 TWO = Boxes.at([7], [8], confidence=0.25, micrograph="M/b.mrc", shape=(300, 500), pixel_size=1.1)
 NONE = Boxes.empty(micrograph="M/none.mrc", shape=(300, 500), pixel_size=1.1)
-OPTICS = Optics(3, "grid3", 300.0, 2.7, 0.1, 1.1)
+OPTICS = OpticsGroup(3, "grid3", 300.0, 2.7, 0.1, 1.1)
 
 
 def test_starfile_reads_optics_and_particles(tmp_path):
@@ -68,7 +68,7 @@ def test_two_pixel_sizes_are_two_groups(tmp_path):
 
 
 def test_groups_of_one_number_from_two_stars_are_kept_apart(tmp_path):
-    other = Optics(3, "grid9", 200.0, 2.7, 0.1, 0.9)
+    other = OpticsGroup(3, "grid9", 200.0, 2.7, 0.1, 0.9)
     write_particles_star([ONE, TWO], tmp_path / "p.star", optics=[OPTICS, other])
     tables = starfile.read(tmp_path / "p.star")
     assert tables["optics"]["rlnVoltage"].tolist() == [300, 200]
@@ -97,9 +97,9 @@ def test_the_optics_of_a_micrographs_star_come_with_its_names(tmp_path, monkeypa
     Path("M/a.mrc").touch()
     assert read_micrographs_star("m.star") == ["M/a.mrc", "M/b.mrc"]
     assert find_micrographs(["m.star"]) == [
-        MicrographFile("M/a.mrc", Path("M/a.mrc"), True, Optics(1, "g1", voltage_kv=300, pixel_size=0.885)),
+        MicrographFile("M/a.mrc", Path("M/a.mrc"), True, OpticsGroup(1, "g1", voltage_kv=300, pixel_size=0.885)),
         # A pixel size of 0 is none.
-        MicrographFile("M/b.mrc", Path("M/b.mrc"), True, Optics(2, "g2", voltage_kv=200)),
+        MicrographFile("M/b.mrc", Path("M/b.mrc"), True, OpticsGroup(2, "g2", voltage_kv=200)),
     ]
 
 

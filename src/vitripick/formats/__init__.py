@@ -11,7 +11,7 @@ from vitripick.formats.micrographs import (
     write_mrc,
 )
 from vitripick.formats.mrc import read_mrc_volume
-from vitripick.formats.optics import Optics
+from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.pairing import Pairing, pair_labels
 from vitripick.formats.particles_star import write_particles_star
 from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
@@ -22,7 +22,7 @@ __all__ = [
     "FORMATS",
     "MicrographFile",
     "MicrographHeader",
-    "Optics",
+    "OpticsGroup",
     "Pairing",
     "PicksFormat",
     "convert_picks",

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError
 from vitripick.formats.micrograph_suffixes import suffix_of, suffixes_in_words
-from vitripick.formats.optics import Optics
+from vitripick.formats.optics import OpticsGroup
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -36,7 +36,7 @@ class MicrographFile:
     name: str
     path: Path
     from_star: bool = False
-    optics: Optics | None = None
+    optics: OpticsGroup | None = None
 
     @property
     def pixel_size(self) -> float | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Optics:
+class OpticsGroup:
     """One optics group; what is not known is None.
 
     Attributes

@@ -10,7 +10,7 @@ import numpy as np
 
 from vitripick.atomic import write_text_atomically
 from vitripick.formats.inside import keep_inside
-from vitripick.formats.optics import Optics
+from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star
 from vitripick.formats.text import format_number, parse_number
 from vitripick.formats.topaz import micrograph_names
@@ -30,12 +30,12 @@ COLUMNS = ("rlnMicrographName", _X, "rlnCoordinateY", "rlnAutopickFigureOfMerit"
 _VERSION = "30001"
 
 
-def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, Optics]:
-    """Optics groups of a star by their number as it stands there; empty where the star has none."""
+def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGroup]:
+    """OpticsGroup groups of a star by their number as it stands there; empty where the star has none."""
     for table in tables:
         if GROUP not in table or GROUP_NAME not in table or _X in table or "rlnMicrographName" in table:
             continue
-        found: dict[str, Optics] = {}
+        found: dict[str, OpticsGroup] = {}
         for row, line in zip(table.rows, table.lines, strict=True):
             fields = dict(zip(table.labels, row, strict=True))
             number = parse_number(fields[GROUP], what=f"_{GROUP}", path=path, line=line)
@@ -46,13 +46,13 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, Optics]:
             }
             if values.get("pixel_size", 1.0) <= 0:
                 del values["pixel_size"]
-            found[fields[GROUP]] = Optics(group=int(number), name=fields[GROUP_NAME], **values)
+            found[fields[GROUP]] = OpticsGroup(group=int(number), name=fields[GROUP_NAME], **values)
         return found
     return {}
 
 
 def write_particles_star(
-    parts: Sequence[Boxes], path: str | Path, *, optics: Sequence[Optics | None] | None = None
+    parts: Sequence[Boxes], path: str | Path, *, optics: Sequence[OpticsGroup | None] | None = None
 ) -> None:
     """Write one particles star with its optics block; a micrograph without picks has no row.
 
@@ -81,21 +81,21 @@ def write_particles_star(
     write_text_atomically(path, format_star(blocks, version=_VERSION))
 
 
-def optics_groups(parts: Sequence[Boxes], optics: Sequence[Optics | None] | None) -> list[Optics]:
+def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] | None) -> list[OpticsGroup]:
     """The optics group of each micrograph: the one it came with, else one for each pixel size."""
     given = list(optics) if optics is not None else [None] * len(parts)
-    of_number: dict[int, Optics] = {}
+    of_number: dict[int, OpticsGroup] = {}
     groups = []
     for boxes, group in zip(parts, given, strict=True):
         if group is None:
-            group = Optics(pixel_size=boxes.pixel_size)
+            group = OpticsGroup(pixel_size=boxes.pixel_size)
         elif group.pixel_size is None:
             group = dataclasses.replace(group, pixel_size=boxes.pixel_size)
         groups.append(_numbered(group, of_number))
     return groups
 
 
-def _numbered(group: Optics, of_number: dict[int, Optics]) -> Optics:
+def _numbered(group: OpticsGroup, of_number: dict[int, OpticsGroup]) -> OpticsGroup:
     """`group` under its own number, or another one where that stands for something else (two stars, two sizes)."""
     for other in of_number.values():
         if dataclasses.replace(group, group=other.group, name=other.name) == other:
@@ -107,7 +107,7 @@ def _numbered(group: Optics, of_number: dict[int, Optics]) -> Optics:
     return group
 
 
-def optics_block(groups: Sequence[Optics], more: dict[str, str] | None = None) -> StarBlock:
+def optics_block(groups: Sequence[OpticsGroup], more: dict[str, str] | None = None) -> StarBlock:
     """`data_optics` of these groups, each once; `more` adds columns with one value for all groups."""
     once = sorted({group.group: group for group in groups}.values(), key=lambda group: group.group)
     # RELION reads a table by its columns: one that is not known of every group is known of none.

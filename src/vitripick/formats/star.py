@@ -15,7 +15,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names import base_name
-from vitripick.formats.optics import Optics
+from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.particles_star import read_optics
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.text import parse_number, parse_optional, read_lines
@@ -98,7 +98,7 @@ def read_micrographs_star(path: str | Path) -> list[str]:
     return [name for name, _ in read_micrographs_star_with_optics(path)]
 
 
-def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optics | None]]:
+def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
     """As `read_micrographs_star`, each name with its optics group; None where the star has no optics block."""
     path = Path(path)
     blocks = parse_star(read_lines(path), path)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
-from vitripick.formats.optics import Optics
+from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.particles_star import GROUP, optics_block, optics_groups
 from vitripick.formats.stack import open_stack
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star
@@ -185,7 +185,9 @@ def _image(record: Record) -> Image:
     return read_micrograph(Path(record.path), name=record.name).image
 
 
-def _row(x: float, y: float, confidence: float, number: int, stack: Path, record: Record, group: Optics) -> list[str]:
+def _row(
+    x: float, y: float, confidence: float, number: int, stack: Path, record: Record, group: OpticsGroup
+) -> list[str]:
     return [
         f"{x:.6f}",
         f"{y:.6f}",
@@ -196,7 +198,9 @@ def _row(x: float, y: float, confidence: float, number: int, stack: Path, record
     ]
 
 
-def _write_star(rows: list[list[str]], groups: list[Optics], star: Path, box_size_px: int, scaled_size_px: int) -> None:
+def _write_star(
+    rows: list[list[str]], groups: list[OpticsGroup], star: Path, box_size_px: int, scaled_size_px: int
+) -> None:
     labels = ["rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnAutopickFigureOfMerit"]
     optics = optics_block(groups, {"rlnImageSize": str(scaled_size_px), "rlnImageDimensionality": "2"})
     table = optics.table
