@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# The name says that it is no result, and whose it is, so that what a killed process left can be told from what a
+# living one is writing.
+_PREFIX = ".vitripick-tmp"
+_NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")
+# Of a process on another machine nobody can say whether it lives. No file takes an hour to write.
+_ABANDONED_AFTER_SECONDS = 3600.0
+_STARTED = time.time()
 
 
 @contextmanager
@@ -17,7 +28,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=temporary_name(""), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -33,6 +44,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def temporary_name(ending: str) -> str:
+    """A file name that `remove_leftovers` knows as this process's."""
+    return f"{_PREFIX}.{host_name()}.{os.getpid()}.{ending}"
+
+
 def write_bytes_atomically(path: str | Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
     with atomic_path(path) as temporary:
@@ -42,3 +58,50 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
 def write_text_atomically(path: str | Path, text: str) -> None:
     """Write `text` (UTF-8, LF line ends) to `path`, whole or not at all."""
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def remove_leftovers(folder: str | Path) -> int:
+    """Remove what killed processes were writing below `folder`; how many files that were.
+
+    Those of living processes on this machine stay, and so do those of other machines for an hour.
+    """
+    n_removed = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if _is_abandoned(path):
+                path.unlink(missing_ok=True)
+                n_removed += 1
+    return n_removed
+
+
+def host_name() -> str:
+    """This machine, as one word without dots."""
+    return re.sub(r"[^\w-]", "-", socket.gethostname().split(".")[0]) or "localhost"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    match = _NAME.match(path.name)
+    if match is None:
+        return False
+    try:
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if match["host"] == host_name():
+        pid = int(match["pid"])
+        # Our own number, from before we were: a restarted container, where every process is number 1.
+        if not is_alive(pid) or (pid == os.getpid() and written < _STARTED):
+            return True
+    return time.time() - written > _ABANDONED_AFTER_SECONDS

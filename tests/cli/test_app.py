@@ -4,7 +4,20 @@ import sys
 
 import pytest
 
-COMMANDS = ("pick", "train", "evaluate", "convert", "report", "models", "doctor")
+COMMANDS = [
+    "pick",
+    "watch",
+    "relion",
+    "cryosparc",
+    "cryosparc-job",
+    "extract",
+    "train",
+    "evaluate",
+    "convert",
+    "report",
+    "models",
+    "doctor",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

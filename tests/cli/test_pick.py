@@ -4,7 +4,7 @@ import pytest
 
 from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks
-from vitripick.picking import many
+from vitripick.picking import step
 
 
 def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):
@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(many, "pick", interrupted)
+    monkeypatch.setattr(step, "pick", interrupted)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert "again" in outcome.err
@@ -65,7 +65,7 @@ def test_a_full_disk_ends_with_5(vitripick, ring_micrograph, tmp_path, monkeypat
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(many, "write_exports", full)
+    monkeypatch.setattr(step, "write_exports", full)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "disk is full" in outcome.err
@@ -80,3 +80,65 @@ def test_a_run_without_a_single_pick_says_what_to_try(vitripick, ring_micrograph
     assert outcome.code == 0
     assert "--threshold" in outcome.out
     assert "training.md" in outcome.out
+
+
+def test_a_line_of_json_a_micrograph_comes_as_it_is_done(vitripick, ring_micrograph, tmp_path):
+    (ring_micrograph.parent / "broken.mrc").write_bytes(b"junk")
+    arguments = ("pick", ring_micrograph.parent, "--diameter-px", 60, "--out", tmp_path / "out", "--json-lines")
+    lines = [json.loads(line) for line in vitripick(*arguments).out.splitlines()]
+    assert [(line.get("micrograph"), line.get("status")) for line in lines] == [
+        ("broken.mrc", "failed"),
+        ("rings.mrc", "done"),
+        (None, None),
+    ]
+    assert "junk" in lines[0]["error"] or "bytes" in lines[0]["error"]
+    assert lines[1]["n_picks"] >= 8
+    assert lines[2]["summary"]["n_failed"] == 1
+    again = [json.loads(line) for line in vitripick(*arguments).out.splitlines()]
+    assert again[1]["status"] == "skipped"
+
+
+def test_a_share_says_how_the_run_is_finished(vitripick, ring_micrograph, tmp_path):
+    arguments = ("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out", "--thumbnails")
+    outcome = vitripick(*arguments, "--shard", "1/2")
+    assert "same command without --shard" in outcome.out
+    assert (tmp_path / "out" / "thumbnails" / "rings.jpg").is_file()
+    assert not (tmp_path / "out" / "run.json").exists()
+    assert "not picked again" in vitripick(*arguments).out
+    assert (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_share_of_a_cluster_is_refused(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--out", tmp_path / "o", "--shard", "1/2", "--cluster", "tcp://a:1")
+    assert outcome.code == 2
+
+
+def test_a_cluster_from_a_toml_picks(vitripick, ring_micrograph, tmp_path):
+    (tmp_path / "local.toml").write_text('kind = "local"\njobs = 1\n')
+    outcome = vitripick(
+        "pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out", "--cluster", tmp_path / "local.toml",
+        "--device", "cpu",
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert "picks on 1 micrograph" in outcome.out
+
+
+def test_a_watcher_that_waits_for_nothing_more_ends_with_0_and_its_status(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick(
+        "watch", ring_micrograph.parent, "--diameter-px", 60, "--out", tmp_path / "out", "--settle", 0.05,
+        "--poll", 0.05, "--idle-timeout", 0.3, "--json-lines",
+    )  # fmt: skip
+    assert outcome.code == 0
+    assert json.loads(outcome.out)["micrograph"] == "rings.mrc"
+    assert "done 1" in outcome.err
+    assert json.loads((tmp_path / "out" / "status.json").read_text())["state"] == "stopped"
+
+
+def test_a_watcher_with_a_broken_micrograph_ends_with_4(vitripick, ring_micrograph, tmp_path):
+    (ring_micrograph.parent / "broken.mrc").write_bytes(b"junk")
+    outcome = vitripick(
+        "watch", ring_micrograph.parent, "--diameter-px", 60, "--out", tmp_path / "out", "--settle", 0.05,
+        "--poll", 0.05, "--idle-timeout", 0.3, "--tries", 1,
+    )  # fmt: skip
+    assert outcome.code == 4
+    assert "failed:" in outcome.err

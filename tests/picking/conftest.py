@@ -44,3 +44,11 @@ def micrographs(tmp_path):
     for place, seed in (("a/one", 1), ("a/two", 2), ("b/one", 3)):
         write_mrc(tmp_path / "mics" / f"{place}.mrc", make_discs(seed)[0], pixel_size=4.0)
     return tmp_path / "mics"
+
+
+@pytest.fixture
+def many_micrographs(tmp_path):
+    """Twelve small ones."""
+    for seed in range(12):
+        write_mrc(tmp_path / "many" / f"m{seed}.mrc", make_discs(seed)[0], pixel_size=4.0)
+    return tmp_path / "many"

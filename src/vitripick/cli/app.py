@@ -9,7 +9,21 @@ import sys
 import typer
 
 import vitripick
-from vitripick.cli import convert, doctor, evaluate, models, pick, report, simulate, train
+from vitripick.cli import (
+    convert,
+    cryosparc,
+    cryosparc_job,
+    doctor,
+    evaluate,
+    extract,
+    models,
+    pick,
+    relion,
+    report,
+    simulate,
+    train,
+    watch,
+)
 from vitripick.errors import VitripickError
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
@@ -23,9 +37,23 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for module in (pick, train, evaluate, simulate, convert, report, models, doctor):
+for module in (
+    pick,
+    watch,
+    relion,
+    cryosparc,
+    cryosparc_job,
+    extract,
+    train,
+    evaluate,
+    simulate,
+    convert,
+    report,
+    models,
+    doctor,
+):
     command = getattr(module, module.__name__.rpartition(".")[2])
-    app.command()(command)
+    app.command(context_settings=getattr(module, "CONTEXT_SETTINGS", None))(command)
 
 
 def _print_version(wanted: bool) -> None:

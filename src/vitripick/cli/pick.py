@@ -9,97 +9,124 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitripick.cli import options
+
 if TYPE_CHECKING:
-    from vitripick.picking import RunSummary
+    from vitripick.picking import Outcome, RunSummary
 
 
 def pick(
     micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
     out: Annotated[Path, typer.Option(help="Folder for the picks; run again to go on where it stopped.")],
-    model: Annotated[
-        str | None, typer.Option(help="A released model's name or a bundle; `vitripick models` lists them.")
+    model: options.ModelName = None,
+    diameter_angstrom: options.DiameterAngstrom = None,
+    diameter_px: options.DiameterPx = None,
+    threshold: options.Threshold = None,
+    format: options.Formats = None,
+    box_size_px: options.BoxSizePx = None,
+    minimum_distance: options.MinimumDistance = 0.5,
+    edge: options.EdgeRule = "centre",
+    pixel_size: options.PixelSize = None,
+    overlays: options.Overlays = False,
+    thumbnails: options.Thumbnails = False,
+    device: options.Device = "auto",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Pick this share only: 3/16, or auto in an array job. The same command without it finishes the run."
+        ),
     ] = None,
-    diameter_angstrom: Annotated[float | None, typer.Option(help="The particle's diameter in Å.")] = None,
-    diameter_px: Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, help="Lowest confidence to export; the model's own by default."),
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Pick on a Dask cluster: a scheduler's address, or a TOML that says how to start one."),
     ] = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(help="star, cbox, box, csv, eman2, cs, cryosparc-star or topaz; repeat for several."),
-    ] = None,
-    box_size_px: Annotated[float | None, typer.Option(help="Box size to export; the diameter by default.")] = None,
-    minimum_distance: Annotated[
-        float, typer.Option(min=0, help="Of picks closer than this, in diameters, the most confident stays.")
-    ] = 0.5,
-    edge: Annotated[
-        str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")
-    ] = "centre",
-    pixel_size: Annotated[
-        float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
-    ] = None,
-    overlays: Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    json_lines: options.JsonLines = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
     """Find the particles in micrographs and write them for the next program."""
-    if edge not in ("centre", "box"):
-        raise typer.BadParameter(f"{edge!r} is neither centre nor box", param_hint="--edge")
-    from vitripick.cli.progress import progress_bar
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
-    from vitripick.picking import PickSettings, pick_many
-
-    for name, value in (
-        ("--diameter-angstrom", diameter_angstrom),
-        ("--diameter-px", diameter_px),
-        ("--box-size-px", box_size_px),
-        ("--pixel-size", pixel_size),
-    ):
-        if value is not None and not 0 < value < float("inf"):
-            raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
-    settings = PickSettings(
+    if shard is not None and cluster is not None:
+        raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
+    settings = options.pick_settings(
         diameter_px=diameter_px,
         diameter_angstrom=diameter_angstrom,
         box_size_px=box_size_px,
         threshold=threshold,
-        minimum_distance_diameters=minimum_distance,
-        edge=edge,  # type: ignore[arg-type]
+        minimum_distance=minimum_distance,
+        edge=edge,
         pixel_size=pixel_size,
-        formats=tuple(format or ("star", "cbox")),
+        formats=format,
         overlays=overlays,
+        thumbnails=thumbnails,
     )
-    target = choose_device(device)
-    bundle = load_model(model or DEFAULT_MODEL)
+    from vitripick.cli.progress import progress_bar
+    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.picking import parse_shard, pick_many
+
+    share = None if shard is None else parse_shard(shard)
+    on_outcome = print_line if json_lines else None
     with progress_bar("picking", "micrographs") as update:
-        summary = pick_many(micrographs, out, bundle, settings, device=target, on_done=update)
-    if as_json:
+        if cluster is not None:
+            from vitripick.picking.cluster import pick_on_cluster
+
+            summary = pick_on_cluster(
+                micrographs,
+                out,
+                model or DEFAULT_MODEL,
+                settings,
+                cluster=cluster,
+                device=device,
+                on_done=update,
+                on_outcome=on_outcome,
+            )
+        else:
+            target = choose_device(device)
+            summary = pick_many(
+                micrographs,
+                out,
+                load_model(model or DEFAULT_MODEL),
+                settings,
+                device=target,
+                shard=share,
+                on_done=update,
+                on_outcome=on_outcome,
+            )
+    if json_lines:
+        told = {"summary": {k: v for k, v in summary.to_dict().items() if k not in ("micrographs", "failures")}}
+        print(json.dumps(told, ensure_ascii=False))
+    elif as_json:
         print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False))
     else:
-        print(_in_words(summary, bundle.card.name))
+        print(_in_words(summary))
+        if share is not None:
+            print(f"this was share {share}; when all are done, the same command without --shard joins them")
     for failure in summary.failures[:5]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     if summary.failures:
+        listed = summary.out / ("failures.jsonl" if share is None else "failed")
         print(
             f"{len(summary.failures)} of {len(summary.failures) + len(summary.records)} micrographs failed; "
-            f"all are listed in {summary.out / 'failures.jsonl'}",
+            f"all are listed in {listed}",
             file=sys.stderr,
         )
     return 4 if summary.failures else 0
 
 
-def _in_words(summary: RunSummary, model_name: str) -> str:
+def print_line(outcome: Outcome) -> None:
+    """One micrograph as one line of JSON, at once."""
+    print(json.dumps(outcome.to_dict(), ensure_ascii=False), flush=True)
+
+
+def _in_words(summary: RunSummary) -> str:
     n = len(summary.records)
     lines = [
-        f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {model_name} at threshold "
+        f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {summary.model} at threshold "
         f"{summary.threshold:g}"
     ]
     if summary.n_skipped:
         lines.append(f"{summary.n_skipped} of them were picked before and not picked again")
-    picked = n - summary.n_skipped
-    if picked:
-        network = sum(record.seconds for record in summary.records[-picked:]) / picked
-        lines.append(f"{summary.seconds:.1f} s in all, {network:.2f} s a micrograph")
+    seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before
+    if seconds:
+        lines.append(f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph")
     counts = sorted(record.n_picks for record in summary.records)
     if n > 1:
         lines.append(f"picks a micrograph: {counts[0]} to {counts[-1]}, median {counts[n // 2]}")

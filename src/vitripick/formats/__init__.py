@@ -11,7 +11,9 @@ from vitripick.formats.micrographs import (
     write_mrc,
 )
 from vitripick.formats.mrc import read_mrc_volume
+from vitripick.formats.optics import Optics
 from vitripick.formats.pairing import Pairing, pair_labels
+from vitripick.formats.particles_star import write_particles_star
 from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
 from vitripick.formats.table import FORMATS, PicksFormat
@@ -20,6 +22,7 @@ __all__ = [
     "FORMATS",
     "MicrographFile",
     "MicrographHeader",
+    "Optics",
     "Pairing",
     "PicksFormat",
     "convert_picks",
@@ -35,5 +38,6 @@ __all__ = [
     "write_coordinate_files_star",
     "write_joined_picks",
     "write_mrc",
+    "write_particles_star",
     "write_picks",
 ]

@@ -30,7 +30,7 @@ _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 
 def read_cs(path: Path) -> list[Boxes]:
     """Boxes of every micrograph in the file, in the order they come first, with its path and shape."""
-    rows = _load(path)
+    rows = load_cs(path)
     missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in (rows.dtype.names or ())]
     if missing:
         raise FormatError(
@@ -59,11 +59,12 @@ def read_cs(path: Path) -> list[Boxes]:
     return parts or [Boxes.empty()]
 
 
-def write_cs(parts: Sequence[Boxes], path: Path) -> None:
+def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[int | None] | None = None) -> None:
     """Write all micrographs' picks in one file.
 
     The confidence goes into `ncc_score` and `power`: Inspect Picks filters on both. Ids are hashes of the
-    micrograph's name and the pick's number, so that the same picks give the same file.
+    micrograph's name and the pick's number, so that the same picks give the same file. `micrograph_uids` are
+    cryoSPARC's own, where they are known.
     """
     names = micrograph_names(parts, path, _PATH)
     for boxes in parts:
@@ -91,12 +92,12 @@ def write_cs(parts: Sequence[Boxes], path: Path) -> None:
     dtype = np.dtype(fields)
     rows = np.zeros(sum(map(len, parts)), dtype=dtype)
     start = 0
-    for name, boxes in zip(names, parts, strict=True):
+    for name, boxes, uid in zip(names, parts, micrograph_uids or [None] * len(parts), strict=True):
         assert boxes.shape is not None
         some = rows[start : start + len(boxes)]
         start += len(boxes)
         some["uid"] = [_hash(f"{name}\n{i}") for i in range(len(boxes))]
-        some["location/micrograph_uid"] = cryosparc_uid(name) or _hash(name)
+        some["location/micrograph_uid"] = uid or cryosparc_uid(name) or _hash(name)
         some["location/exp_group_id"] = 1
         some[_PATH] = name.encode()
         some[_SHAPE] = boxes.shape
@@ -109,7 +110,8 @@ def write_cs(parts: Sequence[Boxes], path: Path) -> None:
     write_bytes_atomically(path, buffer.getvalue())
 
 
-def _load(path: Path) -> npt.NDArray[Any]:
+def load_cs(path: Path) -> npt.NDArray[Any]:
+    """The table of a `.cs` file, read without pickling."""
     data = read_file(path)
     if not data.startswith(b"\x93NUMPY"):
         raise FormatError(

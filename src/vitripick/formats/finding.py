@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError
 from vitripick.formats.micrograph_suffixes import suffix_of, suffixes_in_words
+from vitripick.formats.optics import Optics
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -28,11 +29,19 @@ class MicrographFile:
         Where it lies, as the user typed it; links are not resolved.
     from_star
         Whether `name` is a star's string, which RELION compares character for character.
+    optics
+        What a star's optics block says of it; None for other inputs and older stars.
     """
 
     name: str
     path: Path
     from_star: bool = False
+    optics: Optics | None = None
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Å per pixel as a star has it, which goes before the header's; None where none says."""
+        return None if self.optics is None else self.optics.pixel_size
 
 
 def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | Path] = ()) -> list[MicrographFile]:
@@ -70,7 +79,7 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
     for given in inputs:
         text = os.fspath(given)
         if _is_star(text):
-            listed += _from_star(Path(text))
+            listed += star_files(Path(text))
             continue
         root, found = _from_disk(text, skipped)
         roots.append(os.path.abspath(root))
@@ -79,12 +88,25 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
     root = os.path.commonpath(roots) if roots else ""
     named = [MicrographFile(_relative(absolute, root), path) for absolute, path in paths.items()]
     # A star's names go before: RELION needs them.
-    files = _each_once([*listed, *sorted(named, key=lambda file: _natural(file.name))])
+    files = _each_once([*listed, *sorted(named, key=lambda file: natural_key(file.name))])
     if not any(os.path.lexists(file.path) for file in files):
         raise InputError(
             f"none of the {len(files)} micrographs is there; the first is {files[0].path}. Run this in the "
             "folder that the names start from."
         )
+    return files
+
+
+def star_files(star: Path) -> list[MicrographFile]:
+    """The micrographs that a RELION star lists, in its order, whether they are there or not."""
+    from vitripick.formats.star import read_micrographs_star_with_optics
+
+    folders = [Path(), *Path(os.path.abspath(star)).parents]
+    files = []
+    for name, optics in read_micrographs_star_with_optics(star):
+        places = [folder / name for folder in folders]  # an absolute name stays itself in each
+        path = next((place for place in places if os.path.lexists(place)), places[0])
+        files.append(MicrographFile(name, path, from_star=True, optics=optics))
     return files
 
 
@@ -99,7 +121,7 @@ def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
     >>> output_stems([MicrographFile("grid1/a.mrc", Path("grid1/a.mrc"))])
     {'grid1/a.mrc': 'grid1/a'}
     """
-    whole = {file.name: _inside(file.name) for file in files}
+    whole = {file.name: whole_stem(file.name) for file in files}
     bare = {name: _without_suffix(inside) for name, inside in whole.items()}
     shared = Counter(bare.values())
     stems: dict[str, str] = {}
@@ -115,18 +137,6 @@ def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
 
 def _is_star(text: str) -> bool:
     return text.lower().endswith(".star") and not os.path.isdir(text)
-
-
-def _from_star(star: Path) -> list[MicrographFile]:
-    from vitripick.formats.star import read_micrographs_star
-
-    folders = [Path(), *Path(os.path.abspath(star)).parents]
-    files = []
-    for name in read_micrographs_star(star):
-        places = [folder / name for folder in folders]  # an absolute name stays itself in each
-        path = next((place for place in places if os.path.lexists(place)), places[0])
-        files.append(MicrographFile(name, path, from_star=True))
-    return files
 
 
 def _from_disk(text: str, skipped: set[str]) -> tuple[str, list[Path]]:
@@ -181,7 +191,7 @@ def _relative(absolute: str, root: str) -> str:
     return Path(os.path.relpath(absolute, root)).as_posix()
 
 
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key in which numbers count as numbers, folder by folder; between equals the name decides."""
     parts = re.split(r"(\d+)", name.replace("/", "\0").lower())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
@@ -203,7 +213,7 @@ def _each_once(files: Iterable[MicrographFile]) -> list[MicrographFile]:
     return list(by_name.values())
 
 
-def _inside(name: str) -> str:
+def whole_stem(name: str) -> str:
     """A relative path that never climbs: no root, no `.`, and `__` for `..`."""
     parts = [part for part in PurePosixPath(name).parts if part.strip("/")]
     return "/".join("__" if part == ".." else part for part in parts) or "micrograph"

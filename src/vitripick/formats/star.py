@@ -15,6 +15,8 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names import base_name
+from vitripick.formats.optics import Optics
+from vitripick.formats.particles_star import read_optics
 from vitripick.formats.star_dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.text import parse_number, parse_optional, read_lines
 from vitripick.formats.topaz import micrograph_names, refuse_twins
@@ -93,6 +95,11 @@ def read_micrographs_star(path: str | Path) -> list[str]:
     FormatError
         If the file lists no micrographs, or particles.
     """
+    return [name for name, _ in read_micrographs_star_with_optics(path)]
+
+
+def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optics | None]]:
+    """As `read_micrographs_star`, each name with its optics group; None where the star has no optics block."""
     path = Path(path)
     blocks = parse_star(read_lines(path), path)
     blocks.sort(key=lambda block: block.name != "micrographs")  # stable: data_micrographs first, the rest in order
@@ -101,7 +108,10 @@ def read_micrographs_star(path: str | Path) -> list[str]:
         if _MICROGRAPH in table and _X not in table:
             if not len(table):
                 raise FormatError(f"{path}: this list of micrographs is empty.")
-            return table.column(_MICROGRAPH)
+            names = table.column(_MICROGRAPH)
+            optics = read_optics([other.as_table() for other in blocks], path)
+            groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
+            return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
     what = _what_it_is(blocks) if blocks else "the file is empty."
     raise FormatError(f"{path}: a list of micrographs has a column _{_MICROGRAPH}: {what}")
 
@@ -113,15 +123,15 @@ def write_star(parts: Sequence[Boxes], path: Path) -> None:
     have, is -999, RELION's own word for it.
     """
     (boxes,) = parts
-    table = _coordinates(keep_inside(boxes, path))
+    table = coordinates_table(boxes, path)
     write_text_atomically(path, format_star([StarBlock("", table=table)], version=_VERSION))
 
 
 def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
     """Write one star for several micrographs, their names verbatim in each row; one without picks has no row.
 
-    The layout is that of RELION 3.0, one unnamed block: an optics block needs the voltage and more that picks
-    do not know.
+    The layout is that of RELION 3.0, one unnamed block, which all versions read; `write_particles_star` writes the
+    optics block of later ones.
     """
     table = _joined(parts, micrograph_names(parts, path, f"_{_MICROGRAPH}"), path)
     write_text_atomically(path, format_star([StarBlock("", table=table)]))
@@ -151,7 +161,9 @@ def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Pat
     write_text_atomically(path, format_star([StarBlock("coordinate_files", table=table)], version=_VERSION))
 
 
-def _coordinates(boxes: Boxes) -> StarTable:
+def coordinates_table(boxes: Boxes, path: Path) -> StarTable:
+    """Centres and confidence of one micrograph, those inside it; `path` is for the warning about others."""
+    boxes = keep_inside(boxes, path)
     return table_of(
         {
             _X: [_fixed(value) for value in boxes.x],
@@ -164,7 +176,7 @@ def _coordinates(boxes: Boxes) -> StarTable:
 def _joined(parts: Sequence[Boxes], names: Sequence[str], path: Path) -> StarTable:
     joined = StarTable([_MICROGRAPH, _X, _Y, _SCORE])
     for name, boxes in zip(names, parts, strict=True):
-        joined.rows += [[name, *row] for row in _coordinates(keep_inside(boxes, path)).rows]
+        joined.rows += [[name, *row] for row in coordinates_table(boxes, path).rows]
     return joined
 
 

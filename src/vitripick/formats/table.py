@@ -10,11 +10,14 @@ from typing import TypeAlias
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats.box import read_box, write_box
 from vitripick.formats.cbox import read_cbox, write_cbox
+from vitripick.formats.cistem import write_cistem
 from vitripick.formats.cs import read_cs, write_cs
 from vitripick.formats.csv_table import read_csv, write_csv
 from vitripick.formats.eman2 import is_eman2, read_eman2, write_eman2
+from vitripick.formats.particles_star import write_particles_star
 from vitripick.formats.star import read_star, write_cryosparc_star, write_joined_star, write_star
 from vitripick.formats.topaz import read_topaz, write_topaz
+from vitripick.formats.warp import write_warp
 from vitripick.geometry import Boxes
 
 Reader: TypeAlias = Callable[[Path], list[Boxes]]
@@ -113,6 +116,18 @@ FORMATS: dict[str, PicksFormat] = {
             write_topaz,
             write_topaz,
         ),
+        PicksFormat(
+            "particles-star",
+            (".star",),
+            "one particles star for RELION 3.1 and later, with optics",
+            False,
+            True,
+            read_star,
+            write_particles_star,
+            write_particles_star,
+        ),
+        PicksFormat("warp", (".star",), "Warp: centres, one star a micrograph", False, True, read_star, write_warp),
+        PicksFormat("cistem", (".txt",), "cisTEM: centres in Å", False, False, None, write_cistem, write_cistem),
         PicksFormat("csv", (".csv",), "plain CSV: centres, sizes, confidence", True, True, read_csv, write_csv),
     )
 }

@@ -166,6 +166,10 @@ class Boxes:
         size = np.full(len(self), float(size_px))
         return dataclasses.replace(self, width=size, height=size.copy())
 
+    def renamed(self, micrograph: str) -> Boxes:
+        """The same boxes under another name of their micrograph."""
+        return dataclasses.replace(self, micrograph=micrograph)
+
     def scaled(self, factor: float) -> Boxes:
         """Every coordinate and size times `factor`: from a binned image's pixels to the full size, or back.
 

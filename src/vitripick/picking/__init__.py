@@ -1,14 +1,21 @@
 """Pick one micrograph; then many: loops around the first."""
 
 from vitripick.picking.blobs import pick_blobs
-from vitripick.picking.many import PickSettings, Record, RunSummary, pick_many, read_record
+from vitripick.picking.many import RunSummary, pick_many
 from vitripick.picking.one import pick, resolve_diameter_px
+from vitripick.picking.record import Record, read_record
 from vitripick.picking.self_test import self_test
+from vitripick.picking.shards import Shard, parse_shard
+from vitripick.picking.step import FolderPicker, Outcome, PickSettings
 
 __all__ = [
+    "FolderPicker",
+    "Outcome",
     "PickSettings",
     "Record",
     "RunSummary",
+    "Shard",
+    "parse_shard",
     "pick",
     "pick_blobs",
     "pick_many",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from vitripick.formats import (
     read_picks,
 )
 from vitripick.geometry import Boxes, Image
-from vitripick.picking.many import Record, read_record
+from vitripick.picking.record import Record, read_log, read_record
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 
 # Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
@@ -55,9 +55,10 @@ class RunFolder:
 
     def read_picks(self) -> dict[str, Boxes]:
         """All stored picks by micrograph, each with its shape and pixel size."""
-        return {name: self._picks_of(record) for name, record in self.records.items()}
+        return {name: self.read_picks_of(record) for name, record in self.records.items()}
 
-    def _picks_of(self, record: Record) -> Boxes:
+    def read_picks_of(self, record: Record) -> Boxes:
+        """All stored picks of one micrograph."""
         picks = read_picks(self.folder / "cbox" / f"{record.stem}.cbox")
         return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
 
@@ -94,7 +95,7 @@ def is_run_folder(path: str | Path) -> bool:
 
 
 def read_run_folder(folder: str | Path) -> RunFolder:
-    """Read `run.json`, the records of its micrographs and its failures.
+    """Read `run.json`, the records of its micrographs with their times from the log, and its failures.
 
     Records that an earlier run left in the same folder for micrographs this one was not given are left out.
 
@@ -112,11 +113,16 @@ def read_run_folder(folder: str | Path) -> RunFolder:
     run = _read_json(folder / "run.json")
     wanted = {entry["name"] for entry in run["micrographs"]} if "micrographs" in run else None
     records: dict[str, Record] = {}
+    log = read_log(folder)
+    timed = {line["micrograph"]: line for line in log if "micrograph" in line}
     for path in sorted((folder / "micrographs").rglob("*.json")):
         record = read_record(path)
         if record is None:
             raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")
         if wanted is None or record.name in wanted:
+            line = timed.get(record.name)
+            if line is not None:
+                record = replace(record, seconds=line["seconds"], timings=line["timings"])
             records[record.name] = record
     lost = sorted((wanted or set()) - set(records))
     if lost:
@@ -124,6 +130,9 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
             f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
         )
+    seconds = [line["run"]["seconds"] for line in log if "run" in line]
+    if seconds:
+        run = {**run, "seconds": seconds[-1]}
     return RunFolder(folder, run, records, _read_failures(folder / "failures.jsonl"))
 
 

@@ -4,6 +4,7 @@ from vitripick.pictures.curves import histogram_png, precision_recall_png, train
 from vitripick.pictures.montage import montage_png
 from vitripick.pictures.overlay import draw_overlay, overlay_png
 from vitripick.pictures.report import ReportMicrograph, ReportRun, render_report, write_report
+from vitripick.pictures.thumbnail import thumbnail_jpeg
 
 __all__ = [
     "ReportMicrograph",
@@ -14,6 +15,7 @@ __all__ = [
     "overlay_png",
     "precision_recall_png",
     "render_report",
+    "thumbnail_jpeg",
     "training_curves_png",
     "write_report",
 ]

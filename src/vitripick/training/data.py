@@ -167,7 +167,7 @@ def _named(names: list[str], wanted: Sequence[str], purpose: str) -> list[str]:
 def _prepare_one(
     file: MicrographFile, labels: Boxes, set_index: int, preparation: Preparation, diameter_px: float
 ) -> tuple[Sample, float | None]:
-    micrograph = read_micrograph(file.path, name=file.name)
+    micrograph = read_micrograph(file.path, name=file.name, pixel_size=file.pixel_size)
     for warning in micrograph.warnings:
         log.warning("%s: %s", file.name, warning)
     prepared = prepare(micrograph.image, preparation, diameter_px=diameter_px)

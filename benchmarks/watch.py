@@ -1,0 +1,122 @@
+"""`vitripick watch` while 4096 x 4096 micrographs arrive at a given rate: how far behind it is; and a scan's time.
+
+A writer of its own puts each file there piece by piece, as a copy over the network would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from vitripick.formats import read_micrograph, write_mrc
+from vitripick.picking.arrivals import FolderSource
+
+EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
+WRITING_SECONDS = 2.0
+
+
+def main() -> None:
+    """Print one table for the arrivals and one line for the scan."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--per-hour", type=float, default=600)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--diameter-px", type=float, default=108)
+    options = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
+    with tempfile.TemporaryDirectory() as folder:
+        arrivals(Path(folder), options.per_hour, options.minutes, options.diameter_px)
+    with tempfile.TemporaryDirectory() as folder:
+        scan(Path(folder))
+
+
+def arrivals(folder: Path, per_hour: float, minutes: float, diameter_px: float) -> None:
+    """Let micrographs arrive and measure from the last byte written to the record of the picks."""
+    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image
+    write_mrc(folder / "one.mrc", image, pixel_size=1.77)
+    data = (folder / "one.mrc").read_bytes()
+    there, out = folder / "in", folder / "out"
+    there.mkdir()
+    command = [sys.executable, "-m", "vitripick.cli.app", "watch", str(there), "--out", str(out), "--device", "cpu"]
+    log = (folder / "log.txt").open("w")
+    watcher = subprocess.Popen([*command, "--diameter-px", str(diameter_px)], stderr=log)
+    while not (out / "status.json").exists():
+        time.sleep(0.1)
+    n = round(per_hour * minutes / 60)
+    written: dict[str, float] = {}
+    load = [os.getloadavg()[0]]
+
+    def write(i: int) -> None:
+        path = there / f"mic_{i:05d}.mrc"
+        with path.open("wb") as file:
+            for start in range(0, len(data), 1 << 22):
+                file.write(data[start : start + (1 << 22)])
+                time.sleep(WRITING_SECONDS * (1 << 22) / len(data))
+        written[path.stem] = time.time()
+
+    started = time.monotonic()
+    writers = []
+    for i in range(n):
+        time.sleep(max(0.0, started + i * 3600 / per_hour - time.monotonic()))
+        writers.append(threading.Thread(target=write, args=(i,)))
+        writers[-1].start()
+        if i > 20:
+            # What was picked makes room, as a facility's archive does.
+            old = there / f"mic_{i - 20:05d}.mrc"
+            if (out / "micrographs" / f"{old.stem}.json").exists():
+                old.unlink(missing_ok=True)
+        load.append(os.getloadavg()[0])
+    for writer in writers:
+        writer.join()
+    deadline = time.monotonic() + 300
+    while len(list((out / "micrographs").glob("*.json"))) < n and time.monotonic() < deadline:
+        time.sleep(0.5)
+    watcher.send_signal(signal.SIGTERM)
+    watcher.wait()
+    lags = sorted(
+        (out / "micrographs" / f"{stem}.json").stat().st_mtime - end
+        for stem, end in written.items()
+        if (out / "micrographs" / f"{stem}.json").exists()
+    )
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    status = json.loads((out / "status.json").read_text())
+    print("| arrived | an hour | picked | lag, median | lag, 95 % | longest | CPU s a micrograph | memory | load |")
+    print("|" + "---|" * 9)
+    print(
+        f"| {n} in {minutes:g} min | {per_hour:g} | {status['done']} | {statistics.median(lags):.1f} s | "
+        f"{lags[int(0.95 * (len(lags) - 1))]:.1f} s | {lags[-1]:.1f} s | "
+        f"{(usage.ru_utime + usage.ru_stime) / n:.2f} | {usage.ru_maxrss / 2**20:.2f} GiB | "
+        f"{statistics.median(load):.1f} |"
+    )
+
+
+def scan(folder: Path) -> None:
+    """Look at 5,000 files, all new and all done."""
+    for i in range(5000):
+        (folder / f"mic_{i:05d}.mrc").touch()
+    source = FolderSource(folder, folder / "out")
+    times = []
+    done: set[str] = set()
+    for _ in range(2):
+        started = time.perf_counter()
+        found = source.scan(done)
+        times.append(time.perf_counter() - started)
+        done = {file.name for file, _ in found}
+    print(
+        f"\na scan of 5,000 files: {times[0] * 1000:.0f} ms when all are new, {times[1] * 1000:.0f} ms when all are "
+        "done"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""`vitripick cryosparc-job`: picking as an External job of cryoSPARC."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vitripick.cli import options
+
+
+def cryosparc_job(
+    source: Annotated[str, typer.Argument(help="Job and output with the micrographs, such as J12.micrographs.")],
+    project: Annotated[str, typer.Option(help="Such as P3.")],
+    workspace: Annotated[str, typer.Option(help="Such as W1.")],
+    instance: Annotated[
+        Path, typer.Option(help="JSON with the arguments of cryosparc.tools.CryoSPARC; readable by you alone.")
+    ],
+    out: Annotated[Path, typer.Option(help="Our run folder; run again to go on where it stopped.")],
+    model: options.ModelName = None,
+    diameter_angstrom: options.DiameterAngstrom = None,
+    diameter_px: options.DiameterPx = None,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
+) -> int:
+    """Pick the micrographs of a cryoSPARC job into a new External job (needs the extra [cryosparc])."""
+    from vitripick.cli.progress import progress_bar
+    from vitripick.errors import InputError
+    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.picking import PickSettings
+    from vitripick.picking.cryosparc_job import connect, run_cryosparc_job
+
+    try:
+        arguments = json.loads(instance.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{instance}: should be JSON with the instance's address and account ({error}).") from None
+    settings = PickSettings(diameter_angstrom=diameter_angstrom, diameter_px=diameter_px, threshold=threshold)
+    target = choose_device(device)
+    with progress_bar("picking", "micrographs") as update:
+        summary = run_cryosparc_job(
+            connect(arguments),
+            project=project,
+            workspace=workspace,
+            source=source,
+            out=out,
+            model=load_model(model or DEFAULT_MODEL),
+            settings=settings,
+            device=str(target),
+            flip_y=flip_y,
+            on_done=update,
+        )
+    print(f"{summary.n_picks} picks on {len(summary.records)} micrographs saved as an External job of {project}")
+    return 4 if summary.failures else 0

@@ -1,0 +1,55 @@
+"""`vitripick extract`: particle images for a quick look."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def extract(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Output folder of `vitripick pick` or `watch`.")],
+    out: Annotated[Path, typer.Option(help="The stack to write, ending in .mrcs; its STAR goes beside it.")],
+    box_size_px: Annotated[int, typer.Option(min=4, help="Side of the square to cut, in full-size pixels; even.")],
+    scaled_size_px: Annotated[
+        int | None, typer.Option(min=4, help="Side of the images written, for binned ones; even.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest confidence to take; the run's by default.")
+    ] = None,
+    max_particles: Annotated[
+        int | None, typer.Option(min=1, help="So many at most, the most confident of each micrograph.")
+    ] = None,
+    normalise: Annotated[bool, typer.Option(help="Background of mean 0 and standard deviation 1.")] = True,
+    invert: Annotated[bool, typer.Option(help="Particles white, as RELION expects them.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> int:
+    """Cut the picked particles into an MRC stack with its STAR, for a quick look or a first 2-D classification."""
+    from vitripick.cli.progress import progress_bar
+    from vitripick.picking.extract import extract_particles
+
+    with progress_bar("extracting", "micrographs") as update:
+        done = extract_particles(
+            run,
+            out,
+            box_size_px=box_size_px,
+            scaled_size_px=scaled_size_px,
+            threshold=threshold,
+            normalise=normalise,
+            invert=invert,
+            max_particles=max_particles,
+            on_done=update,
+        )
+    if as_json:
+        told = {"stack": str(done.stack), "star": str(done.star), "n_particles": done.n_particles}
+        print(json.dumps({**told, "n_at_edge": done.n_at_edge, "failures": done.failures}, ensure_ascii=False))
+    else:
+        print(f"{done.n_particles} particles in {done.stack}, listed in {done.star}")
+        if done.n_at_edge:
+            print(f"{done.n_at_edge} picks left out: their box sticks out of the micrograph")
+    for failure in done.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    return 4 if done.failures else 0

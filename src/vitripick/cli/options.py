@@ -1,0 +1,77 @@
+"""The options that `pick` and `watch` share: said once, so that they mean the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vitripick.picking import PickSettings
+
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="A released model's name or a bundle; `vitripick models` lists them.")
+]
+DiameterAngstrom = Annotated[float | None, typer.Option(help="The particle's diameter in Å.")]
+DiameterPx = Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")]
+Threshold = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Lowest confidence to export; the model's own by default.")
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        help="star, cbox, box, csv, eman2, warp, particles-star, cs, cryosparc-star, topaz or cistem; repeat for "
+        "several.  [default: star, cbox]",
+    ),
+]
+BoxSizePx = Annotated[float | None, typer.Option(help="Box size to export; the diameter by default.")]
+MinimumDistance = Annotated[
+    float, typer.Option(min=0, help="Of picks closer than this, in diameters, the most confident stays.")
+]
+EdgeRule = Annotated[str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")]
+PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
+Overlays = Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")]
+Thumbnails = Annotated[bool, typer.Option(help="Draw a small JPEG of every micrograph with its picks.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")]
+JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
+
+
+def pick_settings(
+    *,
+    diameter_px: float | None,
+    diameter_angstrom: float | None,
+    box_size_px: float | None,
+    threshold: float | None,
+    minimum_distance: float,
+    edge: str,
+    pixel_size: float | None,
+    formats: list[str] | None,
+    overlays: bool,
+    thumbnails: bool,
+) -> PickSettings:
+    """The settings that these options mean, or a complaint about the one that cannot be."""
+    if edge not in ("centre", "box"):
+        raise typer.BadParameter(f"{edge!r} is neither centre nor box", param_hint="--edge")
+    for name, value in (
+        ("--diameter-angstrom", diameter_angstrom),
+        ("--diameter-px", diameter_px),
+        ("--box-size-px", box_size_px),
+        ("--pixel-size", pixel_size),
+    ):
+        if value is not None and not 0 < value < float("inf"):
+            raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
+    from vitripick.picking import PickSettings
+
+    return PickSettings(
+        diameter_px=diameter_px,
+        diameter_angstrom=diameter_angstrom,
+        box_size_px=box_size_px,
+        threshold=threshold,
+        minimum_distance_diameters=minimum_distance,
+        edge=edge,  # type: ignore[arg-type]
+        pixel_size=pixel_size,
+        formats=tuple(formats or ("star", "cbox")),
+        overlays=overlays,
+        thumbnails=thumbnails,
+    )

@@ -1,0 +1,35 @@
+"""`vitripick relion`: picking as an External job of RELION 5."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+import typer
+
+# RELION gives what the user typed as labels; which of them we know is for the library to say.
+CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def relion(context: typer.Context) -> int:
+    """Run as an External job of RELION 5; its GUI gives --o, --in_mics, --j and the labels (docs/relion.md).
+
+    Labels: diameter_angstrom, diameter_px, threshold, model, box_size_px, minimum_distance, edge, pixel_size, device,
+    overlays, thumbnails. To try it by hand, in the project's folder:
+
+    vitripick relion --o External/job999/ --in_mics CtfFind/job003/micrographs_ctf.star --diameter_angstrom 130 --j 4
+    """
+    from vitripick.picking.relion_job import run_relion_job
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # A queue that ends the job by its time limit: the marker must be written, or RELION shows it as running for ever.
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        summary = run_relion_job(context.args, tell=lambda line: print(line, flush=True))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if summary is None:
+        return 130
+    return 4 if summary.failures else 0

@@ -1,0 +1,102 @@
+"""`vitripick watch`: pick micrographs as they arrive."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from vitripick.cli import options
+
+
+def watch(
+    source: Annotated[Path, typer.Argument(help="The folder they arrive in, or a RELION micrographs STAR that grows.")],
+    out: Annotated[Path, typer.Option(help="Folder for the picks; run again to go on where it stopped.")],
+    model: options.ModelName = None,
+    diameter_angstrom: options.DiameterAngstrom = None,
+    diameter_px: options.DiameterPx = None,
+    threshold: options.Threshold = None,
+    format: options.Formats = None,
+    box_size_px: options.BoxSizePx = None,
+    minimum_distance: options.MinimumDistance = 0.5,
+    edge: options.EdgeRule = "centre",
+    pixel_size: options.PixelSize = None,
+    overlays: options.Overlays = False,
+    thumbnails: options.Thumbnails = False,
+    device: options.Device = "auto",
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds between two looks that must find a file unchanged.")
+    ] = 5.0,
+    poll: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks into the folder.")] = 2.0,
+    tries: Annotated[
+        int, typer.Option(min=1, help="A file that still cannot be picked then is recorded as failed.")
+    ] = 5,
+    retry: Annotated[
+        float, typer.Option(min=0, help="Seconds before the second try; twice as long before each further one.")
+    ] = 10.0,
+    idle_timeout: Annotated[
+        float | None, typer.Option(min=0.1, help="Stop when nothing has arrived for so many seconds.")
+    ] = None,
+    stop_file: Annotated[
+        Path | None, typer.Option(help="Stop when this file appears.  [default: OUT/STOP]", show_default=False)
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Rebuild OUT/report.html now and then, and at the end.")] = False,
+    json_lines: options.JsonLines = False,
+) -> int:
+    """Pick micrographs as they arrive, for days, until told to stop."""
+    settings = options.pick_settings(
+        diameter_px=diameter_px,
+        diameter_angstrom=diameter_angstrom,
+        box_size_px=box_size_px,
+        threshold=threshold,
+        minimum_distance=minimum_distance,
+        edge=edge,
+        pixel_size=pixel_size,
+        formats=format,
+        overlays=overlays,
+        thumbnails=thumbnails,
+    )
+    from vitripick.cli.pick import print_line
+    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.picking import FolderPicker
+    from vitripick.picking.watching import Watcher, WatchSettings
+
+    def tell(line: str) -> None:
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)
+
+    picker = FolderPicker(out, load_model(model or DEFAULT_MODEL), settings, device=choose_device(device))
+    watcher = Watcher(
+        source,
+        picker,
+        WatchSettings(
+            settle_seconds=settle,
+            poll_seconds=poll,
+            tries=tries,
+            retry_seconds=retry,
+            idle_timeout_seconds=idle_timeout,
+            report=report,
+        ),
+        stop_file=stop_file,
+        tell=tell,
+        on_outcome=print_line if json_lines else None,
+    )
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        # The first one lets the micrograph in hand be finished; who cannot wait asks again.
+        signal.signal(number, signal.default_int_handler)
+        watcher.request_stop(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        tell(f"watching {source}; to stop: Ctrl-C, or touch {stop_file or out / 'STOP'}")
+        summary = watcher.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    tell(f"stopped; picks of {len(summary.records)} micrographs are in {out}")
+    return 4 if summary.failures else 0

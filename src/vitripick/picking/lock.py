@@ -1,0 +1,164 @@
+"""One watcher a folder: a lock file with a heartbeat, made to hold on network file systems too.
+
+`open(O_EXCL)` and `flock` have failed on NFS; a hard link either appears or does not. A lock is stale when its process
+is gone from this machine, or when its heartbeat has stopped by the file server's own clock, so that machines whose
+clocks differ agree.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vitripick.atomic import host_name, is_alive, temporary_name
+from vitripick.errors import UsageError
+
+LOCK_NAME = "watch.lock"
+_BEAT_SECONDS = 10.0
+# Six missed beats: a busy file server may swallow some.
+_STALE_SECONDS = 60.0
+
+
+class FolderLock:
+    """Holds `FOLDER/watch.lock` while its block runs.
+
+    Parameters
+    ----------
+    folder
+        Which must exist.
+    beat_seconds, stale_seconds
+        How often the heartbeat is given, and after how long without one the lock of another machine is taken over.
+
+    Raises
+    ------
+    UsageError
+        On entering, if another process holds it; it says which.
+    """
+
+    def __init__(
+        self, folder: Path, *, beat_seconds: float = _BEAT_SECONDS, stale_seconds: float = _STALE_SECONDS
+    ) -> None:
+        self._path = folder / LOCK_NAME
+        self._token = uuid.uuid4().hex
+        self._beat_seconds = beat_seconds
+        self._stale_seconds = stale_seconds
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost = False
+
+    def __enter__(self) -> FolderLock:
+        own = self._path.with_name(temporary_name(self._token))
+        content = {"host": host_name(), "pid": os.getpid(), "token": self._token}
+        try:
+            own.write_text(json.dumps(content) + "\n", encoding="utf-8")
+            if not _linked(own, self._path):
+                self._take_over(own)
+        finally:
+            own.unlink(missing_ok=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._is_ours():
+            self._path.unlink(missing_ok=True)
+
+    def _take_over(self, own: Path) -> None:
+        holder = _holder(self._path)
+        now = own.stat().st_mtime  # the file server's clock
+        if holder is not None and not _is_stale(self._path, holder, now, self._stale_seconds):
+            raise UsageError(_held(self._path, holder))
+        # Moved aside, not removed: of two who find it stale, one moves it, and the other may move the first one's.
+        aside = self._path.with_name(temporary_name(f"{self._token}.stale"))
+        try:
+            self._path.rename(aside)
+        except FileNotFoundError:
+            pass
+        else:
+            moved = _holder(aside)
+            if moved != holder:
+                _linked(aside, self._path)  # it was a living one's: back with it
+                aside.unlink(missing_ok=True)
+                raise UsageError(_held(self._path, moved))
+            aside.unlink(missing_ok=True)
+        if not _linked(own, self._path):
+            raise UsageError(_held(self._path, _holder(self._path)))
+
+    def _beat(self) -> None:
+        while not self._done.wait(self._beat_seconds):
+            try:
+                if not self._is_ours():
+                    self.lost = True
+                    return
+                os.utime(self._path)
+            except OSError:
+                continue  # the file server is away; the next beat tells
+
+    def _is_ours(self) -> bool:
+        holder = _holder(self._path)
+        return holder is not None and holder.get("token") == self._token
+
+
+def refuse_if_watched(folder: Path) -> None:
+    """Raise `UsageError` while a watcher of this machine is at work in `folder`."""
+    path = folder / LOCK_NAME
+    holder = _holder(path)
+    if holder is not None and holder.get("host") == host_name():
+        pid = int(holder.get("pid", 0))
+        if pid != os.getpid() and is_alive(pid):
+            raise UsageError(_held(path, holder))
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether `target` is now a link to `source`; False if something else was there."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+            # Over NFS the answer may be lost although the link was made: the number of links tells.
+            return source.stat().st_nlink == 2
+        # A file system without hard links; O_EXCL is the best it has.
+        try:
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "wb") as file:
+            file.write(source.read_bytes())
+    return True
+
+
+def _holder(path: Path) -> dict[str, Any] | None:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return holder if isinstance(holder, dict) else None
+
+
+def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: float) -> bool:
+    pid = int(holder.get("pid", 0))
+    # A lock with our own number on our own machine is of an earlier life in a restarted container.
+    if holder.get("host") == host_name() and (pid == os.getpid() or not is_alive(pid)):
+        return True
+    try:
+        return now - path.stat().st_mtime > stale_seconds
+    except FileNotFoundError:
+        return True
+
+
+def _held(path: Path, holder: dict[str, Any] | None) -> str:
+    who = "another process" if holder is None else f"process {holder.get('pid')} on {holder.get('host')}"
+    return f"{path}: {who} watches into this folder already; stop it, or give another --out."

@@ -1,0 +1,116 @@
+"""A share of a run: `--shard 3/16`, or what the array job of a cluster says of itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vitripick.errors import UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Share `index` of `count`, from 1."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def of(self, items: Sequence[T]) -> list[T]:
+        """Every `count`-th of `items`: all shards together are all of them, each once."""
+        return list(items[self.index - 1 :: self.count])
+
+
+def parse_shard(text: str, environment: Mapping[str, str] | None = None) -> Shard:
+    """A `Shard` from `3/16`, `auto` or `auto/16`.
+
+    `auto` asks the variables of an array job for this task's place and the number of tasks (Slurm, SGE, LSF). With
+    `auto/N` only the task's number is asked for, and the tasks must be numbered from 1 to N; PBS needs that, because
+    it does not tell a task how many there are.
+
+    Raises
+    ------
+    UsageError
+        If the text is none of these, or there is no array job.
+    """
+    environment = os.environ if environment is None else environment
+    match = re.fullmatch(r"(auto|\d+)(?:/(\d+))?", text.strip())
+    if match is None or (match[2] is None and match[1] != "auto"):
+        raise UsageError(f"--shard {text!r}: give 3/16 for the third of sixteen, or auto in an array job.")
+    if match[1] != "auto":
+        return _checked(int(match[1]), int(match[2]), text)
+    if match[2] is None:
+        return _from_array(environment)
+    return _checked(_task_number(environment), int(match[2]), text)
+
+
+def _checked(index: int, count: int, text: str) -> Shard:
+    if not 1 <= index <= count:
+        raise UsageError(f"--shard {text}: shards are counted from 1; {index} of {count} is not one of them.")
+    return Shard(index, count)
+
+
+def _from_array(environment: Mapping[str, str]) -> Shard:
+    # Slurm tells the number of tasks; a list like 1,5,9 cannot be counted through, a range can.
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        low, high, step, task = (
+            _number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "STEP", "ID")
+        )
+        count = _number(environment, "SLURM_ARRAY_TASK_COUNT")
+        return _in_range(task, low, high, step, count)
+    # Outside of an array SGE sets the number to "undefined".
+    if environment.get("SGE_TASK_ID", "undefined") != "undefined":
+        low, high, step, task = (_number(environment, f"SGE_TASK_{n}") for n in ("FIRST", "LAST", "STEPSIZE", "ID"))
+        return _in_range(task, low, high, step)
+    # Outside of an array LSF sets the index to 0.
+    if environment.get("LSB_JOBINDEX", "0") != "0":
+        task, high = _number(environment, "LSB_JOBINDEX"), _number(environment, "LSB_JOBINDEX_END")
+        step = int(environment.get("LSB_JOBINDEX_STEP", "1"))
+        return _in_range(task, 1, high, step)
+    if "PBS_ARRAY_INDEX" in environment or "PBS_ARRAYID" in environment:
+        raise UsageError(
+            "--shard auto: PBS does not tell a task how many there are; number the tasks from 1 (-J 1-16) and give "
+            "--shard auto/16."
+        )
+    raise UsageError(
+        "--shard auto: this is no array job of Slurm, SGE or LSF (none of SLURM_ARRAY_TASK_ID, SGE_TASK_ID, "
+        "LSB_JOBINDEX is set); give --shard 3/16."
+    )
+
+
+def _in_range(task: int, low: int, high: int, step: int, count: int | None = None) -> Shard:
+    step = max(step, 1)
+    n_tasks = (high - low) // step + 1
+    if (count is not None and count != n_tasks) or (task - low) % step or not low <= task <= high:
+        raise UsageError(
+            f"--shard auto: task {task} of an array from {low} to {high} in steps of {step} that has "
+            f"{count or n_tasks} tasks: it is not one plain range. Give --shard auto/N with tasks from 1 to N."
+        )
+    return Shard((task - low) // step + 1, n_tasks)
+
+
+def _task_number(environment: Mapping[str, str]) -> int:
+    for name, outside in (
+        ("SLURM_ARRAY_TASK_ID", ""),
+        ("PBS_ARRAY_INDEX", ""),
+        ("PBS_ARRAYID", ""),
+        ("SGE_TASK_ID", "undefined"),
+        ("LSB_JOBINDEX", "0"),
+    ):
+        if environment.get(name, outside) != outside:
+            return _number(environment, name)
+    raise UsageError("--shard auto/N: this is no array job of Slurm, PBS, SGE or LSF; give --shard 3/16.")
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    value = environment.get(name, "")
+    if not value.isdecimal():
+        raise UsageError(f"--shard auto: {name} should be a number, but it is {value!r}; give --shard 3/16.")
+    return int(value)

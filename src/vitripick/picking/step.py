@@ -1,0 +1,349 @@
+"""One micrograph into the run folder: the step that `pick`, `watch`, shards, cluster workers and RELION jobs repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+import vitripick
+from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
+from vitripick.formats import MicrographFile, output_stems, read_micrograph, read_picks
+from vitripick.geometry import Boxes, Micrograph
+from vitripick.models import Model
+from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
+from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
+from vitripick.picking.one import Edge, pick
+from vitripick.picking.record import (
+    Record,
+    RunLog,
+    digest,
+    failure_path,
+    read_failure,
+    read_record,
+    record_path,
+    write_failure,
+    write_record,
+)
+from vitripick.settings import Settings
+
+
+class PickSettings(Settings):
+    """What a run of picking is told; see `pick` for what each means.
+
+    `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
+    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG.
+    """
+
+    diameter_px: float | None = Field(None, gt=0)
+    diameter_angstrom: float | None = Field(None, gt=0)
+    box_size_px: float | None = Field(None, gt=0)
+    threshold: float | None = Field(None, ge=0, le=1)
+    minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
+    edge: Edge = "centre"
+    pixel_size: float | None = Field(None, gt=0)
+    formats: tuple[str, ...] = ("star", "cbox")
+    overlays: bool = False
+    thumbnails: bool = False
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """All that is written of one micrograph, by name; the store is the first."""
+        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
+        return per_micrograph(["cbox", *self.formats, *pictures])
+
+
+# These act when files are written; all other settings decide which picks there are.
+_ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
+
+
+class ChangedFileError(MicrographError):
+    """A micrograph was written to while it was read: it is not complete yet."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one micrograph: a record, or a failure; `skipped` if it was done before."""
+
+    file: MicrographFile
+    stem: str
+    record: Record | None = None
+    failure: dict[str, Any] | None = None
+    skipped: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, one line a micrograph; the keys are part of the command line's promise."""
+        told: dict[str, Any] = {"micrograph": self.file.name, "path": str(self.file.path), "stem": self.stem}
+        if self.record is None:
+            error = "" if self.failure is None else self.failure["error"]
+            return {**told, "status": "failed", "error": error}
+        return {
+            **told,
+            "status": "skipped" if self.skipped else "done",
+            "n_picks": self.record.n_picks,
+            "n_stored": self.record.n_stored,
+            "pixel_size": self.record.pixel_size,
+            "shape": list(self.record.shape),
+            "seconds": self.record.seconds,
+            "warnings": list(self.record.warnings),
+        }
+
+
+class FolderPicker:
+    """A loaded model and a run folder: give it one micrograph after the other.
+
+    Parameters
+    ----------
+    out
+        The run folder, or its layout where the STAR files lie elsewhere.
+    model
+        From `load_model`; it is copied and made ready once.
+    settings
+        Defaults where None.
+    device
+        To run the network on.
+
+    Examples
+    --------
+    A facility's own loop, with the model loaded once::
+
+        picker = FolderPicker("picks", load_model("first-light"), PickSettings(diameter_angstrom=130))
+        for path in arriving():
+            outcome = picker.attempt_path(path)
+    """
+
+    def __init__(
+        self,
+        out: str | Path | RunLayout,
+        model: Model,
+        settings: PickSettings | None = None,
+        *,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.layout = out if isinstance(out, RunLayout) else RunLayout(Path(out))
+        self.settings = settings or PickSettings()
+        check_diameter(model, self.settings)
+        self.threshold = model.card.threshold if self.settings.threshold is None else self.settings.threshold
+        self.model = model
+        self.log = RunLog(self.layout.out)
+        self._device = device
+        self._ready: Model | None = None
+        decides = self.settings.model_dump(exclude=_ACT_ON_EXPORT)
+        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
+
+    def attempt_path(self, path: str | Path) -> Outcome:
+        """Pick one file that is named by its base name alone; as `attempt`."""
+        file = MicrographFile(Path(path).name, Path(path))
+        return self.attempt(file, output_stems([file])[file.name])
+
+    def attempt(self, file: MicrographFile, stem: str) -> Outcome:
+        """Pick one micrograph into the run folder; if it fails, that is remembered there and returned.
+
+        Parameters
+        ----------
+        file, stem
+            From `find_micrographs` and `output_stems`.
+
+        Raises
+        ------
+        ResourceError
+            If disk, memory or GPU run out: no other micrograph would fare better.
+        OSError
+            If the outputs cannot be written for another reason.
+        """
+        made_from = self.made_from(file)
+        try:
+            record, skipped = self.pick_file(file, stem)
+        except ResourceError:
+            raise
+        except VitripickError as error:
+            return self.give_up(file, stem, str(error), made_from)
+        failure_path(self.layout.out, stem).unlink(missing_ok=True)
+        return Outcome(file, stem, record=record, skipped=skipped)
+
+    def give_up(self, file: MicrographFile, stem: str, reason: str, made_from: dict[str, Any] | None) -> Outcome:
+        """Remember that a micrograph failed, and why."""
+        failure = {"micrograph": file.name, "path": str(file.path), "error": reason, "made_from": made_from}
+        write_failure(failure, self.layout.out, stem)
+        return Outcome(file, stem, failure=failure)
+
+    def made_from(self, file: MicrographFile) -> dict[str, Any] | None:
+        """What decides which picks are stored: the file as it is now, the model, the settings; None without a file."""
+        try:
+            status = os.stat(file.path)
+        except OSError:
+            return None
+        # A STAR's pixel size counts as a setting: it goes before the header's.
+        settings = self._settings_hash if file.pixel_size is None else f"{self._settings_hash}@{file.pixel_size:g}"
+        return {
+            "size_bytes": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "path": str(file.path),
+            "model": self.model.sha256,
+            "settings": settings,
+        }
+
+    def failed_before(self, file: MicrographFile, stem: str) -> dict[str, Any] | None:
+        """The failure that is on record for exactly this file, model and settings."""
+        failure = read_failure(failure_path(self.layout.out, stem))
+        return failure if failure is not None and failure.get("made_from") == self.made_from(file) else None
+
+    def pick_file(
+        self, file: MicrographFile, stem: str, *, settled: tuple[int, int] | None = None
+    ) -> tuple[Record, bool]:
+        """The record of one micrograph, and whether its picks were there already.
+
+        Parameters
+        ----------
+        file, stem
+            As in `attempt`.
+        settled
+            (size in bytes, time in ns) that the file must still have; whatever it has by default.
+
+        Raises
+        ------
+        ChangedFileError
+            If the file changed while it was read, or since it was `settled`.
+        VitripickError
+            If this micrograph cannot be picked.
+        """
+        out = self.layout.out
+        made_from = self.made_from(file)
+        if settled is not None and _signature(made_from) != settled:
+            raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
+        record = read_record(record_path(out, stem))
+        if record is not None and record.made_from == made_from and record.name == file.name:
+            missing = self._missing(record)
+            if "cbox" not in missing:
+                return (self._export_again(record, file, missing) if missing else record), True
+
+        clock = [time.perf_counter()]
+        micrograph = self._read(file)
+        clock.append(time.perf_counter())
+        picks = pick(
+            micrograph,
+            self._ready_model(),
+            threshold=0.0,
+            diameter_px=self.settings.diameter_px,
+            diameter_angstrom=self.settings.diameter_angstrom,
+            box_size_px=self.settings.box_size_px,
+            minimum_distance_diameters=self.settings.minimum_distance_diameters,
+            edge=self.settings.edge,
+        )
+        clock.append(time.perf_counter())
+        if self.made_from(file) != made_from or made_from is None:
+            raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
+        # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
+        record_path(out, stem).unlink(missing_ok=True)
+        write_exports(picks, None, self.layout, stem, ["cbox"], self.threshold)
+        # All else is made from the store, now as after a restart, so that it is the same to the last digit.
+        picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
+        self._export(picks, micrograph, stem, self.settings.exports[1:])
+        clock.append(time.perf_counter())
+        record = Record(
+            name=file.name,
+            path=str(file.path),
+            stem=stem,
+            shape=micrograph.shape,
+            pixel_size=micrograph.pixel_size,
+            n_stored=len(picks),
+            n_picks=len(picks.above(self.threshold)),
+            from_star=file.from_star,
+            warnings=micrograph.warnings,
+            made_from=made_from,
+            exported={name: threshold_of(name, self.threshold) for name in sorted(self.settings.exports)},
+            seconds=round(clock[-1] - clock[0], 4),
+            timings={
+                name: round(after - before, 4)
+                for name, before, after in zip(("read", "pick", "write"), clock, clock[1:], strict=False)
+            },
+        )
+        write_record(record, out)
+        self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings)
+        return record, False
+
+    def _ready_model(self) -> Model:
+        if self._ready is None:
+            detector = for_inference(self.model.detector, self._device)
+            self._ready = Model(detector, self.model.card, self.model.sha256)
+        return self._ready
+
+    def _read(self, file: MicrographFile) -> Micrograph:
+        pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
+        return read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
+
+    def _missing(self, record: Record) -> list[str]:
+        """Exports that are not there, or were written with another threshold."""
+        return [
+            name
+            for name in self.settings.exports
+            if record.exported.get(name) != threshold_of(name, self.threshold)
+            or not self.layout.path(record.stem, name).is_file()
+        ]
+
+    def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
+        """Write what is missing from the store, and the record that says so."""
+        picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
+        micrograph = self._read(file) if {"overlay", "thumbnail"} & set(missing) else None
+        # First what is not so any more, in case this is the last thing that this process does.
+        kept = {name: level for name, level in record.exported.items() if name not in missing}
+        if kept != record.exported:
+            write_record(dataclasses.replace(record, exported=kept), self.layout.out)
+        self._export(picks, micrograph, record.stem, missing)
+        exported = {**kept, **{name: threshold_of(name, self.threshold) for name in missing}}
+        record = dataclasses.replace(
+            record, n_picks=len(picks.above(self.threshold)), exported=dict(sorted(exported.items()))
+        )
+        write_record(record, self.layout.out)
+        return record
+
+    def _stored(self, stem: str, name: str, shape: tuple[int, int], pixel_size: float | None) -> Boxes:
+        picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
+        return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
+
+    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
+        image = None if micrograph is None else micrograph.image
+        write_exports(picks, image, self.layout, stem, names, self.threshold)
+
+
+def check_diameter(model: Model, settings: PickSettings) -> None:
+    """Raise `UsageError` where no micrograph could be picked for want of a diameter."""
+    if settings.diameter_px is not None and settings.diameter_angstrom is not None:
+        raise UsageError("give the diameter in Å or in pixels, not both.")
+    card = model.card
+    known = (settings.diameter_px, settings.diameter_angstrom, card.diameter_px, card.diameter_angstrom)
+    if card.preparation.scale_by == "particle" and not any(known):
+        raise UsageError(
+            f"model {card.name!r} sees every particle at one size and was trained on several particles: "
+            "give --diameter-angstrom or --diameter-px."
+        )
+
+
+@contextmanager
+def resource_errors(out: Path) -> Iterator[None]:
+    """What the machine runs out of, as errors of ours that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResourceError(f"{out}: the disk is full; make room and run again to go on from here.") from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise UsageError(f"{error.filename or out}: not allowed to write here; give another --out.") from error
+        raise
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError(
+            f"out of memory while picking ({error}); run again on --device cpu, or with a smaller network."
+        ) from error
+
+
+def _signature(made_from: dict[str, Any] | None) -> tuple[int, int] | None:
+    return None if made_from is None else (made_from["size_bytes"], made_from["mtime_ns"])

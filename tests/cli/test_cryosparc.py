@@ -1,0 +1,169 @@
+"""Picks for cryoSPARC: names, the two files, and the External job against a stand-in for the instance."""
+
+import contextlib
+import json
+from pathlib import PurePosixPath
+
+import numpy as np
+import pytest
+import starfile
+
+from vitripick.formats import write_picks
+from vitripick.geometry import Boxes
+from vitripick.models import load_model
+from vitripick.picking import PickSettings
+from vitripick.picking.cryosparc_job import run_cryosparc_job
+
+UID = "000123456789012345678"
+
+
+@pytest.fixture
+def picks(tmp_path):
+    """Two micrographs that cryoSPARC exported, picked; with one weak pick."""
+    for i in (1, 2):
+        boxes = Boxes.at([10.5 * i, 40], [20, 300], size_px=16, confidence=[0.9, 0.2])
+        write_picks(boxes, tmp_path / "picks" / f"{UID}_mic{i}_patch_aligned.cbox")
+    return tmp_path / "picks"
+
+
+def exposures(tmp_path, *names):
+    rows = np.zeros(len(names), [("uid", "<u8"), ("micrograph_blob/path", "S80")])
+    rows["uid"] = np.arange(len(names)) + 7
+    rows["micrograph_blob/path"] = [name.encode() for name in names]
+    with open(tmp_path / "exposures.cs", "wb") as file:
+        np.save(file, rows, allow_pickle=False)
+    return tmp_path / "exposures.cs"
+
+
+def test_a_dry_run_prints_the_names_and_writes_nothing(vitripick, picks, tmp_path):
+    outcome = vitripick("cryosparc", picks, "--out", tmp_path / "p.star", "--strip-uid", "--dry-run")
+    assert outcome.code == 0
+    assert f"{UID}_mic1_patch_aligned  ->  mic1_patch_aligned" in outcome.out
+    assert not (tmp_path / "p.star").exists()
+
+
+def test_every_step_of_the_mapping_has_its_place(vitripick, picks, tmp_path):
+    steps = ["--strip-uid", "--strip-prefix", "mi", "--strip-suffix", "_patch_aligned", "--add-prefix", "A_"]
+    outcome = vitripick("cryosparc", picks, "--out", tmp_path / "p.star", *steps, "--add-suffix", "_x", "--json")
+    assert [row["written"] for row in json.loads(outcome.out)["names"]] == ["A_c1_x", "A_c2_x"]
+    table = starfile.read(tmp_path / "p.star")
+    assert table["rlnMicrographName"].tolist() == ["A_c1_x"] * 2 + ["A_c2_x"] * 2
+    assert table["rlnCoordinateX"].tolist() == [10.5, 40, 21, 40]
+
+
+def test_names_that_cryosparc_does_not_have_are_told_before_the_import(vitripick, picks, tmp_path):
+    (tmp_path / "theirs.txt").write_text("mic1_patch_aligned\n")
+    outcome = vitripick(
+        "cryosparc", picks, "--out", tmp_path / "p.star", "--strip-uid", "--against", tmp_path / "theirs.txt",
+        "--dry-run",
+    )  # fmt: skip
+    assert outcome.code == 3
+    assert "NOT THERE" in outcome.out
+    assert "1 of 2 names" in outcome.err
+
+
+def test_two_micrographs_never_get_one_name(vitripick, picks, tmp_path):
+    outcome = vitripick("cryosparc", picks, "--out", tmp_path / "p.star", "--strip-suffix", "1_patch_aligned")
+    assert outcome.code == 0
+    boxes = Boxes.at([1], [2], confidence=0.5, size_px=4)
+    write_picks(boxes, picks / "mic2_patch_aligned.cbox")
+    outcome = vitripick("cryosparc", picks, "--out", tmp_path / "q.star", "--strip-uid")
+    assert outcome.code == 2
+    assert "both be 'mic2_patch_aligned'" in outcome.err
+    assert not (tmp_path / "q.star").exists()
+
+
+def test_a_cs_of_a_run_has_the_paths_and_numbers_of_the_exposures(vitripick, ring_micrograph, tmp_path):
+    vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "run")
+    theirs = exposures(tmp_path, f"J2/motioncorrected/{UID}_other.mrc", f"J2/motioncorrected/{UID}_rings.mrc")
+    outcome = vitripick(
+        "cryosparc", tmp_path / "run", "--out", tmp_path / "p.cs", "--add-prefix", f"{UID}_", "--against", theirs
+    )
+    assert outcome.code == 0, outcome.err
+    table = np.load(tmp_path / "p.cs", allow_pickle=False)
+    assert set(table["location/micrograph_path"]) == {f"J2/motioncorrected/{UID}_rings.mrc".encode()}
+    assert set(table["location/micrograph_uid"]) == {8}
+    assert (table["pick_stats/ncc_score"] == table["pick_stats/power"]).all()
+    picks = starfile.read(tmp_path / "run" / "star" / "rings_autopick.star")
+    np.testing.assert_allclose(table["location/center_x_frac"] * 400, picks["rlnCoordinateX"], atol=1e-3)
+    np.testing.assert_allclose(table["location/center_y_frac"] * 400, picks["rlnCoordinateY"], atol=1e-3)
+
+
+def test_another_suffix_is_refused(vitripick, picks, tmp_path):
+    assert vitripick("cryosparc", picks, "--out", tmp_path / "p.csv").code == 2
+
+
+class Table(dict):
+    """As `cryosparc.dataset.Dataset` is used: columns by name."""
+
+
+class Job:
+    def __init__(self, table):
+        self.table, self.calls, self.saved = table, [], None
+
+    def connect(self, *arguments, **options):
+        self.calls.append(("connect", arguments, options))
+        return True
+
+    def add_output(self, *arguments, **options):
+        self.calls.append(("add_output", arguments, options))
+
+    @contextlib.contextmanager
+    def run(self):
+        yield self
+
+    def load_input(self, name, slots):
+        return self.table
+
+    def alloc_output(self, name, n):
+        fields = ("micrograph_uid", "micrograph_path", "micrograph_shape", "center_x_frac", "center_y_frac")
+        return Table({f"location/{field}": None for field in fields} | {"pick_stats/ncc_score": None, "n": n})
+
+    def save_output(self, name, table):
+        self.saved = (name, table)
+
+    def log(self, text, **options):
+        self.calls.append(("log", text, options))
+
+
+class Project:
+    def __init__(self, folder, job):
+        self.dir, self.job = PurePosixPath(folder), job
+
+    def create_external_job(self, workspace, title):
+        return self.job
+
+
+@pytest.mark.parametrize("flip_y", [False, True])
+def test_the_external_job_saves_the_picks_of_the_micrographs_it_was_given(ring_micrograph, tmp_path, flip_y):
+    (ring_micrograph.parent / "broken.mrc").write_bytes(b"junk")
+    table = Table({"uid": np.array([5, 6], np.uint64), "micrograph_blob/path": np.array(["broken.mrc", "rings.mrc"])})
+    job = Job(table)
+    client = type("Client", (), {"find_project": lambda self, uid: Project(ring_micrograph.parent, job)})()
+    summary = run_cryosparc_job(
+        client, project="P3", workspace="W1", source="J12.micrographs", out=tmp_path / "run",
+        model=load_model("first-light"), settings=PickSettings(diameter_px=60), flip_y=flip_y,
+    )  # fmt: skip
+    assert job.calls[0] == ("connect", ("micrographs", "J12", "micrographs"), {"slots": ["micrograph_blob"]})
+    name, saved = job.saved
+    assert name == "picked_particles"
+    assert saved["n"] == summary.n_picks == len(saved["location/center_x_frac"]) >= 8
+    assert set(saved["location/micrograph_uid"]) == {6}
+    picks = starfile.read(tmp_path / "run" / "star" / "rings_autopick.star")
+    y = 399 - picks["rlnCoordinateY"] if flip_y else picks["rlnCoordinateY"]
+    np.testing.assert_allclose(saved["location/center_y_frac"] * 400, y, atol=1e-3)
+    assert "pick_stats/power" not in saved
+    assert any(call[0] == "log" and "broken.mrc" in call[1] for call in job.calls)
+
+
+def test_without_the_extra_it_says_what_to_install(vitripick, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "cryosparc.tools", None)
+    (tmp_path / "i.json").write_text("{}")
+    outcome = vitripick(
+        "cryosparc-job", "J1.micrographs", "--project", "P1", "--workspace", "W1", "--instance", tmp_path / "i.json",
+        "--out", tmp_path / "out", "--diameter-px", 60,
+    )  # fmt: skip
+    assert outcome.code == 2
+    assert "vitripick[cryosparc]" in outcome.err

@@ -1,0 +1,285 @@
+"""The External job, read by a reader written from RELION's dialect alone."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+import starfile
+
+from vitripick.errors import UsageError
+from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, write_mrc
+from vitripick.images import Preparation
+from vitripick.picking import step
+from vitripick.picking.relion_job import parse_relion_arguments, relion_stems
+from vitripick.training import TrainingSet, default_settings
+from vitripick.training.data import load_training_data
+
+_spec = importlib.util.spec_from_file_location("strict_relion", Path(__file__).with_name("strict_relion.py"))
+strict_relion = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(strict_relion)
+
+MARKERS = ("RELION_JOB_EXIT_SUCCESS", "RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_ABORTED")
+JOB = "External/job012"
+
+
+def rings(seed=0, shape=(400, 320)):
+    """Six dark rings of 60 px in noise; not square, so that x and y cannot be taken for each other."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = rng.standard_normal(shape) * 1.5
+    for y in (80, 200, 320):
+        for x in (80, 240):
+            image -= np.exp(-0.5 * ((np.hypot(columns - x, rows - y) - 23) / 4.5) ** 2) * 1.2
+    return image.astype(np.float32)
+
+
+NAMES = ("MotionCorr/job002/grid1/a.mrc", "MotionCorr/job002/grid2/a.mrc", "MotionCorr/job002/empty.mrc")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A RELION project: two micrographs of one name in two folders, and one with nothing in it."""
+    monkeypatch.chdir(tmp_path)
+    write_mrc(NAMES[0], rings(0), pixel_size=2.0)
+    write_mrc(NAMES[1], rings(1), pixel_size=2.0)
+    write_mrc(NAMES[2], np.full((400, 320), 7, np.float32), pixel_size=2.0)
+    write_star(NAMES)
+    return tmp_path
+
+
+def write_star(names):
+    path = Path("CtfFind/job003/micrographs_ctf.star")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"{name} 1\n" if " " not in name else f'"{name}" 1\n' for name in names)
+    path.write_text(
+        "\n# version 50001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnOpticsGroupName #2\n_rlnVoltage #3\n"
+        "_rlnSphericalAberration #4\n_rlnAmplitudeContrast #5\n_rlnMicrographPixelSize #6\n"
+        "1 opticsGroup1 300 2.7 0.1 2.0\n\n\n# version 50001\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\n"
+        f"_rlnOpticsGroup #2\n{rows}\n"
+    )
+
+
+def call(vitripick, *more, star="CtfFind/job003/micrographs_ctf.star", device="cpu"):
+    return vitripick(
+        "relion", "--o", f"{JOB}/", "--in_mics", star, "--diameter_angstrom", 120, "--device", device, *more, "--j", 1
+    )
+
+
+def markers(project):
+    found = [name for name in MARKERS if (project / JOB / name).exists()]
+    assert all((project / JOB / name).stat().st_size == 0 for name in found)
+    return [name.rpartition("_")[2] for name in found]
+
+
+def test_the_job_leaves_what_relion_looks_for(vitripick, project):
+    outcome = call(vitripick)
+    assert outcome.code == 0, outcome.err
+    assert markers(project) == ["SUCCESS"]
+    (nodes,) = strict_relion.read_star(project / JOB / "RELION_OUTPUT_NODES.star").items()
+    assert nodes == (
+        "output_nodes",
+        (
+            ["rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"],
+            [
+                {
+                    "rlnPipeLineNodeName": f"{JOB}/autopick.star",
+                    "rlnPipeLineNodeTypeLabel": "MicrographCoordsGroup.star.relion.autopick",
+                }
+            ],
+        ),
+    )
+    labels, rows = strict_relion.read_star(project / JOB / "autopick.star")["coordinate_files"]
+    assert labels == ["rlnMicrographName", "rlnMicrographCoordinates"]
+    assert [row["rlnMicrographName"] for row in rows] == list(NAMES)
+    assert [row["rlnMicrographCoordinates"] for row in rows] == [
+        f"{JOB}/grid1/a_autopick.star",
+        f"{JOB}/grid2/a_autopick.star",
+        f"{JOB}/empty_autopick.star",
+    ]
+    columns = []
+    for row, n_particles in zip(rows, (6, 6, 0), strict=True):
+        (block,) = strict_relion.read_star(project / row["rlnMicrographCoordinates"]).values()
+        columns.append(block[0])
+        assert abs(len(block[1]) - n_particles) <= 1
+        for particle in block[1]:
+            x, y = float(particle["rlnCoordinateX"]), float(particle["rlnCoordinateY"])
+            # What stops Extract: a centre outside.
+            assert 0 <= int(x) < 320
+            assert 0 <= int(y) < 400
+            assert min(np.hypot(x - px, y - py) for py in (80, 200, 320) for px in (80, 240)) < 15
+    assert columns == [["rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"]] * 3
+
+
+def test_its_files_are_read_by_starfile_and_gemmi(vitripick, project):
+    call(vitripick)
+    for path in (project / JOB).rglob("*.star"):
+        table = starfile.read(path, always_dict=True)
+        document = gemmi.cif.read(str(path))
+        assert len(table) == len(document) == 1
+        if path.name != "RELION_OUTPUT_NODES.star" and "empty" not in path.name:
+            (frame,) = table.values()
+            first = frame.columns[0]
+            assert [str(v) for v in frame[first]] == [
+                v if path.name == "autopick.star" else str(float(v)) for v in document[0].find_values(f"_{first}")
+            ]
+
+
+def test_continue_picks_nothing_again_and_takes_what_was_added(vitripick, project, monkeypatch):
+    write_star(NAMES[:2])
+    call(vitripick)
+    before = {path: path.stat().st_mtime_ns for path in (project / JOB).rglob("*_autopick.star")}
+    write_star(NAMES)
+    outcome = call(vitripick)
+    assert "2 of them picked before" in outcome.out
+    assert markers(project) == ["SUCCESS"]
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert len(strict_relion.read_star(project / JOB / "autopick.star")["coordinate_files"][1]) == 3
+
+
+def test_the_abort_file_stops_it_after_the_micrograph_in_hand(vitripick, project, monkeypatch):
+    real = step.pick
+
+    def pick_and_abort(*arguments, **options):
+        (project / JOB / "RELION_JOB_ABORT_NOW").touch()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(step, "pick", pick_and_abort)
+    assert call(vitripick).code == 130
+    assert markers(project) == ["ABORTED"]
+    assert not (project / JOB / "RELION_JOB_ABORT_NOW").exists()
+    assert len(list((project / JOB).rglob("*_autopick.star"))) == 1
+    monkeypatch.undo()
+    monkeypatch.chdir(project)
+    assert "1 of them picked before" in call(vitripick).out
+    assert markers(project) == ["SUCCESS"]
+
+
+def test_stale_markers_go_at_the_start(vitripick, project):
+    (project / JOB).mkdir(parents=True)
+    for name in (*MARKERS, "RELION_JOB_ABORT_NOW"):
+        (project / JOB / name).touch()
+    assert call(vitripick).code == 0
+    assert markers(project) == ["SUCCESS"]
+
+
+def test_pipeline_control_and_empty_fields_are_accepted(vitripick, project):
+    outcome = call(vitripick, "--pipeline_control", f"{JOB}/", "--overlays", "--thumbnails", "No")
+    assert outcome.code == 0, outcome.err
+    assert (project / JOB / "vitripick" / "overlays" / "grid1" / "a.png").exists()
+    assert not (project / JOB / "vitripick" / "thumbnails").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--diametre", "120", "--Threshhold", "1"], "--Threshhold, --diametre"),
+        (["--threshold", "high"], "--threshold high"),
+        (["--threshold", "3"], "--threshold 3"),
+        (["--in_coords", "x.star"], "--in_coords"),
+        (["--overlays", "perhaps"], "Yes or No"),
+        (["--model", ["my", "model.safetensors"][0], "model.safetensors"], "unquoted"),
+        (["--model", "no-such-model"], "no-such-model"),
+        (["--diameter_px", "60"], "not both"),
+    ],
+)
+def test_what_is_wrong_is_named_and_marked_as_a_failure(vitripick, project, more, says):
+    outcome = call(vitripick, *more)
+    assert outcome.code in (2, 3)
+    assert says in outcome.err
+    assert markers(project) == ["FAILURE"]
+    assert not (project / JOB / "autopick.star").exists()
+
+
+def test_a_name_with_a_blank_is_refused(vitripick, project):
+    (project / "MotionCorr/job002/grid 3").mkdir()
+    (project / NAMES[0]).rename(project / "MotionCorr/job002/grid 3/a.mrc")
+    write_star(["MotionCorr/job002/grid 3/a.mrc", NAMES[1]])
+    outcome = call(vitripick)
+    assert outcome.code == 3
+    assert "'MotionCorr/job002/grid 3/a.mrc'" in outcome.err
+    assert "blank" in outcome.err
+    assert markers(project) == ["FAILURE"]
+
+
+def test_a_job_folder_with_a_blank_falls_apart_and_is_told(vitripick, project):
+    outcome = vitripick("relion", "--o", "External/my", "job/", "--in_mics", "m.star", "--j", 1)
+    assert outcome.code == 2
+    assert "'job/'" in outcome.err
+
+
+def test_one_broken_micrograph_is_left_out_of_the_table(vitripick, project):
+    (project / NAMES[1]).write_bytes(b"junk")
+    outcome = call(vitripick)
+    assert outcome.code == 4
+    assert markers(project) == ["SUCCESS"]
+    rows = strict_relion.read_star(project / JOB / "autopick.star")["coordinate_files"][1]
+    assert [row["rlnMicrographName"] for row in rows] == [NAMES[0], NAMES[2]]
+
+
+def test_when_every_micrograph_is_broken_the_job_failed(vitripick, project):
+    for name in NAMES:
+        (project / name).write_bytes(b"junk")
+    assert call(vitripick).code == 4
+    assert markers(project) == ["FAILURE"]
+
+
+def test_micrographs_of_two_jobs_that_would_meet_keep_their_whole_path():
+    names = ["MotionCorr/job002/a.mrc", "MotionCorr/job007/a.mrc", "Import/job001/x/b.mrc", "raw/c.mrc"]
+    stems = relion_stems([MicrographFile(name, Path(name)) for name in names])
+    assert list(stems.values()) == ["MotionCorr/job002/a", "MotionCorr/job007/a", "x/b", "raw/c"]
+
+
+def test_an_absolute_job_folder_inside_the_project_is_named_from_the_project(project):
+    job = parse_relion_arguments(["--o", str(project / JOB), "--in_mics", "m.star", "--diameter-px", "60"])
+    assert str(job.folder) == JOB
+    assert job.settings.diameter_px == 60
+
+
+def test_without_a_job_folder_there_is_nowhere_to_leave_a_marker():
+    with pytest.raises(UsageError, match="--o External/job001/"):
+        parse_relion_arguments(["--in_mics", "m.star"])
+
+
+def test_the_module_runs_as_relion_calls_it(project):
+    """In a shell, unquoted, from the project's folder."""
+    command = f"{sys.executable} -m vitripick.cli.app relion --o {JOB}/ --in_mics CtfFind/job003/micrographs_ctf.star "
+    command += f"--diameter_angstrom 120 --device cpu --j 1 --pipeline_control {JOB}/ >> run.out 2>> run.err"
+    assert subprocess.run(command, shell=True, check=False).returncode == 0
+    assert markers(project) == ["SUCCESS"]
+    assert re.search(r"picks on 3 micrographs", (project / "run.out").read_text())
+
+
+def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project):
+    """ManualPick/job004: a table of coordinate files, and one of them for each micrograph."""
+    folder = project / "ManualPick/job004"
+    (folder / "grid1").mkdir(parents=True)
+    (folder / "grid2").mkdir()
+    (folder / "manualpick.star").write_text(
+        "\n# version 50001\n\ndata_coordinate_files\n\nloop_\n_rlnMicrographName #1\n_rlnMicrographCoordinates #2\n"
+        + "".join(f"{name} ManualPick/job004/grid{i}/a_manualpick.star\n" for i, name in enumerate(NAMES[:2], 1))
+        + "\n"
+    )
+    for i in (1, 2):
+        (folder / f"grid{i}/a_manualpick.star").write_text(
+            "\n# version 50001\n\ndata_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n_rlnParticleSelectionType #3"
+            f"\n_rlnAnglePsi #4\n_rlnAutopickFigureOfMerit #5\n{i}0.0 200.0 2 -999.0 -999.0\n\n"
+        )
+    files = find_micrographs(["CtfFind/job003/micrographs_ctf.star"])
+    pairs = pair_labels([file.name for file in files], read_all_picks("ManualPick/job004/manualpick.star")).pairs
+    assert {name: boxes.x.tolist() for name, boxes in pairs.items()} == {NAMES[0]: [10.0], NAMES[1]: [20.0]}
+    entry = TrainingSet(
+        micrographs="CtfFind/job003/micrographs_ctf.star", labels="ManualPick/job004/manualpick.star", box_size_px=60
+    )
+    settings = default_settings("heatmap", working_diameter_px=30)
+    data = load_training_data([entry], settings, Preparation(working_diameter_px=30))
+    assert data.diameters_px == [60]
+    # The STAR's 2.0 Å, which the headers here have too.
+    assert data.diameters_angstrom == [120]
+    labels = {sample.name: sample.labels for sample in (*data.training, *data.validation)}
+    assert sorted(labels) == sorted(NAMES[:2])
+    np.testing.assert_allclose(labels[NAMES[0]][:, 1], 200 / 2, atol=1)

@@ -1,0 +1,118 @@
+"""Picking on Dask: real processes, one of which is killed in mid-run."""
+
+import os
+import signal
+
+import pytest
+
+from vitripick.errors import InputError, UsageError
+from vitripick.models import load_model, save_model
+from vitripick.picking import PickSettings, cluster, pick_many
+from vitripick.picking.cluster import make_cluster, pick_on_cluster, read_cluster_settings
+
+distributed = pytest.importorskip("distributed")
+
+
+def results(folder):
+    """Every file of a run folder but the log, with its bytes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] != "log"
+    }
+
+
+@pytest.fixture
+def saved_model(model, tmp_path):
+    save_model(model, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def test_a_cluster_with_a_worker_killed_in_mid_run_ends_like_one_machine(saved_model, many_micrographs, tmp_path):
+    settings = PickSettings(formats=("star", "box", "particles-star"))
+    os.makedirs(tmp_path / "serial")
+    pick_many([many_micrographs], tmp_path / "serial" / "out", load_model(saved_model), settings)
+    seen = []
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
+        pids = [worker.pid for worker in running.workers.values()]
+
+        def kill_one(done, total, name):
+            seen.append(name)
+            if len(seen) == 3:
+                os.kill(pids[0], signal.SIGKILL)
+
+        summary = pick_on_cluster(
+            [many_micrographs],
+            tmp_path / "cluster",
+            saved_model,
+            settings,
+            cluster=running.scheduler_address,
+            device="cpu",
+            on_done=kill_one,
+        )
+        assert not cluster_process_lives(pids[0])
+    assert len(summary.records) == len(seen) == 12
+    serial, on_cluster = results(tmp_path / "serial" / "out"), results(tmp_path / "cluster")
+    for name in ("run.json", "autopick.star"):  # they name the folder
+        serial[name] = serial[name].replace(b"/serial/out", b"/cluster")
+    assert on_cluster == serial
+
+
+def cluster_process_lives(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return open(f"/proc/{pid}/stat").read().split()[2] != "Z"
+
+
+def test_a_toml_starts_processes_and_a_failed_micrograph_comes_back_as_one(saved_model, micrographs, tmp_path):
+    (micrographs / "a" / "broken.mrc").write_bytes(b"junk")
+    (tmp_path / "local.toml").write_text('kind = "local"\njobs = 1\n')
+    summary = pick_on_cluster(
+        [micrographs], tmp_path / "out", saved_model, cluster=str(tmp_path / "local.toml"), device="cpu"
+    )
+    assert [failure["micrograph"] for failure in summary.failures] == ["a/broken.mrc"]
+    assert len(summary.records) == 3
+
+
+def test_no_scheduler_is_said_so(saved_model, micrographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_SECONDS_TO_ANSWER", 0.2)
+    with pytest.raises(InputError, match="no Dask scheduler answers"):
+        pick_on_cluster([micrographs], tmp_path / "out", saved_model, cluster="tcp://127.0.0.1:1")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("kind = 'slurm'\n", "jobs"), ("kind = 'cray'\njobs = 1\n", "kind"), ("kind = \n", "not a description")],
+)
+def test_a_wrong_toml_is_refused(tmp_path, text, says):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_cluster_settings(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "directive"),
+    [("slurm", "#SBATCH -p gpu"), ("pbs", "#PBS -q gpu"), ("sge", "#$ -q gpu"), ("lsf", "#BSUB -q gpu")],
+)
+def test_the_templates_of_the_docs_make_job_scripts(kind, directive):
+    pytest.importorskip("dask_jobqueue")
+    with make_cluster(read_cluster_settings_of_docs(kind)) as running:
+        script = running.job_script()
+    assert directive in script
+    assert "distributed.cli.dask_worker" in script
+
+
+def read_cluster_settings_of_docs(kind):
+    from pathlib import Path
+
+    return read_cluster_settings(Path("docs/cluster") / f"{kind}.toml")
+
+
+def test_options_that_a_batch_system_does_not_know_are_refused(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    (tmp_path / "c.toml").write_text("kind = 'slurm'\njobs = 1\n[options]\ncores = 1\nmemory = '1GB'\nwings = 2\n")
+    with pytest.raises(UsageError, match="wings"):
+        make_cluster(read_cluster_settings(tmp_path / "c.toml"))
