@@ -29,7 +29,7 @@ ALLOWED = {
         "picking",
     },
 }
-EVERYWHERE = {"errors", "settings", "atomic"}
+EVERYWHERE = {"errors", "settings", "atomic", "timing"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
