@@ -30,6 +30,8 @@ def pick(
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
     device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -39,6 +41,10 @@ def pick(
     cluster: Annotated[
         str | None,
         typer.Option(help="Pick on a Dask cluster: a scheduler's address, or a TOML that says how to start one."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Micrographs to work on at once; one on each core by default. Picks do not change."),
     ] = None,
     json_lines: options.JsonLines = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -57,9 +63,11 @@ def pick(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        engine=engine,
+        precision=precision,
     )
     from vitripick.cli.progress import progress_bar
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.picking import parse_shard, pick_many
 
     share = None if shard is None else parse_shard(shard)
@@ -79,13 +87,13 @@ def pick(
                 on_outcome=on_outcome,
             )
         else:
-            target = choose_device(device)
             summary = pick_many(
                 micrographs,
                 out,
-                load_model(model or DEFAULT_MODEL),
+                open_model(model or DEFAULT_MODEL),
                 settings,
-                device=target,
+                device=device_name(device),
+                jobs=jobs,
                 shard=share,
                 on_done=update,
                 on_outcome=on_outcome,
@@ -126,7 +134,11 @@ def _in_words(summary: RunSummary) -> str:
         lines.append(f"{summary.n_skipped} of them were picked before and not picked again")
     seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before
     if seconds:
-        lines.append(f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph")
+        at_once = f", {summary.jobs} at once" if summary.jobs > 1 else ""
+        lines.append(
+            f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph{at_once}; "
+            f"network run by {summary.engine}"
+        )
     counts = sorted(record.n_picks for record in summary.records)
     if n > 1:
         lines.append(f"picks a micrograph: {counts[0]} to {counts[-1]}, median {counts[n // 2]}")

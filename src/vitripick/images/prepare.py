@@ -115,7 +115,10 @@ def prepare(image: Image, preparation: Preparation, *, diameter_px: float | None
         Particle diameter in full-size pixels; needed where the working scale depends on it.
     """
     shape = (int(image.shape[0]), int(image.shape[1]))
-    small = resize(image, preparation.working_shape(shape, diameter_px=diameter_px))
+    working_shape = preparation.working_shape(shape, diameter_px=diameter_px)
+    # Averages of one value differ in their last digit, which normalising would blow up to noise.
+    constant = float(image.min()) == float(image.max())
+    small = np.zeros(working_shape, np.float32) if constant else resize(image, working_shape)
     small = np.ascontiguousarray(small, dtype=np.float32)
     normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
     return Prepared(normalised, shape)

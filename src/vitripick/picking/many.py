@@ -16,22 +16,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import vitripick
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.geometry import Boxes
-from vitripick.models import Model
+from vitripick.models import ModelFile
+from vitripick.models.engines import available_cores
 from vitripick.picking.export import RunEntry, check_formats, write_run_exports
+from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.shards import Shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from vitripick.models import Model
 
 __all__ = [
     "FolderPicker",
@@ -62,6 +68,10 @@ class RunSummary:
         Picks at or above this were exported.
     model
         Name of the model.
+    engine
+        What ran the network, in words; empty where nothing was picked.
+    jobs
+        How many micrographs were worked on at once.
     seconds
         Of the whole run.
     """
@@ -72,6 +82,8 @@ class RunSummary:
     records: list[Record] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     n_skipped: int = 0
+    engine: str = ""
+    jobs: int = 1
     seconds: float = 0.0
 
     @property
@@ -90,7 +102,13 @@ class RunSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**self.stable_dict(), "n_skipped": self.n_skipped, "seconds": round(self.seconds, 3)}
+        return {
+            **self.stable_dict(),
+            "n_skipped": self.n_skipped,
+            "engine": self.engine,
+            "jobs": self.jobs,
+            "seconds": round(self.seconds, 3),
+        }
 
     def stable_dict(self) -> dict[str, Any]:
         """What does not depend on whether the run was interrupted: for `run.json`."""
@@ -109,10 +127,11 @@ class RunSummary:
 def pick_many(
     inputs: Sequence[str | Path],
     out: str | Path,
-    model: Model,
+    model: ModelFile | Model,
     settings: PickSettings | None = None,
     *,
     device: str | torch.device = "cpu",
+    jobs: int | None = 1,
     shard: Shard | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
@@ -129,11 +148,13 @@ def pick_many(
     out
         The run folder.
     model
-        From `load_model`.
+        From `open_model`, or from `load_model`.
     settings
         Defaults where None.
     device
         To run the network on.
+    jobs
+        Micrographs to work on at once; None for one on each core. Picks do not depend on it.
     shard
         Pick only this share of the micrographs, and leave the files that speak of the whole run to a later call
         without a shard.
@@ -159,6 +180,7 @@ def pick_many(
     # Names of outputs follow from the whole list, so that every shard calls its files as one run would.
     stems = output_stems(files)
     mine = files if shard is None else shard.of(files)
+    picker.jobs = min(available_cores() if jobs is None else jobs, max(1, len(mine)))
     summary = RunSummary(out=out, threshold=picker.threshold, model=model.card.name)
     with resource_errors(out):
         prepare_folder(out)
@@ -193,16 +215,24 @@ def pick_each(
     on_outcome: Callable[[Outcome], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> bool:
-    """The loop: each file through `picker` and into `summary`; False if `stop` said so before the last one."""
-    for done, file in enumerate(files, start=1):
+    """The loop: each file through `picker` and into `summary`, as many at once as `picker` has jobs.
+
+    What was begun is finished when `stop` says so, or Ctrl-C; False if `stop` said so before the last one.
+    """
+    summary.jobs = picker.jobs
+    outcomes = in_order(files, lambda file: picker.attempt(file, stems[file.name]), jobs=picker.jobs)
+    with closing(outcomes):
         if stop is not None and stop():
             return False
-        outcome = picker.attempt(file, stems[file.name])
-        summary.add(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
-        if on_done is not None:
-            on_done(done, len(files), file.name)
+        for done, outcome in enumerate(outcomes, start=1):
+            summary.add(outcome)
+            summary.engine = picker.engine
+            if on_outcome is not None:
+                on_outcome(outcome)
+            if on_done is not None:
+                on_done(done, len(files), outcome.file.name)
+            if done < len(files) and stop is not None and stop():
+                return False
     return True
 
 
@@ -228,8 +258,7 @@ def finish_run(
         "model_sha256": model.sha256,
         "threshold": summary.threshold,
         "settings": settings.model_dump(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "engines": sorted({record.engine for record in summary.records}),
         **summary.stable_dict(),
     }
     write_text_atomically(layout.out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")

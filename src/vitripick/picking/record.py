@@ -41,6 +41,8 @@ class Record:
         `size_bytes`, `mtime_ns`, `model` and `settings` (hashes): where all match, it is not picked again.
     exported
         Which files there are (a format, `overlay`, `thumbnail`) and the threshold each was written with.
+    engine
+        What ran the network.
     seconds, timings
         From the log, where it was read too; not in the record's own file.
     """
@@ -56,6 +58,7 @@ class Record:
     warnings: tuple[str, ...] = ()
     made_from: dict[str, Any] = field(default_factory=dict)
     exported: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
 

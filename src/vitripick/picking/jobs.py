@@ -1,0 +1,56 @@
+"""Work through a list with several at once, one thread each; results come in the order of the list.
+
+Threads are enough: reading, averaging and the network run outside of Python's lock. Each micrograph goes its whole
+way, from file to files, in one thread; nothing is handed over, and as much memory is used as jobs have in hand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_order(items: Sequence[T], work: Callable[[T], R], *, jobs: int) -> Generator[R, None, None]:
+    """`work(item)` for each item, up to `jobs` at once.
+
+    When the caller stops early, or Ctrl-C interrupts it, what is in flight is finished and no other item is begun.
+
+    Yields
+    ------
+    R
+        In the order of `items`. An exception comes out where its result would.
+    """
+    waiting = iter(items)
+    pending: deque[Future[R]] = deque()
+    over = threading.Event()
+
+    def attempt(item: T) -> R:
+        if over.is_set():
+            raise CancelledError
+        try:
+            return work(item)
+        except BaseException:
+            over.set()  # nobody will ask for what comes after this one
+            raise
+
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="pick")
+    try:
+        # A few more than are worked on, so that one slow item does not leave the other threads idle.
+        for item in islice(waiting, 4 * jobs):
+            pending.append(pool.submit(attempt, item))
+        while pending:
+            result = pending.popleft().result()
+            for item in islice(waiting, 1):
+                pending.append(pool.submit(attempt, item))
+            yield result
+    finally:
+        for future in pending:
+            future.cancel()
+        pool.shutdown(wait=True)
