@@ -156,7 +156,7 @@ def test_times_are_in_the_log_and_in_what_reads_a_run_folder_but_in_no_result(mo
     assert "seconds" not in json.loads((tmp_path / "out" / "micrographs" / "a" / "one.json").read_text())
     run = read_run_folder(tmp_path / "out")
     assert run.records["a/one.mrc"].seconds > 0
-    assert set(run.records["a/one.mrc"].timings) == {"read", "pick", "write"}
+    assert set(run.records["a/one.mrc"].timings) == {"read", "prepare", "network", "decode", "write"}
     assert run.run["seconds"] > 0
 
 

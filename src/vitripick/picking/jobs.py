@@ -17,22 +17,27 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(items: Sequence[T], work: Callable[[T], R], *, jobs: int) -> Generator[R, None, None]:
+def in_order(
+    items: Sequence[T], work: Callable[[T], R], *, jobs: int, stop: Callable[[], bool] | None = None
+) -> Generator[R, None, None]:
     """`work(item)` for each item, up to `jobs` at once.
 
-    When the caller stops early, or Ctrl-C interrupts it, what is in flight is finished and no other item is begun.
+    When `stop` says so, when the caller stops early, or Ctrl-C interrupts it, what is in flight is finished and no
+    other item is begun.
 
     Yields
     ------
     R
-        In the order of `items`. An exception comes out where its result would.
+        In the order of `items`. An exception comes out where its result would; so does `CancelledError`, for the first
+        item that was not begun.
     """
     waiting = iter(items)
     pending: deque[Future[R]] = deque()
     over = threading.Event()
 
     def attempt(item: T) -> R:
-        if over.is_set():
+        if over.is_set() or (stop is not None and stop()):
+            over.set()
             raise CancelledError
         try:
             return work(item)

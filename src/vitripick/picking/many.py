@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -220,10 +221,8 @@ def pick_each(
     What was begun is finished when `stop` says so, or Ctrl-C; False if `stop` said so before the last one.
     """
     summary.jobs = picker.jobs
-    outcomes = in_order(files, lambda file: picker.attempt(file, stems[file.name]), jobs=picker.jobs)
-    with closing(outcomes):
-        if stop is not None and stop():
-            return False
+    outcomes = in_order(files, lambda file: picker.attempt(file, stems[file.name]), jobs=picker.jobs, stop=stop)
+    with closing(outcomes), suppress(CancelledError):
         for done, outcome in enumerate(outcomes, start=1):
             summary.add(outcome)
             summary.engine = picker.engine
@@ -231,9 +230,8 @@ def pick_each(
                 on_outcome(outcome)
             if on_done is not None:
                 on_done(done, len(files), outcome.file.name)
-            if done < len(files) and stop is not None and stop():
-                return False
-    return True
+        return True
+    return False
 
 
 def finish_run(

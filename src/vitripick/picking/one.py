@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from vitripick.errors import UsageError
+from vitripick.formats.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.images import prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
@@ -20,7 +21,7 @@ Edge: TypeAlias = Literal["centre", "box"]
 
 
 def pick(
-    micrograph: Micrograph,
+    micrograph: Micrograph | MicrographOnDisk,
     model: Model | Ready,
     *,
     threshold: float | None = None,
@@ -35,7 +36,7 @@ def pick(
     Parameters
     ----------
     micrograph
-        From `read_micrograph`.
+        From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
     model
         From `load_model`, or from `make_ready` on a faster engine.
     threshold
@@ -63,7 +64,7 @@ def pick(
     diameter = resolve_diameter_px(micrograph, model, diameter_px=diameter_px, diameter_angstrom=diameter_angstrom)
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     with stage("prepare"):
-        prepared = prepare(micrograph.image, model.card.preparation, diameter_px=diameter)
+        prepared = prepare(micrograph.pixels, model.card.preparation, diameter_px=diameter)
     if not prepared.image.any():  # a constant micrograph
         return Boxes.empty(**known)  # type: ignore[arg-type]
     found = detect(model.network, prepared.image, floor=FLOOR_CONFIDENCE)
@@ -90,7 +91,7 @@ def pick(
 
 
 def resolve_diameter_px(
-    micrograph: Micrograph,
+    micrograph: Micrograph | MicrographOnDisk,
     model: Model | Ready,
     *,
     diameter_px: float | None = None,

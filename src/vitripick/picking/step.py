@@ -19,6 +19,7 @@ from pydantic import Field
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_micrograph, read_picks
+from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
 from vitripick.models.engines import EngineName, Precision, Ready, make_ready
@@ -257,7 +258,7 @@ class FolderPicker:
         ready = self._ready_model()
         started = time.perf_counter()
         with stage("read"):
-            micrograph = self._read(file)
+            micrograph = self._read(file, {"overlay", "thumbnail"} & set(self.settings.exports))
         picks = pick(
             micrograph,
             ready,
@@ -322,9 +323,11 @@ class FolderPicker:
                 )
             return self._ready
 
-    def _read(self, file: MicrographFile) -> Micrograph:
+    def _read(self, file: MicrographFile, pictures: set[str]) -> Micrograph | MicrographOnDisk:
+        """Whole where pictures are to be drawn of it; else reduced while it is read, if that is possible."""
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
-        return read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
+        read = read_micrograph if pictures else open_micrograph
+        return read(file.path, name=file.name, pixel_size=pixel_size)
 
     def _missing(self, record: Record) -> list[str]:
         """Exports that are not there, or were written with another threshold."""
@@ -338,7 +341,8 @@ class FolderPicker:
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
         picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
-        micrograph = self._read(file) if {"overlay", "thumbnail"} & set(missing) else None
+        pictures = {"overlay", "thumbnail"} & set(missing)
+        micrograph = self._read(file, pictures) if pictures else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
@@ -355,8 +359,10 @@ class FolderPicker:
         picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
         return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
 
-    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
-        image = None if micrograph is None else micrograph.image
+    def _export(
+        self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
+    ) -> None:
+        image = micrograph.image if isinstance(micrograph, Micrograph) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
 
 
