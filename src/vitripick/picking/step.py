@@ -18,7 +18,7 @@ from pydantic import Field
 
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
-from vitripick.formats import MicrographFile, output_stems, read_micrograph, read_picks
+from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
@@ -75,6 +75,7 @@ class PickSettings(Settings):
         return per_micrograph(["cbox", *self.formats, *pictures])
 
 
+_PICTURES = {"overlay", "thumbnail"}
 # These act when files are written; all other settings decide which picks there are.
 _ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
 
@@ -258,7 +259,7 @@ class FolderPicker:
         ready = self._ready_model()
         started = time.perf_counter()
         with stage("read"):
-            micrograph = self._read(file, {"overlay", "thumbnail"} & set(self.settings.exports))
+            micrograph = self._read(file)
         picks = pick(
             micrograph,
             ready,
@@ -323,11 +324,9 @@ class FolderPicker:
                 )
             return self._ready
 
-    def _read(self, file: MicrographFile, pictures: set[str]) -> Micrograph | MicrographOnDisk:
-        """Whole where pictures are to be drawn of it; else reduced while it is read, if that is possible."""
+    def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
-        read = read_micrograph if pictures else open_micrograph
-        return read(file.path, name=file.name, pixel_size=pixel_size)
+        return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     def _missing(self, record: Record) -> list[str]:
         """Exports that are not there, or were written with another threshold."""
@@ -341,8 +340,7 @@ class FolderPicker:
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
         picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
-        pictures = {"overlay", "thumbnail"} & set(missing)
-        micrograph = self._read(file, pictures) if pictures else None
+        micrograph = self._read(file) if _PICTURES & set(missing) else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
@@ -362,7 +360,8 @@ class FolderPicker:
     def _export(
         self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
     ) -> None:
-        image = micrograph.image if isinstance(micrograph, Micrograph) else None
+        # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
+        image = micrograph.image if micrograph is not None and _PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
 
 
