@@ -46,6 +46,9 @@ def pick(
         int | None,
         typer.Option(min=1, help="Micrographs to work on at once; one on each core by default. Picks do not change."),
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell on stderr how long each stage took, files from disk apart.")
+    ] = False,
     json_lines: options.JsonLines = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
@@ -69,9 +72,17 @@ def pick(
     from vitripick.cli.progress import progress_bar
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.picking import parse_shard, pick_many
+    from vitripick.picking.profile import Profile
 
     share = None if shard is None else parse_shard(shard)
-    on_outcome = print_line if json_lines else None
+    times = Profile()
+
+    def on_outcome(outcome: Outcome) -> None:
+        if outcome.record is not None:
+            times.add(outcome.record)
+        if json_lines:
+            print_line(outcome)
+
     with progress_bar("picking", "micrographs") as update:
         if cluster is not None:
             from vitripick.picking.cluster import pick_on_cluster
@@ -107,6 +118,8 @@ def pick(
         print(_in_words(summary))
         if share is not None:
             print(f"this was share {share}; when all are done, the same command without --shard joins them")
+    if profile:
+        print(times.in_words() or "nothing was picked, so there are no times", file=sys.stderr)
     for failure in summary.failures[:5]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     if summary.failures:

@@ -45,6 +45,8 @@ class Record:
         What ran the network.
     seconds, timings
         From the log, where it was read too; not in the record's own file.
+    cached
+        How much of the file lay in the system's file cache, 0-1, where that is known; in the log only.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Record:
     engine: str = ""
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
+    cached: float | None = None
 
     @property
     def relion_name(self) -> str:
@@ -69,7 +72,7 @@ class Record:
 
 
 _FIELDS = {entry.name for entry in dataclasses.fields(Record)}
-_NOT_STORED = ("seconds", "timings")
+_NOT_STORED = ("seconds", "timings", "cached")
 
 
 def read_record(path: Path) -> Record | None:

@@ -26,6 +26,7 @@ from vitripick.models.engines import EngineName, Precision, Ready, make_ready
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS
 from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
 from vitripick.picking.one import Edge, pick
+from vitripick.picking.profile import cached_share
 from vitripick.picking.record import (
     Record,
     RunLog,
@@ -257,6 +258,7 @@ class FolderPicker:
     ) -> Record:
         out = self.layout.out
         ready = self._ready_model()
+        cached = cached_share(file.path)
         started = time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
@@ -297,9 +299,12 @@ class FolderPicker:
             write_record(record, out)
         seconds = time.perf_counter() - started
         record = dataclasses.replace(
-            record, seconds=round(seconds, 4), timings={name: round(took, 4) for name, took in timings.items()}
+            record,
+            seconds=round(seconds, 4),
+            timings={name: round(took, 4) for name, took in timings.items()},
+            cached=None if cached is None else round(cached, 3),
         )
-        self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings)
+        self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings, cached=record.cached)
         return record
 
     @property
