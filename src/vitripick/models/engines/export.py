@@ -144,7 +144,7 @@ def _export(detector: Detector, image: Image, path: Path) -> None:
 def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
     """Static, weights in int8 by channel, activations in uint8 where they were seen to be: what VNNI multiplies."""
     try:
-        import onnx  # noqa: F401
+        import onnx
     except ImportError as error:
         raise UsageError("--precision int8 for this model needs onnx: pip install 'vitripick[fast]'.") from error
     with _quiet():
@@ -161,6 +161,8 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
 
         ready, quantised = folder / "ready.onnx", folder / "int8.onnx"
         quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+        # The last layer stays as it is: its few maps have ranges of their own and would share one scale of 256 steps.
+        last = [node.name for node in onnx.load(str(ready)).graph.node if "raw" in node.output]
         quantize_static(
             str(ready),
             str(quantised),
@@ -169,6 +171,7 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            nodes_to_exclude=last,
         )
     return quantised
 
