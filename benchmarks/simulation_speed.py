@@ -30,14 +30,16 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 40])
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores\n")
-    print("| general micrographs of 1024 x 1024 | seconds, median | micrographs/s | peak memory of one process |\n|" + "---|" * 4)
+    head = "| general micrographs of 1024 x 1024 | seconds, median | micrographs/s | peak memory of one process |"
+    print(head + "\n|" + "---|" * 4)
     for count in given.counts:
         seconds = [simulate(given, count) for _ in range(given.repeats)]
         # The largest process so far; counts rise, so growth with the number of micrographs would show.
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         middle = statistics.median(seconds)
         print(f"| {count} | {middle:.1f} | {count / middle:.2f} | {peak:.2f} GiB |")
-    print(f"\n| processes | crops of {CROP} x {CROP} at {WORKING:.0f} px a particle, per second: median (all) |\n|---|---|")
+    head = f"| processes | crops of {CROP} x {CROP} at {WORKING:.0f} px a particle, per second: median (all) |"
+    print(f"\n{head}\n|---|---|")
     for processes in (1, os.cpu_count() or 1):
         rates = crops_per_second(given, processes)
         print(f"| {processes} | **{statistics.median(rates):.0f}** ({', '.join(f'{rate:.0f}' for rate in rates)}) |")

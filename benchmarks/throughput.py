@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -90,20 +88,21 @@ def row(links: Path, out: Path, given: argparse.Namespace, count: int) -> str:
     # The largest child so far: counts go up.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return (
-        f"| {count} | {given.options or '-'} | {in_all:.1f} | {count / in_all:.1f} | **{sustained:.1f}** | {peak:.2f} GiB | "
-        f"{told['engine']}, {told['jobs']} at once | {before:.0f}, {after:.0f} GFLOP/s |"
+        f"| {count} | {given.options or '-'} | {in_all:.1f} | {count / in_all:.1f} | **{sustained:.1f}** | "
+        f"{peak:.2f} GiB | {told['engine']}, {told['jobs']} at once | {before:.0f}, {after:.0f} GFLOP/s |"
     )
 
 
 _REFERENCE = """
-import statistics, sys, threading, time
-import numpy as np, onnxruntime, onnx
+import statistics, time
+import numpy as np
 from onnx import helper, numpy_helper, TensorProto
 weight = numpy_helper.from_array(np.ones((256, 256, 3, 3), np.float32), "w")
 node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
 x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 256, 64, 64])
 y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 256, 64, 64])
-model = helper.make_model(helper.make_graph([node], "g", [x], [y], [weight]), opset_imports=[helper.make_opsetid("", 17)])
+graph = helper.make_graph([node], "g", [x], [y], [weight])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 model.ir_version = 9
 import openvino
 core = openvino.Core()
