@@ -1,4 +1,4 @@
-"""Each stage of picking beside its floor, one thread, medians of interleaved repeats: `benchmarks/stages.py [--dtype]`."""
+"""Each stage of picking beside its floor, one thread, medians of interleaved repeats."""
 
 from __future__ import annotations
 
