@@ -82,14 +82,18 @@ def host_name() -> str:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs on this machine."""
+    """Whether a process of this number runs on this machine; one that is dead but not buried yet does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True  # no such file where there is no /proc
+    return state[:1] != ["Z"]
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -168,7 +168,7 @@ def test_stale_markers_go_at_the_start(vitripick, project):
 
 
 def test_pipeline_control_and_empty_fields_are_accepted(vitripick, project):
-    outcome = call(vitripick, "--pipeline_control", f"{JOB}/", "--overlays", "--thumbnails", "No")
+    outcome = call(vitripick, "--pipeline_control", f"{JOB}/", "--threshold", "--overlays", "--thumbnails", "No")
     assert outcome.code == 0, outcome.err
     assert (project / JOB / "vitripick" / "overlays" / "grid1" / "a.png").exists()
     assert not (project / JOB / "vitripick" / "thumbnails").exists()
@@ -269,6 +269,8 @@ def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project
             "\n# version 50001\n\ndata_\n\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n_rlnParticleSelectionType #3"
             f"\n_rlnAnglePsi #4\n_rlnAutopickFigureOfMerit #5\n{i}0.0 200.0 2 -999.0 -999.0\n\n"
         )
+    for name in NAMES[:2]:
+        write_mrc(name, rings(), pixel_size=3.0)
     files = find_micrographs(["CtfFind/job003/micrographs_ctf.star"])
     pairs = pair_labels([file.name for file in files], read_all_picks("ManualPick/job004/manualpick.star")).pairs
     assert {name: boxes.x.tolist() for name, boxes in pairs.items()} == {NAMES[0]: [10.0], NAMES[1]: [20.0]}
@@ -278,7 +280,7 @@ def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project
     settings = default_settings("heatmap", working_diameter_px=30)
     data = load_training_data([entry], settings, Preparation(working_diameter_px=30))
     assert data.diameters_px == [60]
-    # The STAR's 2.0 Å, which the headers here have too.
+    # By the STAR's 2.0 Å, not by the headers'.
     assert data.diameters_angstrom == [120]
     labels = {sample.name: sample.labels for sample in (*data.training, *data.validation)}
     assert sorted(labels) == sorted(NAMES[:2])

@@ -33,7 +33,7 @@ def test_a_cluster_with_a_worker_killed_in_mid_run_ends_like_one_machine(saved_m
     os.makedirs(tmp_path / "serial")
     pick_many([many_micrographs], tmp_path / "serial" / "out", load_model(saved_model), settings)
     seen = []
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as running:
         pids = [worker.pid for worker in running.workers.values()]
 
         def kill_one(done, total, name):

@@ -1,5 +1,7 @@
 """Particle images, against a plain NumPy reference."""
 
+from pathlib import Path
+
 import mrcfile
 import numpy as np
 import pytest
@@ -99,6 +101,10 @@ def test_the_most_confident_of_each_micrograph_come_first_when_few_are_wanted(ru
     particles = starfile.read(done.star)["particles"]
     assert len(particles) == 6
     assert particles["rlnMicrographName"].value_counts().tolist() == [2, 2, 2]
+    for name, rows in particles.groupby("rlnMicrographName"):
+        best = np.sort(read_picks(run / "cbox" / Path(name).parent.name / f"{Path(name).stem}.cbox").confidence)[::-1]
+        # Some of the very best may stick out.
+        assert rows["rlnAutopickFigureOfMerit"].min() >= best[6]
 
 
 def test_a_lost_micrograph_is_told_and_the_others_are_extracted(run, micrographs, tmp_path):

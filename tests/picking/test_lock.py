@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from vitripick.atomic import host_name
+from vitripick.atomic import host_name, is_alive
 from vitripick.errors import UsageError
 from vitripick.picking import lock
 from vitripick.picking.lock import LOCK_NAME, FolderLock, refuse_if_watched
@@ -106,3 +106,16 @@ def test_pick_is_refused_while_a_watcher_is_at_work_there(tmp_path, dead_pid):
         refuse_if_watched(tmp_path)
     write_lock(tmp_path, pid=dead_pid)
     refuse_if_watched(tmp_path)
+    # Its number may be another process's by now.
+    write_lock(tmp_path, pid=os.getppid(), age=601)
+    refuse_if_watched(tmp_path)
+
+
+def test_a_process_that_is_dead_but_not_buried_is_not_alive():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    deadline = time.monotonic() + 30
+    while is_alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(process.pid)
+    assert process.wait() == 0
+    assert is_alive(os.getpid())

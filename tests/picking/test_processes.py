@@ -59,8 +59,9 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tm
     assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)
     assert told["killed"] == 50
-    # They were killed at work: some of it was done, some begun.
-    assert 20 < told["done"] < 100
+    # They were killed at work: some of it was done, some was left to the next one, some was begun.
+    assert told["done"] > 20
+    assert told["behind"] > 10
     assert told["half_written"] > 0
     disturbed = results(tmp_path / "out")
     assert not [name for name in disturbed if Path(name).name.startswith(".")]

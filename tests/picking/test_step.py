@@ -167,6 +167,12 @@ def test_a_log_cut_short_by_a_crash_does_no_harm(model, micrographs, tmp_path):
     assert len(read_run_folder(tmp_path / "out").records) == 3
 
 
+def test_a_record_that_is_being_written_does_not_disturb_who_reads_the_run(model, micrographs, tmp_path):
+    pick_many([micrographs], tmp_path / "out", model)
+    (tmp_path / "out" / "micrographs" / "a" / ".vitripick-tmp.node.7.x.json").touch()
+    assert len(read_run_folder(tmp_path / "out").records) == 3
+
+
 def test_thumbnails_are_small_jpegs(model, tmp_path):
     import cv2
 

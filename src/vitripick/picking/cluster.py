@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.models import device_name, open_model
@@ -118,6 +119,7 @@ def pick_on_cluster(
         for file in files:
             summary.add(outcomes[file.name])
         finish_run(picker, files, summary)
+        remove_leftovers(out)  # of workers that were lost
         summary.seconds = time.perf_counter() - started
         picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
     return summary
@@ -239,7 +241,7 @@ def make_cluster(settings: ClusterSettings) -> Any:
         if settings.kind == "local":
             from distributed import LocalCluster
 
-            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, **settings.options}
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", **settings.options}
             return LocalCluster(n_workers=settings.jobs, processes=True, **options)
         import dask_jobqueue
 

@@ -116,6 +116,8 @@ def read_run_folder(folder: str | Path) -> RunFolder:
     log = read_log(folder)
     timed = {line["micrograph"]: line for line in log if "micrograph" in line}
     for path in sorted((folder / "micrographs").rglob("*.json")):
+        if path.name.startswith("."):
+            continue  # being written by a watcher, or left by a killed one
         record = read_record(path)
         if record is None:
             raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")

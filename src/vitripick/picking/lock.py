@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import threading
+import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -114,10 +115,11 @@ def refuse_if_watched(folder: Path) -> None:
     """Raise `UsageError` while a watcher of this machine is at work in `folder`."""
     path = folder / LOCK_NAME
     holder = _holder(path)
-    if holder is not None and holder.get("host") == host_name():
-        pid = int(holder.get("pid", 0))
-        if pid != os.getpid() and is_alive(pid):
-            raise UsageError(_held(path, holder))
+    if holder is None or holder.get("host") != host_name() or holder.get("pid") == os.getpid():
+        return
+    # By this machine's clock, which may differ from the file server's: hence ten times as patient.
+    if not _is_stale(path, holder, time.time(), 10 * _STALE_SECONDS):
+        raise UsageError(_held(path, holder))
 
 
 def _linked(source: Path, target: Path) -> bool:

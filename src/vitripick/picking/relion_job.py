@@ -159,13 +159,14 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
         raise UsageError(f"--j {threads}: the number of threads should be a whole number above zero.")
     given.pop("o")
     given.pop("pipeline_control", None)
-    known = {name: value for name, value in given.items() if name in (*_LABELS, "model", "device")}
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(set(given) - {*_LABELS, "model", "device"})
     if unknown:
         raise UsageError(
             f"unknown label{'s' if len(unknown) > 1 else ''} {', '.join('--' + name for name in unknown)}; the labels "
             f"are {', '.join(sorted([*_LABELS, 'model', 'device']))}."
         )
+    # A label whose value is left empty in the GUI is as good as not given, but for a switch.
+    known = {name: value for name, value in given.items() if value or name in _SWITCHES}
     fields: dict[str, Any] = {_LABELS[name]: _value(name, known[name]) for name in _LABELS if name in known}
     try:
         settings = PickSettings(formats=("star",), **fields)
