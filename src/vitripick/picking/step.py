@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-from pydantic import Field
 
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
@@ -22,10 +21,11 @@ from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
-from vitripick.models.engines import EngineName, Precision, Ready, make_ready
-from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS
-from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
-from vitripick.picking.one import Edge, pick
+from vitripick.models.engines import Ready, make_ready
+from vitripick.models.run import FLOOR_CONFIDENCE
+from vitripick.picking.export import RunLayout, threshold_of, write_exports
+from vitripick.picking.one import pick
+from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings
 from vitripick.picking.profile import cached_share
 from vitripick.picking.record import (
     Record,
@@ -38,47 +38,12 @@ from vitripick.picking.record import (
     write_failure,
     write_record,
 )
-from vitripick.settings import Settings
 from vitripick.timing import stage, timed
 
 if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
-
-
-class PickSettings(Settings):
-    """What a run of picking is told; see `pick` for what each means.
-
-    `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
-    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; `engine`
-    and `precision` say what runs the network, see `make_ready`. Micrographs that are done stay so where `auto` would
-    choose another engine today, and are picked again where another one is named.
-    """
-
-    diameter_px: float | None = Field(None, gt=0)
-    diameter_angstrom: float | None = Field(None, gt=0)
-    box_size_px: float | None = Field(None, gt=0)
-    threshold: float | None = Field(None, ge=0, le=1)
-    minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
-    edge: Edge = "centre"
-    pixel_size: float | None = Field(None, gt=0)
-    engine: EngineName = "auto"
-    precision: Precision = "auto"
-    formats: tuple[str, ...] = ("star", "cbox")
-    overlays: bool = False
-    thumbnails: bool = False
-
-    @property
-    def exports(self) -> tuple[str, ...]:
-        """All that is written of one micrograph, by name; the store is the first."""
-        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
-        return per_micrograph(["cbox", *self.formats, *pictures])
-
-
-_PICTURES = {"overlay", "thumbnail"}
-# These act when files are written; all other settings decide which picks there are.
-_ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
 
 
 class ChangedFileError(MicrographError):
@@ -161,7 +126,7 @@ class FolderPicker:
         self._threads = threads
         self._ready: Ready | None = None
         self._making_ready = threading.Lock()
-        decides = self.settings.model_dump(exclude=_ACT_ON_EXPORT)
+        decides = self.settings.model_dump(exclude=ACT_ON_EXPORT)
         self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
 
     def attempt_path(self, path: str | Path) -> Outcome:
@@ -345,7 +310,7 @@ class FolderPicker:
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
         picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
-        micrograph = self._read(file) if _PICTURES & set(missing) else None
+        micrograph = self._read(file) if PICTURES & set(missing) else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
@@ -366,7 +331,7 @@ class FolderPicker:
         self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
     ) -> None:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
-        image = micrograph.image if micrograph is not None and _PICTURES & set(names) else None
+        image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
 
 
