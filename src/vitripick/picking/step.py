@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from vitripick.models import Model
 
 
+__all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings", "check_diameter", "resource_errors"]
+
+
 class ChangedFileError(MicrographError):
     """A micrograph was written to while it was read: it is not complete yet."""
 
