@@ -38,23 +38,28 @@ def main() -> None:
         for i in range(N_MICROGRAPHS):
             write_mrc(Path(folder) / "mics" / f"m{i}.mrc", image, pixel_size=1.77)
         print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}\n")
-        print("| diameter | picks | read | pick | write | file to STAR, median of 8 | peak memory |\n|" + "---|" * 7)
+        print(
+            "| diameter | picks | read | prepare | network | write | file to STAR, median of 8 | peak memory |\n|"
+            + "---|" * 8
+        )
         for diameter in options.diameter_px:
             out = Path(folder) / f"out{diameter:g}"
             command = [sys.executable, "-m", "vitripick.cli.app", "pick", f"{folder}/mics", "--out", str(out)]
             subprocess.run(
-                [*command, "--diameter-px", str(diameter), "--format", "star", "--device", "cpu"],
+                [*command, "--diameter-px", str(diameter), "--format", "star", "--device", "cpu", "--jobs", "1"],
                 check=True,
                 capture_output=True,
             )
             records = list(read_run_folder(out).records.values())
             # The largest child so far: diameters are in order of growing memory.
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-            parts = {k: statistics.median(r.timings[k] for r in records) for k in ("read", "pick", "write")}
+            parts = {
+                k: statistics.median(r.timings[k] for r in records) for k in ("read", "prepare", "network", "write")
+            }
             total = statistics.median(r.seconds for r in records)
             print(
-                f"| {diameter:g} px | {records[0].n_picks} | {parts['read']:.2f} s | {parts['pick']:.2f} s | "
-                f"{parts['write']:.2f} s | **{total:.2f} s** | {peak:.2f} GiB |"
+                f"| {diameter:g} px | {records[0].n_picks} | {parts['read']:.2f} s | {parts['prepare']:.2f} s | "
+                f"{parts['network']:.2f} s | {parts['write']:.2f} s | **{total:.2f} s** | {peak:.2f} GiB |"
             )
 
 

@@ -34,7 +34,7 @@ ALLOWED = {
         "web",
     },
 }
-EVERYWHERE = {"errors", "settings", "atomic"}
+EVERYWHERE = {"errors", "settings", "atomic", "timing"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

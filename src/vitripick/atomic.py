@@ -18,6 +18,9 @@ _NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")
 # Of a process on another machine nobody can say whether it lives. No file takes an hour to write.
 _ABANDONED_AFTER_SECONDS = 3600.0
 _STARTED = time.time()
+# Asking for it means setting it, which is no thing to do while other threads make files.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 
 
 @contextmanager
@@ -36,9 +39,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         # mkstemp makes the file private; a result should be as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Run by test_processes.py: 50 watchers, one after the other, each killed at a random moment; then one in peace.
 
-A process of its own, because it forks: importing torch 50 times would take minutes.
+A process of its own, because it forks: importing torch 50 times would take minutes. Torch is then
+the one engine that is ready at once.
 """
 
 import json
@@ -59,7 +60,7 @@ def watch(model, watched, out, idle):
         status_seconds=0,
         idle_timeout_seconds=idle,
     )
-    picker = FolderPicker(out, model, PickSettings(formats=("star", "particles-star"), thumbnails=True))
+    picker = FolderPicker(out, model, PickSettings(formats=("star", "particles-star"), thumbnails=True, engine="torch"))
     Watcher(watched, picker, settings).run()
     os._exit(0)
 

@@ -69,7 +69,7 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tm
     shutil.rmtree(tmp_path / "out")
     from vitripick.models import load_model
 
-    settings = PickSettings(formats=("star", "particles-star"), thumbnails=True)
+    settings = PickSettings(formats=("star", "particles-star"), thumbnails=True, engine="torch")
     pick_many([tmp_path / "watched"], tmp_path / "out", load_model(saved_model), settings)
     assert disturbed == results(tmp_path / "out")
 

@@ -131,14 +131,14 @@ def test_a_failure_leaves_the_earlier_result_of_that_micrograph_alone(model, mic
 
 def test_a_file_that_changes_while_it_is_read_fails(model, micrographs, tmp_path, monkeypatch):
     path = micrographs / "a" / "one.mrc"
-    real = step.read_micrograph
+    real = step.open_micrograph
 
     def read_and_touch(*arguments, **options):
         found = real(*arguments, **options)
         os.utime(path, ns=(7, 7))
         return found
 
-    monkeypatch.setattr(step, "read_micrograph", read_and_touch)
+    monkeypatch.setattr(step, "open_micrograph", read_and_touch)
     outcome = FolderPicker(tmp_path / "out", model).attempt_path(path)
     assert "still being written" in outcome.failure["error"]
     assert not (tmp_path / "out" / "cbox").exists()
@@ -156,7 +156,7 @@ def test_times_are_in_the_log_and_in_what_reads_a_run_folder_but_in_no_result(mo
     assert "seconds" not in json.loads((tmp_path / "out" / "micrographs" / "a" / "one.json").read_text())
     run = read_run_folder(tmp_path / "out")
     assert run.records["a/one.mrc"].seconds > 0
-    assert set(run.records["a/one.mrc"].timings) == {"read", "pick", "write"}
+    assert set(run.records["a/one.mrc"].timings) == {"read", "prepare", "network", "decode", "write"}
     assert run.run["seconds"] > 0
 
 

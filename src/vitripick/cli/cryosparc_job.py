@@ -29,7 +29,7 @@ def cryosparc_job(
     """Pick the micrographs of a cryoSPARC job into a new External job (needs the extra [cryosparc])."""
     from vitripick.cli.progress import progress_bar
     from vitripick.errors import InputError
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.picking import PickSettings
     from vitripick.picking.cryosparc_job import connect, run_cryosparc_job
 
@@ -38,7 +38,7 @@ def cryosparc_job(
     except (OSError, ValueError) as error:
         raise InputError(f"{instance}: should be JSON with the instance's address and account ({error}).") from None
     settings = PickSettings(diameter_angstrom=diameter_angstrom, diameter_px=diameter_px, threshold=threshold)
-    target = choose_device(device)
+    target = device_name(device)
     with progress_bar("picking", "micrographs") as update:
         summary = run_cryosparc_job(
             connect(arguments),
@@ -46,7 +46,7 @@ def cryosparc_job(
             workspace=workspace,
             source=source,
             out=out,
-            model=load_model(model or DEFAULT_MODEL),
+            model=open_model(model or DEFAULT_MODEL),
             settings=settings,
             device=str(target),
             flip_y=flip_y,

@@ -46,6 +46,10 @@ PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the h
 Overlays = Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")]
 Thumbnails = Annotated[bool, typer.Option(help="Draw a small JPEG of every micrograph with its picks.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")]
+Engine = Annotated[
+    str, typer.Option(help="What runs the network on a CPU: openvino, onnxruntime or torch; auto takes the fastest.")
+]
+Precision = Annotated[str, typer.Option(help="Numbers the network is computed in: fp32, int8 or auto.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
 
 
@@ -64,6 +68,8 @@ def pick_settings(
     formats: list[str] | None,
     overlays: bool,
     thumbnails: bool,
+    engine: str = "auto",
+    precision: str = "auto",
 ) -> PickSettings:
     """The settings that these options mean, or a complaint about the one that cannot be."""
     if edge not in ("centre", "box"):
@@ -79,8 +85,12 @@ def pick_settings(
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
     from vitripick.images import parse_patches
+    from vitripick.models.engines import ENGINES, PRECISIONS
     from vitripick.picking import PickSettings
 
+    for option, given, known in (("--engine", engine, ENGINES), ("--precision", precision, PRECISIONS)):
+        if given not in known:
+            raise typer.BadParameter(f"{given!r} is none of {', '.join(known)}", param_hint=option)
     return PickSettings(
         diameter_px=diameter_px,
         diameter_angstrom=diameter_angstrom,
@@ -92,6 +102,8 @@ def pick_settings(
         patches=None if patches is None else parse_patches(patches),
         edge=edge,  # type: ignore[arg-type]
         pixel_size=pixel_size,
+        engine=engine,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
         formats=tuple(formats or ("star", "cbox")),
         overlays=overlays,
         thumbnails=thumbnails,

@@ -35,6 +35,8 @@ def pick(
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.")
     ] = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
     shard: Annotated[
         str | None,
         typer.Option(
@@ -45,6 +47,13 @@ def pick(
         str | None,
         typer.Option(help="Pick on a Dask cluster: a scheduler's address, or a TOML that says how to start one."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Micrographs to work on at once; one on each core by default. Picks do not change."),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell on stderr how long each stage took, files from disk apart.")
+    ] = False,
     json_lines: options.JsonLines = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> int:
@@ -65,13 +74,23 @@ def pick(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        engine=engine,
+        precision=precision,
     )
     from vitripick.cli.progress import progress_bar
-    from vitripick.models import DEFAULT_MODEL, load_model
+    from vitripick.models import DEFAULT_MODEL, open_model
     from vitripick.picking import choose_devices, parse_shard, pick_many
+    from vitripick.picking.profile import Profile
 
     share = None if shard is None else parse_shard(shard)
-    on_outcome = print_line if json_lines else None
+    times = Profile()
+
+    def on_outcome(outcome: Outcome) -> None:
+        if outcome.record is not None:
+            times.add(outcome.record)
+        if json_lines:
+            print_line(outcome)
+
     with progress_bar("picking", "micrographs") as update:
         if cluster is not None:
             from vitripick.picking.cluster import pick_on_cluster
@@ -90,9 +109,10 @@ def pick(
             summary = pick_many(
                 micrographs,
                 out,
-                load_model(model or DEFAULT_MODEL),
+                open_model(model or DEFAULT_MODEL),
                 settings,
                 device=choose_devices(device),
+                jobs=jobs,
                 shard=share,
                 on_done=update,
                 on_outcome=on_outcome,
@@ -106,6 +126,8 @@ def pick(
         print(_in_words(summary))
         if share is not None:
             print(f"this was share {share}; when all are done, the same command without --shard joins them")
+    if profile:
+        print(times.in_words() or "nothing was picked, so there are no times", file=sys.stderr)
     for failure in summary.failures[:5]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     if summary.failures:
@@ -133,7 +155,11 @@ def _in_words(summary: RunSummary) -> str:
         lines.append(f"{summary.n_skipped} of them were picked before and not picked again")
     seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before
     if seconds:
-        lines.append(f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph")
+        at_once = f", {summary.jobs} at once" if summary.jobs > 1 else ""
+        lines.append(
+            f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph{at_once}; "
+            f"network run by {summary.engine}"
+        )
     counts = sorted(record.n_picks for record in summary.records)
     if n > 1:
         lines.append(f"picks a micrograph: {counts[0]} to {counts[-1]}, median {counts[n // 2]}")

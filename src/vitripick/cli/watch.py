@@ -32,6 +32,8 @@ def watch(
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
     device: options.Device = "auto",
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds between two looks that must find a file unchanged.")
     ] = 5.0,
@@ -66,16 +68,18 @@ def watch(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        engine=engine,
+        precision=precision,
     )
     from vitripick.cli.pick import print_line
-    from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+    from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.picking import FolderPicker
     from vitripick.picking.watching import Watcher, WatchSettings
 
     def tell(line: str) -> None:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
-    picker = FolderPicker(out, load_model(model or DEFAULT_MODEL), settings, device=choose_device(device))
+    picker = FolderPicker(out, open_model(model or DEFAULT_MODEL), settings, device=device_name(device))
     watcher = Watcher(
         source,
         picker,

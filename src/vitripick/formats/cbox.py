@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError
@@ -83,6 +84,9 @@ def _from_table(table: StarTable, path: Path) -> Boxes:
     missing = [f"_{label}" for label in _CORNER if label not in table]
     if missing and table.labels:
         raise FormatError(f"{path}: the block data_cryolo has no {', '.join(missing)}, so its boxes have no place.")
+    plain = _plain_columns(table)
+    if plain is not None:
+        return _from_rows(plain)
     at = {label: table.labels.index(label) for label in table.labels}
     rows: list[list[float]] = []
     for fields, line in zip(table.rows, table.lines, strict=True):
@@ -94,6 +98,25 @@ def _from_table(table: StarTable, path: Path) -> Boxes:
             row.append(parse_optional(field, what=f"_{label}", path=path, line=line))
         rows.append(row)
     return _from_rows(rows)
+
+
+def _plain_columns(table: StarTable) -> npt.NDArray[np.float64] | None:
+    """Rows as `_from_rows` takes them, for files such as ours; None for those that need a closer look, line by line."""
+    if not table.rows or any(label not in table for label in (*_CORNER, *_OPTIONAL)) or "filamentid" in table:
+        return None
+    if "CoordinateZ" in table and set(table.column("CoordinateZ")) != {_NA}:
+        return None
+    columns = [table.column(label) for label in (*_CORNER, *_OPTIONAL)]
+    try:
+        # A column is known in every row or in none.
+        numbers = [[np.nan] * len(c) if set(c) == {_NA} else [float(field) for field in c] for c in columns]
+    except ValueError:
+        return None
+    rows = np.array(numbers).T
+    known = ~np.isnan(rows).all(axis=0)
+    if not (np.isfinite(rows[:, known]).all() and known[:4].all() and (rows[:, 2:4] > 0).all()):
+        return None
+    return rows
 
 
 def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
@@ -115,7 +138,7 @@ def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
     return _from_rows(rows)
 
 
-def _from_rows(rows: list[list[float]]) -> Boxes:
+def _from_rows(rows: npt.ArrayLike) -> Boxes:
     """Rows of corner x and y, width, height, confidence, estimated width and height."""
     table = np.array(rows, dtype=np.float64).reshape(-1, 7)
     left, top, width, height, confidence, estimated_width, estimated_height = table.T
@@ -146,4 +169,4 @@ def _refuse_what_is_not_2d(fields: list[str], at: dict[str, int], path: Path, li
 
 
 def _column(values: FloatArray) -> list[str]:
-    return [_NA if np.isnan(value) else f"{value:.6f}" for value in values]
+    return [f"{value:.6f}" if value == value else _NA for value in values.tolist()]  # NaN differs from itself

@@ -80,7 +80,7 @@ def read_micrograph(
     path = Path(path)
     if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
         raise UsageError(f"the pixel size must be a positive number of Å, not {pixel_size}.")
-    with _opened(path) as (kind, file, size):
+    with opened(path) as (kind, file, size):
         found = _read(kind, file, size, path, slice_index)
     warnings = [*found.warnings, *_mend(found.image, path)]
     return Micrograph(
@@ -101,7 +101,7 @@ def read_header(path: str | Path) -> MicrographHeader:
         As `read_micrograph`, as far as the header can tell.
     """
     path = Path(path)
-    with _opened(path, header_only=True) as (kind, file, size):
+    with opened(path, header_only=True) as (kind, file, size):
         if kind == "mrc":
             return read_mrc_header(file.read(HEADER_BYTES), size, path)
         if kind == "packed mrc":
@@ -130,8 +130,9 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
 
 
 @contextmanager
-def _opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, BinaryIO, int]]:
-    """The file's kind, the file open for reading (unpacked where it is compressed), and its size in bytes."""
+def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, BinaryIO, int]]:
+    """The file's kind, the file open for reading (unpacked where it is compressed), and its size in bytes; errors as in
+    `read_micrograph`."""
     kind = _kind(path)
     try:
         status = os.stat(path)

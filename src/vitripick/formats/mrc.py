@@ -7,7 +7,7 @@ data fits: machine stamps that are zero or wrong, extended headers of a wrong le
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -126,6 +126,33 @@ def read_mrc(file: BinaryIO, size: int, path: Path, *, slice_index: int | None =
     file.seek(offset + index * layout.row_bytes * layout.rows)
     image = _read_packed(file, layout, path) if layout.mode == 101 else _read_pixels(file, layout, path)
     return ImageFile(image, layout.header, (*layout.warnings, *warnings))
+
+
+@dataclass(frozen=True)
+class MrcRows:
+    """Access to some rows of a single image, for what need not be in memory whole."""
+
+    header: MicrographHeader
+    warnings: tuple[str, ...]
+    layout: _Layout
+    offset: int
+    path: Path
+
+    def read(self, file: BinaryIO, start: int, stop: int) -> Image:
+        """Rows `start` to before `stop`, as float32; in packed files too."""
+        layout = self.layout
+        file.seek(self.offset + start * layout.row_bytes)
+        some = replace(layout, rows=stop - start)
+        return _read_packed(file, some, self.path) if layout.mode == 101 else _read_pixels(file, some, self.path)
+
+
+def open_mrc_rows(file: BinaryIO, size: int, path: Path) -> MrcRows:
+    """As `read_mrc` for a file of one slice, with the pixels yet to be read; errors as there."""
+    file.seek(0)
+    layout = _parse(file.read(HEADER_BYTES), size, path)
+    offset, warnings = _data_offset(layout, size, path)
+    choose_slice(layout.n_slices, None, path)
+    return MrcRows(layout.header, (*layout.warnings, *warnings), layout, offset, path)
 
 
 def read_mrc_volume(path: str | Path) -> tuple[npt.NDArray[np.float32], float | None]:

@@ -166,9 +166,9 @@ def coordinates_table(boxes: Boxes, path: Path) -> StarTable:
     boxes = keep_inside(boxes, path)
     return table_of(
         {
-            _X: [_fixed(value) for value in boxes.x],
-            _Y: [_fixed(value) for value in boxes.y],
-            _SCORE: [_fixed(_UNKNOWN if np.isnan(value) else value) for value in boxes.confidence],
+            _X: [_fixed(value) for value in boxes.x.tolist()],
+            _Y: [_fixed(value) for value in boxes.y.tolist()],
+            _SCORE: [_fixed(value) for value in np.nan_to_num(boxes.confidence, nan=_UNKNOWN).tolist()],
         }
     )
 
@@ -181,7 +181,7 @@ def _joined(parts: Sequence[Boxes], names: Sequence[str], path: Path) -> StarTab
 
 
 def _fixed(value: float) -> str:
-    return f"{round(float(value), 6) + 0.0:.6f}"  # + 0.0 turns -0.0 into 0.0
+    return f"{round(value, 6) + 0.0:.6f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def _numbers(table: StarTable, label: str, path: Path) -> list[float]:

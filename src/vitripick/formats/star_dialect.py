@@ -15,6 +15,9 @@ from vitripick.errors import FormatError, UsageError
 
 # Blanks are ASCII ones, as RELION sees them: a no-break space belongs to the name it stands in.
 _BLANKS = " \t\r\f\v"
+# A token that needs no quotes; and tokens of a line without any. Files of picks hold ten thousand of them.
+_PLAIN = re.compile(r"(?!data_|loop_)[^#_;\"'\s]\S*", re.ASCII)
+_WORDS = re.compile(r"\S+", re.ASCII)
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
 
 
@@ -88,6 +91,9 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
     ended = False  # the last loop of this block met its blank line
     for number, raw in enumerate(lines, start=1):
         line = raw.strip(_BLANKS)
+        if table is not None and table.rows and line and not line.startswith(("#", "data_")):
+            _add_row(table, line, number, path)  # nearly every line
+            continue
 
         def fail(found: str, number: int = number) -> FormatError:
             return FormatError(f"{path}, line {number}: {found}")
@@ -167,6 +173,8 @@ def table_of(labels: Mapping[str, Sequence[str]]) -> StarTable:
 
 def quote(value: str) -> str:
     """`value` as one STAR token: quoted only where it must be, so names stay as they are."""
+    if _PLAIN.fullmatch(value):
+        return value
     if any(character in value for character in "\n\r"):
         raise UsageError(f"{value!r}: a name with a line break cannot be written to a STAR file; rename it.")
     awkward = (
@@ -205,6 +213,8 @@ def _add_row(table: StarTable, line: str, number: int, path: Path) -> None:
 
 
 def _tokens(line: str) -> list[str]:
+    if '"' not in line and "'" not in line:
+        return _WORDS.findall(line)
     return [next(g for g in match.groups() if g is not None) for match in _TOKEN.finditer(line)]
 
 

@@ -37,6 +37,11 @@ class Micrograph:
     warnings: tuple[str, ...] = field(default=())
 
     @property
+    def pixels(self) -> Image:
+        """What `prepare` takes: the image."""
+        return self.image
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
         return int(self.image.shape[0]), int(self.image.shape[1])

@@ -7,7 +7,7 @@ disagree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -122,20 +122,45 @@ class Prepared:
         return (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
 
 
-def prepare(image: Image, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
+class Reducible(Protocol):
+    """Pixels that can be brought to a smaller size where they lie."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+
+    @property
+    def image(self) -> Image:
+        """All of them."""
+
+    def reduced(self, shape: tuple[int, int]) -> Image | None:
+        """What `resize` would make of the image, or None if that needs the image."""
+
+
+def prepare(image: Image | Reducible, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
     """Downscale to the working scale in one step and normalise there.
 
     Parameters
     ----------
     image : (rows, columns), float32
-        The full-size micrograph, in any intensity scale.
+        The full-size micrograph, in any intensity scale; or where it can be had from.
     preparation
         From the model bundle.
     diameter_px
         Particle diameter in full-size pixels; needed where the working scale depends on it.
     """
     shape = (int(image.shape[0]), int(image.shape[1]))
-    small = resize(image, preparation.working_shape(shape, diameter_px=diameter_px))
-    small = np.ascontiguousarray(small, dtype=np.float32)
+    working_shape = preparation.working_shape(shape, diameter_px=diameter_px)
+    reduced = None if isinstance(image, np.ndarray) else image.reduced(working_shape)
+    if reduced is None:
+        reduced = _resized(image if isinstance(image, np.ndarray) else image.image, working_shape)
+    small = np.ascontiguousarray(reduced, dtype=np.float32)
     normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
     return Prepared(normalised, shape)
+
+
+def _resized(image: Image, shape: tuple[int, int]) -> Image:
+    # Averages of one value differ in their last digit, which normalising would blow up to noise.
+    if float(image.min()) == float(image.max()):
+        return np.zeros(shape, np.float32)
+    return resize(image, shape)

@@ -9,40 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
+from vitripick.models.detections import Batch, Decoding, Detections, decode
 
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """What a detector found in one image, in working pixels.
-
-    Attributes
-    ----------
-    x, y : (n,), float64
-        Centres.
-    width, height : (n,), float64
-        The size the network saw.
-    confidence : (n,), float64
-        0-1.
-    """
-
-    x: FloatArray
-    y: FloatArray
-    width: FloatArray
-    height: FloatArray
-    confidence: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.x)
-
+__all__ = ["Detections", "Detector", "LabelArray"]
 
 # (n, 4), float32: x, y, width, height of the labels of one image, in working pixels.
 LabelArray = npt.NDArray[np.float32]
@@ -70,9 +48,23 @@ class Detector(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps."""
 
+    @property
     @abstractmethod
+    def decoding(self) -> Decoding:
+        """How the raw maps are read (`detections.decode`), by this and every other engine."""
+
     def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
         """Raw maps to the detections of each image with at least `floor` confidence."""
+        return decode(raw.detach().float().cpu().numpy(), self.decoding, floor=floor)
+
+    @torch.inference_mode()
+    def run(self, images: Batch) -> Batch:
+        """(n, 1, h, w) prepared images to raw maps, both in NumPy, on the device that the weights are on."""
+        device = next(self.parameters()).device
+        tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+        raw: Tensor = self(tensor.contiguous(memory_format=torch.channels_last))
+        result: Batch = raw.float().cpu().numpy()
+        return result
 
     @abstractmethod
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:

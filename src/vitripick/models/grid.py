@@ -17,7 +17,8 @@ from torch.nn import functional
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
-from vitripick.models.detector import Detections, Detector, LabelArray, over_processes
+from vitripick.models.detections import Decoding
+from vitripick.models.detector import Detector, LabelArray, over_processes
 
 _DROPOUT = 0.2
 _OUTPUTS = 6  # x, y, w, h, confidence, class
@@ -65,24 +66,12 @@ class GridDetector(Detector):
         size = raw[:, 2:4].clamp(max=2.0).exp()
         return raw[:, 0].sigmoid(), raw[:, 1].sigmoid(), size[:, 0], size[:, 1], raw[:, 4].sigmoid()
 
-    def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
-        x, y, w, h, confidence = (part.float().cpu() for part in self._boxes(raw))
-        anchor_w, anchor_h = self.anchor_px.cpu().double().numpy()
-        found = []
-        for n in range(raw.shape[0]):
-            rows, columns = torch.nonzero(confidence[n] >= floor, as_tuple=True)
-            at = (n, rows, columns)
-            # Within-cell 0-1 runs from the outline of the cell's first pixel: the middle of that pixel is at -0.5.
-            found.append(
-                Detections(
-                    x=(columns.numpy() + x[at].double().numpy()) * self.stride - 0.5,
-                    y=(rows.numpy() + y[at].double().numpy()) * self.stride - 0.5,
-                    width=anchor_w * w[at].double().numpy(),
-                    height=anchor_h * h[at].double().numpy(),
-                    confidence=confidence[at].double().numpy(),
-                )
-            )
-        return found
+    @property
+    def decoding(self) -> Decoding:
+        width, height = self.anchor_px.tolist()
+        return Decoding(
+            kind="grid", stride=self.stride, pad_to=self.pad_to, margin=self.margin, anchor_px=(width, height)
+        )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
         """(n, 5, h / 32, w / 32): x and y within the cell, w and h as multiples of the anchor, 1 where a particle is.

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
-from vitripick.models.detector import Detections, Detector, LabelArray, over_processes
+from vitripick.models.detections import Decoding
+from vitripick.models.detector import Detector, LabelArray, over_processes
 from vitripick.models.registry import register
 
 # Sigma of the target's heat as a share of the particle's diameter: about what people's clicks scatter by.
@@ -76,25 +77,15 @@ class HeatmapDetector(Detector):
         raw: Tensor = self.head(up)
         return raw
 
-    def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
-        heat = raw[:, :1].float().sigmoid()
-        peaks = (heat >= floor) & (heat == functional.max_pool2d(heat, 3, stride=1, padding=1))
-        found = []
-        for n in range(raw.shape[0]):
-            rows, columns = torch.nonzero(peaks[n, 0], as_tuple=True)
-            offset_x, offset_y, log_size = raw[n, 1:, rows, columns].float().cpu().double().numpy()
-            size = self.working_diameter_px * np.exp(np.clip(log_size, -2, 2))
-            middle = (self.stride - 1) / 2
-            found.append(
-                Detections(
-                    x=(columns.cpu().numpy() + offset_x) * self.stride + middle,
-                    y=(rows.cpu().numpy() + offset_y) * self.stride + middle,
-                    width=size,
-                    height=size.copy(),
-                    confidence=heat[n, 0, rows, columns].cpu().double().numpy(),
-                )
-            )
-        return found
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding(
+            kind="heatmap",
+            stride=self.stride,
+            pad_to=self.pad_to,
+            margin=self.margin,
+            working_diameter_px=self.working_diameter_px,
+        )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
         """(n, 5, h / stride, w / stride): heat, offset x and y in cells, log size, and 1 where these last count."""

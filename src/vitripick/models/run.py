@@ -1,19 +1,23 @@
-"""Run a detector over one prepared image: pad, tile if it must, decode."""
+"""Run a network over one prepared image: pad, tile if it must, decode."""
 
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vitripick.geometry import Image
 from vitripick.images import WHOLE, Patches, patch_windows
-from vitripick.models.detector import Detections, Detector
+from vitripick.models.detections import Batch, Detections, Network, decode
 from vitripick.models.stitch import inside, stitch
+from vitripick.timing import stage
+
+if TYPE_CHECKING:
+    import torch
+
+    from vitripick.models.detector import Detector
 
 # Larger images go through the network in tiles, so that memory stays bounded: 2048² needs about 0.6 GB.
 _TILE_PX = 2048
@@ -26,6 +30,9 @@ MINIMUM_DISTANCE_DIAMETERS = 0.5
 
 def for_inference(detector: Detector, device: torch.device | str = "cpu") -> Detector:
     """A copy in evaluation mode with batch normalisation folded into the convolutions: same maps, 1.5-2x faster."""
+    import torch
+    from torch import nn
+
     detector = copy.deepcopy(detector).eval()
     for module in list(detector.modules()):
         if isinstance(module, nn.Sequential):
@@ -33,7 +40,10 @@ def for_inference(detector: Detector, device: torch.device | str = "cpu") -> Det
     return detector.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _fold(parts: nn.Sequential) -> None:
+def _fold(parts: torch.nn.Sequential) -> None:
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
     for i in range(len(parts) - 1):
         conv, norm = parts[i], parts[i + 1]
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -41,19 +51,19 @@ def _fold(parts: nn.Sequential) -> None:
             parts[i + 1] = nn.Identity()
 
 
-def detect(detector: Detector, image: Image, *, floor: float, patches: Patches = WHOLE) -> Detections:
-    """Everything that a detector finds in one prepared image, down to `floor` confidence.
+def detect(network: Network, image: Image, *, floor: float, patches: Patches = WHOLE) -> Detections:
+    """Everything that a network finds in one prepared image, down to `floor` confidence.
 
     Parameters
     ----------
-    detector
-        In evaluation mode, on the device to run on.
+    network
+        A detector in evaluation mode, on the device to run on, or what another engine made of one.
     image : (h, w), float32
         Prepared; of any size.
     floor
         Lowest confidence to keep.
     patches
-        Rows and columns of overlapping patches, all predicted as one batch and stitched.
+        Rows and columns of overlapping patches that go through the network as one batch (the preparation says so).
 
     Returns
     -------
@@ -61,13 +71,17 @@ def detect(detector: Detector, image: Image, *, floor: float, patches: Patches =
         In working pixels, centres inside the image only.
     """
     shape = (int(image.shape[0]), int(image.shape[1]))
-    if patches == WHOLE:
-        return inside(detector.decode(_raw_map(detector, _pad(image, detector.pad_to)), floor=floor)[0], shape)
-    windows = patch_windows(shape, patches)
-    cut = [image[w.top : w.bottom, w.left : w.right] for w in windows]
-    batch = np.stack([_pad(patch, detector.pad_to) for patch in cut])[:, None]
-    found = detector.decode(_forward(detector, batch), floor=floor)
-    return stitch(found, windows, shape)
+    pad_to = network.decoding.pad_to
+    windows = [] if patches == WHOLE else patch_windows(shape, patches)
+    with stage("network"):
+        if windows:
+            cut = [_pad(image[w.top : w.bottom, w.left : w.right], pad_to) for w in windows]
+            raw = network.run(np.stack(cut)[:, None])
+        else:
+            raw = _raw_map(network, _pad(image, pad_to))
+    with stage("decode"):
+        found = decode(raw, network.decoding, floor=floor)
+        return stitch(found, windows, shape) if windows else inside(found[0], shape)
 
 
 def _pad(image: Image, multiple: int) -> Image:
@@ -77,26 +91,25 @@ def _pad(image: Image, multiple: int) -> Image:
     return np.asarray(padded, dtype=np.float32)
 
 
-@torch.inference_mode()
-def _raw_map(detector: Detector, padded: Image, tile_px: int = _TILE_PX) -> Tensor:
+def _raw_map(network: Network, padded: Image, tile_px: int = _TILE_PX) -> Batch:
     """(1, c, h / stride, w / stride), stitched from overlapping tiles where the image is larger than `tile_px`.
 
-    A tile reaches `margin` beyond the part of the map that is taken from it, so stitched and whole maps agree.
+    Tiles are all of one shape, for engines that compile a network for each shape. Each reaches at least `margin`
+    beyond the part of the map that is taken from it, so stitched and whole maps agree.
     """
+    how = network.decoding
     height, width = padded.shape
-    if detector.margin is None or max(height, width) <= tile_px:
-        return _forward(detector, padded[None, None])
-    s, margin = detector.stride, detector.margin
-    step = max(detector.pad_to, (tile_px - 2 * margin) // detector.pad_to * detector.pad_to)
-    stitched: Tensor | None = None
-    for top in range(0, height, step):
-        for left in range(0, width, step):
-            bottom, right = min(top + step, height), min(left + step, width)
-            y0, x0 = max(0, top - margin), max(0, left - margin)
-            y1, x1 = min(height, bottom + margin), min(width, right + margin)
-            raw = _forward(detector, padded[None, None, y0:y1, x0:x1])
+    if how.margin is None or max(height, width) <= tile_px:
+        return network.run(padded[None, None])
+    s = how.stride
+    rows, n_rows = _tiles(height, tile_px, how.margin, how.pad_to)
+    columns, n_columns = _tiles(width, tile_px, how.margin, how.pad_to)
+    stitched: Batch | None = None
+    for y0, top, bottom in rows:
+        for x0, left, right in columns:
+            raw = network.run(padded[None, None, y0 : y0 + n_rows, x0 : x0 + n_columns])
             if stitched is None:
-                stitched = raw.new_zeros((1, raw.shape[1], height // s, width // s))
+                stitched = np.zeros((1, raw.shape[1], height // s, width // s), np.float32)
             stitched[:, :, top // s : bottom // s, left // s : right // s] = raw[
                 :, :, (top - y0) // s : (bottom - y0) // s, (left - x0) // s : (right - x0) // s
             ]
@@ -104,9 +117,16 @@ def _raw_map(detector: Detector, padded: Image, tile_px: int = _TILE_PX) -> Tens
     return stitched
 
 
-@torch.inference_mode()
-def _forward(detector: Detector, images: Image) -> Tensor:
-    device = next(detector.parameters()).device
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    raw: Tensor = detector(tensor.contiguous(memory_format=torch.channels_last))
-    return raw
+def _tiles(length: int, tile_px: int, margin: int, pad_to: int) -> tuple[list[tuple[int, int, int]], int]:
+    """Along one axis: (start, first and last pixel taken from it) of each tile, and the length of all of them."""
+    if length <= tile_px:
+        return [(0, 0, length)], length
+    # Starts and cuts lie on multiples of pad_to: rounding takes up to three of them from an overlap.
+    overlap = 2 * margin + 3 * pad_to
+    n = -(-(length - overlap) // max(pad_to, tile_px - overlap))
+    own = -(-(length + (n - 1) * overlap) // n)
+    own = min(length, -(-own // pad_to) * pad_to)
+    starts = [(length - own) * i // (n - 1) // pad_to * pad_to for i in range(n - 1)] + [length - own]
+    # Where two overlap, the middle of the overlap divides them.
+    cuts = [(starts[i + 1] + starts[i] + own) // 2 // pad_to * pad_to for i in range(n - 1)]
+    return list(zip(starts, [0, *cuts], [*cuts, length], strict=True)), own

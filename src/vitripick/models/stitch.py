@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from vitripick.images import Window
-from vitripick.models.detector import Detections
+from vitripick.models.detections import Detections
 
 # A patch has no say in this share of an overlap along its own inner edge, where particles are cut. Neighbours' patches
 # both have a say in the half between, so that a place found a little differently by each is lost by neither.

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
-from vitripick.models import choose_device, load_model
+from vitripick.models import device_name, open_model
 from vitripick.picking.export import check_formats
 from vitripick.picking.many import RunSummary, finish_run, prepare_folder
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
@@ -91,7 +91,7 @@ def pick_on_cluster(
     """
     started = time.perf_counter()
     out = Path(out)
-    bundle = load_model(model)
+    bundle = open_model(model)
     # It picks nothing here; it knows the layout, the threshold, and how a run is finished.
     picker = FolderPicker(out, bundle, settings)
     files = find_micrographs(inputs, leave_out=[out])
@@ -150,10 +150,10 @@ def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outco
     with _loading:
         picker = _pickers.get(share)
         if picker is None:
-            model = load_model(share.model)
+            model = open_model(share.model)
             if model.sha256 != share.sha256:
                 raise InputError(f"{share.model}: this worker finds another model there than the one asked for.")
-            picker = FolderPicker(share.out, model, share.settings, device=choose_device(share.device))
+            picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
             _pickers.clear()
             _pickers[share] = picker
     with resource_errors(Path(share.out)):

@@ -15,7 +15,7 @@ import numpy as np
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.geometry import Boxes
-from vitripick.models import Model
+from vitripick.models import ModelFile
 from vitripick.picking.many import RunSummary, finish_run, pick_each, prepare_folder
 from vitripick.picking.step import FolderPicker, PickSettings, resource_errors
 
@@ -49,7 +49,7 @@ def run_cryosparc_job(
     workspace: str,
     source: str,
     out: str | Path,
-    model: Model,
+    model: ModelFile,
     settings: PickSettings | None = None,
     device: str = "cpu",
     flip_y: bool = False,

@@ -19,7 +19,6 @@ from vitripick.formats import (
 )
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.record import Record
-from vitripick.pictures import draw_overlay, thumbnail_jpeg
 
 # One file a micrograph: format to (folder, what follows the stem). RELION looks for `_autopick.star`, EMAN2 for
 # `_info.json`.
@@ -119,8 +118,12 @@ def write_exports(
         if name in _SINGLE:
             write_picks(picks, path, format=name, threshold=threshold_of(name, threshold))
         elif image is not None and name == "overlay":
+            from vitripick.pictures import draw_overlay  # matplotlib comes along, a quarter of a second
+
             draw_overlay(image, picks.above(threshold), path, title=picks.micrograph)
         elif image is not None:
+            from vitripick.pictures import thumbnail_jpeg
+
             write_bytes_atomically(path, thumbnail_jpeg(image, picks.above(threshold)))
 
 

@@ -313,7 +313,7 @@ def _both_files(picks: str | Path, labels: str | Path) -> bool:
 
 def _settings(run: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` says of model and settings, as one flat table."""
-    told = ("model", "model_sha256", "vitripick", "torch", "threads")
+    told = ("model", "model_sha256", "vitripick", "engines")
     shown: dict[str, Any] = {key: run[key] for key in told if key in run}
     settings = run.get("settings", {})
     for key, value in settings.items():

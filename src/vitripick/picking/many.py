@@ -17,26 +17,31 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from concurrent.futures import CancelledError
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import vitripick
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_picks
 from vitripick.geometry import Boxes
-from vitripick.models import Model
-from vitripick.picking.devices import on_devices
+from vitripick.models import ModelFile
+from vitripick.models.engines import available_cores
 from vitripick.picking.distributions import write_distributions
 from vitripick.picking.export import RunEntry, check_formats, write_run_exports
+from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.shards import Shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from vitripick.models import Model
 
 __all__ = [
     "FolderPicker",
@@ -67,6 +72,10 @@ class RunSummary:
         Picks at or above this were exported.
     model
         Name of the model.
+    engine
+        What ran the network, in words; empty where nothing was picked.
+    jobs
+        How many micrographs were worked on at once.
     seconds
         Of the whole run.
     """
@@ -77,6 +86,8 @@ class RunSummary:
     records: list[Record] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     n_skipped: int = 0
+    engine: str = ""
+    jobs: int = 1
     seconds: float = 0.0
 
     @property
@@ -95,7 +106,13 @@ class RunSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return {**self.stable_dict(), "n_skipped": self.n_skipped, "seconds": round(self.seconds, 3)}
+        return {
+            **self.stable_dict(),
+            "n_skipped": self.n_skipped,
+            "engine": self.engine,
+            "jobs": self.jobs,
+            "seconds": round(self.seconds, 3),
+        }
 
     def stable_dict(self) -> dict[str, Any]:
         """What does not depend on whether the run was interrupted: for `run.json`."""
@@ -114,10 +131,11 @@ class RunSummary:
 def pick_many(
     inputs: Sequence[str | Path],
     out: str | Path,
-    model: Model,
+    model: ModelFile | Model,
     settings: PickSettings | None = None,
     *,
-    device: str | torch.device | Sequence[str] = "cpu",
+    device: str | torch.device | list[str] = "cpu",
+    jobs: int | None = 1,
     shard: Shard | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
@@ -134,11 +152,13 @@ def pick_many(
     out
         The run folder.
     model
-        From `load_model`.
+        From `open_model`, or from `load_model`.
     settings
         Defaults where None.
     device
         To run the network on; several share the micrographs.
+    jobs
+        Micrographs to work on at once; None for one on each core. Picks do not depend on it.
     shard
         Pick only this share of the micrographs, and leave the files that speak of the whole run to a later call
         without a shard.
@@ -156,7 +176,7 @@ def pick_many(
     """
     started = time.perf_counter()
     out = Path(out)
-    devices = [device] if isinstance(device, str | torch.device) else list(device)
+    devices = device if isinstance(device, list) else [device]
     # Also checks the diameter, before a folder is made.
     pickers = [FolderPicker(out, model, settings, device=one) for one in devices]
     picker = pickers[0]
@@ -166,6 +186,8 @@ def pick_many(
     # Names of outputs follow from the whole list, so that every shard calls its files as one run would.
     stems = output_stems(files)
     mine = files if shard is None else shard.of(files)
+    if len(pickers) == 1:  # several devices have one micrograph each in hand
+        picker.jobs = min(available_cores() if jobs is None else jobs, max(1, len(mine)))
     summary = RunSummary(out=out, threshold=picker.threshold, model=model.card.name)
     with resource_errors(out):
         prepare_folder(out)
@@ -200,22 +222,23 @@ def pick_each(
     on_outcome: Callable[[Outcome], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> bool:
-    """The loop: each file through one of `pickers` and into `summary`, in the order of the files.
+    """The loop: each file through one of `pickers` and into `summary`, as many at once as they have jobs.
 
-    False if `stop` said so before the last one.
+    What was begun is finished when `stop` says so, or Ctrl-C; False if `stop` said so before the last one.
     """
-    workers = [partial(_attempt, picker, stems) for picker in pickers]
-    with closing(on_devices(files, workers)) as outcomes:
-        for done, file in enumerate(files, start=1):
-            if stop is not None and stop():
-                return False
-            outcome = next(outcomes)
+    summary.jobs = sum(picker.jobs for picker in pickers)
+    workers = [partial(_attempt, picker, stems) for picker in pickers for _ in range(picker.jobs)]
+    outcomes = in_order(files, workers, stop=stop)
+    with closing(outcomes), suppress(CancelledError):
+        for done, outcome in enumerate(outcomes, start=1):
             summary.add(outcome)
+            summary.engine = pickers[0].engine
             if on_outcome is not None:
                 on_outcome(outcome)
             if on_done is not None:
-                on_done(done, len(files), file.name)
-    return True
+                on_done(done, len(files), outcome.file.name)
+        return True
+    return False
 
 
 def _attempt(picker: FolderPicker, stems: dict[str, str], file: MicrographFile) -> Outcome:
@@ -249,8 +272,7 @@ def finish_run(
         "model_sha256": model.sha256,
         "threshold": summary.threshold,
         "settings": settings.model_dump(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "engines": sorted({record.engine for record in summary.records}),
         **summary.stable_dict(),
     }
     write_text_atomically(layout.out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from vitripick.errors import UsageError
+from vitripick.formats.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Micrograph, keep_sizes, remove_overlaps
 from vitripick.images import Patches, prepare
-from vitripick.models import Model
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
+from vitripick.timing import stage
+
+if TYPE_CHECKING:
+    from vitripick.models import Model
+    from vitripick.models.engines import Ready
 
 Edge: TypeAlias = Literal["centre", "box"]
 
 
 def pick(
-    micrograph: Micrograph,
-    model: Model,
+    micrograph: Micrograph | MicrographOnDisk,
+    model: Model | Ready,
     *,
     threshold: float | None = None,
     diameter_px: float | None = None,
@@ -34,9 +39,9 @@ def pick(
     Parameters
     ----------
     micrograph
-        From `read_micrograph`.
+        From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
     model
-        From `load_model`.
+        From `load_model`, or from `make_ready` on a faster engine.
     threshold
         Lowest confidence to return; the model's own by default. 0 returns all that is stored, down to 0.05.
     diameter_px, diameter_angstrom
@@ -65,11 +70,12 @@ def pick(
     """
     diameter = resolve_diameter_px(micrograph, model, diameter_px=diameter_px, diameter_angstrom=diameter_angstrom)
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
-    if float(np.ptp(micrograph.image)) == 0.0:
-        return Boxes.empty(**known)  # type: ignore[arg-type]
     preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
-    prepared = prepare(micrograph.image, preparation, diameter_px=diameter)
-    found = detect(model.detector, prepared.image, floor=FLOOR_CONFIDENCE, patches=preparation.patches)
+    with stage("prepare"):
+        prepared = prepare(micrograph.pixels, preparation, diameter_px=diameter)
+    if not prepared.image.any():  # a constant micrograph
+        return Boxes.empty(**known)  # type: ignore[arg-type]
+    found = detect(model.network, prepared.image, floor=FLOOR_CONFIDENCE, patches=preparation.patches)
     x, y = prepared.to_full(found.x, found.y)
     scale_y, scale_x = prepared.scale
     estimated_width, estimated_height = found.width / scale_x, found.height / scale_y
@@ -94,8 +100,8 @@ def pick(
 
 
 def resolve_diameter_px(
-    micrograph: Micrograph,
-    model: Model,
+    micrograph: Micrograph | MicrographOnDisk,
+    model: Model | Ready,
     *,
     diameter_px: float | None = None,
     diameter_angstrom: float | None = None,

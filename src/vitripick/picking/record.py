@@ -41,8 +41,12 @@ class Record:
         `size_bytes`, `mtime_ns`, `model` and `settings` (hashes): where all match, it is not picked again.
     exported
         Which files there are (a format, `overlay`, `thumbnail`) and the threshold each was written with.
+    engine
+        What ran the network.
     seconds, timings
         From the log, where it was read too; not in the record's own file.
+    cached
+        How much of the file lay in the system's file cache, 0-1, where that is known; in the log only.
     """
 
     name: str
@@ -56,8 +60,10 @@ class Record:
     warnings: tuple[str, ...] = ()
     made_from: dict[str, Any] = field(default_factory=dict)
     exported: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
+    cached: float | None = None
 
     @property
     def relion_name(self) -> str:
@@ -66,7 +72,7 @@ class Record:
 
 
 _FIELDS = {entry.name for entry in dataclasses.fields(Record)}
-_NOT_STORED = ("seconds", "timings")
+_NOT_STORED = ("seconds", "timings", "cached")
 
 
 def read_record(path: Path) -> Record | None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 
 from vitripick.atomic import remove_leftovers, write_text_atomically
@@ -22,7 +21,7 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.formats.finding import whole_stem
 from vitripick.formats.star_dialect import StarBlock, format_star, table_of
-from vitripick.models import DEFAULT_MODEL, choose_device, load_model
+from vitripick.models import DEFAULT_MODEL, device_name, open_model
 from vitripick.picking.export import RunLayout
 from vitripick.picking.many import RunSummary, finish_run, pick_each
 from vitripick.picking.step import FolderPicker, PickSettings, resource_errors
@@ -208,8 +207,9 @@ def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
 
 def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
     layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
-    torch.set_num_threads(job.threads)
-    picker = FolderPicker(layout, load_model(job.model), job.settings, device=choose_device(job.device))
+    device = device_name(job.device)
+    model, n = open_model(job.model), job.threads
+    picker = FolderPicker(layout, model, job.settings, device=device, jobs=n, threads=n)
     files = find_micrographs([job.micrographs])
     for name in (str(job.folder), *(file.name for file in files)):
         if re.search(r"\s", name):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from vitripick.geometry import Boxes, Micrograph, match
-from vitripick.models import DEFAULT_MODEL, Model, load_model
-from vitripick.models.run import for_inference
+from vitripick.models import DEFAULT_MODEL, open_model
+from vitripick.models.engines import make_ready
 from vitripick.picking.one import pick
 
 _DIAMETER_PX = 64.0
@@ -21,18 +21,19 @@ def self_test() -> dict[str, Any]:
     Returns
     -------
     dict
-        `model`, `n_particles`, `n_found` (within a quarter of the diameter), `n_false`, `seconds` (one micrograph,
-        after loading).
+        `model`, `engine`, `n_particles`, `n_found` (within a quarter of the diameter), `n_false`, `seconds` (one
+        micrograph, the first one, after loading).
     """
     micrograph, labels = _rings()
-    model = load_model(DEFAULT_MODEL)
-    ready = Model(for_inference(model.detector), model.card, model.sha256)
+    model = open_model(DEFAULT_MODEL)
+    ready = make_ready(model)
     started = time.perf_counter()
     picks = pick(micrograph, ready, diameter_px=_DIAMETER_PX)
     seconds = time.perf_counter() - started
     found = match(picks, labels, criterion="distance", distance_px=_DIAMETER_PX / 4)
     return {
         "model": model.card.name,
+        "engine": ready.engine,
         "n_particles": len(labels),
         "n_found": int((found >= 0).sum()),
         "n_false": int((found < 0).sum()),

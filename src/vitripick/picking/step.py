@@ -5,25 +5,28 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from pydantic import Field
+import cv2
 
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
-from vitripick.formats import MicrographFile, output_stems, read_micrograph, read_picks
+from vitripick.formats import MicrographFile, output_stems, read_picks
+from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
-from vitripick.images import Patches
-from vitripick.models import Model
-from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, for_inference
-from vitripick.picking.export import RunLayout, per_micrograph, threshold_of, write_exports
-from vitripick.picking.one import Edge, pick
+from vitripick.models import ModelFile
+from vitripick.models.engines import Ready, make_ready
+from vitripick.models.run import FLOOR_CONFIDENCE
+from vitripick.picking.export import RunLayout, threshold_of, write_exports
+from vitripick.picking.one import pick
+from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings
+from vitripick.picking.profile import cached_share
 from vitripick.picking.record import (
     Record,
     RunLog,
@@ -35,39 +38,15 @@ from vitripick.picking.record import (
     write_failure,
     write_record,
 )
-from vitripick.settings import Settings
+from vitripick.timing import stage, timed
+
+if TYPE_CHECKING:
+    import torch
+
+    from vitripick.models import Model
 
 
-class PickSettings(Settings):
-    """What a run of picking is told; see `pick` for what each means.
-
-    `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
-    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG.
-    """
-
-    diameter_px: float | None = Field(None, gt=0)
-    diameter_angstrom: float | None = Field(None, gt=0)
-    box_size_px: float | None = Field(None, gt=0)
-    threshold: float | None = Field(None, ge=0, le=1)
-    minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
-    edge: Edge = "centre"
-    minimum_size_px: float | None = Field(None, gt=0)
-    maximum_size_px: float | None = Field(None, gt=0)
-    patches: Patches | None = None
-    pixel_size: float | None = Field(None, gt=0)
-    formats: tuple[str, ...] = ("star", "cbox")
-    overlays: bool = False
-    thumbnails: bool = False
-
-    @property
-    def exports(self) -> tuple[str, ...]:
-        """All that is written of one micrograph, by name; the store is the first."""
-        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
-        return per_micrograph(["cbox", *self.formats, *pictures])
-
-
-# These act when files are written; all other settings decide which picks there are.
-_ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
+__all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings", "check_diameter", "resource_errors"]
 
 
 class ChangedFileError(MicrographError):
@@ -110,17 +89,21 @@ class FolderPicker:
     out
         The run folder, or its layout where the STAR files lie elsewhere.
     model
-        From `load_model`; it is copied and made ready once.
+        From `open_model`, or from `load_model`; it is made ready once, for the first micrograph.
     settings
         Defaults where None.
     device
         To run the network on.
+    jobs
+        How many threads will call `attempt` at once.
+    threads
+        Of the network, for all of them together; one for each core by default.
 
     Examples
     --------
     A facility's own loop, with the model loaded once::
 
-        picker = FolderPicker("picks", load_model("first-light"), PickSettings(diameter_angstrom=130))
+        picker = FolderPicker("picks", open_model("first-light"), PickSettings(diameter_angstrom=130))
         for path in arriving():
             outcome = picker.attempt_path(path)
     """
@@ -128,10 +111,12 @@ class FolderPicker:
     def __init__(
         self,
         out: str | Path | RunLayout,
-        model: Model,
+        model: ModelFile | Model,
         settings: PickSettings | None = None,
         *,
         device: str | torch.device = "cpu",
+        jobs: int = 1,
+        threads: int | None = None,
     ) -> None:
         self.layout = out if isinstance(out, RunLayout) else RunLayout(Path(out))
         self.settings = settings or PickSettings()
@@ -139,9 +124,12 @@ class FolderPicker:
         self.threshold = model.card.threshold if self.settings.threshold is None else self.settings.threshold
         self.model = model
         self.log = RunLog(self.layout.out)
-        self._device = device
-        self._ready: Model | None = None
-        decides = self.settings.model_dump(exclude=_ACT_ON_EXPORT)
+        self.device = str(device)
+        self.jobs = jobs
+        self._threads = threads
+        self._ready: Ready | None = None
+        self._making_ready = threading.Lock()
+        decides = self.settings.model_dump(exclude=ACT_ON_EXPORT)
         self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
 
     def attempt_path(self, path: str | Path) -> Outcome:
@@ -230,12 +218,21 @@ class FolderPicker:
             if "cbox" not in missing:
                 return (self._export_again(record, file, missing) if missing else record), True
 
-        clock = [time.perf_counter()]
-        micrograph = self._read(file)
-        clock.append(time.perf_counter())
+        with timed() as timings:
+            return self._pick_anew(file, stem, made_from, timings), False
+
+    def _pick_anew(
+        self, file: MicrographFile, stem: str, made_from: dict[str, Any] | None, timings: dict[str, float]
+    ) -> Record:
+        out = self.layout.out
+        ready = self._ready_model()
+        cached = cached_share(file.path)
+        started = time.perf_counter()
+        with stage("read"):
+            micrograph = self._read(file)
         picks = pick(
             micrograph,
-            self._ready_model(),
+            ready,
             threshold=0.0,
             diameter_px=self.settings.diameter_px,
             diameter_angstrom=self.settings.diameter_angstrom,
@@ -246,16 +243,15 @@ class FolderPicker:
             maximum_size_px=self.settings.maximum_size_px,
             patches=self.settings.patches,
         )
-        clock.append(time.perf_counter())
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
-        record_path(out, stem).unlink(missing_ok=True)
-        write_exports(picks, None, self.layout, stem, ["cbox"], self.threshold)
-        # All else is made from the store, now as after a restart, so that it is the same to the last digit.
-        picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
-        self._export(picks, micrograph, stem, self.settings.exports[1:])
-        clock.append(time.perf_counter())
+        with stage("write"):
+            record_path(out, stem).unlink(missing_ok=True)
+            write_exports(picks, None, self.layout, stem, ["cbox"], self.threshold)
+            # All else is made from the store, now as after a restart, so that it is the same to the last digit.
+            picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
+            self._export(picks, micrograph, stem, self.settings.exports[1:])
         record = Record(
             name=file.name,
             path=str(file.path),
@@ -267,26 +263,46 @@ class FolderPicker:
             from_star=file.from_star,
             warnings=micrograph.warnings,
             made_from=made_from,
+            engine=ready.engine,
             exported={name: threshold_of(name, self.threshold) for name in sorted(self.settings.exports)},
-            seconds=round(clock[-1] - clock[0], 4),
-            timings={
-                name: round(after - before, 4)
-                for name, before, after in zip(("read", "pick", "write"), clock, clock[1:], strict=False)
-            },
         )
-        write_record(record, out)
-        self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings)
-        return record, False
+        with stage("write"):
+            write_record(record, out)
+        seconds = time.perf_counter() - started
+        record = dataclasses.replace(
+            record,
+            seconds=round(seconds, 4),
+            timings={name: round(took, 4) for name, took in timings.items()},
+            cached=None if cached is None else round(cached, 3),
+        )
+        self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings, cached=record.cached)
+        return record
 
-    def _ready_model(self) -> Model:
+    @property
+    def engine(self) -> str:
+        """What runs the network, in words, and why it is no faster one; empty as long as nothing was picked."""
         if self._ready is None:
-            detector = for_inference(self.model.detector, self._device)
-            self._ready = Model(detector, self.model.card, self.model.sha256)
-        return self._ready
+            return ""
+        return f"{self._ready.engine} ({self._ready.note})" if self._ready.note else self._ready.engine
 
-    def _read(self, file: MicrographFile) -> Micrograph:
+    def _ready_model(self) -> Ready:
+        with self._making_ready:
+            if self._ready is None:
+                # Threads that each keep a core busy need no helpers.
+                cv2.setNumThreads(1 if self.jobs > 1 else -1)
+                self._ready = make_ready(
+                    self.model,
+                    engine=self.settings.engine,
+                    precision=self.settings.precision,
+                    device=self.device,
+                    jobs=self.jobs,
+                    threads=self._threads,
+                )
+            return self._ready
+
+    def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
-        return read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
+        return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     def _missing(self, record: Record) -> list[str]:
         """Exports that are not there, or were written with another threshold."""
@@ -300,7 +316,7 @@ class FolderPicker:
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
         picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
-        micrograph = self._read(file) if {"overlay", "thumbnail"} & set(missing) else None
+        micrograph = self._read(file) if PICTURES & set(missing) else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
@@ -317,12 +333,15 @@ class FolderPicker:
         picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
         return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
 
-    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
-        image = None if micrograph is None else micrograph.image
+    def _export(
+        self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
+    ) -> None:
+        # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
+        image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
 
 
-def check_diameter(model: Model, settings: PickSettings) -> None:
+def check_diameter(model: ModelFile | Model, settings: PickSettings) -> None:
     """Raise `UsageError` where no micrograph could be picked for want of a diameter."""
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
@@ -347,9 +366,12 @@ def resource_errors(out: Path) -> Iterator[None]:
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise UsageError(f"{error.filename or out}: not allowed to write here; give another --out.") from error
         raise
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        # Torch's class is a RuntimeError; torch itself may not be loaded.
+        if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
+            raise
         raise ResourceError(
-            f"out of memory while picking ({error}); run again on --device cpu, or with a smaller network."
+            f"out of memory while picking ({error}); run again on --device cpu, with --jobs 1 or a smaller network."
         ) from error
 
 

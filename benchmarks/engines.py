@@ -1,0 +1,109 @@
+"""Engines against torch: picks and AUC on the held-out real micrographs, and the time of the network.
+
+.venv/bin/python benchmarks/engines.py --data DATA          # first-light on every engine
+.venv/bin/python benchmarks/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import judge, load_sets
+
+from vitripick.geometry import match
+from vitripick.models import DEFAULT_MODEL, Model, ModelCard, build_detector, open_model, save_model
+from vitripick.models.engines import Ready, make_ready
+from vitripick.models.run import detect
+from vitripick.picking import pick
+
+ENGINES = [
+    ("torch", "fp32"),
+    ("onnxruntime", "fp32"),
+    ("openvino", "fp32"),
+    ("onnxruntime", "int8"),
+    ("openvino", "int8"),
+]
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--speed", help="an architecture, with random weights")
+    given = parser.parse_args()
+    if given.data:
+        agreement(given.data)
+    if given.speed:
+        with tempfile.TemporaryDirectory() as folder:
+            speed(given.speed, Path(folder))
+
+
+def agreement(data: Path) -> None:
+    """F1 of each engine's picks with torch's as labels (within a tenth of a diameter), and AUC against real labels."""
+    model = open_model(DEFAULT_MODEL)
+    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES]  # type: ignore[arg-type]
+    print("| set | engine | F1 with torch | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|")
+    for one in load_sets(data):
+        reference = None
+        for ready in readies:
+            threshold = model.card.threshold
+            picks = {
+                n: pick(one.micrographs[n], ready, diameter_px=one.diameter_px).above(threshold) for n in one.held_out
+            }
+            reference = reference or picks
+            same = sum(
+                int((match(picks[n], reference[n], criterion="distance", distance_px=one.diameter_px / 10) >= 0).sum())
+                for n in one.held_out
+            )
+            f1 = 2 * same / sum(len(picks[n]) + len(reference[n]) for n in one.held_out)
+            e = judge(
+                one,
+                one.held_out,
+                lambda m, d, ready=ready: pick(m, ready, diameter_px=d, threshold=0),
+                threshold=threshold,
+            )
+            d, iou = e.criteria["distance"], e.criteria["iou"]
+            print(
+                f"| {one.name} | {ready.engine} | {f1:.4f} | {d.default.f1:.4f} | {d.auc:.4f} | {iou.auc:.4f} |",
+                flush=True,
+            )
+
+
+def speed(architecture: str, folder: Path) -> None:
+    """Milliseconds of one image on all cores, each engine in turn so that a busy machine is shared fairly."""
+    torch.manual_seed(0)
+    detector = build_detector(architecture).eval()
+    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    save_model(
+        Model(detector, ModelCard(name=architecture, architecture=architecture, preparation=preparation)),
+        folder / "m.safetensors",
+    )
+    model = open_model(folder / "m.safetensors")
+    image = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
+    readies: list[Ready] = []
+    for engine, precision in ENGINES:
+        started = time.perf_counter()
+        readies.append(make_ready(model, engine=engine, precision=precision))  # type: ignore[arg-type]
+        detect(readies[-1].network, image, floor=0.05)
+        print(f"{readies[-1].engine}: ready after {time.perf_counter() - started:.1f} s", flush=True)
+    took: dict[str, list[float]] = {ready.engine: [] for ready in readies}
+    for _ in range(5):
+        for ready in readies:
+            started = time.perf_counter()
+            detect(ready.network, image, floor=0.05)
+            took[ready.engine].append(time.perf_counter() - started)
+    print("| engine | ms, median of 5 (least) | times torch |\n|---|---|---|")
+    slowest = statistics.median(took[readies[0].engine])
+    for engine, seconds in took.items():
+        middle = statistics.median(seconds)
+        print(f"| {engine} | {1000 * middle:.0f} ({1000 * min(seconds):.0f}) | {slowest / middle:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What a bundle says about itself, read without its weights and without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from vitripick.errors import FormatError, InputError
+from vitripick.images import Preparation
+from vitripick.models.released import RELEASED, released_path
+from vitripick.settings import Settings
+
+if TYPE_CHECKING:
+    from vitripick.models.bundle import Model
+
+KEY = "vitripick"
+
+
+class ModelCard(Settings):
+    """What a bundle says about itself.
+
+    Attributes
+    ----------
+    bundle_version
+        Of this description's layout.
+    name, description, licence
+        For people.
+    architecture, options
+        What `build_detector` needs.
+    preparation
+        How micrographs are brought to the network.
+    diameter_px, diameter_angstrom
+        The particle it was trained on, where it was trained on one: picking falls back on it.
+    diameter_range_angstrom
+        Of the training particles, where known.
+    threshold
+        Default confidence threshold, tuned on the validation micrographs.
+    training
+        Data, split, seed, versions: provenance, not read by any code.
+    """
+
+    bundle_version: int = 1
+    name: str
+    description: str = ""
+    licence: str = "not stated"
+    architecture: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    preparation: Preparation
+    diameter_px: float | None = None
+    diameter_angstrom: float | None = None
+    diameter_range_angstrom: tuple[float, float] | None = None
+    threshold: float = 0.3
+    training: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A bundle whose weights are not loaded: what picking needs where another engine than torch runs the network.
+
+    Attributes
+    ----------
+    path
+        Of the bundle.
+    card
+        What it says.
+    sha256
+        Of the file.
+    """
+
+    path: Path
+    card: ModelCard
+    sha256: str
+
+    def load(self) -> Model:
+        """With its weights, in torch; errors as in `load_model`."""
+        from vitripick.models.bundle import load_model
+
+        return load_model(self.path)
+
+
+def open_model(name_or_path: str | Path) -> ModelFile:
+    """A released model by its name, or a bundle by its path, without its weights; errors as in `load_model`."""
+    path = resolve(name_or_path)
+    return ModelFile(path, read_model_card(path), file_sha256(path))
+
+
+def read_model_card(name_or_path: str | Path) -> ModelCard:
+    """The description of a bundle, without its weights; errors as in `load_model`."""
+    path = resolve(name_or_path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{path}: not a model bundle (no safetensors file: {error}). vitripick train writes model.safetensors."
+        ) from error
+    if KEY not in metadata:
+        raise FormatError(
+            f"{path}: a safetensors file without a vitripick description; bundles come from vitripick train."
+        )
+    try:
+        return ModelCard.model_validate(json.loads(metadata[KEY]))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise FormatError(
+            f"{path}: this bundle's description cannot be read ({error}); was it written by a newer vitripick?"
+        ) from error
+
+
+def file_sha256(path: str | Path) -> str:
+    """Of the file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else (hashlib.sha256(file.read()).hexdigest())
+        )
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """Where a released model, or the bundle of this path, lies.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    if str(name_or_path) in RELEASED:
+        return released_path(str(name_or_path))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise InputError(
+            f"no model {str(name_or_path)!r}: neither a released one ({', '.join(RELEASED) or 'none yet'}) "
+            "nor a file. `vitripick models` lists what is there."
+        )
+    return path

@@ -1,0 +1,33 @@
+"""Which device, found out without torch where that is possible."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+
+def device_name(name: str) -> str:
+    """`cpu`, `cuda`, `cuda:1` …, or `auto`: CUDA where there is one. Torch is asked only if there may be a GPU.
+
+    Raises
+    ------
+    InputError
+        If the device asked for is not there.
+    """
+    if name == "cpu" or (name == "auto" and not may_have_gpu()):
+        return "cpu"
+    from vitripick.models.bundle import choose_device
+
+    return str(choose_device(name))
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver for NVIDIA's or AMD's GPUs is installed; False means that torch could not use one."""
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,179 @@
+"""Which engine runs a model here, and the model made ready on it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from vitripick.errors import UsageError
+from vitripick.models.card import ModelCard, ModelFile
+from vitripick.models.detections import Network
+from vitripick.models.engines import graph as graphs
+from vitripick.models.engines.graph import Graph
+
+if TYPE_CHECKING:
+    from vitripick.models.bundle import Model
+
+EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
+Precision: TypeAlias = Literal["auto", "fp32", "int8"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+# In falling speed.
+_WITH_GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxruntime")
+_INSTALL = {"openvino": "pip install 'vitripick[fast]'", "onnxruntime": "pip install onnxruntime"}
+# Processors with one of these multiply int8 several times faster than floats; elsewhere int8 brings little.
+_INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A model on an engine, ready to pick from any thread.
+
+    Attributes
+    ----------
+    network
+        What `detect` runs.
+    card, sha256
+        As of the model.
+    engine
+        Which one, in words: `openvino 2026.4.1, int8`.
+    note
+        Why it is not a faster one, where there is something to say.
+    """
+
+    network: Network
+    card: ModelCard
+    sha256: str
+    engine: str
+    note: str = ""
+
+
+def make_ready(
+    model: ModelFile | Model,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str = "cpu",
+    jobs: int = 1,
+    threads: int | None = None,
+) -> Ready:
+    """Bring a model to the engine asked for, or to the fastest sound one that is here.
+
+    `auto` on a CPU is OpenVINO, else ONNX Runtime; in int8 where the processor has instructions for it and the model
+    came with an int8 graph, which was judged on real micrographs before it was released; else in fp32, with a graph
+    that torch makes at first use. Torch runs what is left: other devices, models that were never saved, networks that
+    cannot be exported.
+
+    Parameters
+    ----------
+    model
+        From `open_model`, or from `load_model`, whose weights then need not be loaded again.
+    engine, precision
+        `auto`, or what must be used.
+    device
+        `cpu`, or a CUDA device, where only torch runs.
+    jobs
+        Calls that will run side by side.
+    threads
+        Of the network, for all jobs together; one for each core by default.
+
+    Raises
+    ------
+    UsageError
+        If the engine is not installed, or does not go with the precision or the device.
+    ExportError
+        If the engine asked for cannot run this network.
+    """
+    threads = available_cores() if threads is None else threads
+    if device != "cpu" or engine == "torch":
+        if device != "cpu" and engine not in ("auto", "torch"):
+            raise UsageError(f"--engine {engine} runs on the CPU only, not on --device {device}; leave one out.")
+        return _on_torch(model, precision, device, threads)
+    installed = [name for name in _WITH_GRAPHS if importlib.util.find_spec(name) is not None]
+    if engine != "auto":
+        if engine not in installed:
+            raise UsageError(f"--engine {engine} is not installed: {_INSTALL[engine]}.")
+        installed = [engine]
+    if not installed or not model.sha256:
+        if engine != "auto":
+            raise UsageError(f"--engine {engine}: a model that was never saved runs on torch only.")
+        return _on_torch(model, precision, device, threads, note="" if installed else "no other engine is installed")
+    graph = _graph(model, precision)
+    if isinstance(graph, str):
+        if engine != "auto":
+            raise UsageError(f"--engine {engine}: {graph}")
+        return _on_torch(model, precision, device, threads, note=graph)
+    network: Network
+    if installed[0] == "openvino":
+        from vitripick.models.engines.open_vino import OpenVinoNetwork
+
+        network = OpenVinoNetwork(graph.path, graph.info.decoding, streams=jobs, threads=max(threads, jobs))
+    else:
+        from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
+
+        network = OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
+    return Ready(network, model.card, model.sha256, f"{network.version}, {graph.info.precision}")
+
+
+def _graph(model: ModelFile | Model, precision: Precision) -> Graph | str:
+    """The graph to run, made if it must be; or in words why there is none."""
+    file = model if isinstance(model, ModelFile) else _as_file(model)
+    if precision == "auto":
+        shipped = graphs.shipped_graph(file, "int8") if has_int8_instructions() else None
+        if shipped is not None:
+            return shipped
+        precision = "fp32"
+    found = graphs.find_graph(file, precision)
+    if found is not None:
+        return found
+    from vitripick.models.engines.export import ExportError, make_graph
+
+    try:
+        return make_graph(model.load() if isinstance(model, ModelFile) else model, precision)
+    except ExportError as error:
+        if precision == "int8":
+            raise
+        return str(error)
+    except OSError as error:
+        return f"no graph can be kept in {graphs.cache_folder()} ({error.strerror}); set {graphs.CACHE_VARIABLE}."
+
+
+def _as_file(model: Model) -> ModelFile:
+    """A model in memory, for looking up graphs of its hash."""
+    return ModelFile(model.path or Path("not-saved"), model.card, model.sha256)
+
+
+def _on_torch(model: ModelFile | Model, precision: Precision, device: str, threads: int, *, note: str = "") -> Ready:
+    if precision == "int8":
+        raise UsageError("--precision int8: torch runs networks in fp32 only; leave out --engine torch or --device.")
+    import torch
+
+    from vitripick.models.run import for_inference
+
+    torch.set_num_threads(max(1, threads))
+    loaded = model.load() if isinstance(model, ModelFile) else model
+    detector = for_inference(loaded.detector, device)
+    where = "" if device == "cpu" else f" on {device}"
+    return Ready(detector, loaded.card, loaded.sha256, f"torch {torch.__version__}, fp32{where}", note)
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
+
+
+def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether int8 is worth it on this processor, as far as that can be known."""
+    if platform.system() != "Linux":
+        return False
+    try:
+        first = cpuinfo.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
+    except OSError:
+        return False
+    return bool(_INT8_INSTRUCTIONS & set(first.split()))

@@ -1,0 +1,198 @@
+"""Make a graph of a model: exported by torch, quantised by ONNX Runtime, compared with torch before it is kept."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import nn
+
+from vitripick.errors import UsageError, VitripickError
+from vitripick.geometry import Image
+from vitripick.models.bundle import Model
+from vitripick.models.detections import Decoding, Detections, Network, decode
+from vitripick.models.detector import Detector
+from vitripick.models.engines.calibration import calibration_images
+from vitripick.models.engines.graph import Graph, GraphInfo, Precision, keep_graph
+from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
+from vitripick.models.run import for_inference
+
+_OPSET = 17
+# Half as many calibrate as good as unseen real ones (docs/benchmarks.md); these take ten seconds.
+_N_CALIBRATION, _N_COMPARED = 24, 6
+# Seeds of the images to compare on; calibration has those from 0.
+_COMPARED_FROM = 1000
+# What a graph must agree to with torch: the mean difference of confidences where either sees something, and the
+# share of what one detects that the other detects as well.
+_LARGEST_DIFFERENCE = {"fp32": 0.001, "int8": 0.05}
+_SMALLEST_SHARED = {"fp32": 0.999, "int8": 0.98}
+# A detection of one copy counts as shared if the other has one this near, in cells, with at least the lower
+# confidence: one that lies on a threshold is no disagreement.
+_CELLS, _SURE, _LESS_SURE = 1.25, 0.3, 0.2
+
+
+class ExportError(VitripickError):
+    """This model cannot be brought to another engine here; torch runs it all the same."""
+
+    exit_code = 5
+
+
+def make_graph(model: Model, precision: Precision, *, place: Path | None = None) -> Graph:
+    """Export, quantise where asked, compare with torch, keep.
+
+    Parameters
+    ----------
+    model
+        From `load_model`; its hash names the graph.
+    precision
+        `"int8"` needs the package `onnx` (extra `[fast]`).
+    place
+        Keep it as this JSON instead of in the cache.
+
+    Raises
+    ------
+    UsageError
+        If `onnx` is missing.
+    ExportError
+        If torch cannot export this network, or the graph does not agree with it.
+    OSError
+        If it cannot be written.
+    """
+    detector = for_inference(model.detector)
+    decoding = detector.decoding
+    images = calibration_images(
+        model.card.preparation, n=_N_COMPARED, pad_to=decoding.pad_to, first_seed=_COMPARED_FROM
+    )
+    with tempfile.TemporaryDirectory(prefix="vitripick-export-") as folder:
+        path = Path(folder) / "fp32.onnx"
+        _export(detector, images[0], path)
+        if precision == "int8":
+            calibration = calibration_images(model.card.preparation, n=_N_CALIBRATION, pad_to=decoding.pad_to)
+            path = _quantise(path, calibration, Path(folder))
+        found = agreement(detector, OnnxRuntimeNetwork(path, decoding, threads=1), images)
+        if found["difference"] > _LARGEST_DIFFERENCE[precision] or found["shared"] < _SMALLEST_SHARED[precision]:
+            raise ExportError(
+                f"model {model.card.name!r} in {precision} does not agree with torch (detections in common "
+                f"{found['shared']:.3f}, confidences differ by {found['difference']:.3f}); give --precision fp32 or "
+                "--engine torch."
+            )
+        info = GraphInfo(
+            model_sha256=model.sha256,
+            precision=precision,
+            decoding=decoding,
+            file="",
+            file_sha256="",
+            agreement={key: round(value, 5) for key, value in found.items()},
+            made_with=_versions(),
+        )
+        return keep_graph(path.read_bytes(), info, place)
+
+
+def agreement(one: Network, other: Network, images: Sequence[Image]) -> dict[str, float]:
+    """How alike two copies of a network are: the share of `n` detections that are `shared`, and the mean `difference`
+    of confidences."""
+    n_shared, n_all, differences = 0, 0, []
+    for image in images:
+        a, b = one.run(image[None, None]), other.run(image[None, None])
+        channel = 0 if one.decoding.kind == "heatmap" else 4
+        p, q = (1 / (1 + np.exp(-raw[:, channel].astype(np.float64))) for raw in (a, b))
+        seen = np.maximum(p, q) > 0.05
+        differences.append(float(np.abs(p - q)[seen].mean()) if seen.any() else 0.0)
+        for mine, others in ((a, b), (b, a)):
+            found = decode(mine, one.decoding, floor=_SURE)[0]
+            n_all += len(found)
+            n_shared += _n_near(found, decode(others, one.decoding, floor=_LESS_SURE)[0], _CELLS * one.decoding.stride)
+    return {"shared": n_shared / n_all if n_all else 1.0, "difference": float(np.mean(differences)), "n": n_all}
+
+
+def _n_near(found: Detections, others: Detections, within_px: float) -> int:
+    if not len(found) or not len(others):
+        return 0
+    distance, _ = cKDTree(np.column_stack([others.x, others.y])).query(np.column_stack([found.x, found.y]))
+    return int((distance <= within_px).sum())
+
+
+def _export(detector: Detector, image: Image, path: Path) -> None:
+    names = {"images": {0: "n", 2: "h", 3: "w"}, "raw": {0: "n", 2: "rows", 3: "columns"}}
+    example = torch.from_numpy(image[None, None])
+    plain: nn.Module = detector.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    try:
+        with _quiet(), torch.inference_mode():
+            # The older of torch's exporters: a second instead of fifteen, and it needs no further package.
+            torch.onnx.export(
+                plain,
+                (example,),
+                str(path),
+                input_names=["images"],
+                output_names=["raw"],
+                dynamic_axes=names,
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+    except (RuntimeError, TypeError, ValueError, ImportError) as error:  # what torch raises for what it cannot export
+        raise ExportError(f"torch cannot export this network ({str(error).splitlines()[0]}).") from error
+
+
+def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
+    """Static, weights in int8 by channel, activations in uint8 where they were seen to be: what VNNI multiplies."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise UsageError("--precision int8 for this model needs onnx: pip install 'vitripick[fast]'.") from error
+    with _quiet():
+        from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        class Reader(CalibrationDataReader):  # type: ignore[misc]
+            def __init__(self) -> None:
+                self._images = iter(images)
+
+            def get_next(self) -> dict[str, Any] | None:
+                image = next(self._images, None)
+                return None if image is None else {"images": image[None, None]}
+
+        ready, quantised = folder / "ready.onnx", folder / "int8.onnx"
+        quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+        # The last layer stays as it is: its few maps have ranges of their own and would share one scale of 256 steps.
+        last = [node.name for node in onnx.load(str(ready)).graph.node if "raw" in node.output]
+        quantize_static(
+            str(ready),
+            str(quantised),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_exclude=last,
+        )
+    return quantised
+
+
+def _versions() -> dict[str, str]:
+    import onnxruntime
+
+    return {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings about the exporter's age and absent packages help nobody who picks particles."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+__all__ = ["Decoding", "ExportError", "agreement", "make_graph"]

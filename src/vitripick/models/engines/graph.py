@@ -1,0 +1,126 @@
+"""A network as an ONNX graph: beside a released model, or made once by torch and kept in the cache.
+
+A graph is two files, `KEY.json` and the `.onnx` it names. The second's hash stands in the first, which is written
+last; so whatever a killed process or a full disk left is seen for what it is and made again, and processes that
+make the same graph at the same time do not disturb one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from pydantic import Field, ValidationError
+
+from vitripick.atomic import write_bytes_atomically, write_text_atomically
+from vitripick.models.card import ModelFile, file_sha256
+from vitripick.models.detections import Decoding
+from vitripick.settings import Settings
+
+Precision: TypeAlias = Literal["fp32", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+# Raised when graphs of before would give other picks; old ones then stay behind unused.
+_LAYOUT = 1
+# Where graphs of models that are not released go; XDG's cache folder, or what this names.
+CACHE_VARIABLE = "VITRIPICK_CACHE"
+
+
+class GraphInfo(Settings):
+    """What stands in a graph's JSON.
+
+    Attributes
+    ----------
+    model_sha256
+        Of the bundle it was made of.
+    precision
+        `"fp32"` or `"int8"`.
+    decoding
+        How its maps are read.
+    file, file_sha256
+        The ONNX file beside this one.
+    agreement
+        How well it agreed with torch when it was made.
+    made_with
+        Versions; provenance, not read by any code.
+    """
+
+    layout: int = _LAYOUT
+    model_sha256: str
+    precision: Precision
+    decoding: Decoding
+    file: str
+    file_sha256: str
+    agreement: dict[str, float] = Field(default_factory=dict)
+    made_with: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph that is whole."""
+
+    path: Path
+    info: GraphInfo
+
+
+def cache_folder() -> Path:
+    """Where graphs are kept: `$VITRIPICK_CACHE`, else `vitripick` in the user's cache folder (XDG's on Linux)."""
+    if os.environ.get(CACHE_VARIABLE):
+        return Path(os.environ[CACHE_VARIABLE])
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        # The specification asks to ignore relative paths.
+        base = given if os.path.isabs(given) else str(Path.home() / ".cache")
+    return Path(base) / "vitripick"
+
+
+def find_graph(model: ModelFile, precision: Precision) -> Graph | None:
+    """The graph of this very model: the one that ships beside it, else the one in the cache; None if there is none."""
+    return shipped_graph(model, precision) or _read(_cached(model.sha256, precision), model, precision)
+
+
+def shipped_graph(model: ModelFile, precision: Precision) -> Graph | None:
+    """The graph beside the bundle, which was judged on real micrographs before it was released."""
+    return _read(model.path.with_suffix(f".{precision}.json"), model, precision)
+
+
+def keep_graph(onnx: bytes, info: GraphInfo, place: Path | None = None) -> Graph:
+    """Put a new graph into the cache, or as `place`.json; the names and hashes in `info` are filled in here.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    digest = hashlib.sha256(onnx).hexdigest()
+    where = _cached(info.model_sha256, info.precision) if place is None else place
+    # The content's hash in the name: another process's JSON never names this process's file, or half of one.
+    name = f"{where.stem}.{digest[:12]}.onnx" if place is None else f"{where.stem}.onnx"
+    info = info.model_copy(update={"file": name, "file_sha256": digest})
+    write_bytes_atomically(where.with_name(name), onnx)
+    write_text_atomically(where, json.dumps(info.model_dump(), indent=1) + "\n")
+    return Graph(where.with_name(name), info)
+
+
+def _cached(sha256: str, precision: Precision) -> Path:
+    return cache_folder() / "graphs" / f"{sha256}.{precision}.json"
+
+
+def _read(path: Path, model: ModelFile, precision: Precision) -> Graph | None:
+    """None for what is not there, not whole, or of another model."""
+    try:
+        info = GraphInfo.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8
+        return None
+    onnx = path.with_name(info.file)
+    if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not onnx.is_file():
+        return None
+    return Graph(onnx, info) if file_sha256(onnx) == info.file_sha256 else None

@@ -1,0 +1,26 @@
+"""Make the graphs that ship beside a released model: `python -m vitripick.models.engines.ship first-light`.
+
+Needs the extra `[fast]`. `benchmarks/engines.py` then judges them on real micrographs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from vitripick.models.bundle import load_model
+from vitripick.models.engines.export import make_graph
+from vitripick.models.engines.graph import PRECISIONS
+from vitripick.models.released import released_path
+
+
+def main(names: list[str]) -> None:
+    """Write `NAME.fp32.onnx`, `NAME.int8.onnx` and what is said of them beside each released model."""
+    for name in names:
+        model = load_model(name)
+        for precision in PRECISIONS:
+            graph = make_graph(model, precision, place=released_path(name).with_suffix(f".{precision}.json"))
+            print(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {graph.info.agreement}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

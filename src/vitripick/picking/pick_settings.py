@@ -1,0 +1,49 @@
+"""What a run of picking is told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vitripick.images import Patches
+from vitripick.models.engines import EngineName, Precision
+from vitripick.models.run import MINIMUM_DISTANCE_DIAMETERS
+from vitripick.picking.export import per_micrograph
+from vitripick.picking.one import Edge
+from vitripick.settings import Settings
+
+
+class PickSettings(Settings):
+    """What a run of picking is told; see `pick` for what each means.
+
+    `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
+    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; `engine`
+    and `precision` say what runs the network, see `make_ready`. Micrographs that are done stay so where `auto` would
+    choose another engine today, and are picked again where another one is named.
+    """
+
+    diameter_px: float | None = Field(None, gt=0)
+    diameter_angstrom: float | None = Field(None, gt=0)
+    box_size_px: float | None = Field(None, gt=0)
+    threshold: float | None = Field(None, ge=0, le=1)
+    minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
+    edge: Edge = "centre"
+    minimum_size_px: float | None = Field(None, gt=0)
+    maximum_size_px: float | None = Field(None, gt=0)
+    patches: Patches | None = None
+    pixel_size: float | None = Field(None, gt=0)
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
+    formats: tuple[str, ...] = ("star", "cbox")
+    overlays: bool = False
+    thumbnails: bool = False
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """All that is written of one micrograph, by name; the store is the first."""
+        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
+        return per_micrograph(["cbox", *self.formats, *pictures])
+
+
+PICTURES = {"overlay", "thumbnail"}
+# These act when files are written; all other settings decide which picks there are.
+ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
