@@ -73,6 +73,17 @@ def test_an_error_comes_where_its_result_would_and_ends_the_work():
     assert begun == [0, 1, 2]
 
 
+def test_an_error_is_told_even_if_an_earlier_item_was_not_begun_for_it():
+    def work(item):
+        if item == 0:
+            time.sleep(0.2)
+            raise CancelledError  # as one that was about to begin when the other failed
+        raise ValueError("disk full")
+
+    with pytest.raises(ValueError, match="disk full"):
+        list(in_order(range(6), work, jobs=2))
+
+
 def test_nothing_is_begun_once_it_is_told_to_stop_and_what_was_begun_is_finished():
     begun, finished, over = [], [], threading.Event()
 

@@ -60,6 +60,8 @@ def pick(
     """Find the particles in micrographs and write them for the next program."""
     if shard is not None and cluster is not None:
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
+    if jobs is not None and cluster is not None:
+        raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
     settings = options.pick_settings(
         diameter_px=diameter_px,
         diameter_angstrom=diameter_angstrom,
@@ -156,9 +158,10 @@ def _in_words(summary: RunSummary) -> str:
     seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before
     if seconds:
         at_once = f", {summary.jobs} at once" if summary.jobs > 1 else ""
+        engines = summary.engine or ", ".join(sorted({r.engine for r in summary.records if r.seconds}))
         lines.append(
             f"{summary.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph{at_once}; "
-            f"network run by {summary.engine}"
+            f"network run by {engines}"
         )
     counts = sorted(record.n_picks for record in summary.records)
     if n > 1:

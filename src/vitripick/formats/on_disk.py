@@ -72,9 +72,8 @@ class MicrographOnDisk:
         with opened(self.path) as (_, file, size), np.errstate(invalid="ignore", over="ignore"):
             narrow = _average_rows(file, open_mrc_rows(file, size, self.path), shape[0])
         lowest, highest = float(narrow.min()), float(narrow.max())
-        if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):  # NaN too
-            return None
-        if not (np.isfinite(lowest) and np.isfinite(highest)):
+        # So written that it holds for NaN and Inf, too.
+        if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
             return None
         return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
 

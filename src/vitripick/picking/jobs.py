@@ -59,7 +59,16 @@ def in_order(
         for item in islice(waiting, 4 * jobs):
             pending.append(pool.submit(attempt, item))
         while pending:
-            result = pending.popleft().result()
+            try:
+                result = pending.popleft().result()
+            except CancelledError:
+                # Not begun because one after it failed at that very moment: then that is what there is to say.
+                pool.shutdown(wait=True, cancel_futures=True)
+                for future in pending:
+                    error = None if future.cancelled() else future.exception()
+                    if error is not None and not isinstance(error, CancelledError):
+                        raise error from None
+                raise
             for item in islice(waiting, 1):
                 pending.append(pool.submit(attempt, item))
             yield result

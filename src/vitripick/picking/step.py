@@ -288,8 +288,8 @@ class FolderPicker:
     def _ready_model(self) -> Ready:
         with self._making_ready:
             if self._ready is None:
-                # Threads that each keep a core busy need no helpers.
-                cv2.setNumThreads(1 if self.jobs > 1 else -1)
+                if self.jobs > 1:
+                    cv2.setNumThreads(1)  # threads that each keep a core busy need no helpers
                 self._ready = make_ready(
                     self.model,
                     engine=self.settings.engine,
