@@ -2,55 +2,37 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from vitripick.images import patch_windows
-from vitripick.models import Detections, Detector
+from vitripick.models import Decoding, Detections
 from vitripick.models.run import detect
 from vitripick.models.stitch import stitch
 
 DIAMETER = 14
 
 
-class Bright(Detector):
+class Bright:
     """Finds connected bright places; how sure it is and where exactly it finds them differs from patch to patch."""
 
-    stride, pad_to, margin = 1, 32, None
+    decoding = Decoding(kind="heatmap", stride=1, pad_to=32, working_diameter_px=DIAMETER)
 
     def __init__(self):
-        super().__init__()
-        self.nothing = torch.nn.Parameter(torch.zeros(1))
         self.batch_sizes = []
 
-    def forward(self, images):
+    def run(self, images):
         self.batch_sizes.append(len(images))
-        return images
-
-    def decode(self, raw, *, floor):
-        found = []
-        for n, image in enumerate(raw[:, 0].numpy()):
+        maps = np.zeros((len(images), 4, *images.shape[2:]), np.float32)
+        maps[:, 0] = -20.0
+        for n, image in enumerate(images[:, 0]):
             parts, count = ndimage.label(image > 0.5)
-            centres = np.array(ndimage.center_of_mass(parts > 0, parts, range(1, count + 1))).reshape(-1, 2)
-            size = np.full(count, float(DIAMETER))
             jitter = (n % 3 - 1) * 1.5
-            found.append(
-                Detections(centres[:, 1] + jitter, centres[:, 0] - jitter, size, size, size * 0 + 0.9 - n / 100)
-            )
-        return found
-
-    def targets(self, labels, shape):
-        raise NotImplementedError
-
-    def loss(self, raw, targets, weight):
-        raise NotImplementedError
-
-    @classmethod
-    def default_preparation(cls, *, working_diameter_px, input_size_px):
-        raise NotImplementedError
-
-    def set_priors(self, box_sizes_px):
-        raise NotImplementedError
+            confidence = 0.9 - n / 100
+            for y, x in ndimage.center_of_mass(parts > 0, parts, range(1, count + 1)):
+                row, column = round(y), round(x)
+                at = np.log(confidence / (1 - confidence)), x - column + jitter, y - row - jitter, 0.0
+                maps[n, :, row, column] = at
+        return maps
 
 
 def discs(*centres, shape=(220, 300)):
@@ -81,7 +63,7 @@ def test_of_two_patches_the_more_confident_is_believed():
     windows = patch_windows((200, 200), (1, 2))
     seam = (windows[0].right + windows[1].left) / 2
     found = detect(Bright(), discs((seam, 100), shape=(200, 200)), floor=0.1, patches=(1, 2))
-    assert found.confidence.tolist() == [0.9]
+    assert found.confidence.tolist() == pytest.approx([0.9])
 
 
 def test_two_particles_that_touch_on_a_seam_both_stay():
