@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -205,3 +207,11 @@ def test_tiles_cover_all_and_reach_the_margin_beyond_what_is_taken(n, tile, marg
         assert 0 <= start <= first < last <= start + own <= length
         assert first == 0 or first - start >= margin
         assert last == length or start + own - last >= margin
+
+
+def test_openvino_sends_no_statistics_home():
+    code = (
+        "import sys; from vitripick.models.engines.open_vino import import_openvino; import_openvino(); "
+        "sys.exit(sys.modules['openvino_telemetry'] is not None)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -81,7 +81,7 @@ def test_an_error_is_told_even_if_an_earlier_item_was_not_begun_for_it():
         raise ValueError("disk full")
 
     with pytest.raises(ValueError, match="disk full"):
-        list(in_order(range(6), work, jobs=2))
+        list(in_order(range(6), [work] * 2))
 
 
 def test_nothing_is_begun_once_it_is_told_to_stop_and_what_was_begun_is_finished():

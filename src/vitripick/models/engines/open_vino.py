@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,16 @@ from vitripick.models.detections import Batch, Decoding
 # A network that is compiled for the very shape of its images is up to twice as fast as one for any shape, and takes
 # half a second to compile. Runs over more shapes than this use the latter for the rest.
 _N_SHAPES = 4
+
+
+def import_openvino() -> Any:
+    """The module, without the statistics that it sends home.
+
+    On import OpenVINO reports its use to a server, by forking a process from a thread: nobody here has agreed to that,
+    and where other threads are at work already it can hang for good. Without its telemetry package it takes a stub.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
 
 
 class OpenVinoNetwork:
@@ -31,8 +43,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(self, path: Path, decoding: Decoding, *, streams: int, threads: int) -> None:
-        import openvino
-
+        openvino = import_openvino()
         self.decoding = decoding
         self.version = f"openvino {openvino.__version__.split('-')[0]}"
         self._core: Any = openvino.Core()
