@@ -94,11 +94,6 @@ def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
     assert set(_SINGLE) | set(_JOINED) <= set(FORMATS)
 
 
-def export_path(out: Path, stem: str, format_name: str) -> Path:
-    """Where the picks of one micrograph lie in a run folder."""
-    return RunLayout(out).path(stem, format_name)
-
-
 def per_micrograph(formats: Iterable[str]) -> tuple[str, ...]:
     """Those of `formats` that are written for each micrograph, each once."""
     return tuple(name for name in dict.fromkeys(formats) if name not in _JOINED)

@@ -130,17 +130,16 @@ def simulate_folder(
         raise InputError(f"{out}: is a file; simulated micrographs need a folder.")
     sources = list(structures) or list(recipe.structures)
     paths = tuple(find_structures(sources)) if sources else tuple(bundled_structures().values())
-    for path in paths:
-        read_structure(path, kind=kind, assembly=assembly)  # a bad one is an error now, not in a worker
     key = _key(recipe, paths, kind, assembly, seed, dtype)
     job = _Job(recipe, paths, kind, assembly, seed, dtype, out, key)
+    molecules = _structures(job)  # a bad one is an error now, not in a worker
     names = tuple(f"{prefix}_{index + 1:04d}" for index in range(n_micrographs))
     done = {name: n for name in names if (n := _done(job, name)) is not None}
     to_do = [(index, name) for index, name in enumerate(names) if name not in done]
     write_text_atomically(out / "simulation.json", json.dumps(_provenance(job, n_micrographs), indent=1) + "\n")
 
     n_particles, n_done = sum(done.values()), len(done)
-    for name, n in _run(job, to_do, n_workers or os.cpu_count() or 1):
+    for name, n in _run(job, molecules, to_do, n_workers or os.cpu_count() or 1):
         n_particles += n
         n_done += 1
         if on_progress is not None:
@@ -148,11 +147,13 @@ def simulate_folder(
     return SimulationSummary(out, names, len(done), n_particles)
 
 
-def _run(job: _Job, to_do: list[tuple[int, str]], n_workers: int) -> Iterator[tuple[str, int]]:
+def _run(
+    job: _Job, molecules: list[Structure], to_do: list[tuple[int, str]], n_workers: int
+) -> Iterator[tuple[str, int]]:
     n_workers = min(n_workers, len(to_do))
     if n_workers <= 1:
         for index, name in to_do:
-            yield name, _simulate_one(job, _structures(job), index, name)
+            yield name, _simulate_one(job, molecules, index, name)
         return
     with _one_thread_each():
         # Fresh interpreters: a forked one would inherit threads that hold locks.
