@@ -18,6 +18,7 @@ import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.images import parse_patches
 from vitripick.models import Model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
@@ -107,6 +108,8 @@ def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, *
         "steps": arguments.steps,
         "batch_size": arguments.batch_size,
         "input_size_px": None if own else arguments.input_size,
+        "patches": None if own or not arguments.patches else parse_patches(arguments.patches),
+        "learning_rate": None if own else arguments.learning_rate,
         "options": {"width": arguments.width} if own and arguments.width else None,
     }
     changes = {**{key: value for key, value in asked.items() if value is not None}, **changes}
@@ -119,6 +122,8 @@ def usual_parser(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="cells, trained models and simulated sets")
     parser.add_argument("--steps", type=int, help="of training, instead of each architecture's own")
     parser.add_argument("--input-size", type=int, help="yolo, inception_resnet: smaller than the paper's 1024")
+    parser.add_argument("--patches", help="yolo, inception_resnet: rows x columns of patches, each at the input size")
+    parser.add_argument("--learning-rate", type=float, help="yolo, inception_resnet: instead of the recipe's own")
     parser.add_argument("--batch-size", type=int, help="instead of each architecture's own")
     parser.add_argument("--width", type=int, help="heatmap: narrower than its 32 channels, for quick comparisons")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])

@@ -67,6 +67,9 @@ def train(
         int | None, typer.Option(help="How often the learning rate starts again from its full height.")
     ] = None,
     seed: Annotated[int | None, typer.Option()] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, or auto: bf16 on GPUs and on CPUs that have it in hardware (AMX).")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name; the run folder's by default.")] = None,
     licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
     description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
@@ -95,6 +98,7 @@ def train(
             "batch_size": batch_size,
             "learning_rate": learning_rate,
             "seed": seed,
+            "precision": precision,
             "warm_restarts": warm_restarts,
             "unlabelled": unlabelled,
         },

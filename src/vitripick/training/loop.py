@@ -22,6 +22,7 @@ from vitripick.training.batches import Batch, Batches
 from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
 from vitripick.training.data import Sample, TrainingData
 from vitripick.training.finetune import keep_frozen
+from vitripick.training.precision import autocast, training_precision
 from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainSettings
 from vitripick.training.unlabelled import at_the_start, reconsider, take_places
@@ -151,8 +152,7 @@ def _step(
         group["lr"] = learning_rate_at(step, settings)
     _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-    # bf16 only where the hardware has it: on CPUs it is emulated and ten times slower.
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=device.type == "cuda"):
+    with autocast(training_precision(settings.precision, device), device):
         raw = network(images)
     parts = detector.loss(raw.float(), batch.targets.to(device), batch.weight.to(device))
     loss = torch.stack(list(parts.values())).sum()

@@ -21,6 +21,7 @@ from vitripick.errors import UsageError
 from vitripick.pictures import training_curves_png
 from vitripick.training.checkpoint import Row
 from vitripick.training.data import TrainingData
+from vitripick.training.precision import training_precision
 from vitripick.training.processes import Processes
 from vitripick.training.settings import TrainingSet, TrainSettings
 
@@ -92,6 +93,7 @@ def write_provenance(
         "training": settings.model_dump(),
         "started_from": started_from,
         "device": str(processes.device),
+        "precision": training_precision(settings.precision, processes.device),
         "processes": processes.world,
         "threads": torch.get_num_threads(),
         "versions": versions(),

@@ -110,6 +110,8 @@ class TrainSettings(Settings):
         Linear warm-up, then a cosine down to a hundredth.
     warm_restarts
         How often the cosine starts again from the full learning rate (Loshchilov & Hutter 2017), in equal stretches.
+    precision
+        `"fp32"`, `"bf16"`, or `"auto"`: bfloat16 where the hardware has it (`precision.py`).
     ema_decay
         Of the averaged weights, which are what is validated and kept.
     validation_share
@@ -142,6 +144,7 @@ class TrainSettings(Settings):
     weight_decay: float = Field(1e-3, ge=0)
     warmup_share: float = Field(0.05, ge=0, le=1)
     warm_restarts: int = Field(0, ge=0)
+    precision: str = Field("auto", pattern="^(auto|fp32|bf16)$")
     ema_decay: float = Field(0.995, ge=0, lt=1)
     validation_share: float = Field(0.2, gt=0, lt=1)
     label_centred_share: float = Field(0.7, ge=0, le=1)

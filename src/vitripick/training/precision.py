@@ -1,0 +1,34 @@
+"""In which numbers a training multiplies: bfloat16 where the hardware has it, float32 elsewhere.
+
+Weights, averages, losses and the optimiser are float32 either way. Processors with AMX (Intel's, from 2023 on) train
+two to three times faster in bfloat16 (docs/benchmarks.md); on other CPUs it is emulated and slower.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+
+
+def training_precision(wanted: str, device: torch.device) -> Precision:
+    """What `TrainSettings.precision` means on a device: `"auto"` is bf16 on CUDA and on CPUs with AMX.
+
+    Who names one gets it, also where it is slow.
+    """
+    if wanted == "auto":
+        return "bf16" if device.type == "cuda" or (device.type == "cpu" and _cpu_has_amx()) else "fp32"
+    return "bf16" if wanted == "bf16" else "fp32"
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context in which the network is called."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _cpu_has_amx() -> bool:
+    # Torch names it with an underscore only; where that goes away, float32 is right, only slower.
+    check = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(check()) if check is not None else False
