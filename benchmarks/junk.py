@@ -1,8 +1,7 @@
 """Picks on junk: on simulated dirty micrographs, where all ground is known, and on real ones without particles.
 
-Structures are those that the general model was not trained on. "On junk" is a pick whose centre lies on carbon, ice, gold, a
-clump or a filament. The same model with and without its junk map, the blob detector at its best threshold, and, with
-`--other`, another model.
+Structures are those that the general model was not trained on. "On junk" is a pick whose centre lies on carbon, ice,
+gold, a clump or a filament. Beside it the blob detector at its best threshold, and, with `--other`, another model.
 """
 
 from __future__ import annotations
@@ -24,6 +23,12 @@ from vitripick.simulation import load_recipe, read_structure, simulate_micrograp
 
 DIAMETERS_PX = (16.0, 24.0, 32.0, 48.0)
 SIDE, DIAMETER_PX = 1024, 32.0
+# The recipe's own bodies would cover such a field whole.
+CHANGES = (
+    "contamination.ice_ball_radius_angstrom=[30, 250]",
+    "contamination.ice_crystal_radius_angstrom=[100, 500]",
+    "contamination.support_edge_chance=0.3",
+)
 
 
 def main() -> None:
@@ -41,7 +46,7 @@ def main() -> None:
 
 def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
     """Dirty micrographs of held-out structures."""
-    recipe = load_recipe("contaminated")
+    recipe = load_recipe("contaminated", changes=CHANGES)
     counts: dict[str, list[int]] = {}
     junk_share = []
     for i, name in enumerate(HELD_OUT):
