@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(step, "pick", interrupted)
+    monkeypatch.setattr(step, "look", interrupted)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert "again" in outcome.err

@@ -31,6 +31,7 @@ def watch(
     pixel_size: options.PixelSize = None,
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
+    junk_masks: options.JunkMasks = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -68,6 +69,7 @@ def watch(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        junk_masks=junk_masks,
         engine=engine,
         precision=precision,
     )

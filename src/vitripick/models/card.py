@@ -59,6 +59,11 @@ class ModelCard(Settings):
     threshold: float = 0.3
     training: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def knows_junk(self) -> bool:
+        """Whether the network says what is junk: those that can have an option of this name."""
+        return bool(self.options.get("junk", False))
+
 
 @dataclass(frozen=True)
 class ModelFile:
