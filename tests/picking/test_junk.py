@@ -6,7 +6,7 @@ import pytest
 
 from vitripick.errors import FormatError, UsageError
 from vitripick.geometry import Micrograph
-from vitripick.picking import PickSettings, pick, pick_many, step
+from vitripick.picking import FolderPicker, PickSettings, pick, pick_many, step
 from vitripick.picking.junk import junk_mask_png, over_micrograph, read_junk, write_junk
 from vitripick.picking.one import look
 
@@ -87,6 +87,16 @@ def test_a_run_keeps_the_map_of_every_micrograph_and_writes_full_size_masks_when
     mask = cv2.imread(str(tmp_path / "out" / "junk_masks" / "a" / "one.png"), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (160, 192)
     assert (mask >= 128).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_an_overlay_of_a_run_shows_its_junk(junk_model, micrographs, tmp_path):
+    settings = PickSettings(overlays=True, threshold=1)
+    outcome = FolderPicker(tmp_path / "out", junk_model, settings).attempt_path(micrographs / "a" / "one.mrc")
+    assert outcome.record.n_picks == 0
+    picture = cv2.imread(str(tmp_path / "out" / "overlays" / "one.png")).astype(int)
+    yellow = (picture[:320, :, 2] - picture[:320, :, 0]) > 10
+    assert yellow[:, :80].mean() > 0.9
+    assert not yellow[:, 112:].any()
 
 
 def test_masks_and_overlays_come_from_the_stored_map_without_a_second_look(

@@ -106,9 +106,7 @@ def test_junk_is_tinted_where_it_lies_and_the_rest_is_left_alone():
     assert not changed[:, :190].any()
     inner = tinted[20:120, 240:380]
     assert (inner[:, :, 2] - inner[:, :, 0]).mean() > 15  # red and green above blue: yellow
-    assert (
-        np.corrcoef(inner[:, :, 1].ravel(), plain[20:120, 240:380, 1].ravel())[0, 1] > 0.95
-    )  # what lies below is seen
+    assert inner.std(axis=(0, 1)).min() > 0.6 * plain[20:120, 240:380].std()  # what lies below is still seen
 
 
 def test_the_strip_says_how_much_is_junk():

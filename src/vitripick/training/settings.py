@@ -56,6 +56,8 @@ class SimulatedSet(Settings):
     ----------
     recipe
         Of the simulator: a name or a TOML file.
+    changes
+        To the recipe, `"key=value"` each, as `vitripick simulate --set` takes them.
     structures
         Folder or file of molecules; None: those that come with vitripick.
     leave_out
@@ -73,6 +75,7 @@ class SimulatedSet(Settings):
     """
 
     recipe: str = "general"
+    changes: tuple[str, ...] = ()
     structures: str | None = None
     leave_out: tuple[str, ...] = ()
     samples: int = Field(4000, gt=0)

@@ -149,8 +149,10 @@ class _Job:
     @property
     def key(self) -> str:
         """A name for the folder: how many fields are asked for changes none of them."""
-        told = self.entry.model_dump(exclude={"samples", "validation_samples", "weight", "structures", "leave_out"})
-        told["recipe"] = load_recipe(self.entry.recipe).model_dump()
+        told = self.entry.model_dump(
+            exclude={"samples", "validation_samples", "weight", "structures", "leave_out", "changes"}
+        )
+        told["recipe"] = load_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
         told["structures"] = [file_sha256(path) for path in self.paths]
         told["working_diameter_px"] = self.working_diameter_px
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
@@ -208,7 +210,7 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
     fields = list(
         islice(
             simulate_crops(
-                load_recipe(entry.recipe),
+                load_recipe(entry.recipe, changes=entry.changes),
                 structures,
                 working_diameter_px=job.working_diameter_px,
                 crop_px=entry.field_px,
