@@ -9,7 +9,7 @@ import pytest
 
 from vitripick.geometry import Boxes
 from vitripick.picking import FolderPicker, PickSettings, pick_many, read_record, step
-from vitripick.picking.quality import Quality, assess, in_words
+from vitripick.picking.quality import Quality, assess, in_words, within_run
 from vitripick.picking.record import Record
 
 SHAPE = (1000, 1200)
@@ -60,6 +60,11 @@ def test_next_to_no_picks_on_clean_ground_look_empty():
     assert judged(picks_at((500, 500)), None).suspected == ("empty",)
 
 
+def test_picks_that_may_well_be_noise_count_for_less():
+    assert judged(crowd(n=8), None).suspected == ()  # 1.3 % of the ground
+    assert judged(crowd(n=8, confidence=0.35), None).suspected == ("empty",)
+
+
 def test_one_pick_on_a_small_crop_is_not_next_to_nothing():
     one = Boxes.at([60], [60], size_px=50, confidence=0.9, shape=(120, 120))
     assert judged(one, None).suspected == ()
@@ -75,6 +80,29 @@ def test_a_large_area_along_the_border_looks_like_carbon():
     quality = judged(crowd(), junk_at((0, 100, 0, 15)))
     assert quality.suspected == ("carbon edge",)
     assert quality.edge_junk_share == 0.125
+
+
+def band(*, width=4, gap=0, length=100):
+    """Along a diagonal from the upper left corner, as the edge of a film is marked; parted in the middle."""
+    rows, columns = np.mgrid[:100, :120]
+    along = rows + columns
+    there = (np.abs(rows - columns) < width) & (rows < length) & (np.abs(along - length) >= gap)
+    return there.astype(np.float32)
+
+
+def test_a_band_from_the_border_looks_like_carbon_however_little_of_the_area_it_is():
+    quality = judged(crowd(), band())
+    assert quality.junk_share < 0.1
+    assert quality.suspected == ("carbon edge",)
+    assert quality.edge_junk_share == quality.junk_share
+    assert judged(crowd(), band(gap=1)).edge_junk_share == pytest.approx(quality.junk_share, abs=0.001)
+
+
+def test_a_band_that_is_short_or_does_not_reach_the_border_does_not():
+    assert judged(crowd(), band(length=20)).suspected == ()
+    inner = np.zeros((100, 120), np.float32)
+    inner[10:80, 10:80] = band()[:70, :70]
+    assert judged(crowd(), inner).suspected == ()
 
 
 def test_a_crystal_that_touches_the_border_does_not():
@@ -125,6 +153,32 @@ def test_a_run_is_told_in_a_few_lines_with_the_worst_first(records):
     ]
     assert in_words(records[:1]) == []
     assert in_words(records * 3, n_named=1)[0] == "suspected empty: 3 (bare.mrc, …)"
+
+
+def run_of(*confidences, n_picks=50):
+    return [
+        Record(f"{i}.mrc", f"{i}.mrc", str(i), SHAPE, None, 99, n_picks, quality=Quality(0.3, 50.0, confidence, 0.2))
+        for i, confidence in enumerate(confidences)
+    ]
+
+
+def test_picks_far_less_sure_than_those_of_the_rest_of_the_run_make_a_micrograph_faint():
+    records = run_of(0.7, 0.68, 0.72, 0.71, 0.55, 0.69, 0.7, 0.71)
+    assert [r.name for r in within_run(records) if r.quality.suspected == ("faint",)] == ["4.mrc"]
+    assert in_words(records) == ["suspected faint: 1 (4.mrc)"]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        run_of(0.7, 0.68, 0.72, 0.71, 0.55),  # too few to say what is usual
+        run_of(0.7, 0.6, 0.8, 0.5, 0.55, 0.65, 0.75, 0.85),  # all differ
+        run_of(*[0.7] * 9, 0.68),  # a hair less sure
+        run_of(*[0.7] * 9, 0.3, n_picks=3),  # hardly any picks to go by
+    ],
+)
+def test_what_is_usual_in_a_run_is_not_faint(records):
+    assert within_run(records) == records
 
 
 def test_a_record_keeps_its_quality_line(records, tmp_path):

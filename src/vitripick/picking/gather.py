@@ -22,7 +22,7 @@ from vitripick.formats import (
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.export import RunLayout
 from vitripick.picking.junk import read_junk
-from vitripick.picking.quality import in_words
+from vitripick.picking.quality import in_words, within_run
 from vitripick.picking.record import Record, read_log, read_record
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 
@@ -263,7 +263,7 @@ def gather_run(
                 junk_share=None if record.quality is None else record.quality.junk_share,
                 suspected=() if record.quality is None else record.quality.suspected,
             )
-            for name, record in run.records.items()
+            for name, record in zip(run.records, within_run(list(run.records.values())), strict=True)
         ],
         picks=picks,
         evaluation=evaluation,

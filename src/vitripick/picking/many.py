@@ -36,7 +36,7 @@ from vitripick.picking.distributions import write_distributions
 from vitripick.picking.export import RunEntry, check_formats, write_run_exports
 from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
-from vitripick.picking.quality import write_quality
+from vitripick.picking.quality import within_run, write_quality
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.shards import Shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
@@ -133,7 +133,7 @@ class RunSummary:
                     "n_stored": r.n_stored,
                     "quality": None if r.quality is None else r.quality.to_dict(),
                 }
-                for r in self.records
+                for r in within_run(self.records)
             ],
             "failures": self.failures,
         }
