@@ -97,7 +97,9 @@ def test_the_quality_line_and_the_junk_map_of_a_run_are_shown(tmp_path):
     assert gathered.micrographs[0].overlay_png != before
     assert gathered.quality[0] == "suspected mostly junk: 1 (a.mrc 50% junk)"
     invoke(run, "--out", tmp_path / "page.html")
-    assert "mostly junk; carbon edge" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "a.mrc: 1 picks · mostly junk; carbon edge<" in page
+    assert "<td>mostly junk; carbon edge</td>" in page
 
 
 def test_labels_bring_precision_and_recall(tmp_path):

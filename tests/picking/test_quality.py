@@ -149,7 +149,7 @@ def test_a_run_is_told_in_a_few_lines_with_the_worst_first(records):
     assert in_words(records) == [
         "suspected empty: 1 (bare.mrc)",
         "suspected mostly junk: 2 (dirtier.mrc 90% junk, dirty.mrc 60% junk)",
-        "suspected carbon edge: 1 (dirtier.mrc 90% junk)",
+        "suspected carbon edge: 1 (dirtier.mrc)",
     ]
     assert in_words(records[:1]) == []
     assert in_words(records * 3, n_named=1)[0] == "suspected empty: 3 (bare.mrc, …)"

@@ -219,7 +219,7 @@ def in_words(records: Sequence[Record], *, n_named: int = 3) -> list[str]:
         if not of:
             continue
         worst = sorted(of, key=_junk_first)[:n_named]
-        named = ", ".join(_named(record) for record in worst) + (", …" if len(of) > n_named else "")
+        named = ", ".join(_named(record, word) for record in worst) + (", …" if len(of) > n_named else "")
         lines.append(f"suspected {word}: {len(of)} ({named})")
     return lines
 
@@ -229,7 +229,6 @@ def _junk_first(record: Record) -> tuple[float, int]:
     return -((quality.junk_share if quality is not None else None) or 0.0), record.n_picks
 
 
-def _named(record: Record) -> str:
-    quality = record.quality
-    share = None if quality is None else quality.junk_share
-    return record.name if not share else f"{record.name} {share:.0%} junk"
+def _named(record: Record, word: str) -> str:
+    share = None if record.quality is None else record.quality.junk_share
+    return f"{record.name} {share:.0%} junk" if share and word in (MOSTLY_JUNK, CONTAMINATED) else record.name
