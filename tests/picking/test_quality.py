@@ -105,6 +105,11 @@ def test_a_band_that_is_short_or_does_not_reach_the_border_does_not():
     assert judged(crowd(), inner).suspected == ()
 
 
+def test_specks_all_over_do_not():
+    specks = (np.random.default_rng(0).random((100, 120)) < 0.06).astype(np.float32)
+    assert judged(crowd(), specks).suspected == ()
+
+
 def test_a_crystal_that_touches_the_border_does_not():
     quality = judged(crowd(), junk_at((20, 50, 0, 30)))
     assert quality.edge_junk_share == 0
