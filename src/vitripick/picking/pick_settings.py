@@ -16,7 +16,8 @@ class PickSettings(Settings):
     """What a run of picking is told; see `pick` for what each means.
 
     `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
-    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; `engine`
+    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; with
+    `junk_masks`, the junk map is written at the micrograph's full size; `engine`
     and `precision` say what runs the network, see `make_ready`. Micrographs that are done stay so where `auto` would
     choose another engine today, and are picked again where another one is named.
     """
@@ -36,14 +37,16 @@ class PickSettings(Settings):
     formats: tuple[str, ...] = ("star", "cbox")
     overlays: bool = False
     thumbnails: bool = False
+    junk_masks: bool = False
 
     @property
     def exports(self) -> tuple[str, ...]:
         """All that is written of one micrograph, by name; the store is the first."""
-        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
-        return per_micrograph(["cbox", *self.formats, *pictures])
+        pictures = {"overlay": self.overlays, "thumbnail": self.thumbnails, "junk_mask": self.junk_masks}
+        return per_micrograph(["cbox", *self.formats, *(name for name, wanted in pictures.items() if wanted)])
 
 
+# These need the micrograph's image.
 PICTURES = {"overlay", "thumbnail"}
 # These act when files are written; all other settings decide which picks there are.
-ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
+ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails", "junk_masks"}
