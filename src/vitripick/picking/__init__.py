@@ -9,6 +9,7 @@ from vitripick.picking.record import Record, read_record
 from vitripick.picking.self_test import self_test
 from vitripick.picking.shards import Shard, parse_shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings
+from vitripick.picking.survey import Survey, survey_micrographs
 
 __all__ = [
     "FolderPicker",
@@ -17,6 +18,7 @@ __all__ = [
     "Record",
     "RunSummary",
     "Shard",
+    "Survey",
     "choose_devices",
     "parse_shard",
     "pick",
@@ -25,5 +27,6 @@ __all__ = [
     "read_record",
     "resolve_diameter_px",
     "self_test",
+    "survey_micrographs",
     "write_distributions",
 ]
