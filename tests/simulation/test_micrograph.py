@@ -166,7 +166,17 @@ def test_the_paper_recipe_has_the_papers_snr(level, snr, trpv3):
 def test_a_particle_nearer_to_the_source_has_less_defocus(apoferritin):
     field = Field(shape=(128, 128), rim_px=0, padded=(128, 128), pixel_size=3.0)
     group = Particles(apoferritin, np.eye(3)[None], np.array([63.5]), np.array([63.5]))
-    scene = Scene([group], np.array([4000.0]), np.ones(1, bool), np.full((1, 2), 40.0), [], None, [], {})
+    scene = Scene(
+        [group],
+        np.array([4000.0]),
+        np.ones(1, bool),
+        np.full((1, 2), 40.0),
+        [],
+        None,
+        [],
+        np.zeros(field.padded, bool),
+        {},
+    )
     high = particle_contrast(scene, field, Optics(defocus_angstrom=20000), phase_per_potential=1e-4)
     phase = project(apoferritin, np.eye(3), pixel_size=3.0, size_px=128) * np.float32(1e-4)
     np.testing.assert_allclose(high, weak_contrast(phase, 3.0, Optics(defocus_angstrom=16000)), atol=1e-5)

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,3 +89,31 @@ def test_a_noise_crop_has_the_spectrum_of_its_micrograph_but_no_particle():
     assert abs(noise.image.std() - 1) < 0.1
     # Spots are far below the mean; noise of the same spectrum is symmetric.
     assert abs(((noise.image - noise.image.mean()) ** 3).mean()) < 0.5
+
+
+def test_bending_the_spectrum_keeps_the_contrast_and_changes_the_grain():
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((64, 64)).astype(np.float32)
+    off = Augmentation(blur_chance=0, noise_chance=0, dropout_chance=0, contrast_chance=0)
+    bent = augment(image, rng, off.model_copy(update={"spectrum_chance": 1.0, "spectrum_range": 3.0}))
+    assert bent.std() == pytest.approx(image.std(), rel=1e-3)
+    assert np.corrcoef(bent.ravel(), image.ravel())[0, 1] < 0.99
+
+
+def test_where_a_contaminant_is_painted_the_ground_is_junk_and_far_from_it_as_before():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        before = replace_by_noise(draw_crop(sample(), rng, SETTINGS), rng)
+        after = paint_contaminants(before, rng, diameter_px=24)
+        assert (before.junk == 0).all()
+        assert (after.junk == 1).mean() > 0
+        changed = np.abs(after.image - before.image) > 2
+        # Fringes reach a little farther.
+        assert (after.junk[changed] == 0).sum() <= 0.2 * changed.sum()
+
+
+def test_no_junk_is_where_a_particle_is_labelled_and_elsewhere_nobody_knows():
+    crop = draw_whole(sample(), np.random.default_rng(0), SETTINGS, 32)
+    x, y = np.round(crop.labels[:, :2]).astype(int).T
+    assert (crop.junk[y, x] == 0).all()
+    assert (crop.junk == -1).mean() > 0.5

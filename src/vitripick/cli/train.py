@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vitripick.training import TrainingSet, TrainSettings
+    from collections.abc import Sequence
+
+    from vitripick.training import SimulatedSet, TrainingSet, TrainSettings
 
 
 def train(
@@ -78,6 +80,9 @@ def train(
         int | None,
         typer.Option(min=0, help="Processes that draw crops: none on a CPU, up to 8 for a GPU by default."),
     ] = None,
+    fields: Annotated[
+        Path | None, typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
@@ -126,6 +131,8 @@ def train(
             on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
             on_epoch=tell,
             n_workers=workers,
+            fields=fields,
+            on_field=lambda done, total: update(done, total, "fields simulated"),
         )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes (torchrun) the first one talks
@@ -188,10 +195,10 @@ def _sets(
 def _gather(
     recipe: Path | None,
     data_root: Path | None,
-    sets: list[TrainingSet],
+    sets: Sequence[TrainingSet | SimulatedSet],
     options: dict[str, object],
     start: str | None,
-) -> tuple[list[TrainingSet], TrainSettings]:
+) -> tuple[Sequence[TrainingSet | SimulatedSet], TrainSettings]:
     """A recipe's settings with the options given on the command line on top, or the architecture's own."""
     from vitripick.errors import UsageError
     from vitripick.models import read_model_card

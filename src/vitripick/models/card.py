@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from vitripick.errors import FormatError, InputError
+from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.released import RELEASED, released_path
 from vitripick.settings import Settings
@@ -42,6 +44,9 @@ class ModelCard(Settings):
         Of the training particles, where known.
     threshold
         Default confidence threshold, tuned on the validation micrographs.
+    calibration
+        (slope, intercept): what turns the logit of the network's confidence into that of the share of picks that are
+        right, measured on data the model was not trained on (Platt 1999); None where nobody measured it.
     training
         Data, split, seed, versions: provenance, not read by any code.
     """
@@ -57,7 +62,28 @@ class ModelCard(Settings):
     diameter_angstrom: float | None = None
     diameter_range_angstrom: tuple[float, float] | None = None
     threshold: float = 0.3
+    calibration: tuple[float, float] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+
+    def calibrated(self, confidence: FloatArray) -> FloatArray:
+        """What the network's confidences are worth, 0-1; themselves without a calibration."""
+        if self.calibration is None:
+            return confidence
+        slope, intercept = self.calibration
+        return np.asarray(1 / (1 + np.exp(-(slope * _logit(confidence) + intercept))))
+
+    def uncalibrated(self, confidence: float) -> float:
+        """The network's confidence that is worth this much: the inverse of `calibrated`."""
+        if self.calibration is None:
+            return confidence
+        slope, intercept = self.calibration
+        return float(1 / (1 + np.exp(-(_logit(np.array(confidence)) - intercept) / slope)))
+
+
+def _logit(confidence: FloatArray) -> FloatArray:
+    # float32 sigmoids reach 0 and 1.
+    inside = np.clip(confidence, 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(inside / (1 - inside)))
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ class Detections:
         The size the network saw.
     confidence : (n,), float64
         0-1.
+    junk : (rows, columns), float32, or None
+        How likely each place of the image, in cells of the network's stride, is junk: carbon, ice, gold, clumps; None
+        from a network that does not say.
     """
 
     x: FloatArray
@@ -38,9 +41,15 @@ class Detections:
     width: FloatArray
     height: FloatArray
     confidence: FloatArray
+    junk: Batch | None = None
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def select(self, which: npt.NDArray[np.bool_]) -> Detections:
+        """Some of the detections, in the same order; what is known of the ground stays."""
+        x, y, width, height = self.x[which], self.y[which], self.width[which], self.height[which]
+        return Detections(x, y, width, height, self.confidence[which], junk=self.junk)
 
 
 class Decoding(Settings):
@@ -61,6 +70,8 @@ class Decoding(Settings):
         Of `"heatmap"`: the size whose logarithm is 0.
     anchor_px
         Of `"grid"`: width and height of the one anchor box.
+    junk
+        Of `"heatmap"`: there is a fifth map, the logit that a place is junk.
     """
 
     kind: Literal["heatmap", "grid"]
@@ -69,6 +80,7 @@ class Decoding(Settings):
     margin: int | None = None
     working_diameter_px: float = 0.0
     anchor_px: tuple[float, float] = (0.0, 0.0)
+    junk: bool = False
 
 
 class Network(Protocol):
@@ -103,7 +115,7 @@ def _heatmap(maps: Batch, decoding: Decoding, floor: float) -> Detections:
     # A cell that is as hot as the hottest of its neighbours is a peak; outside of the map it is infinitely cold.
     peaks = (heat >= floor) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
-    offset_x, offset_y, log_size = maps[1:, rows, columns].astype(np.float64)
+    offset_x, offset_y, log_size = maps[1:4, rows, columns].astype(np.float64)
     size = decoding.working_diameter_px * np.exp(np.clip(log_size, -2, 2))
     middle = (decoding.stride - 1) / 2
     return Detections(
@@ -112,6 +124,7 @@ def _heatmap(maps: Batch, decoding: Decoding, floor: float) -> Detections:
         width=size,
         height=size.copy(),
         confidence=heat[rows, columns].astype(np.float64),
+        junk=_sigmoid(maps[4]) if decoding.junk else None,
     )
 
 

@@ -38,11 +38,14 @@ class Detector(nn.Module, ABC):
     margin
         Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
         None if the network must see the whole image at once.
+    learns_junk
+        Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where it is not, -1 where nobody said.
     """
 
     stride: int
     pad_to: int
     margin: int | None
+    learns_junk: bool = False
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:

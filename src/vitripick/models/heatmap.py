@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
-from vitripick.models.detections import Decoding
+from vitripick.models.detections import Batch, Decoding
 from vitripick.models.detector import Detector, LabelArray, over_processes
 from vitripick.models.registry import register
 
@@ -35,7 +35,7 @@ _OFFSET_CELLS = 2.0
 class HeatmapDetector(Detector):
     """See the module's docstring; `heatmap` builds it."""
 
-    def __init__(self, *, width: int, stride: int, working_diameter_px: float) -> None:
+    def __init__(self, *, width: int, stride: int, working_diameter_px: float, junk: bool = False) -> None:
         super().__init__()
         if stride not in (2, 4):
             raise ValueError(f"heatmap has stride 2 or 4, not {stride}")
@@ -44,6 +44,7 @@ class HeatmapDetector(Detector):
         # Receptive field: 140 px to each side (docs/architectures.md adds it up), rounded up to pad_to.
         self.margin = 160
         self.working_diameter_px = working_diameter_px
+        self.learns_junk = junk
         w = width
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), _conv(4, w), _Residual(w))
         self.down4 = nn.Sequential(_conv(w, 2 * w, stride=2), _Residual(2 * w))
@@ -57,7 +58,7 @@ class HeatmapDetector(Detector):
         if stride == 2:
             self.lateral2 = nn.Conv2d(w, 2 * w, 1)
             self.merge2 = _conv(2 * w, 2 * w)
-        self.head = nn.Sequential(_conv(2 * w, 2 * w), nn.Conv2d(2 * w, 4, 1))
+        self.head = nn.Sequential(_conv(2 * w, 2 * w), nn.Conv2d(2 * w, 5 if junk else 4, 1))
         final = self.head[1]
         assert isinstance(final, nn.Conv2d)
         assert final.bias is not None
@@ -85,14 +86,17 @@ class HeatmapDetector(Detector):
             pad_to=self.pad_to,
             margin=self.margin,
             working_diameter_px=self.working_diameter_px,
+            junk=self.learns_junk,
         )
 
-    def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """(n, 5, h / stride, w / stride): heat, offset x and y in cells, log size, and 1 where these last count."""
+    def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int], junk: Batch | None = None) -> Tensor:
+        """(n, 6, h / stride, w / stride): heat, offset x and y in cells, log size, 1 where these last count, junk."""
         rows, columns = shape[0] // self.stride, shape[1] // self.stride
         grid_y, grid_x = np.mgrid[:rows, :columns].astype(np.float32)
         cells = np.column_stack([grid_x.ravel(), grid_y.ravel()])
-        result = np.zeros((len(labels), 5, rows, columns), np.float32)
+        result = np.zeros((len(labels), 6, rows, columns), np.float32)
+        half = self.stride // 2
+        result[:, 5] = -1 if junk is None else junk[:, half :: self.stride, half :: self.stride]
         for target, boxes in zip(result, labels, strict=True):
             if not len(boxes):
                 continue
@@ -119,11 +123,17 @@ class HeatmapDetector(Detector):
         n_cells = over_processes(counts.sum())
         offset_error = functional.smooth_l1_loss(raw[:, 1:3], targets[:, 1:3], reduction="none", beta=0.25)
         size_error = functional.smooth_l1_loss(raw[:, 3:4], targets[:, 3:4], reduction="none", beta=0.1)
-        return {
+        parts = {
             "heat": (focus * cross_entropy * weight).sum() / n_particles,
             "offset": (offset_error * counts).sum() / n_cells,
             "size": (size_error * counts).sum() / n_cells,
         }
+        if self.learns_junk:
+            is_junk = targets[:, 5:6]
+            known = (is_junk >= 0).float()
+            error = functional.binary_cross_entropy_with_logits(raw[:, 4:5], is_junk.clamp(min=0), reduction="none")
+            parts["junk"] = (error * known).sum() / over_processes(known.sum())
+        return parts
 
     @classmethod
     def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
@@ -135,9 +145,12 @@ class HeatmapDetector(Detector):
 
 
 @register
-def heatmap(*, width: int = 32, stride: int = 4, working_diameter_px: float = 24.0) -> Detector:
-    """A small U-Net with a centre heat map, for particles brought to one working diameter (docs/architectures.md)."""
-    return HeatmapDetector(width=width, stride=stride, working_diameter_px=working_diameter_px)
+def heatmap(*, width: int = 32, stride: int = 4, working_diameter_px: float = 24.0, junk: bool = False) -> Detector:
+    """A small U-Net with a centre heat map, for particles brought to one working diameter (docs/architectures.md).
+
+    With `junk` it also says where carbon, ice, gold and clumps are.
+    """
+    return HeatmapDetector(width=width, stride=stride, working_diameter_px=working_diameter_px, junk=junk)
 
 
 def _conv(n_in: int, n_out: int, *, stride: int = 1) -> nn.Sequential:

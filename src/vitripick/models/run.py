@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import TYPE_CHECKING
 
 import cv2
@@ -81,7 +82,14 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
             raw = _raw_map(network, _pad(image, pad_to))
     with stage("decode"):
         found = decode(raw, network.decoding, floor=floor)
-        return stitch(found, windows, shape) if windows else inside(found[0], shape)
+        if windows:
+            return stitch(found, windows, shape)
+        own = inside(found[0], shape)
+        if own.junk is None:
+            return own
+        # Cells that lie in the padding, wholly or for the larger part, are no part of the image.
+        rows, columns = (max(1, round(side / network.decoding.stride)) for side in shape)
+        return dataclasses.replace(own, junk=own.junk[:rows, :columns])
 
 
 def _pad(image: Image, multiple: int) -> Image:

@@ -46,7 +46,7 @@ def stitch(found: Sequence[Detections], windows: Sequence[Window], shape: tuple[
             & (own.x < window.width - right - 0.5)
         )
         moved = Detections(own.x + window.left, own.y + window.top, own.width, own.height, own.confidence)
-        kept.append((_select(moved, has_say), np.full(int(has_say.sum()), n)))
+        kept.append((moved.select(has_say), np.full(int(has_say.sum()), n)))
     everything = Detections(
         *(
             np.concatenate([getattr(own, name) for own, _ in kept])
@@ -59,7 +59,7 @@ def stitch(found: Sequence[Detections], windows: Sequence[Window], shape: tuple[
 def inside(found: Detections, shape: tuple[int, int]) -> Detections:
     """Those whose centre lies inside an image of `shape`."""
     height, width = shape
-    return _select(found, (found.x > -0.5) & (found.x < width - 0.5) & (found.y > -0.5) & (found.y < height - 0.5))
+    return found.select((found.x > -0.5) & (found.x < width - 0.5) & (found.y > -0.5) & (found.y < height - 0.5))
 
 
 def _silent_bands(windows: Sequence[Window], own: Window) -> tuple[float, float, float, float]:
@@ -88,8 +88,4 @@ def _without_doubles(found: Detections, patch: npt.NDArray[np.intp]) -> Detectio
     for better, worse in by_rank[np.lexsort((by_rank[:, 1], by_rank[:, 0]))]:
         if keep[at[better]]:
             keep[at[worse]] = False
-    return _select(found, keep)
-
-
-def _select(found: Detections, which: npt.NDArray[np.bool_]) -> Detections:
-    return Detections(found.x[which], found.y[which], found.width[which], found.height[which], found.confidence[which])
+    return found.select(keep)

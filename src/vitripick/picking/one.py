@@ -75,7 +75,8 @@ def pick(
         prepared = prepare(micrograph.pixels, preparation, diameter_px=diameter)
     if not prepared.image.any():  # a constant micrograph
         return Boxes.empty(**known)  # type: ignore[arg-type]
-    found = detect(model.network, prepared.image, floor=FLOOR_CONFIDENCE, patches=preparation.patches)
+    floor = model.card.uncalibrated(FLOOR_CONFIDENCE)
+    found = detect(model.network, prepared.image, floor=floor, patches=preparation.patches)
     x, y = prepared.to_full(found.x, found.y)
     scale_y, scale_x = prepared.scale
     estimated_width, estimated_height = found.width / scale_x, found.height / scale_y
@@ -86,7 +87,7 @@ def pick(
         x,
         y,
         size_px=diameter if box_size_px is None else box_size_px,
-        confidence=found.confidence,
+        confidence=model.card.calibrated(found.confidence),
         estimated_width=estimated_width,
         estimated_height=estimated_height,
         micrograph=micrograph.name,

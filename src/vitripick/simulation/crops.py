@@ -28,8 +28,12 @@ class SimulatedCrop:
         Normalised as pickers normalise micrographs: about zero mean and unit variance everywhere.
     labels : (n, 4), float32
         x, y, width, height in pixels of the crop, of the particles whose centre is inside.
+    junk : (p, p), bool
+        Where thick contaminants, clumps and filaments are.
     structure
         The particle's name.
+    diameter_px
+        The molecule's diameter in pixels of the crop.
     pixel_size
         Å per pixel of the crop.
     snr
@@ -38,7 +42,9 @@ class SimulatedCrop:
 
     image: Image
     labels: npt.NDArray[np.float32]
+    junk: npt.NDArray[np.bool_]
     structure: str
+    diameter_px: float
     pixel_size: float
     snr: float
 
@@ -92,5 +98,6 @@ def simulate_crops(
         boxes = simulated.boxes
         labels = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height]).astype(np.float32)
         image = normalise_locally(simulated.image, sigma_px=_BACKGROUND_DIAMETERS * working_diameter_px)
-        yield SimulatedCrop(image, labels, structure.name, pixel_size, simulated.parameters["snr"])
+        snr = simulated.parameters["snr"]
+        yield SimulatedCrop(image, labels, simulated.junk, structure.name, diameter_px, pixel_size, snr)
         index += step

@@ -155,7 +155,7 @@ def _run(
         for index, name in to_do:
             yield name, _simulate_one(job, molecules, index, name)
         return
-    with _one_thread_each():
+    with one_thread_each():
         # Fresh interpreters: a forked one would inherit threads that hold locks.
         pool = ProcessPoolExecutor(
             n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
@@ -179,7 +179,7 @@ def _run(
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Workers share the cores; libraries in them must not each start a thread a core."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))

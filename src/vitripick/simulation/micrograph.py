@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ _SLAB_ANGSTROM = 300.0
 # Detail coarser than this is where a particle's own defocus fringes reach; the rim of the field has room for them.
 _FRINGE_ANGSTROM = 15.0
 _GRADIENT_FIELD = 4000.0
+_Pixels = TypeVar("_Pixels", Image, npt.NDArray[np.bool_])
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Simulated:
         The true particles: centres of those inside the micrograph, and boxes.
     pixel_size
         Å per pixel.
+    junk : (rows, columns), bool
+        Where thick contaminants, clumps and filaments are: ground on which nothing is to be picked.
     parameters
         Everything that was drawn, ready for JSON.
     """
@@ -48,6 +51,7 @@ class Simulated:
     image: Image
     boxes: Boxes
     pixel_size: float
+    junk: npt.NDArray[np.bool_]
     parameters: dict[str, Any]
 
 
@@ -124,7 +128,7 @@ def simulate_micrograph(
         "particles": _particle_records(scene, boxes),
         "contaminants": [asdict(contaminant) for contaminant in scene.contaminants],
     }
-    return Simulated(image, boxes, pixel_size, parameters)
+    return Simulated(image, boxes, pixel_size, _inside(scene.junk, field).copy(), parameters)
 
 
 def particle_contrast(scene: Scene, field: Field, optics: Optics, *, phase_per_potential: float) -> Image:
@@ -170,7 +174,7 @@ def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
     )
 
 
-def _inside(image: Image, field: Field) -> Image:
+def _inside(image: _Pixels, field: Field) -> _Pixels:
     rows, columns = field.shape
     return image[field.rim_px : field.rim_px + rows, field.rim_px : field.rim_px + columns]
 

@@ -80,6 +80,8 @@ class Scene:
         Thick contaminants.
     contaminants
         For the record, in pixels of the micrograph.
+    junk : (rows, columns), bool
+        Where thick contaminants, clumps and filaments are.
     """
 
     particles: list[Particles]
@@ -89,6 +91,7 @@ class Scene:
     debris: list[Particles]
     bodies: Bodies | None
     contaminants: list[Contaminant]
+    junk: npt.NDArray[np.bool_]
     drawn: dict[str, Any]
 
 
@@ -189,7 +192,9 @@ def lay_out(
         drawn["genome"] = True
     if dirty:
         _add_small(weak, contaminants, forbidden, simple, particles[0], contamination, field, rng)
-    return Scene(particles, z, labelled, _extents_px(particles, field.pixel_size), weak, bodies, contaminants, drawn)
+    return Scene(
+        particles, z, labelled, _extents_px(particles, field.pixel_size), weak, bodies, contaminants, forbidden, drawn
+    )
 
 
 def _rotations(

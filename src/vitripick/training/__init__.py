@@ -3,6 +3,7 @@
 from vitripick.training.run import TrainResult, train
 from vitripick.training.settings import (
     Augmentation,
+    SimulatedSet,
     TrainingSet,
     TrainSettings,
     default_settings,
@@ -11,6 +12,7 @@ from vitripick.training.settings import (
 
 __all__ = [
     "Augmentation",
+    "SimulatedSet",
     "TrainResult",
     "TrainSettings",
     "TrainingSet",

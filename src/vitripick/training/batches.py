@@ -6,6 +6,7 @@ has its own generator.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from vitripick.geometry import Image
 from vitripick.models.detector import Detector, LabelArray
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
-from vitripick.training.crops import augment, draw_crop, draw_whole
+from vitripick.training.crops import Crop, augment, draw_crop, draw_whole
 from vitripick.training.data import Sample
 from vitripick.training.settings import TrainSettings
 
@@ -34,8 +35,8 @@ class Batch:
     weight: Tensor
 
 
-# What a worker hands over, as arrays: images (n, p, p), labels of each, weights (n, p, p).
-_Arrays = tuple[Image, list[LabelArray], Image]
+# What a worker hands over, as arrays: images (n, p, p), labels of each, weights and junk (n, p, p).
+_Arrays = tuple[Image, list[LabelArray], Image, Image]
 
 
 class Batches:
@@ -76,9 +77,10 @@ class Batches:
     def epoch(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
         drawn = self._from_workers(first, last) if self.n_workers else self._from_thread(first, last)
-        for images, labels, weight in drawn:
+        for images, labels, weight, junk in drawn:
             tensor = torch.from_numpy(images)[:, None]
-            targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])))
+            more = {"junk": junk} if self.detector.learns_junk else {}
+            targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
             yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
 
     def _from_thread(self, first: int, last: int) -> Iterator[_Arrays]:
@@ -115,16 +117,21 @@ class _Steps(Dataset[_Arrays]):
     def __getitem__(self, step: int) -> _Arrays:
         crops = [self._draw(step, position) for position in self.positions]
         # Whole samples may differ in size; the smaller ones are padded, without weight.
-        side = max(len(image) for image, _, _ in crops)
-        images = np.stack([_padded(image, side, cv2.BORDER_REFLECT) for image, _, _ in crops])
-        weight = np.stack([_padded(weight, side, cv2.BORDER_CONSTANT) for _, _, weight in crops])
-        return images, [labels for _, labels, _ in crops], weight
+        side = max(len(crop.image) for crop in crops)
+        images = np.stack([_padded(crop.image, side, cv2.BORDER_REFLECT) for crop in crops])
+        weight = np.stack([_padded(crop.weight, side, cv2.BORDER_CONSTANT) for crop in crops])
+        junk = np.stack([_padded(crop.junk, side, cv2.BORDER_REFLECT) for crop in crops])
+        return images, [crop.labels for crop in crops], weight, junk
 
-    def _draw(self, step: int, position: int) -> tuple[Image, LabelArray, Image]:
+    def _draw(self, step: int, position: int) -> Crop:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, step, position])
-        # Sets count alike, whatever their size.
-        own = self.sets[rng.integers(len(self.sets))]
+        # Sets count alike, whatever their size, unless they were given a weight.
+        weights = [own[0].set_weight for own in self.sets]
+        if len(set(weights)) == 1:
+            own = self.sets[rng.integers(len(self.sets))]
+        else:
+            own = self.sets[rng.choice(len(self.sets), p=np.array(weights) / sum(weights))]
         sample = own[rng.integers(len(own))]
         if self.whole_pad is not None:
             crop = draw_whole(sample, rng, settings, self.whole_pad)
@@ -134,7 +141,7 @@ class _Steps(Dataset[_Arrays]):
             crop = replace_by_noise(crop, rng)
         if rng.random() < settings.augmentation.contaminant_chance:
             crop = paint_contaminants(crop, rng, diameter_px=sample.diameter_px)
-        return augment(crop.image, rng, settings.augmentation), crop.labels, crop.weight
+        return dataclasses.replace(crop, image=augment(crop.image, rng, settings.augmentation))
 
 
 def _by_set(samples: Sequence[Sample]) -> list[list[Sample]]:

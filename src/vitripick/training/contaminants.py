@@ -55,7 +55,7 @@ def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
         sigma_y = sigma_x if rng.random() < 0.6 else max(rng.uniform(-1.0, 4.0), 0.05)
         noise = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma_x, sigmaY=sigma_y), np.float32)
     unit = np.clip(noise / np.float32(max(float(noise.std()), 1e-6)), -5, 5)
-    return Crop(unit, crop.labels[:0], np.ones_like(crop.weight))
+    return Crop(unit, crop.labels[:0], np.ones_like(crop.weight), np.zeros_like(crop.junk))
 
 
 def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatImage:
@@ -140,7 +140,10 @@ def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool
     for (x, y, width, _), d in zip(crop.labels[hidden], depth[hidden], strict=True):
         if not opaque or d > -0.25 * diameter_px:
             cv2.circle(weight, (round(float(x)), round(float(y))), round(float(width) / 2), 0.0, -1)
-    return Crop(painted, crop.labels[~hidden], weight)
+    # What lies around the painted one is as it was; its soft rim is neither.
+    junk = np.where(distance < 0, np.float32(1), crop.junk)
+    junk[(distance >= 0) & (distance < 0.1 * diameter_px)] = -1
+    return Crop(painted, crop.labels[~hidden], weight, junk)
 
 
 def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> _FloatImage:

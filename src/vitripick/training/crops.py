@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from vitripick.geometry import Image
 from vitripick.models.detector import LabelArray
@@ -26,11 +27,14 @@ class Crop:
     weight : (p, p), float32
         1 where labels count; 0 outside the micrograph and in its border band; between where an unlabelled place counts
         less (`unlabelled.py`).
+    junk : (p, p), float32
+        1 where a place is known to be junk, 0 where it is known not to be, -1 where nobody said.
     """
 
     image: Image
     labels: LabelArray
     weight: Image
+    junk: Image
 
 
 def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings) -> Crop:
@@ -69,7 +73,14 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
 
 def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: int, settings: TrainSettings) -> Crop:
     height, width = sample.image.shape
-    image = cv2.warpAffine(sample.image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    # Simulated samples are stored in half precision.
+    image = cv2.warpAffine(
+        np.asarray(sample.image, np.float32),
+        matrix,
+        (side, side),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
     band = round(settings.border_diameters * sample.diameter_px)
     counts = how_much_counts(sample)
     counts[:band], counts[height - band :], counts[:, :band], counts[:, width - band :] = 0, 0, 0, 0
@@ -78,7 +89,20 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: i
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < side + labels[:, 2:])).all(axis=1)
-    return Crop(np.asarray(image, np.float32), labels[near], np.asarray(weight, np.float32))
+    ground = cv2.warpAffine(_ground(sample), matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=-1)
+    return Crop(
+        np.asarray(image, np.float32), labels[near], np.asarray(weight, np.float32), np.asarray(ground, np.float32)
+    )
+
+
+def _ground(sample: Sample) -> Image:
+    """(h, w), float32, as `Crop.junk`: where a particle is labelled, no junk is."""
+    if sample.junk is not None:
+        return np.asarray(sample.junk, np.float32)
+    ground = np.full(sample.image.shape, -1, np.float32)
+    for x, y, width, _ in sample.labels:
+        cv2.circle(ground, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
+    return ground
 
 
 def how_much_counts(sample: Sample) -> Image:
@@ -102,6 +126,8 @@ def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> I
     def drawn(chance: float) -> bool:
         return bool(rng.random() < chance)
 
+    if drawn(settings.spectrum_chance):
+        image = _bend_spectrum(image, rng, settings.spectrum_range)
     if drawn(settings.blur_chance):
         sigma = rng.uniform(0, settings.blur_sigma_px)
         if sigma > 0.1:
@@ -120,3 +146,18 @@ def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> I
         share = rng.uniform(0.01, settings.dropout_share)
         image = np.where(rng.random(image.shape, dtype=np.float32) < share, image.mean(), image)
     return np.ascontiguousarray(image, dtype=np.float32)
+
+
+# Gains are drawn at so many frequencies from 0 to the corner of the spectrum, and joined smoothly enough by lines.
+_KNOTS = 7
+
+
+def _bend_spectrum(image: Image, rng: np.random.Generator, gain_range: float) -> Image:
+    """Other gains over spatial frequency, at the same contrast."""
+    span = np.log1p(gain_range)
+    knots = np.exp(rng.uniform(-span, span, _KNOTS))
+    rows, columns = image.shape
+    frequency = np.hypot(fft.fftfreq(rows)[:, None], fft.rfftfreq(columns)[None, :])
+    gain = np.interp(frequency, np.linspace(0, np.sqrt(0.5), _KNOTS), knots).astype(np.float32)
+    bent = fft.irfft2(fft.rfft2(image) * gain, s=image.shape)
+    return np.asarray(bent * (image.std() / max(float(bent.std()), 1e-6)), np.float32)

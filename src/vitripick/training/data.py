@@ -48,8 +48,12 @@ class Sample:
         Where nothing is taught or counted; None: nowhere.
     rejected : (n, 2), float32
         x and y of places that a person said are no particles.
+    junk : (h, w), bool
+        Where the ground is junk; None: nobody said.
     patches
         Rows and columns of patches to see it in; a training sample *is* one patch.
+    set_weight
+        How often its set is drawn from, relative to others.
     """
 
     name: str
@@ -63,7 +67,9 @@ class Sample:
     complete: bool | None = None
     ignored: npt.NDArray[np.bool_] | None = None
     rejected: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    junk: npt.NDArray[np.bool_] | None = None
     patches: Patches = WHOLE
+    set_weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +101,7 @@ class _Split:
 
 
 def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, preparation: Preparation) -> TrainingData:
-    """Read, pair, split and prepare every set.
+    """Read, pair, split and prepare every set of labelled micrographs.
 
     Micrographs without labels are named in the log and not used; labels without a micrograph too. A label file
     without labels is a micrograph that holds no particles.
@@ -107,8 +113,6 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
     UsageError
         If labels have no size and none is given, or a name to validate on or leave out is not there.
     """
-    if not sets:
-        raise UsageError("nothing to train on: give --micrographs and --labels, or a recipe with [[sets]].")
     result = TrainingData([], [], [], [], [])
     for index, entry in enumerate(sets):
         files = {file.name: file for file in find_micrographs([entry.micrographs])}
@@ -132,6 +136,7 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
             sample, pixel_size = _prepare_one(
                 files[name], pairing.pairs[name], index, preparation, diameter, grounds.get(name)
             )
+            sample = dataclasses.replace(sample, set_weight=entry.weight)
             angstrom = diameter * pixel_size if pixel_size is not None else angstrom
             if name in split.train:
                 training.append(sample)

@@ -23,7 +23,7 @@ from vitripick.training.checkpoint import Row
 from vitripick.training.data import TrainingData
 from vitripick.training.precision import training_precision
 from vitripick.training.processes import Processes
-from vitripick.training.settings import TrainingSet, TrainSettings
+from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
 
 
 def training_summary(
@@ -63,6 +63,7 @@ def fingerprint(
         digest.update(sample.image.tobytes())
         digest.update(sample.labels.tobytes())
         digest.update(b"" if sample.ignored is None else sample.ignored.tobytes())
+        digest.update(b"" if sample.junk is None else np.packbits(sample.junk).tobytes())
         digest.update(sample.rejected.tobytes() + repr(sample.complete).encode())
     return digest.hexdigest()
 
@@ -80,7 +81,7 @@ def check_run_folder(out: Path, checkpoint: Path, own: str) -> None:
 
 def write_provenance(
     out: Path,
-    sets: Sequence[TrainingSet],
+    sets: Sequence[TrainingSet | SimulatedSet],
     settings: TrainSettings,
     data: TrainingData,
     processes: Processes,

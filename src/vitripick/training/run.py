@@ -33,7 +33,8 @@ from vitripick.training.finetune import Trainable, freeze_all_but_last, provenan
 from vitripick.training.loop import run_loop
 from vitripick.training.processes import Processes, join_processes
 from vitripick.training.record import check_run_folder, fingerprint, training_summary, write_curves, write_provenance
-from vitripick.training.settings import TrainingSet, TrainSettings
+from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
+from vitripick.training.simulated import add_simulated
 from vitripick.training.validate import Validation
 
 
@@ -63,7 +64,7 @@ class TrainResult:
 
 
 def train(
-    sets: Sequence[TrainingSet] | TrainingSet,
+    sets: Sequence[TrainingSet | SimulatedSet] | TrainingSet,
     out: str | Path,
     *,
     settings: TrainSettings | None = None,
@@ -77,6 +78,8 @@ def train(
     on_epoch: Callable[[Row], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     n_workers: int | None = None,
+    fields: str | Path | None = None,
+    on_field: Callable[[int, int], None] | None = None,
 ) -> TrainResult:
     """Train a model on labelled micrographs; called again with the same arguments it goes on where it stopped.
 
@@ -86,7 +89,7 @@ def train(
     Parameters
     ----------
     sets
-        Micrographs and labels; several particles are several sets, and count alike.
+        Micrographs and labels, or what to simulate; several particles are several sets, and count alike.
     out
         The run folder: `settings.json`, `split.json`, `curves.csv`, `curves.png`, `last.pt`, `model.safetensors`
         and `model.json` (the bundle's description, to read).
@@ -109,6 +112,10 @@ def train(
     n_workers
         Processes that draw and augment crops beside the network; how many changes no weight. By default none on a CPU,
         where the network needs the cores, and up to eight for a GPU.
+    fields
+        Where simulated fields are kept, for several runs on the same ones; `OUT/fields` by default.
+    on_field
+        For progress: (done, wanted) while they are made.
 
     Returns
     -------
@@ -142,7 +149,11 @@ def train(
     else:
         preparation = origin.card.preparation
     target = choose_device(device)
-    data = load_training_data(sets, settings, preparation)
+    if not sets:
+        raise UsageError("nothing to train on: give --micrographs and --labels, or a recipe with [[sets]].")
+    data = load_training_data([entry for entry in sets if isinstance(entry, TrainingSet)], settings, preparation)
+    simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
+    add_simulated(data, simulated, Path(fields or out / "fields"), preparation, on_chunk=on_field)
     if origin is None:
         _set_priors(detector, data)
     else:
@@ -248,7 +259,7 @@ def _particle(data: TrainingData) -> dict[str, Any]:
     """Which particle the bundle falls back on: only a model of one particle has one."""
     known = [d for d in data.diameters_angstrom if d is not None]
     span = (min(known), max(known)) if known else None
-    if len(data.diameters_px) > 1:
+    if len(data.split) > 1 or not data.diameters_px:
         return {"diameter_range_angstrom": span}
     return {
         "diameter_px": data.diameters_px[0],

@@ -36,6 +36,8 @@ class TrainingSet(Settings):
     areas
         Folder with what is known of the ground between the labels, one `STEM.json` a micrograph (`ground.py`);
         None: every label file is complete.
+    weight
+        How often this set is drawn from, relative to others.
     """
 
     micrographs: str
@@ -44,6 +46,44 @@ class TrainingSet(Settings):
     validate_on: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     areas: str | None = None
+    weight: float = Field(1.0, gt=0)
+
+
+class SimulatedSet(Settings):
+    """Training samples from the simulator.
+
+    Attributes
+    ----------
+    recipe
+        Of the simulator: a name or a TOML file.
+    changes
+        To the recipe, `"key=value"` each, as `vitripick simulate --set` takes them.
+    structures
+        Folder or file of molecules; None: those that come with vitripick.
+    leave_out
+        Names of structures kept for judging: neither trained nor validated on.
+    samples, validation_samples
+        How many fields train, and how many more validate.
+    field_px
+        Side of a field; larger than a crop, which is turned within it.
+    scale_jitter
+        Molecules span from 1 / (1 + jitter) to 1 + jitter of the working diameter.
+    seed
+        Of the draws.
+    weight
+        How often this set is drawn from, relative to others.
+    """
+
+    recipe: str = "general"
+    changes: tuple[str, ...] = ()
+    structures: str | None = None
+    leave_out: tuple[str, ...] = ()
+    samples: int = Field(4000, gt=0)
+    validation_samples: int = Field(100, ge=0)
+    field_px: int = Field(256, ge=64)
+    scale_jitter: float = Field(0.25, ge=0)
+    seed: int = 1
+    weight: float = Field(1.0, gt=0)
 
 
 class Augmentation(Settings):
@@ -63,6 +103,9 @@ class Augmentation(Settings):
         Gaussian noise, its sd uniform from 0 in units of the image's own.
     dropout_chance, dropout_share
         1 % to this share of the pixels are set to the mean.
+    spectrum_chance, spectrum_range
+        The power spectrum is bent: a smooth curve over spatial frequency whose gains are drawn log-uniformly from
+        1 / (1 + r) to 1 + r, as another defocus, detector or filter would; ours, not in the paper.
     contrast_chance, contrast_range
         Subtract the median, multiply by a factor drawn log-uniformly from 1 / (1 + r) to 1 + r, add the median back.
     contaminant_chance
@@ -81,6 +124,8 @@ class Augmentation(Settings):
     noise_sd: float = Field(0.6, ge=0)
     dropout_chance: float = Field(0.1, ge=0, le=1)
     dropout_share: float = Field(0.1, ge=0.01, le=1)
+    spectrum_chance: float = Field(0.0, ge=0, le=1)
+    spectrum_range: float = Field(1.0, ge=0)
     contrast_chance: float = Field(0.7, ge=0, le=1)
     contrast_range: float = Field(0.4, ge=0)
     contaminant_chance: float = Field(0.6, ge=0, le=1)
@@ -217,15 +262,15 @@ def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, 
 
 def read_recipe(
     path: str | Path, *, data_root: str | Path | None = None, start_architecture: str | None = None
-) -> tuple[list[TrainingSet], TrainSettings]:
-    """A recipe TOML: `[[sets]]` tables (see `TrainingSet`) and one `[training]` table (see `TrainSettings`).
+) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
+    """A recipe TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]` (`TrainSettings`).
 
     Parameters
     ----------
     path
         The TOML file.
     data_root
-        Folder that relative paths in `[[sets]]` start from; the recipe's own by default.
+        Folder that relative paths of sets start from; the recipe's own by default.
     start_architecture
         For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the recipe leaves open.
 
@@ -242,18 +287,23 @@ def read_recipe(
         raise InputError(f"{path}: cannot read this recipe: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
-    unknown = sorted(set(table) - {"sets", "training"})
+    unknown = sorted(set(table) - {"sets", "simulated", "training"})
     if unknown:
-        raise InputError(f"{path}: unknown table {', '.join(unknown)}; a recipe has [[sets]] and [training].")
-    try:
-        sets = [TrainingSet.model_validate(entry) for entry in table.get("sets", [])]
-    except ValidationError as error:
-        raise InputError(f"{path}, [[sets]]: {_in_words(error)}") from error
-    paths = ("micrographs", "labels", "areas")
-    sets = [
-        entry.model_copy(update={key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)})
-        for entry in sets
-    ]
+        raise InputError(
+            f"{path}: unknown table {', '.join(unknown)}; a recipe has [[sets]], [[simulated]] and [training]."
+        )
+    sets: list[TrainingSet | SimulatedSet] = []
+    for name, kind, paths in (
+        ("sets", TrainingSet, ("micrographs", "labels", "areas")),
+        ("simulated", SimulatedSet, ("structures",)),
+    ):
+        for values in table.get(name, []):
+            try:
+                entry: TrainingSet | SimulatedSet = kind.model_validate(values)
+            except ValidationError as error:
+                raise InputError(f"{path}, [[{name}]]: {_in_words(error)}") from error
+            update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}
+            sets.append(entry.model_copy(update=update))
     training = dict(table.get("training", {}))
     architecture = training.pop("architecture", start_architecture or "heatmap")
     return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)

@@ -1,0 +1,274 @@
+"""Simulated samples for training: made once on all cores, kept on the disk, read where they lie.
+
+A field is a small square, simulated at the scale that the network sees, with the truth about particles and junk. Fields
+are kept in half precision in a folder named after everything that decides them, so that a run that was stopped, or
+another one on the same samples, finds them there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vitripick.atomic import write_bytes_atomically
+from vitripick.errors import InputError, UsageError
+from vitripick.images import Preparation
+from vitripick.models.card import file_sha256
+from vitripick.simulation import bundled_structures, find_structures, load_recipe, read_structure, simulate_crops
+from vitripick.simulation.folder import one_thread_each
+from vitripick.simulation.structure import Structure
+from vitripick.training.data import Sample, TrainingData
+from vitripick.training.settings import SimulatedSet
+
+# Fields a file: small enough that little is lost when a run is stopped.
+_CHUNK = 250
+
+
+def add_simulated(
+    data: TrainingData,
+    sets: Sequence[SimulatedSet],
+    folder: Path,
+    preparation: Preparation,
+    *,
+    on_chunk: Callable[[int, int], None] | None = None,
+) -> None:
+    """Simulated sets behind the labelled ones.
+
+    Raises
+    ------
+    InputError, UsageError
+        As in `load_simulated`; or if the network does not see every particle at one size.
+    """
+    if sets and preparation.scale_by != "particle":
+        raise UsageError(
+            "[[simulated]] fields are made at the size at which a network sees every particle, and this architecture "
+            "sees whole micrographs: train it on micrographs of `vitripick simulate`."
+        )
+    for index, entry in enumerate(sets, start=len(data.split)):
+        own = load_simulated(
+            entry, index, folder, working_diameter_px=preparation.working_diameter_px, on_chunk=on_chunk
+        )
+        data.training.extend(own.training)
+        data.validation.extend(own.validation)
+        told = [f"{len(own.training)} fields, recipe {entry.recipe}, seed {entry.seed}"]
+        data.split.append({"train": told, "structures": own.structures, "left_out": list(entry.leave_out)})
+        data.diameters_angstrom.extend(own.diameter_range_angstrom)
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """The samples of one simulated set.
+
+    Attributes
+    ----------
+    training, validation
+        Fields, as samples.
+    structures
+        Names of the molecules they were drawn from.
+    diameter_range_angstrom
+        Of these molecules.
+    """
+
+    training: list[Sample]
+    validation: list[Sample]
+    structures: list[str]
+    diameter_range_angstrom: tuple[float, float]
+
+
+def load_simulated(
+    entry: SimulatedSet,
+    set_index: int,
+    folder: Path,
+    *,
+    working_diameter_px: float,
+    on_chunk: Callable[[int, int], None] | None = None,
+) -> Simulated:
+    """The samples of a simulated set, simulated where they are not in `folder` yet.
+
+    Parameters
+    ----------
+    entry
+        What to simulate.
+    set_index
+        For the samples.
+    folder
+        Where fields are kept, each set in a folder of its own.
+    working_diameter_px
+        The size at which the network sees every particle.
+    on_chunk
+        Called with (done, wanted) fields.
+
+    Raises
+    ------
+    InputError, UsageError
+        If recipe or structures cannot be read, or a structure to leave out is not there.
+    """
+    job = _Job(entry, tuple(str(path) for path in _chosen(entry)), working_diameter_px)
+    own = folder / job.key
+    wanted = entry.samples + entry.validation_samples
+    starts = list(range(0, wanted, _CHUNK))
+    missing = [start for start in starts if not (own / f"{start:06d}.npz").is_file()]
+    done = wanted - sum(min(_CHUNK, wanted - start) for start in missing)
+    for start in _simulate(job, own, missing):
+        done += min(_CHUNK, wanted - start)
+        if on_chunk is not None:
+            on_chunk(done, wanted)
+    samples: list[Sample] = []
+    diameters: list[float] = []
+    for start in starts:
+        more, angstrom = _read(own, start, entry, set_index)
+        samples += more
+        diameters += angstrom
+    return Simulated(
+        samples[: entry.samples],
+        samples[entry.samples : wanted],
+        sorted(path.stem for path in _chosen(entry)),
+        (min(diameters), max(diameters)),
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What decides the fields."""
+
+    entry: SimulatedSet
+    paths: tuple[str, ...]
+    working_diameter_px: float
+
+    @property
+    def key(self) -> str:
+        """A name for the folder: how many fields are asked for changes none of them."""
+        told = self.entry.model_dump(
+            exclude={"samples", "validation_samples", "weight", "structures", "leave_out", "changes"}
+        )
+        told["recipe"] = load_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
+        told["structures"] = [file_sha256(path) for path in self.paths]
+        told["working_diameter_px"] = self.working_diameter_px
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{Path(self.entry.recipe).stem}-{digest}"
+
+
+def _chosen(entry: SimulatedSet) -> list[Path]:
+    bundled = list(bundled_structures().values())
+    paths = bundled if entry.structures is None else find_structures([entry.structures])
+    names = {path.stem for path in paths}
+    unknown = sorted(set(entry.leave_out) - names)
+    if unknown:
+        raise UsageError(
+            f"cannot leave out {', '.join(unknown)}: no such structure in {entry.structures or 'vitripick'}."
+        )
+    chosen = [path for path in paths if path.stem not in entry.leave_out]
+    if not chosen:
+        raise UsageError("every structure is left out; there is nothing to simulate.")
+    return chosen
+
+
+def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
+    """Chunks as they are written."""
+    if not missing:
+        return
+    own.mkdir(parents=True, exist_ok=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    context = multiprocessing.get_context("spawn")
+    with (
+        one_thread_each(),
+        ProcessPoolExecutor(min(cores, len(missing)), context, initializer=_start_worker, initargs=(job, own)) as pool,
+    ):
+        yield from pool.map(_work, missing)
+
+
+_worker: dict[str, object] = {}
+
+
+def _start_worker(job: _Job, own: Path) -> None:
+    cv2.setNumThreads(1)
+    _worker.update(job=job, own=own, structures=[read_structure(path) for path in job.paths])
+
+
+def _work(start: int) -> int:
+    job, own, structures = _worker["job"], _worker["own"], _worker["structures"]
+    assert isinstance(job, _Job)
+    assert isinstance(own, Path)
+    assert isinstance(structures, list)
+    _write_chunk(job, own, structures, start)
+    return start
+
+
+def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) -> None:
+    entry = job.entry
+    fields = list(
+        islice(
+            simulate_crops(
+                load_recipe(entry.recipe, changes=entry.changes),
+                structures,
+                working_diameter_px=job.working_diameter_px,
+                crop_px=entry.field_px,
+                scale_jitter=entry.scale_jitter,
+                seed=entry.seed,
+                first=start,
+            ),
+            _CHUNK,
+        )
+    )
+    pixels = io.BytesIO()
+    np.save(pixels, np.stack([field.image for field in fields]).astype(np.float16))
+    has_junk = np.array([field.junk.any() for field in fields])
+    junk = io.BytesIO()
+    np.save(junk, np.array([field.junk for field in fields if field.junk.any()], bool))
+    truth = io.BytesIO()
+    np.savez_compressed(
+        truth,
+        labels=np.concatenate([field.labels for field in fields]),
+        n_labels=np.array([len(field.labels) for field in fields]),
+        has_junk=has_junk,
+        diameters_px=np.array([field.diameter_px for field in fields]),
+        pixel_sizes=np.array([field.pixel_size for field in fields]),
+        structures=np.array([field.structure for field in fields]),
+        snr=np.array([field.snr for field in fields]),
+    )
+    write_bytes_atomically(own / f"{start:06d}.pixels.npy", pixels.getvalue())
+    write_bytes_atomically(own / f"{start:06d}.junk.npy", junk.getvalue())
+    # Written last: where it is, the others are.
+    write_bytes_atomically(own / f"{start:06d}.npz", truth.getvalue())
+
+
+def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[list[Sample], list[float]]:
+    """The samples of a chunk, and the diameter of each one's molecule in Å."""
+    path = own / f"{start:06d}.npz"
+    try:
+        pixels = np.load(own / f"{start:06d}.pixels.npy", mmap_mode="r")
+        with np.load(path) as file:
+            truth = dict(file)
+        junk = iter(np.load(own / f"{start:06d}.junk.npy", mmap_mode="r" if truth["has_junk"].any() else None))
+        clean = np.zeros(pixels.shape[1:], bool)
+        labels = np.split(truth["labels"].astype(np.float32), np.cumsum(truth["n_labels"])[:-1])
+        samples = [
+            Sample(
+                f"simulated {truth['structures'][i]} {start + i}",
+                set_index,
+                pixels[i],
+                labels[i],
+                float(truth["diameters_px"][i]),
+                known_empty=not len(labels[i]),
+                complete=True,
+                junk=next(junk) if truth["has_junk"][i] else clean,
+                set_weight=entry.weight,
+            )
+            for i in range(len(labels))
+        ]
+        return samples, list(truth["diameters_px"] * truth["pixel_sizes"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: these simulated samples cannot be read ({error}); remove {own} and they are made anew."
+        ) from error
