@@ -1,9 +1,10 @@
 """How large the particle is, from the network itself: it is shown some micrographs as if the particle had this or that
-diameter, and where it is surest and agrees with what was assumed, that is the diameter.
+diameter, and two of its answers tell which of them is right.
 
-A network that was trained on particles of one size in its pixels (and on some scale jitter around that) says for each
-pick how large it sees the particle. Shown at a scale that makes the particle too large it says so, and the other way
-round: the true diameter is where that ratio falls through 1 while the assumed diameter grows.
+- How sure it is: it was trained on particles of one size in its pixels, with some jitter around that. Where they are
+  shown at about that size, its surest picks are surest: over a stretch of diameters, whose middle is the estimate.
+- How large it sees the particle: larger than assumed where too small a diameter was assumed, and the other way round.
+  The estimate is where that ratio falls through 1.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import numpy as np
 
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray, Image
-from vitripick.images import Preparation, prepare
+from vitripick.images import prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.settings import Settings
 
 if TYPE_CHECKING:
-    from vitripick.models import Network
+    from vitripick.models.engines import Ready
 
 # Assumed diameters: in Å where the pixel size is known, else as shares of the long side.
-SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 60.0, 600.0
+# Particles of 60 to 600 Å, and some room on both sides, because an estimate lies between diameters that were tried.
+SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 50.0, 700.0
 _SMALLEST_SHARE, _LARGEST_SHARE = 1 / 80, 1 / 4
 # Fewer pixels than this across a particle show none.
 _SMALLEST_PX = 6.0
@@ -32,22 +34,24 @@ _SMALLEST_PX = 6.0
 _STEP = 2**0.5
 # The middle of a micrograph, in working pixels: small diameters make large images.
 CROP_PX = 1024
-# How far the size seen may be from the one assumed, as a standard deviation of its logarithm, to count in full.
-_AGREES = 0.15
-# Less than this share of the area taken by sure picks is noise.
-_LEAST_RESPONSE = 0.01
-# Diameters this far apart, in logarithms, are not of one kind of particle.
-_SAME_KIND = np.log(1.3)
-# As a share: measured, see benchmarks/survey.py.
+# The surest picks: one for so many places, and at least so many picks.
+_SUREST, _AT_LEAST = 1 / 50, 8
+# As long as the surest picks are less likely true than false, there is nothing to go by.
+_SURE = 0.5
+# The network is about as sure as at its surest.
+_STRETCH = 0.85
+# Diameters further apart than this, in logarithms, are not of one kind of particle.
+_SAME_KIND = float(np.log(1.4))
+# As a share of the diameter: what estimates on real micrographs miss by (docs/benchmarks.md).
 _LEAST_UNCERTAINTY = 0.05
 
 
 class DiameterOn(Settings):
-    """What was found on one micrograph: a diameter, or None where nothing stood out; and how strong the response is."""
+    """What was found on one micrograph: a diameter, None where none stood out; how sure the surest picks get."""
 
     micrograph: str
     diameter: float | None
-    response: float
+    sureness: float
 
 
 class DiameterEstimate(Settings):
@@ -102,15 +106,18 @@ class Sweep:
     ----------
     diameter : (n,), float64
         Assumed, in one unit for all sweeps; rising.
-    response : (n,), float64
-        The share of the area that sure picks of about the assumed size take, from 0 to about 1.
+    sureness : (n,), float64
+        Mean confidence of the surest picks, of one in each fifty places that a particle could take.
     log_ratio : (n,), float64
         Natural logarithm of the size seen over the size assumed, averaged over picks, the surest counting most.
+    weight : (n,), float64
+        What that average rests on: the sum of the squared confidences.
     """
 
     diameter: FloatArray
-    response: FloatArray
+    sureness: FloatArray
     log_ratio: FloatArray
+    weight: FloatArray
 
 
 def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatArray:
@@ -135,8 +142,7 @@ def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatA
 
 def sweep(
     image: Image,
-    network: Network,
-    preparation: Preparation,
+    model: Ready,
     diameters: FloatArray,
     *,
     pixel_size: float | None = None,
@@ -147,31 +153,35 @@ def sweep(
     ----------
     image : (rows, columns), float32
         The full-size micrograph.
-    network, preparation
-        Of a model with `scale_by="particle"`.
+    model
+        On an engine; one with `scale_by="particle"`.
     diameters : (n,)
         In Å where a pixel size is given, else in pixels.
     pixel_size
         Å per pixel.
     """
-    seen = [_look(image, network, preparation, float(d) / (pixel_size or 1.0)) for d in diameters]
-    response, log_ratio = (np.array(values, np.float64) for values in zip(*seen, strict=True))
-    return Sweep(np.asarray(diameters, np.float64), response, log_ratio)
+    seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0)) for d in diameters], np.float64)
+    return Sweep(np.asarray(diameters, np.float64), *seen.T)
 
 
-def _look(image: Image, network: Network, preparation: Preparation, diameter_px: float) -> tuple[float, float]:
-    """Response and mean logarithmic ratio at one assumed diameter."""
-    working_px = preparation.working_diameter_px
+def _look(image: Image, model: Ready, diameter_px: float) -> tuple[float, float, float]:
+    """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
+    preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
     prepared = prepare(_middle(image, CROP_PX * diameter_px / working_px), preparation, diameter_px=diameter_px)
     if not prepared.image.any():  # constant
-        return 0.0, 0.0
-    found = detect(network, prepared.image, floor=FLOOR_CONFIDENCE)
-    weight = found.confidence**2
-    if not len(weight):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
+    found = detect(model.network, prepared.image, floor=model.card.uncalibrated(FLOOR_CONFIDENCE))
     log_ratio = np.log(np.sqrt(found.width * found.height) / working_px)
-    taken = (weight * np.exp(-0.5 * (log_ratio / _AGREES) ** 2)).sum() * working_px**2
-    return float(taken / prepared.image.size), float((weight * log_ratio).sum() / weight.sum())
+    return summed_up(model.card.calibrated(found.confidence), log_ratio, prepared.image.size / working_px**2)
+
+
+def summed_up(confidence: FloatArray, log_ratio: FloatArray, n_places: float) -> tuple[float, float, float]:
+    """Sureness, mean logarithmic ratio and its weight, from the picks of an area in which `n_places` would fit."""
+    n = max(_AT_LEAST, round(_SUREST * n_places))
+    weight = confidence**2
+    total = float(weight.sum())
+    surest = np.sort(confidence)[::-1][:n]
+    return float(surest.sum()) / n, float((weight * log_ratio).sum()) / total if total else 0.0, total
 
 
 def _middle(image: Image, side: float) -> Image:
@@ -192,74 +202,88 @@ def combine(sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"]) -> Dia
     if together is None:
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
-            f"no diameter was given, and none stands out: the network is sure of nothing on {_count(len(sweeps))} when "
-            f"the particle is taken to be {in_unit(tried[0], unit)} to {in_unit(tried[-1], unit)} wide. Give "
-            "--diameter-angstrom or --diameter-px."
+            f"no diameter was given, and none stands out: the network is not sure of anything on "
+            f"{_count(len(sweeps))}, whatever the particle is taken to be between {in_unit(tried[0], unit)} and "
+            f"{in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
         )
-    diameter = together[0]
     each = {name: _standing_out(seen) for name, seen in sweeps.items()}
-    known = np.array([one[0] for one in each.values() if one is not None])
-    near = known[np.abs(np.log(known / diameter)) < _SAME_KIND]
-    apart = [
-        name
+    apart = {
+        name: one.log_diameter
         for name, one in each.items()
-        if one is not None
-        and abs(np.log(one[0] / diameter)) >= _SAME_KIND
-        and _outweighs(one[1], sweeps[name], diameter)
-    ]
-    # The median of what agrees, so that no single micrograph decides.
-    diameter = rounded(float(np.median(near))) if len(near) else rounded(diameter)
-    spread = max(float(np.std(np.log(near))) if len(near) else 0.0, _LEAST_UNCERTAINTY)
+        if one is not None and abs(one.log_diameter - together.log_diameter) > _SAME_KIND
+    }
+    known = [one.log_diameter for name, one in each.items() if one is not None and name not in apart]
+    spread = max(_LEAST_UNCERTAINTY, together.uncertainty, float(np.std(known)) if known else 0.0)
     return DiameterEstimate(
         unit=unit,
-        diameter=diameter,
-        low=rounded(diameter * np.exp(-spread)),
-        high=rounded(diameter * np.exp(spread)),
+        diameter=_rounded(together.log_diameter),
+        low=_rounded(together.log_diameter - spread),
+        high=_rounded(together.log_diameter + spread),
         mixed=bool(apart),
         micrographs=tuple(
-            DiameterOn(micrograph=name, diameter=None, response=0.0)
-            if one is None
-            else DiameterOn(micrograph=name, diameter=rounded(one[0]), response=round(one[1], 4))
+            DiameterOn(
+                micrograph=name,
+                diameter=None if one is None else _rounded(one.log_diameter),
+                sureness=round(float(sweeps[name].sureness.max()), 3),
+            )
             for name, one in each.items()
         ),
     )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Natural logarithms: of the diameter, and of the factor by which its two witnesses disagree."""
+
+    log_diameter: float
+    uncertainty: float
+
+
+def _standing_out(seen: Sweep) -> _Found | None:
+    """Where the network is surest and agrees with what was assumed; None if it is sure nowhere."""
+    best = int(np.argmax(seen.sureness))
+    if seen.sureness[best] < _SURE:
+        return None
+    log_d = np.log(seen.diameter)
+    low, high = (_edge(log_d, seen.sureness, best, step) for step in (-1, 1))
+    middle = (low + high) / 2
+    # Of several places where the ratio falls through 1, the one nearest to the middle.
+    crossings = [at for at in _falls_through_zero(log_d, seen.log_ratio) if low <= at <= high]
+    if not crossings:
+        return _Found(middle, (high - low) / 4)
+    crossing = min(crossings, key=lambda at: abs(at - middle))
+    return _Found((middle + crossing) / 2, abs(middle - crossing) / 2)
+
+
+def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> float:
+    """Where sureness has fallen to a share of its peak, going from there in steps of -1 or 1."""
+    level = _STRETCH * sureness[best]
+    here = best
+    while 0 <= here + step < len(sureness):
+        there = here + step
+        if sureness[there] < level:
+            share = (sureness[here] - level) / (sureness[here] - sureness[there])
+            return float(log_d[here] + share * (log_d[there] - log_d[here]))
+        here = there
+    return float(log_d[here])
+
+
+def _falls_through_zero(x: FloatArray, y: FloatArray) -> list[float]:
+    return [
+        float(x[i] + y[i] / (y[i] - y[i + 1]) * (x[i + 1] - x[i])) for i in range(len(x) - 1) if y[i] >= 0 > y[i + 1]
+    ]
+
+
 def _pooled(sweeps: Sequence[Sweep]) -> Sweep:
-    """The mean response, and the ratio where they respond."""
-    response = np.mean([seen.response for seen in sweeps], axis=0)
-    total = np.sum([seen.response * seen.log_ratio for seen in sweeps], axis=0)
-    log_ratio = np.divide(total, len(sweeps) * response, out=np.zeros_like(total), where=response > 0)
-    return Sweep(sweeps[0].diameter, response, log_ratio)
+    weight = np.sum([seen.weight for seen in sweeps], axis=0)
+    total = np.sum([seen.weight * seen.log_ratio for seen in sweeps], axis=0)
+    log_ratio = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return Sweep(sweeps[0].diameter, np.mean([seen.sureness for seen in sweeps], axis=0), log_ratio, weight)
 
 
-def _standing_out(seen: Sweep) -> tuple[float, float] | None:
-    """(diameter, response) where the network agrees with what was assumed and responds most; None if nowhere."""
-    best = max(_crossings(seen), key=lambda found: found[1], default=None)
-    return None if best is None or best[1] < _LEAST_RESPONSE else best
-
-
-def _crossings(seen: Sweep) -> list[tuple[float, float]]:
-    """Where the ratio of seen to assumed falls through 1: (diameter, response), between points of the sweep."""
-    found = []
-    for i in range(len(seen.diameter) - 1):
-        here, there = seen.log_ratio[i : i + 2]
-        if here >= 0 > there and seen.response[i] > 0 and seen.response[i + 1] > 0:
-            share = here / (here - there)
-            step = seen.diameter[i + 1] / seen.diameter[i]
-            response = float(np.interp(share, [0, 1], seen.response[i : i + 2]))
-            found.append((float(seen.diameter[i] * step**share), response))
-    return found
-
-
-def _outweighs(response: float, seen: Sweep, diameter: float) -> bool:
-    """Whether a micrograph responds more to a diameter of its own than to the one that all share."""
-    return response > float(np.interp(np.log(diameter), np.log(seen.diameter), seen.response))
-
-
-def rounded(value: float) -> float:
+def _rounded(log_diameter: float) -> float:
     """To three figures: more would promise what no estimate holds."""
-    return float(f"{value:.3g}")
+    return float(f"{np.exp(log_diameter):.3g}")
 
 
 def in_unit(value: float, unit: str) -> str:

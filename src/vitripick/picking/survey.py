@@ -260,9 +260,7 @@ class _Look:
 
         def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
             pixel_size = micrograph.pixel_size if in_angstrom else None
-            return micrograph.name, sweep(
-                micrograph.image, ready.network, ready.card.preparation, diameters, pixel_size=pixel_size
-            )
+            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
 
         return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px")
 
