@@ -23,7 +23,7 @@ from vitripick.simulation import load_recipe, read_structure, simulate_micrograp
 
 DIAMETERS_PX = (16.0, 24.0, 32.0, 48.0)
 SIDE, DIAMETER_PX = 640, 24.0
-# One kind of junk at a time: how much of it, in the recipe's own words. Bodies larger than the field would leave nothing
+# One kind of junk at a time: how much, in the recipe's own words. Bodies larger than the field would leave nothing
 # else to see.
 KINDS = {
     "ice balls, ethane": ("ice_balls=[4, 20]", "ice_ball_radius_angstrom=[30, 250]"),
