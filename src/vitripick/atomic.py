@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -18,6 +19,8 @@ _NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")
 # Of a process on another machine nobody can say whether it lives. No file takes an hour to write.
 _ABANDONED_AFTER_SECONDS = 3600.0
 _STARTED = time.time()
+# What file systems without hard links answer.
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
 # Asking for it means setting it, which is no thing to do while other threads make files.
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
@@ -59,6 +62,33 @@ def write_bytes_atomically(path: str | Path, data: bytes) -> None:
 def write_text_atomically(path: str | Path, text: str) -> None:
     """Write `text` (UTF-8, LF line ends) to `path`, whole or not at all."""
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_text_once(path: str | Path, text: str) -> bool:
+    """Write `text` to `path` unless there is such a file: of several processes the first one wins.
+
+    Returns
+    -------
+    bool
+        Whether this one wrote it.
+    """
+    path = Path(path)
+    beside = path.with_name(temporary_name(f"once{path.suffix}"))
+    try:
+        write_text_atomically(beside, text)
+        # Unlike a rename, a link does not take the place of a file that is there.
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            return False
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return True
 
 
 def remove_leftovers(folder: str | Path) -> int:

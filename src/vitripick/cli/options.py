@@ -12,10 +12,19 @@ if TYPE_CHECKING:
 ModelName = Annotated[
     str | None, typer.Option("--model", help="A released model's name or a bundle; `vitripick models` lists them.")
 ]
-DiameterAngstrom = Annotated[float | None, typer.Option(help="The particle's diameter in Å.")]
+DiameterAngstrom = Annotated[
+    float | None,
+    typer.Option(help="The particle's diameter in Å. Where a model needs one and none is given, it is estimated."),
+]
 DiameterPx = Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")]
 Threshold = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Lowest confidence to export; the model's own by default.")
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Lowest confidence to export. By default that of a model's own particle; for a general model it is chosen "
+        "from the scores on up to five micrographs.",
+    ),
 ]
 Formats = Annotated[
     list[str] | None,

@@ -12,7 +12,10 @@ import typer
 from vitripick.cli import options
 
 if TYPE_CHECKING:
-    from vitripick.picking import Outcome, RunSummary
+    from vitripick.picking import Outcome, RunSummary, Survey
+
+
+_WHOSE = {"given": "as given", "model": "the model's own", "survey": "chosen from the scores, see below"}
 
 
 def pick(
@@ -95,6 +98,11 @@ def pick(
         if json_lines:
             print_line(outcome)
 
+    def on_survey(survey: Survey) -> None:
+        # At once: who sees a wrong diameter need not wait for the end.
+        for line in survey.in_words():
+            print(f"survey: {line}", file=sys.stderr)
+
     with progress_bar("picking", "micrographs") as update:
         if cluster is not None:
             from vitripick.picking.cluster import pick_on_cluster
@@ -108,6 +116,7 @@ def pick(
                 device=device,
                 on_done=update,
                 on_outcome=on_outcome,
+                on_survey=on_survey,
             )
         else:
             summary = pick_many(
@@ -120,6 +129,7 @@ def pick(
                 shard=share,
                 on_done=update,
                 on_outcome=on_outcome,
+                on_survey=on_survey,
             )
     if json_lines:
         told = {"summary": {k: v for k, v in summary.to_dict().items() if k not in ("micrographs", "failures")}}
@@ -155,8 +165,10 @@ def _in_words(summary: RunSummary) -> str:
     n = len(summary.records)
     lines = [
         f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {summary.model} at threshold "
-        f"{summary.threshold:g}"
+        f"{summary.threshold:g} ({_WHOSE[summary.threshold_from]})"
     ]
+    if summary.survey is not None:
+        lines += summary.survey.in_words()
     if summary.n_skipped:
         lines.append(f"{summary.n_skipped} of them were picked before and not picked again")
     seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before

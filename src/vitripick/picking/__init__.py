@@ -10,6 +10,7 @@ from vitripick.picking.record import Record, read_record
 from vitripick.picking.self_test import self_test
 from vitripick.picking.shards import Shard, parse_shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings
+from vitripick.picking.survey import Survey, survey_micrographs
 
 __all__ = [
     "FolderPicker",
@@ -20,6 +21,7 @@ __all__ = [
     "Record",
     "RunSummary",
     "Shard",
+    "Survey",
     "assess",
     "choose_devices",
     "look",
@@ -30,5 +32,6 @@ __all__ = [
     "read_record",
     "resolve_diameter_px",
     "self_test",
+    "survey_micrographs",
     "write_distributions",
 ]

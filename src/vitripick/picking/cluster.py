@@ -23,8 +23,11 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.models import device_name, open_model
 from vitripick.picking.export import check_formats
-from vitripick.picking.many import RunSummary, finish_run, prepare_folder
-from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
+from vitripick.picking.lock import refuse_if_watched
+from vitripick.picking.many import RunSummary, finish_run, prepare_folder, summary_of
+from vitripick.picking.resources import resource_errors
+from vitripick.picking.step import FolderPicker, Outcome, PickSettings
+from vitripick.picking.survey import Survey
 from vitripick.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,12 +71,13 @@ def pick_on_cluster(
     device: str = "auto",
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_survey: Callable[[Survey], None] | None = None,
 ) -> RunSummary:
     """`pick_many` with the work done by a Dask cluster: the same files, whatever the split.
 
     Parameters
     ----------
-    inputs, out, settings, on_done, on_outcome
+    inputs, out, settings, on_done, on_outcome, on_survey
         As in `pick_many`; paths must mean the same on the workers.
     model
         A released model's name or a bundle's path, which every worker loads for itself.
@@ -97,7 +101,6 @@ def pick_on_cluster(
     files = find_micrographs(inputs, leave_out=[out])
     check_formats(picker.settings.formats, [file.name for file in files])
     stems = output_stems(files)
-    summary = RunSummary(out=out, threshold=picker.threshold, model=bundle.card.name)
     share = WorkerShare(
         out=str(out),
         model=str(model if not Path(model).is_file() else Path(model).absolute()),
@@ -107,7 +110,15 @@ def pick_on_cluster(
         folder=os.getcwd(),
     )
     with _client(cluster) as client, resource_errors(out):
+        refuse_if_watched(out)
+        found = client.submit(survey_on_worker, share, files, pure=False).result()
+        if found is not None:
+            picker.use(found.apply(picker.settings), found)
+            share = dataclasses.replace(share, settings=picker.settings)
+            if on_survey is not None:
+                on_survey(found)
         prepare_folder(out)
+        summary = summary_of(picker)
         outcomes = {}
         for outcome in _results(client, share, files, stems, picker):
             outcomes[outcome.file.name] = outcome
@@ -142,8 +153,20 @@ _pickers: dict[WorkerShare, FolderPicker] = {}
 _loading = threading.Lock()
 
 
+def survey_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
+    """What the settings leave open, found on a worker; `survey.json` lies in the run folder when this returns."""
+    with resource_errors(Path(share.out)):
+        return _picker_of(share).survey(files)
+
+
 def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outcome:
     """One micrograph, on a worker; what it wrote lies in the run folder when this returns."""
+    picker = _picker_of(share)
+    with resource_errors(Path(share.out)):
+        return picker.attempt(file, stem)
+
+
+def _picker_of(share: WorkerShare) -> FolderPicker:
     # Names are written as they were typed, so paths must mean here what they mean there.
     if os.getcwd() != share.folder:
         os.chdir(share.folder)
@@ -156,8 +179,7 @@ def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outco
             picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
             _pickers.clear()
             _pickers[share] = picker
-    with resource_errors(Path(share.out)):
-        return picker.attempt(file, stem)
+        return picker
 
 
 def _results(

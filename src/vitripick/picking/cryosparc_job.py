@@ -16,9 +16,10 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
-from vitripick.picking.many import RunSummary, finish_run, pick_each, prepare_folder
+from vitripick.picking.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
 from vitripick.picking.quality import in_words
-from vitripick.picking.step import FolderPicker, PickSettings, resource_errors
+from vitripick.picking.resources import resource_errors
+from vitripick.picking.step import FolderPicker, PickSettings
 
 _INPUT, _OUTPUT = "micrographs", "picked_particles"
 
@@ -94,9 +95,12 @@ def run_cryosparc_job(
         paths = [str(path) for path in exposures["micrograph_blob/path"]]
         files = [MicrographFile(path, folder / path) for path in paths]
         picker = FolderPicker(out, model, settings, device=device)
-        summary = RunSummary(out=Path(out), threshold=picker.threshold, model=model.card.name)
         with resource_errors(Path(out)):
             prepare_folder(Path(out))
+            survey = picker.survey(files)
+            for line in [] if survey is None else survey.in_words():
+                job.log(line)
+            summary = summary_of(picker)
             pick_each([picker], files, output_stems(files), summary, on_done=on_done)
             finish_run(picker, files, summary)
         picks = _picks_of(picker, summary, flip_y)

@@ -38,8 +38,10 @@ from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.quality import within_run, write_quality
 from vitripick.picking.record import Record, read_record, write_failures
+from vitripick.picking.resources import resource_errors
 from vitripick.picking.shards import Shard
-from vitripick.picking.step import FolderPicker, Outcome, PickSettings, resource_errors
+from vitripick.picking.step import FolderPicker, Outcome, PickSettings
+from vitripick.picking.survey import Survey
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +75,10 @@ class RunSummary:
         Of the records, those found done already.
     threshold
         Picks at or above this were exported.
+    threshold_from
+        Whose it is: `given`, the `model`'s own, or chosen by the `survey`.
+    survey
+        What a look at some micrographs found beforehand, where something was left open.
     model
         Name of the model.
     engine
@@ -86,6 +92,8 @@ class RunSummary:
     out: Path
     threshold: float
     model: str = ""
+    threshold_from: str = "model"
+    survey: Survey | None = None
     records: list[Record] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     n_skipped: int = 0
@@ -122,6 +130,8 @@ class RunSummary:
         return {
             "out": str(self.out),
             "threshold": self.threshold,
+            "threshold_from": self.threshold_from,
+            "survey": None if self.survey is None else self.survey.told(),
             "n_micrographs": len(self.records),
             "n_failed": len(self.failures),
             "n_picks": self.n_picks,
@@ -150,6 +160,7 @@ def pick_many(
     shard: Shard | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_survey: Callable[[Survey], None] | None = None,
 ) -> RunSummary:
     """Pick every micrograph that `inputs` name into the folder `out`.
 
@@ -177,18 +188,21 @@ def pick_many(
         Called with (done, total, name) after each micrograph, failed ones too.
     on_outcome
         Called with what became of each micrograph.
+    on_survey
+        Called with what was found beforehand of what the settings leave open: the diameter, the threshold.
 
     Raises
     ------
     InputError, UsageError
-        Before anything is picked, if `inputs` name nothing or the settings cannot work for any micrograph.
+        Before anything is picked, if `inputs` name nothing, the settings cannot work for any micrograph, or no
+        diameter is given and none stands out.
     ResourceError
         If disk, memory or GPU run out; what is done stays.
     """
     started = time.perf_counter()
     out = Path(out)
     devices = device if isinstance(device, list) else [device]
-    # Also checks the diameter, before a folder is made.
+    # Also checks the settings, before a folder is made.
     pickers = [FolderPicker(out, model, settings, device=one) for one in devices]
     picker = pickers[0]
     # Left out, or a run folder inside the input folder would offer its own overlays as micrographs next time.
@@ -199,15 +213,33 @@ def pick_many(
     mine = files if shard is None else shard.of(files)
     if len(pickers) == 1:  # several devices have one micrograph each in hand
         picker.jobs = min(available_cores() if jobs is None else jobs, max(1, len(mine)))
-    summary = RunSummary(out=out, threshold=picker.threshold, model=model.card.name)
     with resource_errors(out):
+        refuse_if_watched(out)
+        # Before the folder is made: without a diameter there is nothing to put there.
+        found = picker.survey(files)
         prepare_folder(out)
+        for other in pickers[1:]:
+            other.use(picker.settings, found)
+        if found is not None and on_survey is not None:
+            on_survey(found)
+        summary = summary_of(picker)
         pick_each(pickers, mine, stems, summary, on_done=on_done, on_outcome=on_outcome)
         if shard is None:
             finish_run(picker, files, summary)
         summary.seconds = time.perf_counter() - started
         picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
     return summary
+
+
+def summary_of(picker: FolderPicker) -> RunSummary:
+    """The summary of a run, before its first micrograph."""
+    return RunSummary(
+        out=picker.layout.out,
+        threshold=picker.threshold,
+        model=picker.model.card.name,
+        threshold_from=picker.threshold_from,
+        survey=picker.surveyed,
+    )
 
 
 def prepare_folder(out: Path) -> None:

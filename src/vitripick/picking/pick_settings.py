@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
+from vitripick.errors import UsageError
 from vitripick.images import Patches
+from vitripick.models import ModelCard
 from vitripick.models.engines import EngineName, Precision
 from vitripick.models.run import MINIMUM_DISTANCE_DIAMETERS
 from vitripick.picking.export import per_micrograph
@@ -45,8 +49,29 @@ class PickSettings(Settings):
         pictures = {"overlay": self.overlays, "thumbnail": self.thumbnails, "junk_mask": self.junk_masks}
         return per_micrograph(["cbox", *self.formats, *(name for name, wanted in pictures.items() if wanted)])
 
+    def for_pick(self) -> dict[str, Any]:
+        """What `pick` is told of them; all but the threshold."""
+        return self.model_dump(include=set(_FOR_PICK))
+
+
+def check_settings(card: ModelCard, settings: PickSettings) -> None:
+    """Raise `UsageError` where settings contradict one another or the model."""
+    if settings.diameter_px is not None and settings.diameter_angstrom is not None:
+        raise UsageError("give the diameter in Å or in pixels, not both.")
+    card.preparation.with_patches(settings.patches or card.preparation.patches)
+
 
 # These need the micrograph's image.
 PICTURES = {"overlay", "thumbnail"}
+_FOR_PICK = (
+    "diameter_px",
+    "diameter_angstrom",
+    "box_size_px",
+    "minimum_distance_diameters",
+    "edge",
+    "minimum_size_px",
+    "maximum_size_px",
+    "patches",
+)
 # These act when files are written; all other settings decide which picks there are.
 ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails", "junk_masks"}

@@ -23,9 +23,10 @@ from vitripick.formats.finding import whole_stem
 from vitripick.formats.star_dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
 from vitripick.picking.export import RunLayout
-from vitripick.picking.many import RunSummary, finish_run, pick_each
+from vitripick.picking.many import RunSummary, finish_run, pick_each, summary_of
 from vitripick.picking.quality import in_words
-from vitripick.picking.step import FolderPicker, PickSettings, resource_errors
+from vitripick.picking.resources import resource_errors
+from vitripick.picking.step import FolderPicker, PickSettings
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
@@ -220,8 +221,6 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
                 "follow it. Rename the file or folder and import it again."
             )
     stems = relion_stems(files)
-    summary = RunSummary(out=layout.out, threshold=picker.threshold, model=picker.model.card.name)
-    tell(f"{len(files)} micrographs of {job.micrographs} with {summary.model}, threshold {summary.threshold:g}")
     told_at = time.monotonic()
 
     def on_done(done: int, total: int, name: str) -> None:
@@ -233,6 +232,11 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
     with resource_errors(job.folder):
         layout.out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(job.folder)
+        found = picker.survey(files)
+        for line in [] if found is None else found.in_words():
+            tell(line)
+        summary = summary_of(picker)
+        tell(f"{len(files)} micrographs of {job.micrographs} with {summary.model}, threshold {summary.threshold:g}")
         abort = job.folder / ABORT_NOW
         if not pick_each([picker], files, stems, summary, on_done=on_done, stop=abort.exists):
             return None

@@ -1,4 +1,4 @@
-"""What a machine runs out of while it picks, in words."""
+"""What the machine runs out of while micrographs are picked, in words that help."""
 
 from __future__ import annotations
 

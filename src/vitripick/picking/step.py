@@ -24,7 +24,7 @@ from vitripick.models.run import FLOOR_CONFIDENCE
 from vitripick.picking.export import RunLayout, threshold_of, write_exports
 from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
 from vitripick.picking.one import look
-from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings
+from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.picking.profile import cached_share
 from vitripick.picking.quality import Quality, assess
 from vitripick.picking.record import (
@@ -38,7 +38,7 @@ from vitripick.picking.record import (
     write_failure,
     write_record,
 )
-from vitripick.picking.resources import resource_errors
+from vitripick.picking.survey import Survey, kept_survey, open_questions, survey_run
 from vitripick.timing import stage, timed
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ if TYPE_CHECKING:
 
     from vitripick.models import Model
 
-
-__all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings", "check_diameter", "resource_errors"]
+__all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings"]
 
 
 class ChangedFileError(MicrographError):
@@ -121,19 +120,60 @@ class FolderPicker:
         threads: int | None = None,
     ) -> None:
         self.layout = out if isinstance(out, RunLayout) else RunLayout(Path(out))
-        self.settings = settings or PickSettings()
-        check_diameter(model, self.settings)
-        check_junk_masks(model.card, self.settings.junk_masks)
-        self.threshold = model.card.threshold if self.settings.threshold is None else self.settings.threshold
-        self.model = model
+        self.model, self._asked = model, settings or PickSettings()
+        check_junk_masks(model.card, self._asked.junk_masks)
+        self.use(self._asked)
         self.log = RunLog(self.layout.out)
         self.device = str(device)
         self.jobs = jobs
         self._threads = threads
         self._ready: Ready | None = None
         self._making_ready = threading.Lock()
-        decides = self.settings.model_dump(exclude=ACT_ON_EXPORT)
+
+    def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
+        """Go on with these settings, which another picker of the same model may have resolved by its `survey`."""
+        check_settings(self.model.card, settings)
+        self.settings, self.surveyed = settings, survey
+        self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
+        decides = settings.model_dump(exclude=ACT_ON_EXPORT)
         self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
+
+    @property
+    def threshold_from(self) -> str:
+        """Whose the threshold is: `given`, the `model`'s own, or chosen by the `survey` from the scores."""
+        if self.surveyed is not None and self.surveyed.threshold is not None:
+            return "survey" if self.surveyed.threshold.chosen_by == "scores" else "model"
+        return "model" if self.settings.threshold is None else "given"
+
+    def survey(self, files: Sequence[MicrographFile]) -> Survey | None:
+        """Find what the settings leave open, the diameter and the threshold, and go on with that.
+
+        Parameters
+        ----------
+        files
+            All micrographs of the run, from `find_micrographs`; up to five of them are looked at, unless an earlier
+            survey of this run folder found it all.
+
+        Returns
+        -------
+        Survey or None
+            None where the settings and the model leave nothing open; errors as of `survey_micrographs`.
+        """
+        started = time.perf_counter()
+        ready, out = self._ready_model, self.layout.out
+        found = survey_run(files, self.model, self._asked, ready=ready, opened=self._read, jobs=self.jobs, out=out)
+        if found is not None:
+            self.use(found.apply(self._asked), found)
+            self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
+        return found
+
+    def resume_survey(self) -> bool:
+        """Go on with what an earlier survey of this run folder found; whether nothing is left open then."""
+        wants = open_questions(self.model.card, self._asked)
+        found = kept_survey(self.layout.out, self.model, self._asked) if wants else None
+        if found is not None:
+            self.use(found.apply(self._asked), found)
+        return not wants or (found is not None and found.complete)
 
     def attempt_path(self, path: str | Path) -> Outcome:
         """Pick one file that is named by its base name alone; as `attempt`."""
@@ -155,6 +195,7 @@ class FolderPicker:
         OSError
             If the outputs cannot be written for another reason.
         """
+        self._require_diameter()
         made_from = self.made_from(file)
         try:
             record, skipped = self.pick_file(file, stem)
@@ -164,6 +205,14 @@ class FolderPicker:
             return self.give_up(file, stem, str(error), made_from)
         failure_path(self.layout.out, stem).unlink(missing_ok=True)
         return Outcome(file, stem, record=record, skipped=skipped)
+
+    def _require_diameter(self) -> None:
+        # Of all micrographs, so no failure of this one.
+        if "diameter" in open_questions(self.model.card, self.settings):
+            raise UsageError(
+                f"model {self.model.card.name!r} sees every particle at one size and was trained on several particles: "
+                "give a diameter in the settings, or call `survey` with the micrographs first."
+            )
 
     def give_up(self, file: MicrographFile, stem: str, reason: str, made_from: dict[str, Any] | None) -> Outcome:
         """Remember that a micrograph failed, and why."""
@@ -235,19 +284,7 @@ class FolderPicker:
         started = time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
-        seen = look(
-            micrograph,
-            ready,
-            threshold=0.0,
-            diameter_px=self.settings.diameter_px,
-            diameter_angstrom=self.settings.diameter_angstrom,
-            box_size_px=self.settings.box_size_px,
-            minimum_distance_diameters=self.settings.minimum_distance_diameters,
-            edge=self.settings.edge,
-            minimum_size_px=self.settings.minimum_size_px,
-            maximum_size_px=self.settings.maximum_size_px,
-            patches=self.settings.patches,
-        )
+        seen = look(micrograph, ready, threshold=0.0, **self.settings.for_pick())
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
@@ -357,20 +394,6 @@ class FolderPicker:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
         image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
-
-
-def check_diameter(model: ModelFile | Model, settings: PickSettings) -> None:
-    """Raise `UsageError` where no micrograph could be picked for want of a diameter."""
-    if settings.diameter_px is not None and settings.diameter_angstrom is not None:
-        raise UsageError("give the diameter in Å or in pixels, not both.")
-    card = model.card
-    card.preparation.with_patches(settings.patches or card.preparation.patches)
-    known = (settings.diameter_px, settings.diameter_angstrom, card.diameter_px, card.diameter_angstrom)
-    if card.preparation.scale_by == "particle" and not any(known):
-        raise UsageError(
-            f"model {card.name!r} sees every particle at one size and was trained on several particles: "
-            "give --diameter-angstrom or --diameter-px."
-        )
 
 
 def _signature(made_from: dict[str, Any] | None) -> tuple[int, int] | None:

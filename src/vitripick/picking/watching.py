@@ -17,13 +17,14 @@ from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.finding import output_stems, whole_stem
 from vitripick.geometry import Boxes
-from vitripick.picking.arrivals import Signature, Source, source_of
+from vitripick.picking.arrivals import Signature, Source, signature_of, source_of
 from vitripick.picking.export import check_formats
 from vitripick.picking.lock import FolderLock
-from vitripick.picking.many import RunSummary, finish_run
+from vitripick.picking.many import RunSummary, finish_run, summary_of
 from vitripick.picking.progress import Progress, in_a_line
 from vitripick.picking.record import Record, failure_path, read_failure, read_record, record_path
-from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome, resource_errors
+from vitripick.picking.resources import resource_errors
+from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome
 from vitripick.settings import Settings
 
 # What rebuilding the joined files and the report may take of the time.
@@ -126,6 +127,8 @@ class Watcher:
         self._join_took = self._report_took = 0.0
         self._unjoined = False
         self._remembered: dict[str, tuple[Record, Boxes]] = {}
+        self._resolved = False
+        self._unclear: tuple[int, VitripickError] | None = None
 
     def request_stop(self, reason: str) -> None:
         """Finish the micrograph in hand, write the joined files and return; safe to call in a signal handler."""
@@ -150,6 +153,7 @@ class Watcher:
             self.out.mkdir(parents=True, exist_ok=True)
             with FolderLock(self.out) as lock:
                 remove_leftovers(self.out)
+                self._resolved = self.picker.resume_survey()
                 try:
                     self._loop(lock)
                 except BaseException as error:
@@ -172,7 +176,7 @@ class Watcher:
                 took = time.monotonic() - now
                 next_look = now + max(self.settings.poll_seconds, 10 * took)
             ready = self._next_ready()
-            if ready is not None:
+            if ready is not None and self._may_pick():
                 self._try(ready)
                 self._active = time.monotonic()
             elif self._unjoined and self._may_join():
@@ -190,7 +194,9 @@ class Watcher:
             self._stop_file.unlink(missing_ok=True)
             self._stop_reason = f"stop file {self._stop_file}"
         idle = self.settings.idle_timeout_seconds
-        if idle is not None and not self._waiting and time.monotonic() - self._active > idle:
+        if idle is not None and not (self._waiting and self._resolved) and time.monotonic() - self._active > idle:
+            if self._unclear is not None:
+                raise self._unclear[1]
             self._stop_reason = self._stop_reason or f"nothing arrived for {idle:g} s"
         return self._stop_reason is not None
 
@@ -211,7 +217,8 @@ class Watcher:
                 self._failed.pop(file.name, None)
             waiting = self._waiting.get(file.name)
             if waiting is None:
-                if before is None and self._was_done_before(file, signature):
+                # As long as nobody knows the diameter, nobody knows whether its picks are those that are asked for.
+                if before is None and self._resolved and self._was_done_before(file, signature):
                     continue
                 self._waiting[file.name] = _Waiting(file, signature, now, now + self.settings.settle_seconds)
                 self._active = now
@@ -260,6 +267,29 @@ class Watcher:
             return record.name
         failure = read_failure(failure_path(self.out, stem))
         return None if failure is None else failure.get("micrograph")
+
+    def _may_pick(self) -> bool:
+        """Whether diameter and threshold are known; where they are not, looks at what has arrived."""
+        if self._resolved:
+            return True
+        now = time.monotonic()
+        settled = [w for w in self._waiting.values() if w.next_try <= now and signature_of(w.file.path) == w.signature]
+        if self._unclear is not None and len(settled) <= self._unclear[0]:
+            return False
+        try:
+            found = self.picker.survey(self._source.in_order(waiting.file for waiting in settled))
+        except ResourceError:
+            raise
+        except VitripickError as error:
+            self._unclear = len(settled), error
+            self._tell(f"{error} Waiting for more micrographs.")
+            return False
+        self._unclear = None
+        # Where not one of them could be read there is nothing to keep: the next ones are looked at again.
+        self._resolved = found is None or found.complete
+        for line in found.in_words() if found is not None and self._resolved else ():
+            self._tell(line)
+        return True
 
     def _next_ready(self) -> _Waiting | None:
         now = time.monotonic()
@@ -312,7 +342,7 @@ class Watcher:
     def _join(self, *, report: bool, last: bool = False) -> RunSummary:
         """Everything that speaks of the whole run, anew from the per-micrograph files."""
         started = time.monotonic()
-        summary = RunSummary(self.out, self.picker.threshold, self.picker.model.card.name)
+        summary = summary_of(self.picker)
         files = self._source.in_order(entry[0] for entry in (*self._done.values(), *self._failed.values()))
         for file in files:
             summary.add((self._done.get(file.name) or self._failed[file.name])[2])

@@ -85,7 +85,9 @@ class Training:
         if folder is None:
             folder = self._jobs.new_folder()
         job = job or {"kind": "pick", "title": self._model_title(request.model), "model_id": request.model}
-        return self._jobs.start(folder, {**job, "model": model, "trained": True, **self._picking(to_pick, folder)})
+        # A box size that nobody has said is a guess for the first click; a model knows better, or looks for itself.
+        picking = {**self._picking(to_pick, folder), "diameter_px": self._project.settings.box_size_px}
+        return self._jobs.start(folder, {**job, "model": model, "trained": True, **picking})
 
     def resume(self, run: str) -> Progress:
         """Go on with a run that was stopped or cut short."""

@@ -119,7 +119,7 @@ def pick(job: dict[str, Any], model: str, folder: Path, stop: threading.Event) -
         [folder / "pick.star"], folder / "picks", bundle, settings, device=choose_device("auto"), on_done=done
     )
     failures = {failure["micrograph"]: failure["error"] for failure in summary.failures}
-    tell("finished picking", n_picks=summary.n_picks, threshold=bundle.card.threshold, failures=failures)
+    tell("finished picking", n_picks=summary.n_picks, threshold=summary.threshold, failures=failures)
 
 
 def main(path: Path) -> int:

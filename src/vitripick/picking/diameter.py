@@ -1,0 +1,295 @@
+"""How large the particle is, from the network itself: it is shown some micrographs as if the particle had this or that
+diameter, and two of its answers tell which of them is right.
+
+- How sure it is: it was trained on particles of one size in its pixels, with some jitter around that. Where they are
+  shown at about that size, its surest picks are surest: over a stretch of diameters, whose middle is the estimate.
+- How large it sees the particle: larger than assumed where too small a diameter was assumed, and the other way round.
+  The estimate is where that ratio falls through 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from vitripick.errors import UsageError
+from vitripick.geometry import FloatArray, Image
+from vitripick.images import prepare
+from vitripick.models.run import FLOOR_CONFIDENCE, detect
+from vitripick.settings import Settings
+
+if TYPE_CHECKING:
+    from vitripick.models.engines import Ready
+
+# Assumed diameters: in Å where the pixel size is known, else as shares of the long side.
+# Particles of 60 to 600 Å, and some room on both sides, because an estimate lies between diameters that were tried.
+SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 50.0, 700.0
+_SMALLEST_SHARE, _LARGEST_SHARE = 1 / 80, 1 / 4
+# Fewer pixels than this across a particle show none.
+_SMALLEST_PX = 6.0
+# Half an octave apart: the next one is never more than 19 % off, inside of the jitter that networks are trained with.
+_STEP = 2**0.5
+# The middle of a micrograph, in working pixels: small diameters make large images.
+CROP_PX = 1024
+# The surest picks: one for so many places, and at least so many picks.
+_SUREST, _AT_LEAST = 1 / 50, 8
+# As long as the surest picks are less likely true than false, there is nothing to go by.
+_SURE = 0.5
+# The network is about as sure as at its surest.
+_STRETCH = 0.85
+# Diameters further apart than this, in logarithms, are not of one kind of particle.
+_SAME_KIND = float(np.log(1.4))
+# As a share of the diameter: what estimates on real micrographs miss by (docs/benchmarks.md).
+_LEAST_UNCERTAINTY = 0.05
+
+
+class DiameterOn(Settings):
+    """What was found on one micrograph: a diameter, None where none stood out; how sure the surest picks get."""
+
+    micrograph: str
+    diameter: float | None
+    sureness: float
+
+
+class DiameterEstimate(Settings):
+    """The diameter that a survey found.
+
+    Attributes
+    ----------
+    unit
+        Of all diameters here; pixels where a pixel size is not known.
+    diameter
+        The estimate.
+    low, high
+        Its uncertainty.
+    mixed
+        Whether micrographs disagree by more than a sampling of one kind of particle would.
+    micrographs
+        What was found on each.
+    """
+
+    unit: Literal["angstrom", "px"]
+    diameter: float
+    low: float
+    high: float
+    mixed: bool = False
+    micrographs: tuple[DiameterOn, ...] = ()
+
+    def in_words(self) -> list[str]:
+        """Lines for people."""
+        silent = sum(one.diameter is None for one in self.micrographs)
+        line = (
+            f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
+            f"{in_unit(self.high, self.unit)}) on {_count(len(self.micrographs) - silent)}"
+        )
+        lines = [line + (f"; nothing stands out on {silent} more" if silent else "")]
+        if self.mixed:
+            each = ", ".join(
+                f"{one.micrograph} {'nothing' if one.diameter is None else in_unit(one.diameter, self.unit)}"
+                for one in self.micrographs
+            )
+            lines.append(
+                f"note: these micrographs do not agree, as those of mixed samples would not: {each}. All are picked "
+                f"with {in_unit(self.diameter, self.unit)}; give each sample an --out and a diameter of its own."
+            )
+        return lines
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What a network made of one micrograph at each assumed diameter.
+
+    Attributes
+    ----------
+    diameter : (n,), float64
+        Assumed, in one unit for all sweeps; rising.
+    sureness : (n,), float64
+        Mean confidence of the surest picks, of one in each fifty places that a particle could take.
+    log_ratio : (n,), float64
+        Natural logarithm of the size seen over the size assumed, averaged over picks, the surest counting most.
+    weight : (n,), float64
+        What that average rests on: the sum of the squared confidences.
+    """
+
+    diameter: FloatArray
+    sureness: FloatArray
+    log_ratio: FloatArray
+    weight: FloatArray
+
+
+def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatArray:
+    """Log-spaced diameters, in Å where the pixel size is known, else in pixels.
+
+    Parameters
+    ----------
+    shape
+        (rows, columns) of the full-size micrograph.
+    pixel_size
+        Å per pixel.
+    """
+    long, short = max(shape), min(shape)
+    if pixel_size is None:
+        low, high = max(long * _SMALLEST_SHARE, _SMALLEST_PX), min(long * _LARGEST_SHARE, short / 2)
+    else:
+        low = max(SMALLEST_ANGSTROM, _SMALLEST_PX * pixel_size)
+        high = min(LARGEST_ANGSTROM, short * pixel_size / 3)
+    n = max(1, round(np.log(max(high / low, 1)) / np.log(_STEP)) + 1)
+    return np.geomspace(low, max(low, high), n)
+
+
+def sweep(
+    image: Image,
+    model: Ready,
+    diameters: FloatArray,
+    *,
+    pixel_size: float | None = None,
+) -> Sweep:
+    """Show the network the middle of a micrograph at each assumed diameter.
+
+    Parameters
+    ----------
+    image : (rows, columns), float32
+        The full-size micrograph.
+    model
+        On an engine; one with `scale_by="particle"`.
+    diameters : (n,)
+        In Å where a pixel size is given, else in pixels.
+    pixel_size
+        Å per pixel.
+    """
+    seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0)) for d in diameters], np.float64)
+    return Sweep(np.asarray(diameters, np.float64), *seen.T)
+
+
+def _look(image: Image, model: Ready, diameter_px: float) -> tuple[float, float, float]:
+    """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
+    preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
+    prepared = prepare(_middle(image, CROP_PX * diameter_px / working_px), preparation, diameter_px=diameter_px)
+    if not prepared.image.any():  # constant
+        return 0.0, 0.0, 0.0
+    found = detect(model.network, prepared.image, floor=model.card.uncalibrated(FLOOR_CONFIDENCE))
+    log_ratio = np.log(np.sqrt(found.width * found.height) / working_px)
+    return summed_up(model.card.calibrated(found.confidence), log_ratio, prepared.image.size / working_px**2)
+
+
+def summed_up(confidence: FloatArray, log_ratio: FloatArray, n_places: float) -> tuple[float, float, float]:
+    """Sureness, mean logarithmic ratio and its weight, from the picks of an area in which `n_places` would fit."""
+    n = max(_AT_LEAST, round(_SUREST * n_places))
+    weight = confidence**2
+    total = float(weight.sum())
+    surest = np.sort(confidence)[::-1][:n]
+    return float(surest.sum()) / n, float((weight * log_ratio).sum()) / total if total else 0.0, total
+
+
+def _middle(image: Image, side: float) -> Image:
+    rows, columns = (min(length, max(1, round(side))) for length in image.shape)
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    return np.ascontiguousarray(image[top : top + rows, left : left + columns])
+
+
+def combine(sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
+    """One diameter from the sweeps of several micrographs, all at the same assumed diameters.
+
+    Raises
+    ------
+    UsageError
+        If nothing stands out.
+    """
+    together = _standing_out(_pooled(list(sweeps.values())))
+    if together is None:
+        tried = next(iter(sweeps.values())).diameter
+        raise UsageError(
+            f"no diameter was given, and none stands out: the network is not sure of anything on "
+            f"{_count(len(sweeps))}, whatever the particle is taken to be between {in_unit(tried[0], unit)} and "
+            f"{in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
+        )
+    each = {name: _standing_out(seen) for name, seen in sweeps.items()}
+    apart = {
+        name: one.log_diameter
+        for name, one in each.items()
+        if one is not None and abs(one.log_diameter - together.log_diameter) > _SAME_KIND
+    }
+    known = [one.log_diameter for name, one in each.items() if one is not None and name not in apart]
+    spread = max(_LEAST_UNCERTAINTY, together.uncertainty, float(np.std(known)) if known else 0.0)
+    return DiameterEstimate(
+        unit=unit,
+        diameter=_rounded(together.log_diameter),
+        low=_rounded(together.log_diameter - spread),
+        high=_rounded(together.log_diameter + spread),
+        mixed=bool(apart),
+        micrographs=tuple(
+            DiameterOn(
+                micrograph=name,
+                diameter=None if one is None else _rounded(one.log_diameter),
+                sureness=round(float(sweeps[name].sureness.max()), 3),
+            )
+            for name, one in each.items()
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Natural logarithms: of the diameter, and of the factor by which its two witnesses disagree."""
+
+    log_diameter: float
+    uncertainty: float
+
+
+def _standing_out(seen: Sweep) -> _Found | None:
+    """Where the network is surest and agrees with what was assumed; None if it is sure nowhere."""
+    best = int(np.argmax(seen.sureness))
+    if seen.sureness[best] < _SURE:
+        return None
+    log_d = np.log(seen.diameter)
+    low, high = (_edge(log_d, seen.sureness, best, step) for step in (-1, 1))
+    middle = (low + high) / 2
+    # Of several places where the ratio falls through 1, the one nearest to the middle.
+    crossings = [at for at in _falls_through_zero(log_d, seen.log_ratio) if low <= at <= high]
+    if not crossings:
+        return _Found(middle, (high - low) / 4)
+    crossing = min(crossings, key=lambda at: abs(at - middle))
+    return _Found((middle + crossing) / 2, abs(middle - crossing) / 2)
+
+
+def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> float:
+    """Where sureness has fallen to a share of its peak, going from there in steps of -1 or 1."""
+    level = _STRETCH * sureness[best]
+    here = best
+    while 0 <= here + step < len(sureness):
+        there = here + step
+        if sureness[there] < level:
+            share = (sureness[here] - level) / (sureness[here] - sureness[there])
+            return float(log_d[here] + share * (log_d[there] - log_d[here]))
+        here = there
+    return float(log_d[here])
+
+
+def _falls_through_zero(x: FloatArray, y: FloatArray) -> list[float]:
+    return [
+        float(x[i] + y[i] / (y[i] - y[i + 1]) * (x[i + 1] - x[i])) for i in range(len(x) - 1) if y[i] >= 0 > y[i + 1]
+    ]
+
+
+def _pooled(sweeps: Sequence[Sweep]) -> Sweep:
+    weight = np.sum([seen.weight for seen in sweeps], axis=0)
+    total = np.sum([seen.weight * seen.log_ratio for seen in sweeps], axis=0)
+    log_ratio = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return Sweep(sweeps[0].diameter, np.mean([seen.sureness for seen in sweeps], axis=0), log_ratio, weight)
+
+
+def _rounded(log_diameter: float) -> float:
+    """To three figures: more would promise what no estimate holds."""
+    return float(f"{np.exp(log_diameter):.3g}")
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Such as `131 Å`."""
+    return f"{value:.3g} {'Å' if unit == 'angstrom' else 'px'}"
+
+
+def _count(n: int) -> str:
+    return "1 micrograph" if n == 1 else f"{n} micrographs"

@@ -1,0 +1,74 @@
+"""The diameter from what a network says at several assumed ones: the rule alone, on curves made up here."""
+
+import numpy as np
+import pytest
+
+from vitripick.errors import UsageError
+from vitripick.picking.diameter import Sweep, combine, diameters_to_try, summed_up
+
+ASSUMED = np.geomspace(60, 600, 9)
+
+
+def responding_to(diameter, *, peak=0.9, jitter=1.3, seen_as=1.0):
+    """A network that is sure within a factor of `jitter` of the true diameter, and unsure elsewhere."""
+    off = np.log(ASSUMED / diameter)
+    sureness = np.where(np.abs(off) < np.log(jitter), peak, np.clip(peak - np.abs(off) + np.log(jitter), 0.2, peak))
+    return Sweep(ASSUMED, sureness, np.clip(np.log(seen_as) - off, -0.25, 0.25), np.full(9, 10.0))
+
+
+def silent():
+    return Sweep(ASSUMED, np.full(9, 0.3), np.linspace(0.2, -0.2, 9), np.ones(9))
+
+
+@pytest.mark.parametrize("true", [90, 130, 200, 330])
+def test_the_diameter_is_where_the_network_is_sure_and_agrees(true):
+    found = combine({"a": responding_to(true), "b": responding_to(true)}, unit="angstrom")
+    assert found.diameter == pytest.approx(true, rel=0.06)
+    assert found.low < true < found.high
+    assert not found.mixed
+
+
+def test_silent_micrographs_do_not_move_it():
+    sweeps = {"a": responding_to(150), "b": responding_to(150, peak=0.95), "empty": silent()}
+    found = combine(sweeps, unit="angstrom")
+    assert found.diameter == pytest.approx(150, rel=0.06)
+    assert [one.diameter is None for one in found.micrographs] == [False, False, True]
+    assert "nothing stands out on 1 more" in found.in_words()[0]
+
+
+def test_nothing_that_stands_out_is_an_error_that_says_what_to_give():
+    with pytest.raises(UsageError, match=r"2 micrographs.*60 Å and 600 Å.*--diameter-angstrom"):
+        combine({"a": silent(), "b": silent()}, unit="angstrom")
+
+
+def test_mixed_samples_are_told_with_what_was_found_on_each():
+    sweeps = {"a": responding_to(100), "b": responding_to(100), "c": responding_to(100), "d": responding_to(400)}
+    found = combine(sweeps, unit="angstrom")
+    assert found.mixed
+    assert found.diameter == pytest.approx(100, rel=0.1)
+    note = found.in_words()[1]
+    assert all(name in note for name in "abcd")
+
+
+def test_witnesses_that_disagree_widen_the_uncertainty():
+    agreed = combine({"a": responding_to(150)}, unit="px")
+    torn = combine({"a": responding_to(150, seen_as=1.2)}, unit="px")
+    assert torn.high / torn.low > agreed.high / agreed.low
+
+
+def test_diameters_to_try_fit_the_micrograph_and_its_pixels():
+    assert diameters_to_try((4096, 4096), 1.0)[[0, -1]] == pytest.approx([50, 700])
+    assert diameters_to_try((600, 640), 16.0)[0] == pytest.approx(96)  # 6 px
+    assert diameters_to_try((300, 640), 4.0)[-1] == pytest.approx(400)  # a third of the short side
+    assert diameters_to_try((1600, 1200), None)[[0, -1]] == pytest.approx([20, 400])
+
+
+def test_neighbours_to_try_are_within_the_jitter_of_training():
+    tried = diameters_to_try((4096, 4096), 1.0)
+    assert (tried[1:] / tried[:-1]).max() < 1.25**2
+
+
+def test_few_sure_picks_on_a_large_area_are_not_sureness():
+    two = np.array([0.9, 0.9])
+    assert summed_up(two, np.zeros(2), 1000)[0] < 0.1
+    assert summed_up(np.full(30, 0.9), np.zeros(30), 1000)[0] == pytest.approx(0.9)
