@@ -153,7 +153,17 @@ def test_a_watcher_that_waits_for_nothing_more_ends_with_0_and_its_status(vitrip
     assert outcome.code == 0
     assert json.loads(outcome.out)["micrograph"] == "rings.mrc"
     assert "done 1" in outcome.err
+    assert "suspected" not in outcome.err
     assert json.loads((tmp_path / "out" / "status.json").read_text())["state"] == "stopped"
+
+
+def test_a_watcher_ends_with_what_it_suspects(vitripick, ring_micrograph, tmp_path):
+    write_mrc(ring_micrograph.parent / "flat.mrc", np.ones((400, 400), np.float32), pixel_size=2.0)
+    outcome = vitripick(
+        "watch", ring_micrograph.parent, "--diameter-px", 60, "--out", tmp_path / "out", "--settle", 0.05,
+        "--poll", 0.05, "--idle-timeout", 0.3,
+    )  # fmt: skip
+    assert "suspected empty: 1 (flat.mrc)" in outcome.err
 
 
 def test_a_watcher_with_a_broken_micrograph_ends_with_4(vitripick, ring_micrograph, tmp_path):

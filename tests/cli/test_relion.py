@@ -136,6 +136,7 @@ def test_continue_picks_nothing_again_and_takes_what_was_added(vitripick, projec
     write_star(NAMES)
     outcome = call(vitripick)
     assert "2 of them picked before" in outcome.out
+    assert f"suspected empty: 1 ({NAMES[2]})" in outcome.out
     assert markers(project) == ["SUCCESS"]
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert len(strict_relion.read_star(project / JOB / "autopick.star")["coordinate_files"][1]) == 3

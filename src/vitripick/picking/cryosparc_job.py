@@ -17,6 +17,7 @@ from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
 from vitripick.picking.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
+from vitripick.picking.quality import in_words
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import FolderPicker, PickSettings
 
@@ -109,6 +110,8 @@ def run_cryosparc_job(
         job.save_output(_OUTPUT, particles)
         for failure in summary.failures:
             job.log(f"failed: {failure['error']}", level="warning")
+        for line in in_words(summary.records):
+            job.log(line)
         job.log(f"{summary.n_picks} picks on {len(summary.records)} micrographs with {summary.model}")
     return summary
 

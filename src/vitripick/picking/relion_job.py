@@ -24,6 +24,7 @@ from vitripick.formats.star_dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
 from vitripick.picking.export import RunLayout
 from vitripick.picking.many import RunSummary, finish_run, pick_each, summary_of
+from vitripick.picking.quality import in_words
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import FolderPicker, PickSettings
 
@@ -244,6 +245,8 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
         write_text_atomically(job.folder / NODES, format_star([StarBlock("output_nodes", table=nodes)]))
     for failure in summary.failures:
         tell(f"failed: {failure['error']}")
+    for line in in_words(summary.records):
+        tell(line)
     tell(
         f"{summary.n_picks} picks on {len(summary.records)} micrographs, {summary.n_skipped} of them picked before, "
         f"{len(summary.failures)} failed"
