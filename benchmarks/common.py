@@ -11,7 +11,7 @@ from vitripick.formats import find_micrographs, pair_labels, read_all_picks, rea
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.training import TrainingSet, read_recipe
 
-RECIPE = Path(__file__).parent.parent / "src/vitripick/training/recipes/first_light.toml"
+RECIPE = Path(__file__).parent / "two_sets.toml"
 DIAMETERS_PX = {"apoferritin_empiar10146": 80.0, "betagal_empiar10017": 27.0}
 
 Picker = Callable[[Micrograph, float], Boxes]
@@ -29,7 +29,7 @@ class LabelledSet:
 
 
 def load_sets(data: Path) -> list[LabelledSet]:
-    """The sets of the bundled model's recipe."""
+    """The two sets that people labelled."""
     sets, _ = read_recipe(RECIPE, data_root=data)
     return [_load(entry) for entry in sets]
 

@@ -1,6 +1,6 @@
 """Engines against torch: picks and AUC on the held-out real micrographs, and the time of the network.
 
-.venv/bin/python benchmarks/engines.py --data DATA          # first-light on every engine
+.venv/bin/python benchmarks/engines.py --data DATA          # general on every engine
 .venv/bin/python benchmarks/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
 """
 

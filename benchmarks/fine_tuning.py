@@ -16,7 +16,7 @@ def main() -> None:
     """Train every cell that has no result yet, print the table."""
     parser = usual_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--start", default="first-light")
+    parser.add_argument("--start", default="general")
     parser.set_defaults(steps=100, batch_size=8)
     arguments = parser.parse_args()
     rows = []

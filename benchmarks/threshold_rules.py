@@ -27,7 +27,7 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=["first-light"])
+    parser.add_argument("--models", nargs="+", default=["general"])
     arguments = parser.parse_args()
     rows = []
     for name in arguments.models:

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 @pytest.fixture(scope="module")
 def model():
-    bundle = load_model("first-light")
+    bundle = load_model("general")
     return Model(for_inference(bundle.detector), bundle.card, bundle.sha256)
 
 
@@ -58,18 +58,22 @@ def test_a_jpg_is_read_with_its_last_row_first_and_the_labels_agree(model):
 
 
 @pytest.mark.parametrize("diameter_px", [16, 24, 48])
-def test_next_to_nothing_is_picked_where_there_is_no_particle(model, diameter_px):
+def test_of_next_to_nothing_the_model_is_sure_where_there_is_no_particle(model, diameter_px):
+    """At the default threshold there are some false picks (docs/benchmarks.md), none of them sure."""
     ((_, micrograph),) = micrographs_and_labels("empty")[0].items()
-    assert len(pick(micrograph, model, diameter_px=diameter_px)) <= 3
+    assert len(pick(micrograph, model, diameter_px=diameter_px)) <= 0.05 * micrograph.image.size / diameter_px**2
+    assert len(pick(micrograph, model, diameter_px=diameter_px, threshold=0.65)) == 0
 
 
 def test_the_bundled_micrographs_were_not_trained_on(model):
+    trainings = [model.card.training, model.card.training["started_from"]["training"]]
     used = {
         Path(name).stem
-        for split in model.card.training["split"]
-        for key in ("train", "validate")
-        for name in split[key]
+        for training in trainings
+        for split in training["split"]
+        for name in [*split["train"], *split.get("validate", [])]
     }
+    assert "May08_03.13.02" in used
     bundled = {path.stem for path in EXAMPLES.rglob("micrographs/*")}
     assert len(bundled) == 6
     assert not used & bundled

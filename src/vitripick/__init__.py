@@ -2,7 +2,7 @@
 
 The same steps as the command line, in the same order::
 
-    model = vitripick.load_model("first-light")
+    model = vitripick.load_model("general")
     micrograph = vitripick.read_micrograph("grid3_0042.mrc")
     picks = vitripick.pick(micrograph, model, diameter_angstrom=130)
     vitripick.write_picks(picks, "grid3_0042.cbox")

@@ -49,11 +49,11 @@ def test_an_unknown_command_ends_with_2(vitripick):
 
 def test_models_are_listed_with_all_a_user_asks_for(vitripick):
     rows = json.loads(vitripick("models", "--json").out)
-    assert rows[0]["name"] == "first-light"
+    assert rows[0]["name"] == "general"
     for key in ("diameters", "description", "licence", "megabytes", "sha256"):
         assert rows[0][key]
-    assert "first-light (default)" in vitripick("models").out
+    assert "general (default)" in vitripick("models").out
 
 
 def test_a_model_shows_its_whole_card(vitripick):
-    assert json.loads(vitripick("models", "first-light").out)["training"]["split"]
+    assert json.loads(vitripick("models", "general").out)["training"]["split"]

@@ -142,7 +142,7 @@ def test_the_external_job_saves_the_picks_of_the_micrographs_it_was_given(ring_m
     client = type("Client", (), {"find_project": lambda self, uid: Project(ring_micrograph.parent, job)})()
     summary = run_cryosparc_job(
         client, project="P3", workspace="W1", source="J12.micrographs", out=tmp_path / "run",
-        model=load_model("first-light"), settings=PickSettings(diameter_px=60), flip_y=flip_y,
+        model=load_model("general"), settings=PickSettings(diameter_px=60), flip_y=flip_y,
     )  # fmt: skip
     assert job.calls[0] == ("connect", ("micrographs", "J12", "micrographs"), {"slots": ["micrograph_blob"]})
     name, saved = job.saved

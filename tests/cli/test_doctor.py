@@ -21,7 +21,7 @@ def _exits_as_the_command_line_does(as_json: bool = typer.Option(False, "--json"
 
 
 def result(*, found=36, false=0):
-    return {"model": "first-light", "n_particles": 36, "n_found": found, "n_false": false, "seconds": 0.2}
+    return {"model": "general", "n_particles": 36, "n_found": found, "n_false": false, "seconds": 0.2}
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import pytest
 
 from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks, write_mrc
+from vitripick.images import Preparation
+from vitripick.models import Model, ModelCard, build_detector, save_model
 from vitripick.picking import step
 
 
@@ -32,7 +34,6 @@ def test_one_broken_micrograph_ends_with_code_4_and_the_others_are_picked(vitrip
     ("arguments", "code", "says"),
     [
         (["nowhere", "--diameter-px", "60"], 3, "nowhere"),
-        (["MIC"], 2, "--diameter-angstrom"),
         (["MIC", "--diameter-px", "60", "--diameter-angstrom", "100"], 2, "not both"),
         (["MIC", "--diameter-px", "-60"], 2, "positive"),
         (["MIC", "--diameter-px", "60", "--threshold", "3"], 2, "threshold"),
@@ -111,10 +112,13 @@ def test_a_run_says_what_it_suspects_micrographs_of(vitripick, ring_micrograph, 
 
 
 def test_junk_masks_of_a_model_that_has_none_are_a_usage_error(vitripick, ring_micrograph, tmp_path):
+    detector, preparation = build_detector("heatmap", {"width": 16}), Preparation()
+    card = ModelCard(name="plain", architecture="heatmap", options={"width": 16}, preparation=preparation)
+    save_model(Model(detector, card), tmp_path / "plain.safetensors")
     for command in ("pick", "watch"):
         source = ring_micrograph if command == "pick" else ring_micrograph.parent
         arguments = (command, source, "--diameter-px", 60, "--out", tmp_path / "o", "--junk-masks")
-        outcome = vitripick(*arguments, "--model", "first-light")
+        outcome = vitripick(*arguments, "--model", tmp_path / "plain.safetensors")
         assert outcome.code == 2
         assert "does not say what is junk" in outcome.err
         assert not (tmp_path / "o").exists()

@@ -53,7 +53,7 @@ def write_run(folder, *names):
         (folder / "micrographs" / f"{stem}.json").write_text(json.dumps(record))
     run = {
         "threshold": 0.5,
-        "model": "first-light",
+        "model": "general",
         "settings": {"diameter_px": 40.0, "formats": ["star", "cbox"]},
         "seconds": 1.25,
         "micrographs": [{"name": name} for name in names],
@@ -77,7 +77,7 @@ def test_a_run_becomes_one_page(tmp_path):
     printed = json.loads(invoke(run, "--out", out, "--json").stdout)
     page = out.read_text(encoding="utf-8")
     assert printed["runs"] == [{"name": "run 1", "n_micrographs": 2, "n_picks": 2, "n_failed": 1}]
-    for told in ("Picks: run 1", "a.mrc", "the header is odd", "has 3 of 10 bytes", "first-light"):
+    for told in ("Picks: run 1", "a.mrc", "the header is odd", "has 3 of 10 bytes", "general"):
         assert told in page
 
 

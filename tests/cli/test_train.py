@@ -58,9 +58,9 @@ def test_a_recipe_trains_and_options_go_before_it(vitripick, labelled, tmp_path)
             2,
             "multiple of 32",
         ),
-        (["--micrographs", "MICS", "--labels", "LABELS", "--from", "second-light"], 3, "first-light"),
+        (["--micrographs", "MICS", "--labels", "LABELS", "--from", "second-light"], 3, "general"),
         (
-            ["--micrographs", "MICS", "--labels", "LABELS", "--from", "first-light", "--architecture", "yolo"],
+            ["--micrographs", "MICS", "--labels", "LABELS", "--from", "general", "--architecture", "yolo"],
             2,
             "cannot go on as yolo",
         ),
@@ -77,11 +77,11 @@ def test_a_released_model_goes_on_and_says_how_good_it_was_before(vitripick, lab
     micrographs, labels = labelled
     outcome = vitripick(
         "train", "--micrographs", micrographs, "--labels", labels, "--out", tmp_path / "run", *SHORT,
-        "--from", "first-light", "--train-last", 3, "--warm-restarts", 1,
+        "--from", "general", "--train-last", 3, "--warm-restarts", 1,
     )  # fmt: skip
     assert outcome.code == 0
     assert "the model it started from had F1" in outcome.out
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())
-    assert settings["started_from"]["name"] == "first-light"
+    assert settings["started_from"]["name"] == "general"
     assert settings["started_from"]["trainable"] == 3
     assert settings["training"]["learning_rate"] == 5e-4

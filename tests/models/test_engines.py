@@ -40,7 +40,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def by_torch(examples):
-    ready = make_ready(open_model("first-light"), engine="torch")
+    ready = make_ready(open_model("general"), engine="torch")
     return {key: picks_of(mics, ready, key[1]) for key, (mics, _) in examples.items()}
 
 
@@ -56,7 +56,7 @@ def auc(picks, labels, micrographs, diameter):
 @pytest.mark.parametrize(("engine", "precision"), FAST)
 def test_the_picks_of_every_engine_are_those_of_torch_on_real_micrographs(examples, by_torch, engine, precision):
     pytest.importorskip(engine)
-    ready = make_ready(open_model("first-light"), engine=engine, precision=precision)
+    ready = make_ready(open_model("general"), engine=engine, precision=precision)
     assert ready.engine.startswith(engine)
     assert ready.engine.endswith(precision)
     n_same = n_all = 0
@@ -170,10 +170,10 @@ def test_what_is_asked_for_is_used_or_refused(own_model, monkeypatch):
 
 def test_int8_is_chosen_only_for_models_that_came_with_it_and_processors_that_have_it(own_model, tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "has_int8_instructions", lambda: True)
-    assert make_ready(open_model("first-light")).engine.endswith("int8")
+    assert make_ready(open_model("general")).engine.endswith("int8")
     assert make_ready(own_model).engine.endswith("fp32")
     monkeypatch.setattr(choose, "has_int8_instructions", lambda: False)
-    assert make_ready(open_model("first-light")).engine.endswith("fp32")
+    assert make_ready(open_model("general")).engine.endswith("fp32")
 
 
 def test_instructions_are_read_from_cpuinfo(tmp_path):
@@ -186,9 +186,9 @@ def test_instructions_are_read_from_cpuinfo(tmp_path):
 
 def test_more_shapes_than_are_compiled_for_give_the_same_maps():
     pytest.importorskip("openvino")
-    model = open_model("first-light")
+    model = open_model("general")
     ready = make_ready(model, engine="openvino", precision="fp32")
-    plain = for_inference(load_model("first-light").detector)
+    plain = for_inference(load_model("general").detector)
     rng = np.random.default_rng(0)
     for side in (64, 80, 96, 112, 128, 144):
         image = rng.standard_normal((2, 1, side, 64)).astype(np.float32)

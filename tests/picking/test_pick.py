@@ -118,4 +118,4 @@ def test_the_blob_baseline_finds_plain_dark_discs(discs):
 
 
 def test_the_released_model_loads_from_python_as_the_docs_show():
-    assert load_model("first-light").card.architecture == "heatmap"
+    assert load_model("general").card.architecture == "heatmap"

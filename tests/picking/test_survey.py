@@ -19,7 +19,7 @@ BETA_GALACTOSIDASE = Path("examples/betagal/micrographs")  # 27 px
 @pytest.fixture(scope="session")
 def general():
     """Made ready once for all tests here."""
-    return open_model("first-light")
+    return open_model("general")
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from vitripick.errors import InputError
 _FOLDER = Path(__file__).parent / "released"
 
 # Name to file. What each one is stands in its own card; `vitripick models` prints it.
-RELEASED: dict[str, str] = {"first-light": "first-light.safetensors"}
+RELEASED: dict[str, str] = {"general": "general.safetensors"}
 
-DEFAULT_MODEL = "first-light"
+DEFAULT_MODEL = "general"
 
 
 def released_path(name: str) -> Path:

@@ -104,7 +104,7 @@ class FolderPicker:
     --------
     A facility's own loop, with the model loaded once::
 
-        picker = FolderPicker("picks", open_model("first-light"), PickSettings(diameter_angstrom=130))
+        picker = FolderPicker("picks", open_model("general"), PickSettings(diameter_angstrom=130))
         for path in arriving():
             outcome = picker.attempt_path(path)
     """

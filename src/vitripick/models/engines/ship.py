@@ -1,4 +1,4 @@
-"""Make the graphs that ship beside a released model: `python -m vitripick.models.engines.ship first-light`.
+"""Make the graphs that ship beside a released model: `python -m vitripick.models.engines.ship general`.
 
 Needs the extra `[fast]`. `benchmarks/engines.py` then judges them on real micrographs.
 """
