@@ -1,9 +1,10 @@
 import json
 
+import numpy as np
 import pytest
 
 from vitripick.cli import pick as pick_command
-from vitripick.formats import read_picks
+from vitripick.formats import read_picks, write_mrc
 from vitripick.picking import step
 
 
