@@ -54,8 +54,8 @@ def main() -> None:
     print(table(COLUMNS, rows), flush=True)
     if wrong:
         print(table(["set", "diameter times", "threshold", "F1", "best F1"], wrong), flush=True)
-    model = open_model(models.get("") or DEFAULT_MODEL) if arguments.structures else None
-    simulated = [_simulated(Path(path), arguments.out, model) for path in arguments.structures if model is not None]
+    general = open_model(models.get("") or DEFAULT_MODEL)
+    simulated = [_simulated(Path(path), arguments.out, general) for path in arguments.structures]
     if simulated:
         print(table(["structure", "true, Å", "estimated", "error", "from-to"], simulated))
         errors = np.abs([row[3] for row in simulated if not np.isnan(row[3])])  # type: ignore[call-overload,arg-type]
@@ -86,8 +86,8 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
         model.card.threshold,
         scores[1],
         float(best.threshold or 0),
-        best.f1,
-        best.f1 - scores[0],
+        best.f1 or 0.0,
+        (best.f1 or 0.0) - scores[0],
     ]
 
 
@@ -144,7 +144,7 @@ def _judge(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float
 
 
 def _f1(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float) -> float:
-    return _judge(picks, labels, diameter_px, threshold).criteria["distance"].default.f1
+    return _judge(picks, labels, diameter_px, threshold).criteria["distance"].default.f1 or 0.0
 
 
 if __name__ == "__main__":

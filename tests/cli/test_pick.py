@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(step, "pick", interrupted)
+    monkeypatch.setattr(step, "look", interrupted)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert "again" in outcome.err
@@ -96,6 +96,27 @@ def test_a_line_of_json_a_micrograph_comes_as_it_is_done(vitripick, ring_microgr
     assert lines[2]["summary"]["n_failed"] == 1
     again = [json.loads(line) for line in vitripick(*arguments).out.splitlines()]
     assert again[1]["status"] == "skipped"
+
+
+def test_a_run_says_what_it_suspects_micrographs_of(vitripick, ring_micrograph, tmp_path):
+    noise = np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32)
+    write_mrc(ring_micrograph.parent / "bare.mrc", noise, pixel_size=2.0)
+    outcome = vitripick(
+        "pick", ring_micrograph.parent, "--diameter-px", 60, "--threshold", 0.6, "--out", tmp_path / "o"
+    )
+    assert "suspected empty: 1 (bare.mrc)" in outcome.out
+    table = (tmp_path / "o" / "quality.csv").read_text().splitlines()
+    assert [line.rsplit(",", 1)[1] for line in table] == ["suspected", "empty", ""]
+
+
+def test_junk_masks_of_a_model_that_has_none_are_a_usage_error(vitripick, ring_micrograph, tmp_path):
+    for command in ("pick", "watch"):
+        source = ring_micrograph if command == "pick" else ring_micrograph.parent
+        arguments = (command, source, "--diameter-px", 60, "--out", tmp_path / "o", "--junk-masks")
+        outcome = vitripick(*arguments, "--model", "first-light")
+        assert outcome.code == 2
+        assert "does not say what is junk" in outcome.err
+        assert not (tmp_path / "o").exists()
 
 
 def test_a_share_says_how_the_run_is_finished(vitripick, ring_micrograph, tmp_path):

@@ -13,6 +13,7 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
 from vitripick.picking.gather import gather_run
+from vitripick.picking.junk import write_junk
 
 app = typer.Typer()
 app.command()(report)
@@ -78,6 +79,27 @@ def test_a_run_becomes_one_page(tmp_path):
     assert printed["runs"] == [{"name": "run 1", "n_micrographs": 2, "n_picks": 2, "n_failed": 1}]
     for told in ("Picks: run 1", "a.mrc", "the header is odd", "has 3 of 10 bytes", "first-light"):
         assert told in page
+
+
+def test_the_quality_line_and_the_junk_map_of_a_run_are_shown(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc", "b.mrc")
+    before = gather_run(run).micrographs[0].overlay_png
+    quality = {
+        "threshold": 0.5, "diameter_px": 40.0, "mean_confidence": 0.9, "covered_share": 0.02, "junk_share": 0.5,
+        "edge_junk_share": 0.5, "n_on_junk": 0, "suspected": ["mostly junk", "carbon edge"],
+    }  # fmt: skip
+    path = run / "micrographs" / "a.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quality": quality}))
+    write_junk(run / "junk" / "a.png", np.repeat([[1, 0]], 10, axis=0).astype(np.float32))
+    gathered = gather_run(run)
+    assert [m.junk_share for m in gathered.micrographs] == [0.5, None]
+    assert gathered.micrographs[0].suspected == ("mostly junk", "carbon edge")
+    assert gathered.micrographs[0].overlay_png != before
+    assert gathered.quality[0] == "suspected mostly junk: 1 (a.mrc 50% junk)"
+    invoke(run, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "a.mrc: 1 picks · mostly junk; carbon edge<" in page
+    assert "<td>mostly junk; carbon edge</td>" in page
 
 
 def test_labels_bring_precision_and_recall(tmp_path):

@@ -5,6 +5,9 @@ import pytest
 
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
+from vitripick.models import Model
+from vitripick.models.engines import Ready
+from vitripick.picking import step
 from vitripick.training import TrainingSet, default_settings, train
 
 
@@ -52,3 +55,35 @@ def many_micrographs(tmp_path):
     for seed in range(12):
         write_mrc(tmp_path / "many" / f"m{seed}.mrc", make_discs(seed)[0], pixel_size=4.0)
     return tmp_path / "many"
+
+
+class SaysJunk:
+    """A network that takes the left quarter of every image for junk, and else says what another one says."""
+
+    def __init__(self, network):
+        self._network = network
+        self.decoding = network.decoding.model_copy(update={"junk": True})
+        self.n_runs = 0
+
+    def run(self, images):
+        self.n_runs += 1
+        raw = self._network.run(images)
+        junk = np.full((len(raw), 1, *raw.shape[2:]), -6.0, np.float32)
+        # Of the micrograph, not of what it is padded to: 192 px at a diameter of 20 are 154 at the working one of 16.
+        junk[:, :, :, : round(154 / 4 / self.decoding.stride)] = 6.0
+        return np.concatenate([raw, junk], axis=1)
+
+
+@pytest.fixture
+def says_junk(model):
+    """Ready to look, and its network, which counts how often it was asked."""
+    network = SaysJunk(model.network)
+    return Ready(network, model.card, model.sha256, "test"), network
+
+
+@pytest.fixture
+def junk_model(model, says_junk, monkeypatch):
+    """A model to pick with that says what is junk, until `monkeypatch.undo()`."""
+    monkeypatch.setattr(step, "make_ready", lambda *arguments, **options: says_junk[0])
+    card = model.card.model_copy(update={"options": {**model.card.options, "junk": True}})
+    return Model(model.detector, card, "says junk")

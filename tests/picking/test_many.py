@@ -49,7 +49,7 @@ def test_one_bad_micrograph_is_listed_and_the_others_are_picked(model, micrograp
 
 def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypatch):
     first = pick_many([micrographs], tmp_path / "out", model)
-    monkeypatch.setattr(step, "pick", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
     second = pick_many([micrographs], tmp_path / "out", model)
     assert second.n_skipped == 3
     assert second.n_picks == first.n_picks
@@ -57,7 +57,7 @@ def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypa
 
 def test_another_threshold_or_format_writes_files_anew_without_picking(model, micrographs, tmp_path, monkeypatch):
     pick_many([micrographs / "a"], tmp_path / "out", model)
-    monkeypatch.setattr(step, "pick", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs / "a"], tmp_path / "out", model, PickSettings(threshold=0.99, formats=("box", "topaz")))
     assert len(read_picks(tmp_path / "out" / "box" / "one.box")) == 0
     assert (tmp_path / "out" / "particles_topaz.txt").is_file()
@@ -80,7 +80,7 @@ def test_what_changed_is_picked_again(model, micrographs, tmp_path, change):
 
 def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, micrographs, tmp_path, monkeypatch):
     whole = pick_many([micrographs], tmp_path / "whole", model)
-    real, calls = step.pick, []
+    real, calls = step.look, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, microg
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(step, "pick", interrupted)
+    monkeypatch.setattr(step, "look", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pick_many([micrographs], tmp_path / "out", model)
     monkeypatch.undo()

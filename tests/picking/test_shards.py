@@ -57,7 +57,7 @@ def test_all_shares_and_one_call_to_finish_are_one_run(model, many_micrographs, 
     ]
     assert sum(n_each) == 12
     assert not (shared / "autopick.star").exists()
-    monkeypatch.setattr(step, "pick", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
     pick_many([many_micrographs], shared, model, settings)
     names = {str(p.relative_to(whole)) for p in whole.rglob("*") if p.is_file() and "log" not in p.parts}
     assert names == {str(p.relative_to(shared)) for p in shared.rglob("*") if p.is_file() and "log" not in p.parts}

@@ -58,7 +58,7 @@ def test_an_output_that_somebody_removed_is_written_again_without_picking(model,
     lost = tmp_path / "out" / "star" / "b" / "one_autopick.star"
     content = lost.read_bytes()
     lost.unlink()
-    monkeypatch.setattr(step, "pick", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs], tmp_path / "out", model)
     assert lost.read_bytes() == content
 
@@ -66,7 +66,7 @@ def test_an_output_that_somebody_removed_is_written_again_without_picking(model,
 def test_a_changed_threshold_ends_like_a_fresh_run_with_it(model, micrographs, tmp_path, monkeypatch):
     pick_many([micrographs], tmp_path / "fresh", model, PickSettings(threshold=0.7, thumbnails=True))
     pick_many([micrographs], tmp_path / "out", model)
-    monkeypatch.setattr(step, "pick", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs], tmp_path / "out", model, PickSettings(threshold=0.7, thumbnails=True))
     fresh, changed = snapshot(tmp_path / "fresh"), snapshot(tmp_path / "out")
     for name in ("run.json", "autopick.star"):  # they name the folder

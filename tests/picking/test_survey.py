@@ -1,4 +1,4 @@
-"""A look at a run before it starts: with a model that knows several particles, on pieces of real micrographs."""
+"""A look at a run before it starts: with the bundled model, on pieces of real micrographs."""
 
 import json
 from pathlib import Path

@@ -95,6 +95,32 @@ def test_picks_outside_the_micrograph_do_no_harm():
     overlay_png(noise(), boxes_at((-1000, 5000), confidence=0.9))
 
 
+def test_junk_is_tinted_where_it_lies_and_the_rest_is_left_alone():
+    junk = np.zeros((6, 8), dtype=np.float32)
+    junk[:3, 4:] = 1
+    plain = pixels(overlay_png(noise(), Boxes.empty(), max_side=400)).astype(int)
+    tinted = pixels(overlay_png(noise(), Boxes.empty(), max_side=400, junk=junk)).astype(int)
+    changed = (tinted != plain).any(axis=2)[:-_STRIP_PX]
+    assert changed[:140, 210:].mean() > 0.99
+    assert not changed[160:].any()
+    assert not changed[:, :190].any()
+    inner = tinted[20:120, 240:380]
+    assert (inner[:, :, 2] - inner[:, :, 0]).mean() > 15  # red and green above blue: yellow
+    assert inner.std(axis=(0, 1)).min() > 0.6 * plain[20:120, 240:380].std()  # what lies below is still seen
+
+
+def test_the_strip_says_how_much_is_junk():
+    junk = np.ones((6, 8), dtype=np.float32)
+    with_junk, without = (pixels(overlay_png(noise(), Boxes.empty(), junk=j))[-_STRIP_PX:] for j in (junk, None))
+    assert (with_junk != without).any()
+
+
+def test_a_map_without_junk_leaves_the_picture_as_it_is():
+    junk = np.full((6, 8), 0.4, dtype=np.float32)
+    pictures = [pixels(overlay_png(noise(), Boxes.empty(), junk=j))[:-_STRIP_PX] for j in (junk, None)]
+    assert (pictures[0] == pictures[1]).all()
+
+
 def test_the_overlay_is_written_whole(tmp_path):
     path = tmp_path / "new folder" / "überblick.png"
     draw_overlay(noise(), boxes_at((100, 100), confidence=0.9), path, title="ein Name" * 40)

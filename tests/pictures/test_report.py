@@ -118,6 +118,31 @@ def test_two_runs_share_a_figure_and_a_table_of_contents():
     checked(page)
 
 
+def row_of(page, name):
+    (row,) = re.findall(rf"<tr><th scope=\"row\" class=\"name\">{re.escape(name)}</th>(.*?)</tr>", page, re.DOTALL)
+    return [re.sub("<[^>]*>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+
+
+def test_the_table_of_micrographs_holds_the_quality():
+    told = ReportMicrograph(
+        "dirty.mrc", 12, 30, mean_confidence=0.714, junk_share=0.231, suspected=("carbon edge", "ice or contamination")
+    )
+    run = ReportRun(
+        name="run", micrographs=[told, ReportMicrograph("bare.mrc", 0, 0)], quality=("suspected carbon edge: 1",)
+    )
+    page = render_report([run], title="Picks")
+    checked(page)
+    assert row_of(page, "dirty.mrc")[:5] == ["12", "30", "0.71", "23 %", "carbon edge; ice or contamination"]
+    assert row_of(page, "bare.mrc")[2:5] == ["–", "–", ""]
+    assert "suspected carbon edge: 1" in page
+    assert "to look at" in page
+
+
+def test_where_no_network_says_what_is_junk_there_is_no_word_of_it():
+    page = render_report([a_run(labelled=False)], title="Picks")
+    assert "junk" not in page
+
+
 def test_an_empty_run_can_be_told():
     checked(render_report([ReportRun(name="nothing", micrographs=[])], title="Nothing"))
 

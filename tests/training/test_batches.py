@@ -79,3 +79,29 @@ def test_whole_micrographs_of_several_sizes_share_a_batch_and_the_padding_does_n
     assert batch.images.shape == (6, 1, 96, 96)
     counted = {int(weight.sum()) for weight in batch.weight}
     assert counted == {(90 - 16) ** 2, (60 - 16) * (40 - 16)}
+
+
+def test_a_set_of_three_times_the_weight_is_drawn_three_times_as_often(detector):
+    plain, rich = samples((120, 140), (120, 140))
+    # What is drawn is told by the labels: only the second set has any.
+    plain = dataclasses.replace(plain, labels=plain.labels[:0])
+    rich = dataclasses.replace(rich, set_index=1, set_weight=3.0)
+    quiet = SETTINGS.augmentation.model_copy(update={"noise_only_chance": 0.0, "contaminant_chance": 0.0})
+    settings = SETTINGS.model_copy(update={"batch_size": 40, "augmentation": quiet, "label_centred_share": 1.0})
+    counts = [
+        int((batch.targets[:, 0].flatten(1).amax(1) > 0.5).sum())
+        for batch in drawn(Batches(detector, [plain, rich], settings), 0, 4)
+    ]
+    assert 0.65 < sum(counts) / 160 < 0.85
+
+
+def test_a_detector_that_learns_junk_is_told_of_it_and_another_is_not(detector):
+    (sample,) = samples((120, 140))
+    sample = dataclasses.replace(sample, junk=np.ones(sample.image.shape, bool))
+    quiet = SETTINGS.augmentation.model_copy(update={"noise_only_chance": 0.0, "contaminant_chance": 0.0})
+    settings = SETTINGS.model_copy(update={"augmentation": quiet})
+    learns = build_detector("heatmap", {"width": 16, "junk": True})
+    (batch,) = drawn(Batches(learns, [sample], settings), 0, 1)
+    assert (batch.targets[:, 5] == 1).any()
+    (batch,) = drawn(Batches(detector, [sample], settings), 0, 1)
+    assert (batch.targets[:, 5] == -1).all()

@@ -54,6 +54,9 @@ EdgeRule = Annotated[str, typer.Option(help="centre: a box may stick out of the 
 PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
 Overlays = Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")]
 Thumbnails = Annotated[bool, typer.Option(help="Draw a small JPEG of every micrograph with its picks.")]
+JunkMasks = Annotated[
+    bool, typer.Option(help="Write a PNG of every micrograph's size that says where it is junk, 0-255.")
+]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")]
 Engine = Annotated[
     str, typer.Option(help="What runs the network on a CPU: openvino, onnxruntime or torch; auto takes the fastest.")
@@ -77,6 +80,7 @@ def pick_settings(
     formats: list[str] | None,
     overlays: bool,
     thumbnails: bool,
+    junk_masks: bool = False,
     engine: str = "auto",
     precision: str = "auto",
 ) -> PickSettings:
@@ -116,4 +120,5 @@ def pick_settings(
         formats=tuple(formats or ("star", "cbox")),
         overlays=overlays,
         thumbnails=thumbnails,
+        junk_masks=junk_masks,
     )

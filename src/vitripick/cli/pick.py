@@ -35,6 +35,7 @@ def pick(
     pixel_size: options.PixelSize = None,
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
+    junk_masks: options.JunkMasks = False,
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.")
     ] = "auto",
@@ -79,6 +80,7 @@ def pick(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        junk_masks=junk_masks,
         engine=engine,
         precision=precision,
     )
@@ -158,6 +160,8 @@ def print_line(outcome: Outcome) -> None:
 
 
 def _in_words(summary: RunSummary) -> str:
+    from vitripick.picking import quality
+
     n = len(summary.records)
     lines = [
         f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {summary.model} at threshold "
@@ -181,6 +185,7 @@ def _in_words(summary: RunSummary) -> str:
     empty = sum(count == 0 for count in counts)
     if empty:
         lines.append(f"{empty} without a pick")
+    lines += quality.in_words(summary.records)
     if n and empty == n:
         lines.append(
             f"fainter candidates are stored in {summary.out / 'cbox'}: look at them with --threshold 0.1, check the "

@@ -31,6 +31,7 @@ def watch(
     pixel_size: options.PixelSize = None,
     overlays: options.Overlays = False,
     thumbnails: options.Thumbnails = False,
+    junk_masks: options.JunkMasks = False,
     device: options.Device = "auto",
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -68,12 +69,14 @@ def watch(
         formats=format,
         overlays=overlays,
         thumbnails=thumbnails,
+        junk_masks=junk_masks,
         engine=engine,
         precision=precision,
     )
     from vitripick.cli.pick import print_line
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.picking import FolderPicker
+    from vitripick.picking.quality import in_words
     from vitripick.picking.watching import Watcher, WatchSettings
 
     def tell(line: str) -> None:
@@ -108,5 +111,7 @@ def watch(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    for line in in_words(summary.records):
+        tell(line)
     tell(f"stopped; picks of {len(summary.records)} micrographs are in {out}")
     return 4 if summary.failures else 0

@@ -65,6 +65,11 @@ class ModelCard(Settings):
     calibration: tuple[float, float] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def knows_junk(self) -> bool:
+        """Whether the network says what is junk: those that can have an option of this name."""
+        return bool(self.options.get("junk", False))
+
     def calibrated(self, confidence: FloatArray) -> FloatArray:
         """What the network's confidences are worth, 0-1; themselves without a calibration."""
         if self.calibration is None:

@@ -4,7 +4,8 @@ from vitripick.picking.blobs import pick_blobs
 from vitripick.picking.devices import choose_devices
 from vitripick.picking.distributions import write_distributions
 from vitripick.picking.many import RunSummary, pick_many
-from vitripick.picking.one import pick, resolve_diameter_px
+from vitripick.picking.one import Look, look, pick, resolve_diameter_px
+from vitripick.picking.quality import Quality, assess
 from vitripick.picking.record import Record, read_record
 from vitripick.picking.self_test import self_test
 from vitripick.picking.shards import Shard, parse_shard
@@ -13,13 +14,17 @@ from vitripick.picking.survey import Survey, survey_micrographs
 
 __all__ = [
     "FolderPicker",
+    "Look",
     "Outcome",
     "PickSettings",
+    "Quality",
     "Record",
     "RunSummary",
     "Shard",
     "Survey",
+    "assess",
     "choose_devices",
+    "look",
     "parse_shard",
     "pick",
     "pick_blobs",

@@ -18,6 +18,7 @@ from vitripick.formats import (
     write_picks,
 )
 from vitripick.geometry import Boxes, Image
+from vitripick.picking.junk import junk_mask_png, read_junk
 from vitripick.picking.record import Record
 
 # One file a micrograph: format to (folder, what follows the stem). RELION looks for `_autopick.star`, EMAN2 for
@@ -30,7 +31,12 @@ _SINGLE = {
     "eman2": ("info", "_info.json"),
     "warp": ("warp", "_vitripick.star"),
 }
-_PICTURES = {"overlay": ("overlays", ".png"), "thumbnail": ("thumbnails", ".jpg")}
+_PICTURES = {
+    "overlay": ("overlays", ".png"),
+    "thumbnail": ("thumbnails", ".jpg"),
+    "junk": ("junk", ".png"),
+    "junk_mask": ("junk_masks", ".png"),
+}
 # One file a run, rebuilt from the stored picks.
 _JOINED = {
     "particles-star": "particles.star",
@@ -39,8 +45,8 @@ _JOINED = {
     "topaz": "particles_topaz.txt",
     "cistem": "particles_cistem.txt",
 }
-# These keep every pick down to the floor, with its confidence; the others get what is above the threshold.
-_KEEPS_ALL = ("cbox", "csv")
+# The threshold does not matter to these: every pick down to the floor, with its confidence; the junk map.
+_KEEPS_ALL = ("cbox", "csv", "junk", "junk_mask")
 
 
 # These know micrographs by base name only.
@@ -63,7 +69,7 @@ class RunLayout:
     star_folder: Path | None = None
 
     def path(self, stem: str, name: str) -> Path:
-        """Where one micrograph's file of this format, `overlay` or `thumbnail` lies."""
+        """Where one micrograph's file of this format, its `overlay`, `thumbnail`, `junk` or `junk_mask` lies."""
         folder, ending = _SINGLE[name] if name in _SINGLE else _PICTURES[name]
         if name == "star" and self.star_folder is not None:
             return self.star_folder / f"{stem}{ending}"
@@ -100,22 +106,30 @@ def per_micrograph(formats: Iterable[str]) -> tuple[str, ...]:
 
 
 def threshold_of(name: str, threshold: float) -> float:
-    """The threshold that one export is written with, of the run's: those with every pick are written with 0."""
+    """The threshold that one export is written with, of the run's; 0 for those to which it does not matter."""
     return 0.0 if name in _KEEPS_ALL else threshold
 
 
 def write_exports(
     picks: Boxes, image: Image | None, layout: RunLayout, stem: str, names: Iterable[str], threshold: float
 ) -> None:
-    """One micrograph's picks in each of these per-micrograph formats and pictures; pictures need its `image`."""
+    """One micrograph's picks in each of these per-micrograph formats and pictures.
+
+    Overlays and thumbnails need its `image`; overlays and junk masks take the junk map that is kept beside the picks.
+    """
     for name in names:
         path = layout.path(stem, name)
         if name in _SINGLE:
             write_picks(picks, path, format=name, threshold=threshold_of(name, threshold))
+        elif name == "junk_mask":
+            junk = read_junk(layout.path(stem, "junk"))
+            if junk is not None and picks.shape is not None:
+                write_bytes_atomically(path, junk_mask_png(junk, picks.shape))
         elif image is not None and name == "overlay":
             from vitripick.pictures import draw_overlay  # matplotlib comes along, a quarter of a second
 
-            draw_overlay(image, picks.above(threshold), path, title=picks.micrograph)
+            junk = read_junk(layout.path(stem, "junk"))
+            draw_overlay(image, picks.above(threshold), path, title=picks.micrograph, junk=junk)
         elif image is not None:
             from vitripick.pictures import thumbnail_jpeg
 

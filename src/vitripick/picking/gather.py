@@ -20,6 +20,9 @@ from vitripick.formats import (
     read_picks,
 )
 from vitripick.geometry import Boxes, Image
+from vitripick.picking.export import RunLayout
+from vitripick.picking.junk import read_junk
+from vitripick.picking.quality import in_words, within_run
 from vitripick.picking.record import Record, read_log, read_record
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 
@@ -226,6 +229,7 @@ def gather_run(
     candidates = [name for name in picks if name in own_labels] or list(picks)
     indices = np.linspace(0, len(candidates) - 1, min(max_overlays, len(candidates))).astype(int)
     overlays: dict[str, bytes] = {}
+    layout = RunLayout(run.folder)
     montage, n_in_montage = None, -1
     for name in [candidates[i] for i in np.unique(indices)]:
         record = run.records[name]
@@ -241,6 +245,7 @@ def gather_run(
             threshold=run.threshold,
             max_side=_OVERLAY_SIDE_PX,
             title=name,
+            junk=read_junk(layout.path(record.stem, "junk")),
         )
         if record.n_picks > n_in_montage:
             montage, n_in_montage = (montage_png(image, picks[name], threshold=run.threshold), record.n_picks)
@@ -254,8 +259,11 @@ def gather_run(
                 seconds=record.seconds,
                 overlay_png=overlays.get(name),
                 warnings=record.warnings,
+                mean_confidence=None if record.quality is None else record.quality.mean_confidence,
+                junk_share=None if record.quality is None else record.quality.junk_share,
+                suspected=() if record.quality is None else record.quality.suspected,
             )
-            for name, record in run.records.items()
+            for name, record in zip(run.records, within_run(list(run.records.values())), strict=True)
         ],
         picks=picks,
         evaluation=evaluation,
@@ -265,6 +273,7 @@ def gather_run(
         failures=run.failures,
         montage_png=montage if n_in_montage > 0 else None,
         notes=tuple(notes),
+        quality=tuple(in_words(list(run.records.values()))),
     )
 
 

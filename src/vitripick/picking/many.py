@@ -7,6 +7,8 @@ The run folder (docs/picking.md shows it):
     failed/STEM.json           one for each that failed
     cbox/STEM.cbox             all its picks down to the floor confidence: the store everything else is made from
     star/, box/, csv/ …        the formats asked for
+    junk/STEM.png              what the network takes for junk, where it says so
+    quality.csv                a line for each micrograph: junk, confidence, what it is suspected of
     distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
     log/                       times; no result
@@ -34,6 +36,7 @@ from vitripick.picking.distributions import write_distributions
 from vitripick.picking.export import RunEntry, check_formats, write_run_exports
 from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
+from vitripick.picking.quality import within_run, write_quality
 from vitripick.picking.record import Record, read_record, write_failures
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.shards import Shard
@@ -133,7 +136,15 @@ class RunSummary:
             "n_failed": len(self.failures),
             "n_picks": self.n_picks,
             "n_stored": sum(record.n_stored for record in self.records),
-            "micrographs": [{"name": r.name, "n_picks": r.n_picks, "n_stored": r.n_stored} for r in self.records],
+            "micrographs": [
+                {
+                    "name": r.name,
+                    "n_picks": r.n_picks,
+                    "n_stored": r.n_stored,
+                    "quality": None if r.quality is None else r.quality.to_dict(),
+                }
+                for r in within_run(self.records)
+            ],
             "failures": self.failures,
         }
 
@@ -285,7 +296,7 @@ def finish_run(
     remembered: dict[str, tuple[Record, Boxes]] | None = None,
     distributions: bool = True,
 ) -> None:
-    """Write what speaks of the whole run, anew from what is there: joined files, `failures.jsonl`, `run.json`.
+    """Write what speaks of the whole run, anew from what is there: joined files, quality, failures, `run.json`.
 
     `remembered` is for `write_run_exports`. Without `distributions` those are left as they are: they need every stored
     pick, which is a minute's reading for 20,000 micrographs.
@@ -297,6 +308,7 @@ def finish_run(
     if distributions:
         stored = (read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records)
         write_distributions(layout.out, stored, summary.threshold)
+    write_quality(layout.out / "quality.csv", summary.records)
     write_failures(summary.failures, layout.out)
     run = {
         "vitripick": vitripick.__version__,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from vitripick.errors import UsageError
 from vitripick.formats.on_disk import MicrographOnDisk
-from vitripick.geometry import Boxes, Micrograph, keep_sizes, remove_overlaps
+from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps
 from vitripick.images import Patches, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
+from vitripick.picking.junk import over_micrograph
 from vitripick.timing import stage
 
 if TYPE_CHECKING:
@@ -18,6 +20,26 @@ if TYPE_CHECKING:
     from vitripick.models.engines import Ready
 
 Edge: TypeAlias = Literal["centre", "box"]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one look at a micrograph gave.
+
+    Attributes
+    ----------
+    picks
+        As of `pick`.
+    junk : (rows, columns), float32, or None
+        How probably each place is junk (carbon, ice, gold, aggregates), 0-1, over the micrograph from edge to edge, at
+        the network's scale. None where the network does not say.
+    diameter_px
+        Of the particle, in full-size pixels: what was asked for, else what the network saw (0 where it saw nothing).
+    """
+
+    picks: Boxes
+    junk: Image | None = None
+    diameter_px: float | None = None
 
 
 def pick(
@@ -68,13 +90,44 @@ def pick(
     UsageError
         If the diameter is needed and unknown, or given in Å without a pixel size.
     """
+    return look(
+        micrograph,
+        model,
+        threshold=threshold,
+        diameter_px=diameter_px,
+        diameter_angstrom=diameter_angstrom,
+        box_size_px=box_size_px,
+        minimum_distance_diameters=minimum_distance_diameters,
+        edge=edge,
+        minimum_size_px=minimum_size_px,
+        maximum_size_px=maximum_size_px,
+        patches=patches,
+    ).picks
+
+
+def look(
+    micrograph: Micrograph | MicrographOnDisk,
+    model: Model | Ready,
+    *,
+    threshold: float | None = None,
+    diameter_px: float | None = None,
+    diameter_angstrom: float | None = None,
+    box_size_px: float | None = None,
+    minimum_distance_diameters: float = MINIMUM_DISTANCE_DIAMETERS,
+    edge: Edge = "centre",
+    minimum_size_px: float | None = None,
+    maximum_size_px: float | None = None,
+    patches: Patches | None = None,
+) -> Look:
+    """`pick`, with what else the network says: parameters and errors are the same."""
     diameter = resolve_diameter_px(micrograph, model, diameter_px=diameter_px, diameter_angstrom=diameter_angstrom)
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
     with stage("prepare"):
         prepared = prepare(micrograph.pixels, preparation, diameter_px=diameter)
     if not prepared.image.any():  # a constant micrograph
-        return Boxes.empty(**known)  # type: ignore[arg-type]
+        nothing = np.zeros((1, 1), np.float32) if model.network.decoding.junk else None
+        return Look(Boxes.empty(**known), nothing, diameter)  # type: ignore[arg-type]
     floor = model.card.uncalibrated(FLOOR_CONFIDENCE)
     found = detect(model.network, prepared.image, floor=floor, patches=preparation.patches)
     x, y = prepared.to_full(found.x, found.y)
@@ -97,7 +150,11 @@ def pick(
     picks = keep_sizes(picks, minimum_px=minimum_size_px, maximum_px=maximum_size_px)
     picks = remove_overlaps(picks, minimum_distance_px=minimum_distance_diameters * diameter)
     picks = _inside(picks, micrograph.shape, edge)
-    return picks.above(model.card.threshold if threshold is None else threshold)
+    junk = None
+    if found.junk is not None:
+        shape = prepared.image.shape[0], prepared.image.shape[1]
+        junk = over_micrograph(found.junk, stride=model.network.decoding.stride, working_shape=shape)
+    return Look(picks.above(model.card.threshold if threshold is None else threshold), junk, diameter)
 
 
 def resolve_diameter_px(

@@ -20,7 +20,8 @@ class PickSettings(Settings):
     """What a run of picking is told; see `pick` for what each means.
 
     `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
-    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; `engine`
+    `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; with
+    `junk_masks`, the junk map is written at the micrograph's full size; `engine`
     and `precision` say what runs the network, see `make_ready`. Micrographs that are done stay so where `auto` would
     choose another engine today, and are picked again where another one is named.
     """
@@ -40,12 +41,13 @@ class PickSettings(Settings):
     formats: tuple[str, ...] = ("star", "cbox")
     overlays: bool = False
     thumbnails: bool = False
+    junk_masks: bool = False
 
     @property
     def exports(self) -> tuple[str, ...]:
         """All that is written of one micrograph, by name; the store is the first."""
-        pictures = [name for name, wanted in (("overlay", self.overlays), ("thumbnail", self.thumbnails)) if wanted]
-        return per_micrograph(["cbox", *self.formats, *pictures])
+        pictures = {"overlay": self.overlays, "thumbnail": self.thumbnails, "junk_mask": self.junk_masks}
+        return per_micrograph(["cbox", *self.formats, *(name for name, wanted in pictures.items() if wanted)])
 
     def for_pick(self) -> dict[str, Any]:
         """What `pick` is told of them; all but the threshold."""
@@ -59,6 +61,7 @@ def check_settings(card: ModelCard, settings: PickSettings) -> None:
     card.preparation.with_patches(settings.patches or card.preparation.patches)
 
 
+# These need the micrograph's image.
 PICTURES = {"overlay", "thumbnail"}
 _FOR_PICK = (
     "diameter_px",
@@ -71,4 +74,4 @@ _FOR_PICK = (
     "patches",
 )
 # These act when files are written; all other settings decide which picks there are.
-ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails"}
+ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails", "junk_masks"}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import host_name, write_text_atomically
+from vitripick.picking.quality import Quality
 
 RECORDS, FAILED, LOG = "micrographs", "failed", "log"
 
@@ -40,9 +41,12 @@ class Record:
     made_from
         `size_bytes`, `mtime_ns`, `model` and `settings` (hashes): where all match, it is not picked again.
     exported
-        Which files there are (a format, `overlay`, `thumbnail`) and the threshold each was written with.
+        Which files there are (a format, `overlay`, `thumbnail`, `junk`, `junk_mask`) and the threshold each was
+        written with.
     engine
         What ran the network.
+    quality
+        What picks and junk map tell about it; None in records of before there were quality lines.
     seconds, timings
         From the log, where it was read too; not in the record's own file.
     cached
@@ -61,6 +65,7 @@ class Record:
     made_from: dict[str, Any] = field(default_factory=dict)
     exported: dict[str, float] = field(default_factory=dict)
     engine: str = ""
+    quality: Quality | None = None
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     cached: float | None = None
@@ -81,6 +86,7 @@ def read_record(path: Path) -> Record | None:
         fields = json.loads(path.read_text(encoding="utf-8"))
         fields["shape"] = tuple(fields["shape"])
         fields["warnings"] = tuple(fields["warnings"])
+        fields["quality"] = Quality.from_dict(fields.get("quality"))
         # Of another version's record, what is known here; what it was made from then decides.
         return Record(**{name: value for name, value in fields.items() if name in _FIELDS})
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
@@ -90,6 +96,7 @@ def read_record(path: Path) -> Record | None:
 def write_record(record: Record, out: Path) -> None:
     """Into its place in the run folder `out`."""
     fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
+    fields["quality"] = None if record.quality is None else record.quality.to_dict()
     write_text_atomically(record_path(out, record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
 

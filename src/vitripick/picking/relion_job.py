@@ -45,8 +45,9 @@ _LABELS = {
     "pixel_size": "pixel_size",
     "overlays": "overlays",
     "thumbnails": "thumbnails",
+    "junk_masks": "junk_masks",
 }
-_SWITCHES = ("overlays", "thumbnails")
+_SWITCHES = ("overlays", "thumbnails", "junk_masks")
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
 

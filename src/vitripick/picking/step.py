@@ -22,9 +22,11 @@ from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
 from vitripick.models.run import FLOOR_CONFIDENCE
 from vitripick.picking.export import RunLayout, threshold_of, write_exports
-from vitripick.picking.one import pick
+from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
+from vitripick.picking.one import look
 from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.picking.profile import cached_share
+from vitripick.picking.quality import Quality, assess
 from vitripick.picking.record import (
     Record,
     RunLog,
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
-
 
 __all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings"]
 
@@ -77,6 +78,7 @@ class Outcome:
             "shape": list(self.record.shape),
             "seconds": self.record.seconds,
             "warnings": list(self.record.warnings),
+            "quality": None if self.record.quality is None else self.record.quality.to_dict(),
         }
 
 
@@ -118,8 +120,8 @@ class FolderPicker:
         threads: int | None = None,
     ) -> None:
         self.layout = out if isinstance(out, RunLayout) else RunLayout(Path(out))
-        self.model = model
-        self._asked = settings or PickSettings()
+        self.model, self._asked = model, settings or PickSettings()
+        check_junk_masks(model.card, self._asked.junk_masks)
         self.use(self._asked)
         self.log = RunLog(self.layout.out)
         self.device = str(device)
@@ -265,8 +267,10 @@ class FolderPicker:
         record = read_record(record_path(out, stem))
         if record is not None and record.made_from == made_from and record.name == file.name:
             missing = self._missing(record)
-            if "cbox" not in missing:
-                return (self._export_again(record, file, missing) if missing else record), True
+            # A quality line of another threshold, or none at all, is made anew from what is stored.
+            told = record.quality is not None and record.quality.threshold == self.threshold
+            if not {"cbox", "junk"} & set(missing):
+                return (record if told and not missing else self._export_again(record, file, missing)), True
 
         with timed() as timings:
             return self._pick_anew(file, stem, made_from, timings), False
@@ -280,13 +284,14 @@ class FolderPicker:
         started = time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
-        picks = pick(micrograph, ready, threshold=0.0, **self.settings.for_pick())
+        seen = look(micrograph, ready, threshold=0.0, **self.settings.for_pick())
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
         with stage("write"):
             record_path(out, stem).unlink(missing_ok=True)
-            write_exports(picks, None, self.layout, stem, ["cbox"], self.threshold)
+            write_exports(seen.picks, None, self.layout, stem, ["cbox"], self.threshold)
+            write_junk(self.layout.path(stem, "junk"), seen.junk)
             # All else is made from the store, now as after a restart, so that it is the same to the last digit.
             picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
             self._export(picks, micrograph, stem, self.settings.exports[1:])
@@ -302,7 +307,11 @@ class FolderPicker:
             warnings=micrograph.warnings,
             made_from=made_from,
             engine=ready.engine,
-            exported={name: threshold_of(name, self.threshold) for name in sorted(self.settings.exports)},
+            quality=self._quality(picks, stem, seen.diameter_px),
+            exported={
+                name: threshold_of(name, self.threshold)
+                for name in sorted([*self.settings.exports, *(["junk"] if seen.junk is not None else [])])
+            },
         )
         with stage("write"):
             write_record(record, out)
@@ -346,7 +355,7 @@ class FolderPicker:
         """Exports that are not there, or were written with another threshold."""
         return [
             name
-            for name in self.settings.exports
+            for name in (*self.settings.exports, *({"junk"} & set(record.exported)))
             if record.exported.get(name) != threshold_of(name, self.threshold)
             or not self.layout.path(record.stem, name).is_file()
         ]
@@ -362,7 +371,10 @@ class FolderPicker:
         self._export(picks, micrograph, record.stem, missing)
         exported = {**kept, **{name: threshold_of(name, self.threshold) for name in missing}}
         record = dataclasses.replace(
-            record, n_picks=len(picks.above(self.threshold)), exported=dict(sorted(exported.items()))
+            record,
+            n_picks=len(picks.above(self.threshold)),
+            quality=self._quality(picks, record.stem, record.quality.diameter_px if record.quality else None),
+            exported=dict(sorted(exported.items())),
         )
         write_record(record, self.layout.out)
         return record
@@ -370,6 +382,11 @@ class FolderPicker:
     def _stored(self, stem: str, name: str, shape: tuple[int, int], pixel_size: float | None) -> Boxes:
         picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
         return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
+
+    def _quality(self, picks: Boxes, stem: str, diameter_px: float | None) -> Quality:
+        # From the map as it is stored, so that another threshold ends like a fresh run with it.
+        junk = read_junk(self.layout.path(stem, "junk"))
+        return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
 
     def _export(
         self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]

@@ -15,6 +15,7 @@ from vitripick.pictures.drawing import (
     GREEN,
     INK,
     ORANGE,
+    YELLOW,
     Pixels,
     bgr,
     confidence_colours,
@@ -33,6 +34,10 @@ _STRIP_PX = 34
 # Circles for boxes of unknown size, as a share of the picture's longer side.
 _UNKNOWN_SIZE = 0.02
 
+# How much of the colour is laid over junk: what lies below must stay to be seen.
+_TINT = 0.22
+_IS_JUNK = 0.5
+
 _TRUE, _FALSE, _MISSED = "#2fd39a", ORANGE, "#6cc4ff"
 
 
@@ -45,6 +50,7 @@ def overlay_png(
     max_side: int = 1400,
     title: str | None = None,
     found: npt.NDArray[np.intp] | None = None,
+    junk: Image | None = None,
 ) -> bytes:
     """The micrograph in grey with a circle for each pick, and a strip below that says what is what.
 
@@ -67,6 +73,8 @@ def overlay_png(
     found : (n_picks,), intp
         The label that each of `picks` found, -1 for none (`vitripick.geometry.match`), where the caller has
         matched already. By default: centres at most a quarter of the labels' box apart.
+    junk : (r, c), float32
+        How probably a place is junk, 0-1, over the whole micrograph at any scale; from one half on it is tinted yellow.
 
     Returns
     -------
@@ -85,6 +93,7 @@ def overlay_png(
     grey = grey_levels(resized(image, scale), low_pass_px=low_pass)
     canvas = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     height, width = canvas.shape[:2]
+    junk_share = None if junk is None else _tint(canvas, junk)
     large = cv2.resize(canvas, (width * _SUPERSAMPLE, height * _SUPERSAMPLE), interpolation=cv2.INTER_NEAREST)
     zoom = scale * _SUPERSAMPLE
     if labels is None:
@@ -103,6 +112,8 @@ def overlay_png(
             ("o", ORANGE, f"{np.count_nonzero(~is_true)} false"),
             ("dashed", "#2b8fd0", f"{np.count_nonzero(missed)} labels missed"),
         ]
+    if junk_share is not None:
+        entries.append(("area", YELLOW, f"{junk_share:.0%} junk"))
     canvas = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
     note = "" if threshold is None else f"threshold {threshold:.2f}"
     bar = labels is None and len(picks) > 0 and picks.has_confidence
@@ -117,9 +128,26 @@ def draw_overlay(
     labels: Boxes | None = None,
     title: str | None = None,
     threshold: float | None = None,
+    junk: Image | None = None,
 ) -> None:
     """`overlay_png`, written to `path` whole or not at all."""
-    write_bytes_atomically(path, overlay_png(image, picks, labels=labels, title=title, threshold=threshold))
+    png = overlay_png(image, picks, labels=labels, title=title, threshold=threshold, junk=junk)
+    write_bytes_atomically(path, png)
+
+
+def _tint(canvas: Pixels, junk: Image) -> float:
+    """Lay colour over the junk of a picture, in place, with an outline; the share of the area that is junk."""
+    share = float(np.mean(junk >= _IS_JUNK))
+    if not share:
+        return share
+    height, width = canvas.shape[:2]
+    smooth = cv2.resize(np.asarray(junk, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    inside = (smooth >= _IS_JUNK).astype(np.uint8)
+    where = inside.astype(bool)
+    canvas[where] = np.round((1 - _TINT) * canvas[where] + _TINT * np.array(bgr(YELLOW))).astype(np.uint8)
+    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, outlines, -1, bgr(YELLOW), 1, cv2.LINE_AA)
+    return share
 
 
 def _found(picks: Boxes, labels: Boxes) -> npt.NDArray[np.intp]:
@@ -167,7 +195,10 @@ def _strip(
         middle, x = _STRIP_PX / 2, 18.0
         for kind, colour, text in entries:
             style = (0, (1.2, 0.9)) if kind == "dashed" else "-"
-            axes.scatter([x], [middle], s=80, facecolors="none", edgecolors=colour, linewidths=1.7, linestyle=style)
+            marker, face = ("s", colour) if kind == "area" else ("o", "none")
+            axes.scatter(
+                [x], [middle], s=80, marker=marker, facecolors=face, edgecolors=colour, linewidths=1.7, linestyle=style
+            )
             x = _text(axes, x + 13, middle, text) + 24
         if confidence_bar:
             x = _text(axes, x, middle, "confidence 0") + 6

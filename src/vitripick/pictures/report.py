@@ -25,7 +25,10 @@ _PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
 
 @dataclass(frozen=True, eq=False)
 class ReportMicrograph:
-    """One line of a run: a micrograph, its counts, and its overlay where one was drawn (PNG)."""
+    """One line of a run: a micrograph, its counts, and its overlay where one was drawn (PNG).
+
+    `junk_share` is of its area, None where the network does not say; `suspected` in words, such as `empty`.
+    """
 
     name: str
     n_picks: int
@@ -33,6 +36,9 @@ class ReportMicrograph:
     seconds: float | None = None
     overlay_png: bytes | None = None
     warnings: tuple[str, ...] = ()
+    mean_confidence: float | None = None
+    junk_share: float | None = None
+    suspected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +65,8 @@ class ReportRun:
         Particles cut out.
     notes
         Sentences shown at the top.
+    quality
+        Lines on how many micrographs are suspected of what.
     """
 
     name: str
@@ -71,6 +79,7 @@ class ReportRun:
     failures: list[dict[str, Any]] = field(default_factory=list)
     montage_png: bytes | None = None
     notes: tuple[str, ...] = ()
+    quality: tuple[str, ...] = ()
 
 
 def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> None:
@@ -123,6 +132,8 @@ def _told(run: ReportRun) -> dict[str, Any]:
         "n_stored": sum(micrograph.n_stored for micrograph in run.micrographs),
         "median_picks": float(np.median(n_picks)) if n_picks else 0.0,
         "n_empty": sum(n == 0 for n in n_picks),
+        "n_suspected": sum(bool(micrograph.suspected) for micrograph in run.micrographs),
+        "knows_junk": any(micrograph.junk_share is not None for micrograph in run.micrographs),
         "n_warned": sum(bool(micrograph.warnings) for micrograph in run.micrographs),
         "seconds": sum(m.seconds or 0.0 for m in run.micrographs),
         "scores": rows,

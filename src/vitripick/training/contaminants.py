@@ -38,17 +38,25 @@ def paint_contaminants(crop: Crop, rng: np.random.Generator, *, diameter_px: flo
 
 
 def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
-    """A crop without any particle: either this one's own power spectrum with random phases, or blurred white noise.
+    """A crop without any particle: this one's own power spectrum with random phases, or noise of one or several grains.
 
     With random phases, contrast and grain are those of real particles and nothing else is: only shape tells them.
+    Mottled noise is what ice of uneven thickness looks like.
     """
     white = rng.standard_normal(crop.image.shape, dtype=np.float32)
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.4:
         # The phases of white noise are random and Hermitian, as those of a real image must be.
         phases = np.fft.rfft2(white)
         amplitude = np.abs(np.fft.rfft2(crop.image))
         mixed = amplitude * phases / np.maximum(np.abs(phases), 1e-12)
         noise: Image = np.fft.irfft2(mixed, s=crop.image.shape).astype(np.float32)
+    elif kind < 0.75:
+        noise = np.asarray(cv2.GaussianBlur(white, (0, 0), max(rng.uniform(-1.0, 1.5), 0.05)), np.float32)
+        noise /= np.float32(noise.std())
+        for _ in range(rng.integers(1, 4)):
+            grain_px = float(np.exp(rng.uniform(np.log(1.0), np.log(20.0))))
+            noise = noise + np.float32(rng.uniform(0, 1)) * _smooth_field(rng, noise.shape, grain_px)
     else:
         # Now and then with a direction: the scan lines of a detector.
         sigma_x = max(rng.uniform(-1.0, 4.0), 0.05)

@@ -59,7 +59,7 @@ def fingerprint(
     if started_from is not None:
         digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
     for sample in [*data.training, *data.validation]:
-        digest.update(sample.name.encode())
+        digest.update(f"{sample.name} {sample.set_weight}".encode())
         digest.update(sample.image.tobytes())
         digest.update(sample.labels.tobytes())
         digest.update(b"" if sample.ignored is None else sample.ignored.tobytes())

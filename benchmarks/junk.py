@@ -1,0 +1,131 @@
+"""Picks on junk: on simulated dirty micrographs, where all ground is known, and on real ones without particles.
+
+Structures are those that the general model was not trained on. "On junk" is a pick whose centre lies on carbon, ice,
+gold, a clump or a filament. Beside it the blob detector at its best threshold, and, with `--other`, another model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from cells import table
+from general import HELD_OUT
+
+from vitripick.evaluation import evaluate
+from vitripick.formats import find_micrographs, read_micrograph
+from vitripick.geometry import Boxes, Micrograph
+from vitripick.models import DEFAULT_MODEL, Model, load_model
+from vitripick.models.run import for_inference
+from vitripick.picking import pick, pick_blobs
+from vitripick.simulation import load_recipe, read_structure, simulate_micrograph
+
+DIAMETERS_PX = (16.0, 24.0, 32.0, 48.0)
+SIDE, DIAMETER_PX = 640, 24.0
+# One kind of junk at a time: how much, in the recipe's own words. Bodies larger than the field would leave nothing
+# else to see.
+KINDS = {
+    "ice balls, ethane": ("ice_balls=[4, 20]", "ice_ball_radius_angstrom=[30, 250]"),
+    "ice crystals": ("ice_crystals=[1, 3]", "ice_crystal_radius_angstrom=[100, 500]"),
+    "gold beads": ("gold_beads=[1, 4]",),
+    "edge of the support": ("support_edge_chance=1",),
+    "aggregates": ("aggregates=[1, 4]",),
+    "filaments": ("filaments=[1, 3]",),
+}
+NONE = ("ice_balls=0", "ice_crystals=0", "gold_beads=0", "support_edge_chance=0", "aggregates=0", "filaments=0")
+
+
+def main() -> None:
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with real/ and structures/")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--other", help="another model beside it")
+    parser.add_argument("--threshold", type=float, help="instead of each model's own")
+    parser.add_argument("--seeds", type=int, default=1, help="micrographs a structure and kind")
+    arguments = parser.parse_args()
+    models = [_ready(name) for name in (arguments.model, arguments.other) if name]
+    print(simulated(models, arguments) + "\n\n" + real(models, arguments))
+
+
+def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
+    """Dirty micrographs of held-out structures, one kind of junk at a time."""
+    rows = []
+    for kind, some in KINDS.items():
+        named = {change.split("=")[0] for change in some}
+        others = [change for change in NONE if change.split("=")[0] not in named]
+        changes = [f"contamination.{change}" for change in ("chance=1", *others, *some)]
+        recipe = load_recipe("contaminated", changes=changes)
+        counts: dict[str, list[float]] = {}
+        for i, name in enumerate(HELD_OUT):
+            structure = read_structure(arguments.data / "structures" / f"{name}.npz")
+            for seed in range(arguments.seeds):
+                pixel_size = structure.diameter_angstrom / DIAMETER_PX
+                rng = np.random.default_rng([seed, i])
+                made = simulate_micrograph(recipe, [structure], rng, shape=(SIDE, SIDE), pixel_size=pixel_size)
+                micrograph = Micrograph(made.image, pixel_size=made.pixel_size, name=name)
+                blobs = pick_blobs(micrograph, diameter_px=DIAMETER_PX)
+                found = {"blobs, best threshold": _best(blobs, made.boxes)}
+                for model in models:
+                    threshold = model.card.threshold if arguments.threshold is None else arguments.threshold
+                    found[model.card.name] = pick(micrograph, model, diameter_px=DIAMETER_PX, threshold=threshold)
+                for method, picks in found.items():
+                    on_junk = made.junk[np.round(picks.y).astype(int), np.round(picks.x).astype(int)]
+                    new = [
+                        made.junk.mean(),
+                        on_junk.sum(),
+                        len(picks),
+                        _score(picks, made.boxes).n_true,
+                        len(made.boxes),
+                    ]
+                    counts[method] = [a + float(b) for a, b in zip(counts.get(method, [0.0] * 5), new, strict=True)]
+        n = len(HELD_OUT) * arguments.seeds
+        for method, (area, on, n_picks, right, n_labels) in counts.items():
+            avoided = 1 - on / max(n_picks * area / n, 1e-9)
+            rows.append([kind, area / n, method, on / n, avoided, right / n_labels, right / max(n_picks, 1)])
+    head = ["junk", "share of area", "method", "picks on junk, each", "avoided", "recall", "precision"]
+    return "avoided: how many fewer picks lie on junk than its share of the area would have\n\n" + table(head, rows)
+
+
+def real(models: list[Model], arguments: argparse.Namespace) -> str:
+    """Real micrographs without a particle, or with junk and no labels, at several diameters."""
+    folders = [
+        arguments.data / "real" / "quality_examples_micassess" / kind
+        for kind in ("empty_no_ice", "empty_vitreous_ice", "contamination", "crystalline_ice")
+    ]
+    folders += [arguments.data / "real" / name / "micrographs" for name in ("contaminated_empiar10947",)]
+    rows = []
+    for folder in folders:
+        for file in find_micrographs([folder]):
+            micrograph = read_micrograph(file.path, name=file.name)
+            kind = folder.name if folder.name != "micrographs" else folder.parent.name
+            row: list[object] = [f"{kind}/{Path(file.name).name[:14]}"]
+            for model in models:
+                threshold = model.card.threshold if arguments.threshold is None else arguments.threshold
+                row += [len(pick(micrograph, model, diameter_px=d, threshold=threshold)) for d in DIAMETERS_PX]
+            rows.append(row)
+    head = ["micrograph", *(f"{model.card.name}, {d:g} px" for model in models for d in DIAMETERS_PX)]
+    return table(head, rows)
+
+
+def _ready(name: str) -> Model:
+    model = load_model(name)
+    return Model(for_inference(model.detector), model.card, model.sha256)
+
+
+def _score(picks: Boxes, labels: Boxes):
+    e = evaluate({"m": picks}, {"m": labels}, diameter_px=DIAMETER_PX, threshold=0, n_bootstrap=0, chance_level=False)
+    return e.criteria["distance"].default
+
+
+def _best(picks: Boxes, labels: Boxes) -> Boxes:
+    if not len(labels):
+        return picks.above(2.0)
+    e = evaluate({"m": picks}, {"m": labels}, diameter_px=DIAMETER_PX, n_bootstrap=0, chance_level=False)
+    threshold = e.criteria["distance"].best.threshold
+    return picks.above(2.0 if threshold is None else threshold)
+
+
+if __name__ == "__main__":
+    main()
