@@ -195,3 +195,23 @@ def test_a_size_limit_that_is_no_size_is_a_usage_error(vitripick, ring_micrograp
     outcome = vitripick("pick", ring_micrograph, "--maximum-size-px", 0, "--out", tmp_path / "out")
     assert outcome.code == 2
     assert "--maximum-size-px" in outcome.err
+
+
+def test_without_a_diameter_it_is_estimated_and_told(vitripick, ring_micrograph, tmp_path):
+    outcome = vitripick("pick", ring_micrograph, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert "survey: diameter" in outcome.err
+    assert "diameter" in outcome.out
+    assert "the model's own" in outcome.out
+    again = json.loads(vitripick("pick", ring_micrograph, "--out", tmp_path / "out", "--json").out)
+    assert again["n_skipped"] == 1
+    assert 100 < again["survey"]["diameter"]["diameter"] < 140
+    assert again["survey"]["diameter"]["unit"] == "angstrom"
+    assert again["threshold_from"] == "model"
+
+
+def test_noise_without_a_diameter_says_which_option_to_give(vitripick, tmp_path):
+    write_mrc(tmp_path / "noise.mrc", np.random.default_rng(0).standard_normal((300, 300)).astype(np.float32))
+    outcome = vitripick("pick", tmp_path / "noise.mrc", "--out", tmp_path / "out")
+    assert outcome.code == 2
+    assert "--diameter-angstrom" in outcome.err

@@ -9,7 +9,7 @@ import pytest
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import find_micrographs, read_micrograph, read_picks, write_mrc
 from vitripick.models import open_model
-from vitripick.picking import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
+from vitripick.picking import FolderPicker, PickSettings, Shard, diameter, pick_many, survey, survey_micrographs
 from vitripick.picking.survey import SURVEY, read_survey, spread_over
 
 APOFERRITIN = Path("examples/apoferritin/micrographs")  # 80 px
@@ -30,6 +30,11 @@ def pieces(tmp_path_factory):
         write_mrc(folder / f"{name}.mrc", read_micrograph(path).image[:560, :600])
     write_mrc(folder / "c.mrc", read_micrograph(path).image[500:1060, 500:1100])
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _small_crops(monkeypatch):
+    monkeypatch.setattr(diameter, "CROP_PX", 400)
 
 
 @pytest.fixture

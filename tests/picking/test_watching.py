@@ -10,6 +10,7 @@ import pytest
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_mrc
+from vitripick.models import open_model
 from vitripick.picking import FolderPicker, PickSettings, pick_many, step
 from vitripick.picking.arrivals import FolderSource, StarSource
 from vitripick.picking.watching import Watcher, WatchSettings
@@ -286,3 +287,46 @@ def test_files_that_are_done_are_looked_at_again_in_turn(tmp_path):
     done = {file.name for file, _ in source.scan(set())}
     seen = [file.name for _ in range(3) for file, _ in source.scan(done)]
     assert set(seen) == done
+
+
+@pytest.fixture
+def rings(tmp_path):
+    """Nine dark rings of 60 px, which the bundled model knows; it is told no diameter."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:400, :400]
+    image = rng.standard_normal((400, 400)) * 1.5
+    for y in (80, 200, 320):
+        for x in (80, 200, 320):
+            image -= np.exp(-0.5 * ((np.hypot(columns - x, rows - y) - 23) / 4.5) ** 2) * 1.2
+    return image.astype(np.float32)
+
+
+def test_the_diameter_comes_from_the_first_micrograph_that_shows_particles(rings, tmp_path):
+    general, told = open_model("first-light"), []
+    noise = np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32)
+    write_mrc(tmp_path / "in" / "empty.mrc", noise)
+    summary, _ = watch(
+        tmp_path / "in",
+        tmp_path / "out",
+        general,
+        meanwhile=lambda: (
+            wait_until(lambda: any("Waiting for more" in line for line in told)),
+            write_mrc(tmp_path / "in" / "rings.mrc", rings),
+        ),
+        tell=told.append,
+    )
+    assert len(summary.records) == 2
+    assert {record.name: record.n_picks for record in summary.records} == {"empty.mrc": 0, "rings.mrc": 9}
+    assert any(line.startswith("diameter") for line in told)
+    # A restart keeps it and picks nothing again.
+    before = (tmp_path / "out" / "survey.json").read_bytes()
+    _, outcomes = watch(tmp_path / "in", tmp_path / "out", general)
+    assert outcomes == []
+    assert (tmp_path / "out" / "survey.json").read_bytes() == before
+
+
+def test_watching_for_a_diameter_that_never_shows_ends_with_what_to_give(tmp_path):
+    write_mrc(tmp_path / "in" / "empty.mrc", np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32))
+    settings = FAST.model_copy(update={"idle_timeout_seconds": 0.5})
+    with pytest.raises(UsageError, match="--diameter-angstrom"):
+        watch(tmp_path / "in", tmp_path / "out", open_model("first-light"), settings=settings)

@@ -33,9 +33,9 @@ _SMALLEST_PX = 6.0
 # Half an octave apart: the next one is never more than 19 % off, inside of the jitter that networks are trained with.
 _STEP = 2**0.5
 # The middle of a micrograph, in working pixels: small diameters make large images.
-CROP_PX = 1024
+CROP_PX = 768
 # The surest picks: one for so many places, and at least so many picks.
-_SUREST, _AT_LEAST = 1 / 50, 8
+_SUREST, _AT_LEAST = 1 / 100, 8
 # As long as the surest picks are less likely true than false, there is nothing to go by.
 _SURE = 0.5
 # The network is about as sure as at its surest.
@@ -107,7 +107,7 @@ class Sweep:
     diameter : (n,), float64
         Assumed, in one unit for all sweeps; rising.
     sureness : (n,), float64
-        Mean confidence of the surest picks, of one in each fifty places that a particle could take.
+        Mean confidence of the surest picks, of one in each hundred places that a particle could take.
     log_ratio : (n,), float64
         Natural logarithm of the size seen over the size assumed, averaged over picks, the surest counting most.
     weight : (n,), float64
@@ -248,11 +248,14 @@ def _standing_out(seen: Sweep) -> _Found | None:
     low, high = (_edge(log_d, seen.sureness, best, step) for step in (-1, 1))
     middle = (low + high) / 2
     # Of several places where the ratio falls through 1, the one nearest to the middle.
-    crossings = [at for at in _falls_through_zero(log_d, seen.log_ratio) if low <= at <= high]
+    crossings = [found for found in _falls_through_zero(log_d, seen.log_ratio) if low <= found[0] <= high]
     if not crossings:
         return _Found(middle, (high - low) / 4)
-    crossing = min(crossings, key=lambda at: abs(at - middle))
-    return _Found((middle + crossing) / 2, abs(middle - crossing) / 2)
+    crossing, slope = min(crossings, key=lambda found: abs(found[0] - middle))
+    # A network that measures sizes sees them fall as fast as what is assumed grows, at a slope of -1. The flatter, the
+    # more it says what it was trained on; then both count alike.
+    share = 0.5 + 0.5 * min(1.0, -slope)
+    return _Found(share * crossing + (1 - share) * middle, (1 - share) * abs(middle - crossing))
 
 
 def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> float:
@@ -268,10 +271,10 @@ def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> floa
     return float(log_d[here])
 
 
-def _falls_through_zero(x: FloatArray, y: FloatArray) -> list[float]:
-    return [
-        float(x[i] + y[i] / (y[i] - y[i + 1]) * (x[i + 1] - x[i])) for i in range(len(x) - 1) if y[i] >= 0 > y[i + 1]
-    ]
+def _falls_through_zero(x: FloatArray, y: FloatArray) -> list[tuple[float, float]]:
+    """(x, slope) wherever `y` goes from 0 or above to below."""
+    slopes = np.diff(y) / np.diff(x)
+    return [(float(x[i] - y[i] / slopes[i]), float(slopes[i])) for i in range(len(slopes)) if y[i] >= 0 > y[i + 1]]
 
 
 def _pooled(sweeps: Sequence[Sweep]) -> Sweep:

@@ -1,8 +1,9 @@
 """Which threshold suits a data set, from the confidences of its picks alone: no label is needed.
 
-A confidence is a probability. So the sum of the confidences above a threshold is the number of true picks to be
-expected there, and the sum of all is the number of particles that the network sees. From the two follow precision,
-recall and F1 at each threshold, as far as the model is calibrated; the threshold with the best F1 is chosen.
+Two witnesses say how likely a pick is a particle. A confidence is a probability, as far as the model is calibrated; and
+where the logits of all confidences fall into two groups, of particles and of the rest, the group says so in this very
+data set, in which the model may be surer or less sure than elsewhere. Their mean, summed over the picks above a
+threshold, is the number of true picks to be expected there; precision, recall and F1 at each threshold follow.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ from vitripick.settings import Settings
 
 # With fewer particles than this to be expected, luck would choose.
 _FEW = 30.0
+# Of the particles, so many are among the stored picks at all: between 63 and 99 % on real sets unknown to the model.
+_SEEN = 0.8
+# Thresholds whose F1 to be expected is this near to the best one are as good; the middle of them is taken.
+_AS_GOOD = 0.98
+# Each group's spread starts from this, with the weight of so many picks, so that few picks make no narrow group.
+_SPREAD, _PSEUDO_PICKS = 0.7, 20.0
+_ROUNDS = 100
 _GRID = np.round(np.arange(0.06, 0.951, 0.01), 2)
 
 
@@ -57,7 +65,10 @@ class ThresholdChoice(Settings):
         where = "1 micrograph" if n == 1 else f"{n} micrographs"
         if not n:
             return [f"threshold {self.threshold:g}, the model's own: no micrograph could be looked at beforehand"]
-        line = f"threshold {self.threshold:g}, the model's own: the picks on {where} are too few to choose another"
+        line = (
+            f"threshold {self.threshold:g}, the model's own: the picks on {where} are too few or too unsure to choose "
+        )
+        line += "another"
         if self.chosen_by == "scores":
             line = f"threshold {self.threshold:g}, chosen from the scores on {where} (the model's own: "
             line += f"{self.models_own:g})"
@@ -79,7 +90,8 @@ class _Expected:
 
     @property
     def f1(self) -> FloatArray:
-        return np.divide(2 * self.n_true, self.n + self.n_particles, out=np.zeros_like(self.n), where=self.n > 0)
+        """Against all particles, those among no stored pick, too."""
+        return np.asarray(2 * self.n_true / (self.n + self.n_particles / _SEEN))
 
 
 def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice:
@@ -94,12 +106,16 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
     """
     confidence = np.concatenate([picks.confidence for picks in found] or [np.empty(0)])
     threshold, chosen_by = card.threshold, "model"
+    probability = confidence
     if confidence.sum() >= _FEW:
-        expected = _expected(confidence, _GRID)
-        good = _GRID[expected.f1 >= 0.995 * expected.f1.max()]
-        # The middle of the plateau: its highest point is luck.
-        threshold, chosen_by = float(np.round((good[0] + good[-1]) / 2, 2)), "scores"
-    at = _expected(confidence, np.array([threshold]))
+        groups = _two_groups(_logit(confidence))
+        # Where even the better group is more likely false than true, as on empty micrographs, it is not of particles.
+        if groups.means[1] > 0:
+            probability = _rising(confidence, (confidence + groups.probability) / 2)
+            expected = _expected(confidence, probability, _GRID)
+            good = _GRID[expected.f1 >= _AS_GOOD * expected.f1.max()]
+            threshold, chosen_by = float(np.round((good[0] + good[-1]) / 2, 2)), "scores"
+    at = _expected(confidence, probability, np.array([threshold]))
     n, n_true = int(at.n[0]), float(at.n_true[0])
     return ThresholdChoice(
         threshold=threshold,
@@ -112,6 +128,47 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
     )
 
 
-def _expected(confidence: FloatArray, thresholds: FloatArray) -> _Expected:
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Two normal distributions of logits: their means, the lower one first, and who belongs to the upper one."""
+
+    means: FloatArray
+    probability: FloatArray
+
+
+def _two_groups(logits: FloatArray) -> _Groups:
+    """Fitted by expectation maximisation, from the same start each time."""
+    means, spreads, shares = np.quantile(logits, [0.15, 0.8]), np.full(2, 0.8), np.full(2, 0.5)
+    for _ in range(_ROUNDS):
+        belongs = _belonging(logits, means, spreads, shares)
+        n = belongs.sum(axis=0)
+        means = (belongs * logits[:, None]).sum(axis=0) / np.maximum(n, 1e-9)
+        scatter = (belongs * (logits[:, None] - means) ** 2).sum(axis=0)
+        spreads = np.sqrt((scatter + _PSEUDO_PICKS * _SPREAD**2) / (n + _PSEUDO_PICKS))
+        shares = (n + _PSEUDO_PICKS / 2) / (n.sum() + _PSEUDO_PICKS)
+    order = np.argsort(means)
+    return _Groups(means[order], _belonging(logits, means, spreads, shares)[:, order[1]])
+
+
+def _belonging(logits: FloatArray, means: FloatArray, spreads: FloatArray, shares: FloatArray) -> FloatArray:
+    score = np.log(shares / spreads) - 0.5 * ((logits[:, None] - means) / spreads) ** 2
+    likelihood = np.exp(score - score.max(axis=1, keepdims=True))
+    return np.asarray(likelihood / likelihood.sum(axis=1, keepdims=True))
+
+
+def _rising(confidence: FloatArray, probability: FloatArray) -> FloatArray:
+    """So that a surer pick is never less likely: the tails of two normals cross twice."""
+    order = np.argsort(confidence)
+    rising = np.empty_like(probability)
+    rising[order] = np.maximum.accumulate(probability[order])
+    return rising
+
+
+def _logit(confidence: FloatArray) -> FloatArray:
+    inside = np.clip(confidence, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+def _expected(confidence: FloatArray, probability: FloatArray, thresholds: FloatArray) -> _Expected:
     above = confidence[None] >= thresholds[:, None]
-    return _Expected(above.sum(1).astype(np.float64), (above * confidence).sum(1), float(confidence.sum()))
+    return _Expected(above.sum(1).astype(np.float64), (above * probability).sum(1), float(probability.sum()))

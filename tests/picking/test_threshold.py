@@ -1,0 +1,66 @@
+"""The threshold from confidences alone, on picks made up here."""
+
+import numpy as np
+import pytest
+
+from vitripick.geometry import Boxes
+from vitripick.images import Preparation
+from vitripick.models import ModelCard
+from vitripick.picking.threshold import choose_threshold
+
+CARD = ModelCard(name="general", architecture="heatmap", preparation=Preparation(), threshold=0.4)
+
+
+def picks(logits):
+    confidence = 1 / (1 + np.exp(-np.asarray(logits)))
+    confidence = np.sort(confidence[confidence >= 0.05])[::-1]
+    at = np.arange(len(confidence), dtype=float)
+    return Boxes.at(at, at, size_px=1, confidence=confidence, micrograph="a.mrc", shape=(10**6, 10**6))
+
+
+def normal(mean, spread, n, seed=0):
+    return np.random.default_rng(seed).normal(mean, spread, n)
+
+
+def test_the_threshold_lies_between_particles_and_the_rest():
+    particles, rest = normal(1.6, 0.4, 600), normal(-1.5, 0.6, 900, seed=1)
+    choice = choose_threshold([picks(np.concatenate([particles, rest]))], CARD)
+    assert choice.chosen_by == "scores"
+    logit = np.log(choice.threshold / (1 - choice.threshold))
+    assert (particles > logit).mean() > 0.95
+    assert (rest > logit).mean() < 0.05
+    assert choice.expected_precision == pytest.approx(1, abs=0.15)
+
+
+def test_a_data_set_in_which_the_model_is_surer_of_all_gets_a_higher_threshold():
+    def chosen(shift):
+        logits = np.concatenate([normal(1.0, 0.4, 600), normal(-1.2, 0.6, 900, seed=1)])
+        return choose_threshold([picks(logits + shift)], CARD).threshold
+
+    assert chosen(0.8) > chosen(0.0) + 0.05
+
+
+def test_few_picks_leave_the_model_its_own():
+    choice = choose_threshold([picks(normal(2, 0.3, 20))], CARD)
+    assert (choice.threshold, choice.chosen_by) == (0.4, "model")
+    assert "the model's own" in choice.in_words()[0]
+
+
+def test_many_picks_that_are_all_more_likely_false_leave_the_model_its_own():
+    choice = choose_threshold([picks(normal(-1.5, 0.5, 2000))], CARD)
+    assert (choice.threshold, choice.chosen_by) == (0.4, "model")
+
+
+def test_no_micrograph_and_no_pick_are_no_error():
+    assert choose_threshold([], CARD).threshold == 0.4
+    choice = choose_threshold([picks([])], CARD)
+    assert (choice.threshold, choice.n_picks, choice.expected_precision) == (0.4, 0, None)
+
+
+def test_precision_and_recall_to_be_expected_are_told():
+    found = [picks(np.concatenate([normal(1.0, 0.6, 500), normal(-1.0, 0.6, 500, seed=1)]))]
+    choice = choose_threshold(found, CARD)
+    # Of what is picked so much should be true, and so much of what is true should be picked.
+    assert 0.6 < choice.expected_precision < 1
+    assert 0.6 < choice.expected_recall < 1
+    assert f"{choice.expected_precision:.0%}" in choice.in_words()[0]
