@@ -126,6 +126,7 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> Model:
         others = fit_calibration([*(picks_of(result) for other, result in raw.items() if other != name), simulated])
         own = load_model(arguments.out / f"without_{name}" / "model.safetensors")
         card = own.card.model_copy(update={"calibration": others, "threshold": THRESHOLD})
+        save_model(Model(own.detector, card), arguments.out / f"without_{name}.safetensors")
         everything = set(load_labelled(arguments.data, name)[1])
         figures_now = judged(arguments.data, name, Model(own.detector, card, own.sha256), everything)
         rows.append(row(name, "calibrated on the others", figures_now["model"]))
