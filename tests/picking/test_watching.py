@@ -310,7 +310,7 @@ def test_the_diameter_comes_from_the_first_micrograph_that_shows_particles(rings
         tmp_path / "out",
         general,
         meanwhile=lambda: (
-            wait_until(lambda: any("Waiting for more" in line for line in told)),
+            wait_until(lambda: any("Waiting for more" in line for line in told), seconds=300),
             write_mrc(tmp_path / "in" / "rings.mrc", rings),
         ),
         tell=told.append,

@@ -255,7 +255,7 @@ def _standing_out(seen: Sweep) -> _Found | None:
     # A network that measures sizes sees them fall as fast as what is assumed grows, at a slope of -1. The flatter, the
     # more it says what it was trained on; then both count alike.
     share = 0.5 + 0.5 * min(1.0, -slope)
-    return _Found(share * crossing + (1 - share) * middle, (1 - share) * abs(middle - crossing))
+    return _Found(share * crossing + (1 - share) * middle, abs(middle - crossing) / 2)
 
 
 def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> float:
