@@ -36,6 +36,11 @@ def test_silent_micrographs_do_not_move_it():
     assert "nothing stands out on 1 more" in found.in_words()[0]
 
 
+def test_one_that_shows_particles_is_enough_among_empty_ones():
+    sweeps = {"a": responding_to(150), **{name: silent() for name in "bcde"}}
+    assert combine(sweeps, unit="angstrom").diameter == pytest.approx(150, rel=0.06)
+
+
 def test_nothing_that_stands_out_is_an_error_that_says_what_to_give():
     with pytest.raises(UsageError, match=r"2 micrographs.*60 Å and 600 Å.*--diameter-angstrom"):
         combine({"a": silent(), "b": silent()}, unit="angstrom")

@@ -198,28 +198,26 @@ def combine(sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"]) -> Dia
     UsageError
         If nothing stands out.
     """
-    together = _standing_out(_pooled(list(sweeps.values())))
-    if together is None:
+    each = {name: _standing_out(seen) if _is_sure(seen) else None for name, seen in sweeps.items()}
+    # Empty micrographs have no say, or many of them would outvote the others.
+    telling = [sweeps[name] for name, one in each.items() if one is not None]
+    if not telling:
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
             f"no diameter was given, and none stands out: the network is not sure of anything on "
             f"{_count(len(sweeps))}, whatever the particle is taken to be between {in_unit(tried[0], unit)} and "
             f"{in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
         )
-    each = {name: _standing_out(seen) for name, seen in sweeps.items()}
-    apart = {
-        name: one.log_diameter
-        for name, one in each.items()
-        if one is not None and abs(one.log_diameter - together.log_diameter) > _SAME_KIND
-    }
-    known = [one.log_diameter for name, one in each.items() if one is not None and name not in apart]
+    together = _standing_out(_pooled(telling))
+    found = [one.log_diameter for one in each.values() if one is not None]
+    known = [log_diameter for log_diameter in found if abs(log_diameter - together.log_diameter) <= _SAME_KIND]
     spread = max(_LEAST_UNCERTAINTY, together.uncertainty, float(np.std(known)) if known else 0.0)
     return DiameterEstimate(
         unit=unit,
         diameter=_rounded(together.log_diameter),
         low=_rounded(together.log_diameter - spread),
         high=_rounded(together.log_diameter + spread),
-        mixed=bool(apart),
+        mixed=len(known) < len(found),
         micrographs=tuple(
             DiameterOn(
                 micrograph=name,
@@ -239,11 +237,13 @@ class _Found:
     uncertainty: float
 
 
-def _standing_out(seen: Sweep) -> _Found | None:
-    """Where the network is surest and agrees with what was assumed; None if it is sure nowhere."""
+def _is_sure(seen: Sweep) -> bool:
+    return bool(seen.sureness.max() >= _SURE)
+
+
+def _standing_out(seen: Sweep) -> _Found:
+    """Where the network is surest and agrees with what was assumed."""
     best = int(np.argmax(seen.sureness))
-    if seen.sureness[best] < _SURE:
-        return None
     log_d = np.log(seen.diameter)
     low, high = (_edge(log_d, seen.sureness, best, step) for step in (-1, 1))
     middle = (low + high) / 2
