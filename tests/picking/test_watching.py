@@ -302,7 +302,7 @@ def rings(tmp_path):
 
 
 def test_the_diameter_comes_from_the_first_micrograph_that_shows_particles(rings, tmp_path):
-    general, told = open_model("first-light"), []
+    general, told = open_model("general"), []
     noise = np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32)
     write_mrc(tmp_path / "in" / "empty.mrc", noise)
     summary, _ = watch(
@@ -329,4 +329,4 @@ def test_watching_for_a_diameter_that_never_shows_ends_with_what_to_give(tmp_pat
     write_mrc(tmp_path / "in" / "empty.mrc", np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32))
     settings = FAST.model_copy(update={"idle_timeout_seconds": 0.5})
     with pytest.raises(UsageError, match="--diameter-angstrom"):
-        watch(tmp_path / "in", tmp_path / "out", open_model("first-light"), settings=settings)
+        watch(tmp_path / "in", tmp_path / "out", open_model("general"), settings=settings)

@@ -19,7 +19,8 @@ labels = "labels"
 options = {{ width = 16 }}
 steps = 8
 steps_per_epoch = 1
-learning_rate = 1e-3
+# Gentle: the first steps of Adam are as long for a rounding error as for a slope.
+learning_rate = 2e-4
 batch_size = {batch_size}
 crop_px = 64
 working_diameter_px = 16

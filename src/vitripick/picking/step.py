@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
-
 __all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings"]
 
 
@@ -124,9 +123,7 @@ class FolderPicker:
         check_junk_masks(model.card, self._asked.junk_masks)
         self.use(self._asked)
         self.log = RunLog(self.layout.out)
-        self.device = str(device)
-        self.jobs = jobs
-        self._threads = threads
+        self.device, self.jobs, self._threads = str(device), jobs, threads
         self._ready: Ready | None = None
         self._making_ready = threading.Lock()
 
@@ -164,6 +161,8 @@ class FolderPicker:
         found = survey_run(files, self.model, self._asked, ready=ready, opened=self._read, jobs=self.jobs, out=out)
         if found is not None:
             self.use(found.apply(self._asked), found)
+            # Engines compile for some image sizes only, and the search for a diameter has used them up.
+            self._ready = None if found.diameter is not None else self._ready
             self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
         return found
 
