@@ -34,7 +34,7 @@ ALLOWED = {
         "web",
     },
 }
-EVERYWHERE = {"errors", "settings", "atomic", "timing"}
+EVERYWHERE = {"errors", "settings", "atomic", "timing", "cores"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from vitripick.training import SimulatedSet, default_settings, read_recipe, trai
 from vitripick.training import simulated as module
 from vitripick.training.simulated import load_simulated
 
+RECIPES = Path(module.__file__).parent / "recipes"
 ONE = str(bundled_structures()["apoferritin"])
 
 
@@ -120,6 +123,24 @@ def test_a_recipe_may_hold_simulated_sets(tmp_path):
     (own,), _ = read_recipe(path, data_root="/data")
     assert isinstance(own, SimulatedSet)
     assert own.structures == "/data/molecules"
+
+
+def test_what_simulated_sets_share_stands_once_and_a_set_may_differ(tmp_path):
+    path = tmp_path / "r.toml"
+    shared = '[all_simulated]\nsamples = 3\nleave_out = ["trpv3"]\n'
+    path.write_text(shared + "[[simulated]]\n[[simulated]]\nsamples = 5\n")
+    (one, other), _ = read_recipe(path)
+    assert (one.samples, other.samples) == (3, 5)
+    assert one.leave_out == other.leave_out == ("trpv3",)
+
+
+def test_no_simulated_set_of_the_bundled_models_recipes_holds_a_structure_kept_for_judging():
+    kept = {"cftr", "trpv3", "apoferritin", "map_betagal", "t20s_proteasome", "map_26s", "t4_baseplate"}
+    for name in ("general", "general_simulated"):
+        sets, _ = read_recipe(RECIPES / f"{name}.toml")
+        simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
+        assert simulated
+        assert all(kept <= set(entry.leave_out) for entry in simulated)
 
 
 def test_a_network_that_sees_whole_micrographs_takes_no_fields(tmp_path):

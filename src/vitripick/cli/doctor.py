@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from vitripick.cores import usable_cores
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -109,10 +111,7 @@ def system() -> list[Finding]:
 
 def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
     """Model, cores and the instructions that matter; "unknown" where there is no such file."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
+    cores = usable_cores()
     fields = _first_processor(cpuinfo)
     model = fields.get("model name") or platform.processor() or "unknown"
     flags = set((fields.get("flags") or "").split())

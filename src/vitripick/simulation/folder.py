@@ -12,32 +12,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 import vitripick
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import InputError, ResourceError
+from vitripick.errors import InputError
 from vitripick.formats import write_mrc, write_picks
 from vitripick.simulation.micrograph import simulate_micrograph
 from vitripick.simulation.reading import bundled_structures, find_structures, read_structure
 from vitripick.simulation.recipe import Recipe
 from vitripick.simulation.structure import Kind, Structure
-
-# Handed out per worker beyond the one it works on; memory does not grow with the number of micrographs.
-_AHEAD = 2
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from vitripick.simulation.workers import run_in_processes
 
 
 @dataclass(frozen=True)
@@ -155,42 +146,8 @@ def _run(
         for index, name in to_do:
             yield name, _simulate_one(job, molecules, index, name)
         return
-    with one_thread_each():
-        # Fresh interpreters: a forked one would inherit threads that hold locks.
-        pool = ProcessPoolExecutor(
-            n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(job,)
-        )
-        with pool:
-            rest, running = iter(to_do), dict[Future[int], str]()
-            try:
-                while True:
-                    while len(running) < n_workers + _AHEAD and (entry := next(rest, None)) is not None:
-                        running[pool.submit(_work, *entry)] = entry[1]
-                    if not running:
-                        return
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        yield running.pop(future), future.result()
-            except BrokenProcessPool as error:
-                raise ResourceError(
-                    "a worker process died, most likely for lack of memory: give fewer --jobs or smaller micrographs."
-                ) from error
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Workers share the cores; libraries in them must not each start a thread a core."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    for (_, name), n in run_in_processes(_work, to_do, n_workers, start=_start_worker, told=(job,)):
+        yield name, n
 
 
 _worker: tuple[_Job, list[Structure]] | None = None
@@ -198,16 +155,13 @@ _worker: tuple[_Job, list[Structure]] | None = None
 
 def _start_worker(job: _Job) -> None:
     global _worker
-    # Ctrl-C reaches the whole group; the parent lets what is in hand finish.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
     _worker = job, _structures(job)
 
 
-def _work(index: int, name: str) -> int:
+def _work(entry: tuple[int, str]) -> int:
     if _worker is None:
         raise RuntimeError("this worker was never started")
-    return _simulate_one(*_worker, index, name)
+    return _simulate_one(*_worker, *entry)
 
 
 def _structures(job: _Job) -> list[Structure]:

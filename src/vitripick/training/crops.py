@@ -89,18 +89,20 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: i
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < side + labels[:, 2:])).all(axis=1)
-    ground = cv2.warpAffine(_ground(sample), matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=-1)
+    taught = labels[near]
     return Crop(
-        np.asarray(image, np.float32), labels[near], np.asarray(weight, np.float32), np.asarray(ground, np.float32)
+        np.asarray(image, np.float32), taught, np.asarray(weight, np.float32), _ground(sample, taught, matrix, side)
     )
 
 
-def _ground(sample: Sample) -> Image:
-    """(h, w), float32, as `Crop.junk`: where a particle is labelled, no junk is."""
+def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], side: int) -> Image:
+    """(side, side), float32, as `Crop.junk`: where a particle is labelled, no junk is."""
     if sample.junk is not None:
-        return np.asarray(sample.junk, np.float32)
-    ground = np.full(sample.image.shape, -1, np.float32)
-    for x, y, width, _ in sample.labels:
+        junk = np.asarray(sample.junk, np.float32)
+        warped = cv2.warpAffine(junk, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=-1)
+        return np.asarray(warped, np.float32)
+    ground = np.full((side, side), -1, np.float32)
+    for x, y, width, _ in labels:
         cv2.circle(ground, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
     return ground
 

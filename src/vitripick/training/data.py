@@ -81,7 +81,8 @@ class TrainingData:
     training, validation
         Samples.
     split
-        For the run folder: per set, the names that train, validate, are left out or have no labels.
+        For the run folder: per set, the names that train, validate, are left out or have no labels; of a simulated
+        set what was simulated, from which structures, and which of these were left out.
     diameters_px, diameters_angstrom
         Label box size of each set at full size; Å where the pixel size is known.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from vitripick.atomic import atomic_path, write_text_atomically
+from vitripick.cores import usable_cores
 from vitripick.errors import ResourceError, UsageError
 from vitripick.images import WHOLE
 from vitripick.models import (
@@ -231,8 +231,7 @@ def _n_workers(wanted: int | None, processes: Processes) -> int:
         return wanted
     if processes.device.type == "cpu":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, max(0, cores // processes.world - 1))
+    return min(8, max(0, usable_cores() // processes.world - 1))
 
 
 def _options(settings: TrainSettings) -> dict[str, Any]:

@@ -265,6 +265,8 @@ def read_recipe(
 ) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
     """A recipe TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]` (`TrainSettings`).
 
+    What all simulated sets share may stand once, in `[all_simulated]`.
+
     Parameters
     ----------
     path
@@ -287,19 +289,19 @@ def read_recipe(
         raise InputError(f"{path}: cannot read this recipe: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
-    unknown = sorted(set(table) - {"sets", "simulated", "training"})
+    unknown = sorted(set(table) - {"sets", "simulated", "all_simulated", "training"})
     if unknown:
         raise InputError(
             f"{path}: unknown table {', '.join(unknown)}; a recipe has [[sets]], [[simulated]] and [training]."
         )
     sets: list[TrainingSet | SimulatedSet] = []
-    for name, kind, paths in (
-        ("sets", TrainingSet, ("micrographs", "labels", "areas")),
-        ("simulated", SimulatedSet, ("structures",)),
+    for name, kind, paths, shared in (
+        ("sets", TrainingSet, ("micrographs", "labels", "areas"), {}),
+        ("simulated", SimulatedSet, ("structures",), table.get("all_simulated", {})),
     ):
         for values in table.get(name, []):
             try:
-                entry: TrainingSet | SimulatedSet = kind.model_validate(values)
+                entry: TrainingSet | SimulatedSet = kind.model_validate({**shared, **values})
             except ValidationError as error:
                 raise InputError(f"{path}, [[{name}]]: {_in_words(error)}") from error
             update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}

@@ -10,24 +10,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vitripick.atomic import write_bytes_atomically
+from vitripick.cores import usable_cores
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Preparation
 from vitripick.models.card import file_sha256
 from vitripick.simulation import bundled_structures, find_structures, load_recipe, read_structure, simulate_crops
-from vitripick.simulation.folder import one_thread_each
 from vitripick.simulation.structure import Structure
+from vitripick.simulation.workers import run_in_processes
 from vitripick.training.data import Sample, TrainingData
 from vitripick.training.settings import SimulatedSet
 
@@ -67,7 +64,7 @@ def add_simulated(
 
 
 @dataclass(frozen=True, eq=False)
-class Simulated:
+class SimulatedSamples:
     """The samples of one simulated set.
 
     Attributes
@@ -93,7 +90,7 @@ def load_simulated(
     *,
     working_diameter_px: float,
     on_chunk: Callable[[int, int], None] | None = None,
-) -> Simulated:
+) -> SimulatedSamples:
     """The samples of a simulated set, simulated where they are not in `folder` yet.
 
     Parameters
@@ -130,7 +127,7 @@ def load_simulated(
         more, angstrom = _read(own, start, entry, set_index)
         samples += more
         diameters += angstrom
-    return Simulated(
+    return SimulatedSamples(
         samples[: entry.samples],
         samples[entry.samples : wanted],
         sorted(path.stem for path in _chosen(entry)),
@@ -149,9 +146,7 @@ class _Job:
     @property
     def key(self) -> str:
         """A name for the folder: how many fields are asked for changes none of them."""
-        told = self.entry.model_dump(
-            exclude={"samples", "validation_samples", "weight", "structures", "leave_out", "changes"}
-        )
+        told = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
         told["recipe"] = load_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
         told["structures"] = [file_sha256(path) for path in self.paths]
         told["working_diameter_px"] = self.working_diameter_px
@@ -179,30 +174,23 @@ def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
     if not missing:
         return
     own.mkdir(parents=True, exist_ok=True)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    context = multiprocessing.get_context("spawn")
-    with (
-        one_thread_each(),
-        ProcessPoolExecutor(min(cores, len(missing)), context, initializer=_start_worker, initargs=(job, own)) as pool,
-    ):
-        yield from pool.map(_work, missing)
+    n_workers = min(usable_cores(), len(missing))
+    for start, _ in run_in_processes(_work, missing, n_workers, start=_start_worker, told=(job, own)):
+        yield start
 
 
-_worker: dict[str, object] = {}
+_worker: tuple[_Job, Path, list[Structure]] | None = None
 
 
 def _start_worker(job: _Job, own: Path) -> None:
-    cv2.setNumThreads(1)
-    _worker.update(job=job, own=own, structures=[read_structure(path) for path in job.paths])
+    global _worker
+    _worker = job, own, [read_structure(path) for path in job.paths]
 
 
-def _work(start: int) -> int:
-    job, own, structures = _worker["job"], _worker["own"], _worker["structures"]
-    assert isinstance(job, _Job)
-    assert isinstance(own, Path)
-    assert isinstance(structures, list)
-    _write_chunk(job, own, structures, start)
-    return start
+def _work(start: int) -> None:
+    if _worker is None:
+        raise RuntimeError("this worker was never started")
+    _write_chunk(*_worker, start)
 
 
 def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) -> None:
@@ -235,7 +223,6 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
         diameters_px=np.array([field.diameter_px for field in fields]),
         pixel_sizes=np.array([field.pixel_size for field in fields]),
         structures=np.array([field.structure for field in fields]),
-        snr=np.array([field.snr for field in fields]),
     )
     write_bytes_atomically(own / f"{start:06d}.pixels.npy", pixels.getvalue())
     write_bytes_atomically(own / f"{start:06d}.junk.npy", junk.getvalue())

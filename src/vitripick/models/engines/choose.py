@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from vitripick.cores import usable_cores
 from vitripick.errors import UsageError
 from vitripick.models.card import ModelCard, ModelFile
 from vitripick.models.detections import Network
@@ -163,7 +164,7 @@ def _on_torch(model: ModelFile | Model, precision: Precision, device: str, threa
 
 def available_cores() -> int:
     """Cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
 

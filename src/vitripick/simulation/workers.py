@@ -1,0 +1,92 @@
+"""Simulate in several processes, one thread each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import cv2
+
+from vitripick.errors import ResourceError
+
+# Jobs handed out beyond those in hand, so that no worker waits and a stop is soon over.
+_AHEAD = 2
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_in_processes(
+    work: Callable[[T], R], jobs: Iterable[T], n_workers: int, *, start: Callable[..., None], told: tuple[Any, ...]
+) -> Iterator[tuple[T, R]]:
+    """Each job with what `work` made of it, as they are done.
+
+    Parameters
+    ----------
+    work
+        A function of a module, called in a worker.
+    jobs
+        What it is called with.
+    n_workers
+        Processes.
+    start, told
+        Called once in each worker with `told`: to read what all its jobs need.
+
+    Raises
+    ------
+    ResourceError
+        If a worker dies.
+    """
+    with _one_thread_each():
+        # Fresh interpreters: a forked one would inherit threads that hold locks.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=(start, told))
+        with pool:
+            rest, running = iter(jobs), dict[Future[R], T]()
+            try:
+                while True:
+                    while len(running) < n_workers + _AHEAD:
+                        try:
+                            job = next(rest)
+                        except StopIteration:
+                            break
+                        running[pool.submit(work, job)] = job
+                    if not running:
+                        return
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        yield running.pop(future), future.result()
+            except BrokenProcessPool as error:
+                raise ResourceError(
+                    "a worker process died, most likely for lack of memory: give fewer --jobs or smaller micrographs."
+                ) from error
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(start: Callable[..., None], told: tuple[Any, ...]) -> None:
+    # Ctrl-C reaches the whole group; the parent lets what is in hand finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    start(*told)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers share the cores; libraries in them must not each start a thread a core."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
