@@ -1,6 +1,7 @@
 """Engines against torch: picks and AUC on the held-out real micrographs, and the time of the network.
 
 .venv/bin/python benchmarks/engines.py --data DATA          # general on every engine
+.venv/bin/python benchmarks/engines.py --model M --set SET    # a model on SET/micrographs and SET/labels
 .venv/bin/python benchmarks/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
 """
 
@@ -16,6 +17,8 @@ import numpy as np
 import torch
 from common import judge, load_sets
 
+from vitripick.evaluation import evaluate
+from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import match
 from vitripick.models import DEFAULT_MODEL, Model, ModelCard, build_detector, open_model, save_model
 from vitripick.models.engines import Ready, make_ready
@@ -35,13 +38,33 @@ def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--model", help="with --set: a bundle that was trained on one particle")
+    parser.add_argument("--set", type=Path, help="folder with micrographs/ and labels/")
     parser.add_argument("--speed", help="an architecture, with random weights")
     given = parser.parse_args()
     if given.data:
         agreement(given.data)
+    if given.model and given.set:
+        on_set(given.model, given.set)
     if given.speed:
         with tempfile.TemporaryDirectory() as folder:
             speed(given.speed, Path(folder))
+
+
+def on_set(name: str, folder: Path) -> None:
+    """AUC and F1 of a model on one labelled set, engine by engine."""
+    model = open_model(name)
+    files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
+    pairs = pair_labels(list(files), read_all_picks(folder / "labels")).pairs
+    micrographs = {key: read_micrograph(files[key].path, name=key) for key in pairs}
+    labels = {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}
+    print("| engine | AUC IoU 0.6 | AUC d/4 | F1 d/4 |\n|---|---|---|---|")
+    for engine, precision in ENGINES:
+        ready = make_ready(model, engine=engine, precision=precision)  # type: ignore[arg-type]
+        picks = {key: pick(micrograph, ready, threshold=0) for key, micrograph in micrographs.items()}
+        e = evaluate(picks, labels, diameter_px=model.card.diameter_px, threshold=model.card.threshold, n_bootstrap=0)
+        iou, distance = e.criteria["iou"], e.criteria["distance"]
+        print(f"| {ready.engine} | {iou.auc:.4f} | {distance.auc:.4f} | {distance.default.f1:.4f} |", flush=True)
 
 
 def agreement(data: Path) -> None:

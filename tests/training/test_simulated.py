@@ -51,6 +51,13 @@ def test_fields_are_split_into_those_that_train_and_those_that_validate(tmp_path
     assert all(sample.set_index == 5 for sample in own.training)
 
 
+def test_no_field_is_made_twice_and_each_has_the_weight_of_its_set(tmp_path):
+    own = load(tmp_path, weight=2.5)
+    fields = [np.asarray(sample.image).tobytes() for sample in [*own.training, *own.validation]]
+    assert len(set(fields)) == 5
+    assert {sample.set_weight for sample in own.training} == {2.5}
+
+
 def test_a_field_is_normalised_and_its_labels_have_the_working_size(tmp_path):
     for sample in load(tmp_path).training:
         image = np.asarray(sample.image, np.float32)

@@ -1,0 +1,71 @@
+"""Where a step of training goes: drawing and augmenting, targets, forward, backward, optimiser, in fp32 and bf16."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from cells import table
+from common import RECIPE
+
+from vitripick.models import build_detector
+from vitripick.training import read_recipe
+from vitripick.training.batches import Batches
+from vitripick.training.data import load_training_data
+from vitripick.training.precision import autocast
+
+
+def main() -> None:
+    """Print one table: seconds, medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the real sets")
+    parser.add_argument("--repeats", type=int, default=8)
+    arguments = parser.parse_args()
+    sets, settings = read_recipe(RECIPE, data_root=arguments.data)
+    detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
+    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    data = load_training_data(sets[:1], settings, preparation)
+    batches = Batches(detector, data.training, settings)
+    # The same draws as a training's, without the thread that hides them behind the network.
+    steps = iter(range(10**6))
+    drawing = median(lambda: batches._steps[next(steps)], arguments.repeats)
+    _, labels, _, _ = batches._steps[0]
+    targets = median(lambda: detector.targets(labels, (settings.crop_px, settings.crop_px)), arguments.repeats)
+    batch = next(batches.epoch(0, 1))
+    images = batch.images.contiguous(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(detector.parameters())
+    columns = {}
+    for precision in ("fp32", "bf16"):
+        times: list[tuple[float, float, float]] = []
+        for _ in range(arguments.repeats):
+            started = time.perf_counter()
+            with autocast(precision, torch.device("cpu")):
+                raw = detector(images)
+            loss = torch.stack(list(detector.loss(raw.float(), batch.targets, batch.weight).values())).sum()
+            forward = time.perf_counter()
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            backward = time.perf_counter()
+            optimiser.step()
+            times.append((forward - started, backward - forward, time.perf_counter() - backward))
+        columns[precision] = [drawing, targets, *(statistics.median(column) for column in zip(*times, strict=True))]
+    names = ["draw and augment", "targets", "forward and loss", "backward", "optimiser"]
+    print(table(["stage", "fp32, s", "bf16, s"], [list(row) for row in zip(names, *columns.values(), strict=True)]))
+
+
+def median(call: Callable[[], object], repeats: int) -> float:
+    """Seconds."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
