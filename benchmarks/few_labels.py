@@ -2,7 +2,8 @@
 
 The cylinders are simulated ("klh_like_synthetic": an arrangement of our own, not the protein): all views; labels of
 side views only, the other views left as what they are; and filaments, stacks and broken molecules as unlabelled
-contaminants. A contaminant is picked if a pick above the default threshold lies within d/2 of its middle.
+contaminants. A contaminant is picked if a pick above the default threshold lies within d/2 of its middle and is not
+within d/4 of a particle, which may lie beside a filament.
 """
 
 from __future__ import annotations
@@ -110,12 +111,18 @@ def _contaminants(model: Model, judged: TrainingSet) -> dict[str, object]:
     """How many of the contaminants were picked, by kind."""
     ready = Model(for_inference(model.detector), model.card, model.sha256)
     d = model.card.diameter_px or 0.0
+    labels = _pairs(judged)
     counts: dict[str, list[int]] = {}
     for file in find_micrographs([judged.micrographs]):
         record = json.loads((Path(judged.micrographs).parent / "parameters" / f"{file.path.stem}.json").read_text())
         picks = pick(read_micrograph(file.path, name=file.name), ready)
+        particles = labels[file.name]
+        to_particle = np.hypot(picks.x[:, None] - particles.x, picks.y[:, None] - particles.y).min(
+            axis=1, initial=np.inf
+        )
+        false = picks.select(to_particle > d / 4)
         for body in record["contaminants"]:
-            near = np.hypot(picks.x - body["x"], picks.y - body["y"]) <= d / 2
+            near = np.hypot(false.x - body["x"], false.y - body["y"]) <= d / 2
             counts.setdefault(body["kind"], [0, 0])
             counts[body["kind"]][0] += int(near.any())
             counts[body["kind"]][1] += 1

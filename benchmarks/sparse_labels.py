@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="real sets; judged where the bundled model's recipe says")
     parser.add_argument("--set", type=int, default=0, help="which set of that recipe: 0 (10146) or 1 (10017)")
     parser.add_argument("--simulated", action="store_true", help="10 simulated micrographs instead, judged on 5 more")
+    parser.add_argument("--level", type=int, default=4, help="of noise in the simulated micrographs")
     parser.add_argument("--architecture", default="heatmap")
     parser.add_argument("--percent", type=int, nargs="+", default=[100, 50, 20, 5])
     parser.add_argument("--treatments", nargs="+", default=list(TREATMENTS), choices=TREATMENTS)
@@ -76,7 +77,7 @@ def _sets(arguments: argparse.Namespace) -> tuple[TrainingSet, TrainingSet, tupl
         entry = read_recipe(RECIPE, data_root=arguments.data)[0][arguments.set]
         return entry, entry, entry.leave_out
     one, two = (
-        simulate(arguments.out / "sets" / part, n=n, seed=seed, recipe="paper", noise__level=4)
+        simulate(arguments.out / "sets" / part, n=n, seed=seed, recipe="paper", noise__level=arguments.level)
         for part, n, seed in (("train", 10, 1), ("judge", 5, 2))
     )
     return one, two, ()

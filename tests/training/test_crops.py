@@ -44,6 +44,27 @@ def test_labels_move_with_a_whole_flipped_micrograph(seed):
         assert crop.image[round(float(y)), round(float(x))] < -0.8
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_a_micrograph_moved_within_the_grid_takes_its_labels_along_and_teaches_nothing_of_what_it_left(seed):
+    moved = SETTINGS.model_copy(update={"augmentation": Augmentation(shift_px=16)})
+    still, crop = (draw_whole(sample(), np.random.default_rng(seed), one, 32) for one in (SETTINGS, moved))
+    for x, y, *_ in crop.labels:
+        assert crop.image[round(float(y)), round(float(x))] < -0.8
+    shift = (crop.labels - still.labels)[:, :2]
+    assert np.ptp(shift, axis=0) == pytest.approx([0, 0], abs=1e-3)
+    assert np.abs(shift).max() <= 16
+    counts = (200 - 16) * (260 - 16)
+    # All that counts still counts, but for what has left the square.
+    assert counts - 24 * 260 <= crop.weight.sum() <= counts
+
+
+def test_a_moved_micrograph_lies_at_another_place_each_time():
+    moved = SETTINGS.model_copy(update={"augmentation": Augmentation(shift_px=16)})
+    places = {tuple(draw_whole(sample(), np.random.default_rng(i), moved, 32).labels[0, :2] % 1000) for i in range(20)}
+    assert len(places) > 15
+
+
 def test_the_border_band_and_what_lies_outside_the_micrograph_do_not_count():
     crop = draw_whole(sample(), np.random.default_rng(0), SETTINGS, 32)
     assert crop.weight.sum() == (200 - 16) * (260 - 16)

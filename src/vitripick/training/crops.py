@@ -58,14 +58,16 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
 
 
 def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
-    """The whole sample, flipped at random and padded to a square of multiples of `pad_to`."""
+    """The whole sample, flipped and moved at random and padded to a square of multiples of `pad_to`."""
     height, width = sample.image.shape
     side = -(-max(height, width) // pad_to) * pad_to
     flip_x, flip_y = rng.choice([False, True], 2)
+    # Whole pixels: nothing is interpolated.
+    right, down = rng.integers(-settings.augmentation.shift_px, settings.augmentation.shift_px + 1, 2)
     matrix = np.array(
         [
-            [-1.0 if flip_x else 1.0, 0.0, width - 1.0 if flip_x else 0.0],
-            [0.0, -1.0 if flip_y else 1.0, height - 1.0 if flip_y else 0.0],
+            [-1.0 if flip_x else 1.0, 0.0, (width - 1.0 if flip_x else 0.0) + right],
+            [0.0, -1.0 if flip_y else 1.0, (height - 1.0 if flip_y else 0.0) + down],
         ]
     )
     return _warp(sample, matrix, 1.0, side, settings)
