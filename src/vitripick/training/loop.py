@@ -152,7 +152,8 @@ def _step(
         group["lr"] = learning_rate_at(step, settings)
     _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
     images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-    with autocast(training_precision(settings.precision, device), device):
+    precision = training_precision(settings.precision, device, settings.architecture)
+    with autocast(precision, device):
         raw = network(images)
     parts = detector.loss(raw.float(), batch.targets.to(device), batch.weight.to(device))
     loss = torch.stack(list(parts.values())).sum()

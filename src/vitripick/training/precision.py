@@ -10,14 +10,29 @@ from typing import Literal, TypeAlias
 
 import torch
 
+from vitripick.errors import UsageError
+
 Precision: TypeAlias = Literal["fp32", "bf16"]
 
 
-def training_precision(wanted: str, device: torch.device) -> Precision:
+# torch 2.13 writes past its memory in these networks' backward pass in bfloat16 on a CPU with AMX: the process dies.
+_NOT_IN_BF16_ON_A_CPU = ("inception_resnet",)
+
+
+def training_precision(wanted: str, device: torch.device, architecture: str) -> Precision:
     """What `TrainSettings.precision` means on a device: `"auto"` is bf16 on CUDA and on CPUs with AMX.
 
     Who names one gets it, also where it is slow.
+
+    Raises
+    ------
+    UsageError
+        If an architecture cannot be trained in the numbers that were named.
     """
+    if device.type == "cpu" and architecture in _NOT_IN_BF16_ON_A_CPU:
+        if wanted == "bf16":
+            raise UsageError(f"{architecture} cannot be trained in bf16 on a CPU; use --precision fp32 or auto.")
+        return "fp32"
     if wanted == "auto":
         return "bf16" if device.type == "cuda" or (device.type == "cpu" and _cpu_has_amx()) else "fp32"
     return "bf16" if wanted == "bf16" else "fp32"

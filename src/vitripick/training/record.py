@@ -94,7 +94,7 @@ def write_provenance(
         "training": settings.model_dump(),
         "started_from": started_from,
         "device": str(processes.device),
-        "precision": training_precision(settings.precision, processes.device),
+        "precision": training_precision(settings.precision, processes.device, settings.architecture),
         "processes": processes.world,
         "threads": torch.get_num_threads(),
         "versions": versions(),
