@@ -53,7 +53,9 @@ def main() -> None:
         wrong += [_wrong(name, arguments.data / name, model, factor) for factor in arguments.wrong]
     print(table(COLUMNS, rows), flush=True)
     if wrong:
-        print(table(["set", "diameter times", "threshold", "F1", "best F1"], wrong), flush=True)
+        print(
+            table(["set", "given, times the right one", "used, times", "threshold", "F1", "best F1"], wrong), flush=True
+        )
     general = open_model(models.get("") or DEFAULT_MODEL)
     simulated = [_simulated(Path(path), arguments.out, general) for path in arguments.structures]
     if simulated:
@@ -72,7 +74,8 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=true_px))
     assert choice is not None
     assert choice.threshold is not None
-    picks = _picks(micrographs, make_ready(model), true_px)
+    used_px = choice.apply(PickSettings(diameter_px=true_px)).diameter_px or true_px
+    picks = _picks(micrographs, make_ready(model), used_px)
     scores = [_f1(picks, labels, true_px, level) for level in (choice.threshold.threshold, model.card.threshold)]
     best = _judge(picks, labels, true_px, model.card.threshold).criteria["distance"].best
     return [
@@ -97,10 +100,10 @@ def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[obj
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=assumed))
     assert choice is not None
     assert choice.threshold is not None
-    picks = _picks(micrographs, make_ready(model), assumed)
+    used = choice.apply(PickSettings(diameter_px=assumed)).diameter_px or assumed
     level = choice.threshold.threshold
-    judged = _judge(picks, labels, SETS[name], level).criteria["distance"]
-    return [name, factor, level, judged.default.f1, judged.best.f1]
+    judged = _judge(_picks(micrographs, make_ready(model), used), labels, SETS[name], level).criteria["distance"]
+    return [name, factor, used / SETS[name], level, judged.default.f1, judged.best.f1]
 
 
 def _simulated(structure: Path, out: Path, model: ModelFile) -> list[object]:

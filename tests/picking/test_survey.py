@@ -105,9 +105,53 @@ def test_what_the_user_gives_is_not_looked_for_and_what_was_found_stays(general,
     assert third.survey == first.survey
 
 
-def test_another_diameter_asks_for_another_threshold(general, pieces, tmp_path, monkeypatch):
+@pytest.mark.parametrize("factor", [0.5, 1.5, 2.0])
+def test_a_diameter_that_does_not_fit_what_is_seen_is_replaced_and_that_is_told(general, pieces, tmp_path, factor):
+    summary = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=80 * factor))
+    assert summary.survey.seen.given == 80 * factor
+    assert summary.survey.seen.diameter == pytest.approx(80, rel=0.2)
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["settings"]["diameter_px"] == summary.survey.seen.diameter
+    told = "\n".join(summary.survey.in_words())
+    assert f"instead of the {80 * factor:.3g} px that were given" in told
+
+
+def test_a_diameter_that_fits_is_used_as_it_was_given(general, pieces, tmp_path):
+    summary = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=85))
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["diameter_px"] == 85
+    assert not any("diameter" in line for line in summary.survey.in_words())
+
+
+def test_who_gives_diameter_and_threshold_gets_both(general, pieces, tmp_path, no_looking):
+    no_looking()
+    pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=160, threshold=0.4))
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["diameter_px"] == 160
+
+
+def test_where_nothing_stands_out_the_given_diameter_stays(general, noise):
+    found = survey_micrographs([noise], general, PickSettings(diameter_px=50))
+    assert found.seen.diameter == 50
+    assert found.apply(PickSettings(diameter_px=50)).diameter_px == 50
+
+
+def test_a_given_diameter_in_angstrom_is_compared_in_angstrom(general, pieces):
+    settings = PickSettings(diameter_angstrom=240, pixel_size=1.5)
+    found = survey_micrographs([pieces], general, settings)
+    assert found.seen.unit == "angstrom"
+    assert found.apply(settings).diameter_angstrom == pytest.approx(120, rel=0.2)
+
+
+def test_the_replaced_diameter_is_kept_for_the_next_run_of_the_same_settings(general, pieces, tmp_path, no_looking):
+    settings = PickSettings(diameter_px=120)
+    first = pick_many([pieces / "a.mrc"], tmp_path / "out", general, settings)
+    no_looking()
+    second = pick_many([pieces], tmp_path / "out", general, settings)
+    assert second.survey == first.survey
+    assert second.n_skipped == 1
+
+
+def test_another_diameter_asks_for_another_threshold(general, pieces, tmp_path):
     pick_many([pieces], tmp_path / "out", general)
-    monkeypatch.setattr(survey._Look, "diameter", lambda *a: pytest.fail("looked for the diameter"))
     summary = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=90))
     assert summary.survey.diameter is None
     assert summary.survey.threshold is not None

@@ -42,6 +42,10 @@ _SURE = 0.5
 _STRETCH = 0.85
 # Diameters further apart than this, in logarithms, are not of one kind of particle.
 _SAME_KIND = float(np.log(1.4))
+# A given diameter is kept unless the estimate differs by more than this factor, which is more than estimates miss by.
+_FITS = float(np.log(1.25))
+# Half octaves to try to each side of a given diameter.
+_AROUND = 3
 # As a share of the diameter: what estimates on real micrographs miss by (docs/benchmarks.md).
 _LEAST_UNCERTAINTY = 0.05
 
@@ -67,6 +71,8 @@ class DiameterEstimate(Settings):
         Its uncertainty.
     mixed
         Whether micrographs disagree by more than a sampling of one kind of particle would.
+    given
+        The diameter that was given, if any.
     micrographs
         What was found on each.
     """
@@ -76,16 +82,32 @@ class DiameterEstimate(Settings):
     low: float
     high: float
     mixed: bool = False
+    given: float | None = None
     micrographs: tuple[DiameterOn, ...] = ()
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether micrographs agree on a diameter that is clearly another than the given one."""
+        if self.given is None or self.mixed:
+            return False
+        return abs(float(np.log(self.diameter / self.given))) > _FITS
 
     def in_words(self) -> list[str]:
         """Lines for people."""
+        if self.given is not None and not self.contradicts:
+            return []
         silent = sum(one.diameter is None for one in self.micrographs)
         line = (
             f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
             f"{in_unit(self.high, self.unit)}) on {_count(len(self.micrographs) - silent)}"
         )
         lines = [line + (f"; nothing stands out on {silent} more" if silent else "")]
+        if self.given is not None:
+            lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
+            lines.append(
+                f"note: to pick with {in_unit(self.given, self.unit)} all the same, give a threshold, too; then "
+                "nothing is looked at beforehand."
+            )
         if self.mixed:
             each = ", ".join(
                 f"{one.micrograph} {'nothing' if one.diameter is None else in_unit(one.diameter, self.unit)}"
@@ -140,6 +162,11 @@ def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatA
     return np.geomspace(low, max(low, high), n)
 
 
+def diameters_around(diameter: float) -> FloatArray:
+    """Log-spaced diameters from about a third of a given one to three times it, in its unit."""
+    return np.asarray(diameter * _STEP ** np.arange(-_AROUND, _AROUND + 1.0))
+
+
 def sweep(
     image: Image,
     model: Ready,
@@ -190,17 +217,31 @@ def _middle(image: Image, side: float) -> Image:
     return np.ascontiguousarray(image[top : top + rows, left : left + columns])
 
 
-def combine(sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
+def combine(
+    sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"], given: float | None = None
+) -> DiameterEstimate:
     """One diameter from the sweeps of several micrographs, all at the same assumed diameters.
+
+    Parameters
+    ----------
+    sweeps
+        By micrograph.
+    unit
+        Of all diameters.
+    given
+        The diameter that was given; it is the estimate if nothing stands out.
 
     Raises
     ------
     UsageError
-        If nothing stands out.
+        If nothing stands out and no diameter was given.
     """
     each = {name: _standing_out(seen) if _is_sure(seen) else None for name, seen in sweeps.items()}
     # Empty micrographs have no say, or many of them would outvote the others.
     telling = [sweeps[name] for name, one in each.items() if one is not None]
+    if not telling and given is not None:
+        silent = tuple(DiameterOn(micrograph=name, diameter=None, sureness=_surest(sweeps[name])) for name in sweeps)
+        return DiameterEstimate(unit=unit, diameter=given, low=given, high=given, given=given, micrographs=silent)
     if not telling:
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
@@ -218,11 +259,12 @@ def combine(sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"]) -> Dia
         low=_rounded(together.log_diameter - spread),
         high=_rounded(together.log_diameter + spread),
         mixed=len(known) < len(found),
+        given=given,
         micrographs=tuple(
             DiameterOn(
                 micrograph=name,
                 diameter=None if one is None else _rounded(one.log_diameter),
-                sureness=round(float(sweeps[name].sureness.max()), 3),
+                sureness=_surest(sweeps[name]),
             )
             for name, one in each.items()
         ),
@@ -235,6 +277,10 @@ class _Found:
 
     log_diameter: float
     uncertainty: float
+
+
+def _surest(seen: Sweep) -> float:
+    return round(float(seen.sureness.max()), 3)
 
 
 def _is_sure(seen: Sweep) -> bool:

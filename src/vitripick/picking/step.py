@@ -162,7 +162,7 @@ class FolderPicker:
         if found is not None:
             self.use(found.apply(self._asked), found)
             # Engines compile for some image sizes only, and the search for a diameter has used them up.
-            self._ready = None if found.diameter is not None else self._ready
+            self._ready = None if found.diameter is not None or found.seen is not None else self._ready
             self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
         return found
 

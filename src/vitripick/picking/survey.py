@@ -1,5 +1,8 @@
 """A look at some micrographs of a run before it starts: how large the particle is, and which threshold suits.
 
+A diameter that was given is looked at, too: people often give the longest dimension or a box size. Where the network
+clearly sees particles of another size, that one is used, and told. Who gives diameter and threshold gets both.
+
 What was found lies in `survey.json` in the run folder. It is kept as long as the model and the settings that it
 depends on are the same, so that every share of a run, and every later one, uses one and the same.
 """
@@ -9,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 import vitripick
 from vitripick.atomic import write_text_atomically, write_text_once
-from vitripick.errors import InputError, ResourceError, VitripickError
+from vitripick.errors import InputError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.models import ModelCard, ModelFile
 from vitripick.models.engines import available_cores, make_ready
-from vitripick.picking.diameter import DiameterEstimate, Sweep, combine, diameters_to_try, sweep
+from vitripick.picking.diameter import DiameterEstimate, Sweep, combine, diameters_around, diameters_to_try, sweep
 from vitripick.picking.jobs import in_order
 from vitripick.picking.one import pick
 from vitripick.picking.pick_settings import ACT_ON_EXPORT, PickSettings, check_settings
@@ -51,30 +54,35 @@ class Survey(Settings):
         Who found it.
     diameter
         None where the user gave it, or the model needs none.
+    seen
+        Where the user gave a diameter: what the network sees.
     threshold
         None where the user gave it, or the model brings the one of its own particle.
     made_from
-        Hashes of what each of the two depends on, by name.
+        Hashes of what each of the three depends on, by name.
     """
 
     vitripick: str
     model: str
     model_sha256: str
     diameter: DiameterEstimate | None = None
+    seen: DiameterEstimate | None = None
     threshold: ThresholdChoice | None = None
     made_from: dict[str, str] = Field(default_factory=dict)
 
     def apply(self, settings: PickSettings) -> PickSettings:
-        """Settings with what they leave open filled in."""
-        changes: dict[str, float] = {}
+        """Settings with what they leave open filled in, and with a diameter that fits."""
+        changes: dict[str, float | None] = {}
         if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
             changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
+        if self.seen is not None and self.seen.contradicts:
+            changes[f"diameter_{self.seen.unit}"] = self.seen.diameter
         if self.threshold is not None and settings.threshold is None:
             changes["threshold"] = self.threshold.threshold
         return settings.model_copy(update=changes)
 
     def with_part(self, name: str, part: DiameterEstimate | ThresholdChoice, made_from: str) -> Survey:
-        """With the `diameter` or the `threshold`."""
+        """With the part of this name."""
         return self.model_copy(update={name: part, "made_from": {**self.made_from, name: made_from}})
 
     @property
@@ -88,11 +96,11 @@ class Survey(Settings):
 
     def told(self) -> dict[str, Any]:
         """JSON-ready, for the summary of a run: what was found, without who found it and from what."""
-        return self.model_dump(mode="json", include={"diameter", "threshold"})
+        return self.model_dump(mode="json", include={"diameter", "seen", "threshold"})
 
     def in_words(self) -> list[str]:
         """Lines for people: what was found, how sure that is, and what follows."""
-        parts = (self.diameter, self.threshold)
+        parts = (self.diameter, self.seen, self.threshold)
         return [line for part in parts if part is not None for line in part.in_words()]
 
 
@@ -112,16 +120,18 @@ def survey_micrographs(
     model
         From `open_model`, or from `load_model`.
     settings
-        A diameter or a threshold that is given here is not looked for.
+        A diameter or a threshold that is given here is not looked for; a diameter alone is compared with what the
+        network sees.
     device
         To run the network on.
 
     Returns
     -------
     Survey or None
-        `survey.diameter.diameter` (in Å, or in pixels where a pixel size is not known: `survey.diameter.unit`) and
-        `survey.threshold.threshold`, each None where it was not looked for; None where there was nothing to look for,
-        as for a model that was trained on one particle and knows its diameter and threshold.
+        `survey.diameter.diameter` (in Å, or in pixels where a pixel size is not known: `survey.diameter.unit`),
+        `survey.seen` and `survey.threshold.threshold`, each None where it was not looked for; `survey.apply(settings)`
+        are the settings to pick with. None where there was nothing to look for, as for a model that was trained on
+        one particle and knows its diameter and threshold.
 
     Raises
     ------
@@ -186,7 +196,7 @@ def survey_run(
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
         resolved = survey.apply(settings)
-        found = look.diameter() if name == "diameter" else look.threshold(resolved)
+        found = look.threshold(resolved) if name == "threshold" else look.diameter(settings)
         survey = survey.with_part(name, found, _made_from(name, model, resolved))
     return _keep(survey, out / SURVEY) if missing and survey.complete and out is not None else survey
 
@@ -205,13 +215,14 @@ def kept_survey(out: Path, model: ModelFile | Model, settings: PickSettings) -> 
 
 
 def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
-    """What a survey must find, in this order: `diameter`, `threshold`, both or neither."""
+    """What a survey must find, in this order: `diameter` or `seen`, `threshold`."""
     # A model that was trained on one particle brings the diameter and the threshold of that one.
     if card.diameter_px is not None or card.diameter_angstrom is not None:
         return ()
     given = settings.diameter_px is not None or settings.diameter_angstrom is not None
-    wants_diameter = card.preparation.scale_by == "particle" and not given
-    return ("diameter",) * wants_diameter + ("threshold",) * (settings.threshold is None)
+    by_particle, wants_threshold = card.preparation.scale_by == "particle", settings.threshold is None
+    wants = ("diameter",) * (by_particle and not given) + ("seen",) * (by_particle and given and wants_threshold)
+    return wants + ("threshold",) * wants_threshold
 
 
 def read_survey(path: Path) -> Survey | None:
@@ -248,7 +259,12 @@ class _Look:
         self._ready, self._opened, self._jobs = ready, opened, jobs
         self._errors: list[str] = []
 
-    def diameter(self) -> DiameterEstimate:
+    def diameter(self, settings: PickSettings) -> DiameterEstimate:
+        """Any diameter, or one near that which is given."""
+        if settings.diameter_angstrom is not None:
+            return self._near(settings.diameter_angstrom, "angstrom")
+        if settings.diameter_px is not None:
+            return self._near(settings.diameter_px, "px")
         ready = self._ready()
         # Where a pixel size is missing on one of them, pixels are what they share.
         sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
@@ -263,6 +279,17 @@ class _Look:
             return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
 
         return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px")
+
+    def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
+        ready, diameters = self._ready(), diameters_around(given)
+
+        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+            pixel_size = micrograph.pixel_size if unit == "angstrom" else 1.0
+            if pixel_size is None:
+                raise UsageError(f"{micrograph.name}: its pixel size is not known; give --pixel-size.")
+            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
+
+        return combine(dict(self._of_each(look)), unit=unit, given=given)
 
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
         ready = self._ready()
@@ -289,7 +316,10 @@ def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> s
     """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
     # Engines agree to within their tolerances: no reason to choose anew.
     leave_out = {*ACT_ON_EXPORT, "engine", "precision"}
-    decides = {"pixel_size": settings.pixel_size} if name == "diameter" else settings.model_dump(exclude=leave_out)
+    decides: dict[str, Any] = settings.model_dump(exclude=leave_out)
+    if name != "threshold":
+        given = {"px": settings.diameter_px, "angstrom": settings.diameter_angstrom} if name == "seen" else {}
+        decides = {"pixel_size": settings.pixel_size, **given}
     return digest([name, model.sha256, decides, vitripick.__version__])
 
 
