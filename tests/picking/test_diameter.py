@@ -41,6 +41,29 @@ def test_one_that_shows_particles_is_enough_among_empty_ones():
     assert combine(sweeps, unit="angstrom").diameter == pytest.approx(150, rel=0.06)
 
 
+def test_a_given_diameter_gives_way_where_micrographs_agree_on_another():
+    found = combine({"a": responding_to(150), "b": responding_to(150)}, unit="angstrom", given=220)
+    assert found.contradicts
+    assert "instead of the 220 Å that were given" in found.in_words()[0]
+
+
+def test_a_given_diameter_stays_where_the_estimate_is_as_near_as_estimates_are():
+    found = combine({"a": responding_to(150), "b": responding_to(150)}, unit="angstrom", given=175)
+    assert not found.contradicts
+    assert found.in_words() == []
+
+
+@pytest.mark.parametrize("others", [{"b": silent(), "c": silent()}, {"b": responding_to(400)}])
+def test_a_given_diameter_stays_where_most_show_nothing_or_they_disagree(others):
+    assert not combine({"a": responding_to(150), **others}, unit="angstrom", given=300).contradicts
+
+
+def test_a_given_diameter_stays_where_nothing_stands_out():
+    found = combine({"a": silent(), "b": silent()}, unit="angstrom", given=200)
+    assert found.diameter == 200
+    assert not found.contradicts
+
+
 def test_nothing_that_stands_out_is_an_error_that_says_what_to_give():
     with pytest.raises(UsageError, match=r"2 micrographs.*60 Å and 600 Å.*--diameter-angstrom"):
         combine({"a": silent(), "b": silent()}, unit="angstrom")

@@ -71,7 +71,7 @@ def test_a_run_without_a_diameter_is_that_with_what_the_survey_found(general, pi
     assert told == [found]
     assert found.diameter.unit == "px"
     assert found.diameter.diameter == pytest.approx(80, rel=0.12)
-    given = PickSettings(diameter_px=found.diameter.diameter, threshold=found.threshold.threshold)
+    given = PickSettings(diameter_px=found.diameter.diameter, keep_diameter=True, threshold=found.threshold.threshold)
     pick_many([pieces], tmp_path / "given", general, given)
     assert not (tmp_path / "given" / SURVEY).exists()
     for path in (tmp_path / "given" / "star").glob("*.star"):
@@ -122,9 +122,10 @@ def test_a_diameter_that_fits_is_used_as_it_was_given(general, pieces, tmp_path)
     assert not any("diameter" in line for line in summary.survey.in_words())
 
 
-def test_who_gives_diameter_and_threshold_gets_both(general, pieces, tmp_path, no_looking):
+def test_who_says_so_gets_the_diameter_as_given(general, pieces, tmp_path, no_looking):
     no_looking()
-    pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=160, threshold=0.4))
+    settings = PickSettings(diameter_px=160, keep_diameter=True, threshold=0.4)
+    pick_many([pieces], tmp_path / "out", general, settings)
     assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["diameter_px"] == 160
 
 
@@ -148,6 +149,14 @@ def test_the_replaced_diameter_is_kept_for_the_next_run_of_the_same_settings(gen
     second = pick_many([pieces], tmp_path / "out", general, settings)
     assert second.survey == first.survey
     assert second.n_skipped == 1
+
+
+def test_another_threshold_does_not_bring_back_a_diameter_that_was_replaced(general, pieces, tmp_path, no_looking):
+    first = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=120))
+    no_looking()
+    second = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=120, threshold=0.7))
+    assert second.survey.seen == first.survey.seen
+    assert second.n_skipped == 3
 
 
 def test_another_diameter_asks_for_another_threshold(general, pieces, tmp_path):

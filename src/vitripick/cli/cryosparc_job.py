@@ -22,6 +22,7 @@ def cryosparc_job(
     model: options.ModelName = None,
     diameter_angstrom: options.DiameterAngstrom = None,
     diameter_px: options.DiameterPx = None,
+    keep_diameter: options.KeepDiameter = False,
     threshold: options.Threshold = None,
     device: options.Device = "auto",
     flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
@@ -37,7 +38,9 @@ def cryosparc_job(
         arguments = json.loads(instance.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{instance}: should be JSON with the instance's address and account ({error}).") from None
-    settings = PickSettings(diameter_angstrom=diameter_angstrom, diameter_px=diameter_px, threshold=threshold)
+    settings = PickSettings(
+        diameter_angstrom=diameter_angstrom, diameter_px=diameter_px, keep_diameter=keep_diameter, threshold=threshold
+    )
     target = device_name(device)
     with progress_bar("picking", "micrographs") as update:
         summary = run_cryosparc_job(

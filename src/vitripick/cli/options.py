@@ -17,6 +17,10 @@ DiameterAngstrom = Annotated[
     typer.Option(help="The particle's diameter in Å. Where a model needs one and none is given, it is estimated."),
 ]
 DiameterPx = Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")]
+KeepDiameter = Annotated[
+    bool,
+    typer.Option("--keep-diameter", help="Use the diameter that is given even where the network sees another size."),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -69,6 +73,7 @@ def pick_settings(
     *,
     diameter_px: float | None,
     diameter_angstrom: float | None,
+    keep_diameter: bool,
     box_size_px: float | None,
     threshold: float | None,
     minimum_distance: float,
@@ -107,6 +112,7 @@ def pick_settings(
     return PickSettings(
         diameter_px=diameter_px,
         diameter_angstrom=diameter_angstrom,
+        keep_diameter=keep_diameter,
         box_size_px=box_size_px,
         threshold=threshold,
         minimum_distance_diameters=minimum_distance,

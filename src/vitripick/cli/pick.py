@@ -24,6 +24,7 @@ def pick(
     model: options.ModelName = None,
     diameter_angstrom: options.DiameterAngstrom = None,
     diameter_px: options.DiameterPx = None,
+    keep_diameter: options.KeepDiameter = False,
     threshold: options.Threshold = None,
     format: options.Formats = None,
     box_size_px: options.BoxSizePx = None,
@@ -69,6 +70,7 @@ def pick(
     settings = options.pick_settings(
         diameter_px=diameter_px,
         diameter_angstrom=diameter_angstrom,
+        keep_diameter=keep_diameter,
         box_size_px=box_size_px,
         threshold=threshold,
         minimum_distance=minimum_distance,

@@ -88,7 +88,8 @@ class DiameterEstimate(Settings):
     @property
     def contradicts(self) -> bool:
         """Whether micrographs agree on a diameter that is clearly another than the given one."""
-        if self.given is None or self.mixed:
+        silent = sum(one.diameter is None for one in self.micrographs)
+        if self.given is None or self.mixed or silent > len(self.micrographs) / 2:
             return False
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
@@ -105,8 +106,8 @@ class DiameterEstimate(Settings):
         if self.given is not None:
             lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
             lines.append(
-                f"note: to pick with {in_unit(self.given, self.unit)} all the same, give a threshold, too; then "
-                "nothing is looked at beforehand."
+                f"note: to pick with {in_unit(self.given, self.unit)} all the same, keep the diameter "
+                "(--keep-diameter, from Python keep_diameter=True)."
             )
         if self.mixed:
             each = ", ".join(

@@ -19,6 +19,7 @@ from vitripick.settings import Settings
 class PickSettings(Settings):
     """What a run of picking is told; see `pick` for what each means.
 
+    A diameter that does not fit what the network sees is replaced (`survey.py`), unless `keep_diameter` is set;
     `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
     `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; with
     `junk_masks`, the junk map is written at the micrograph's full size; `engine`
@@ -28,6 +29,7 @@ class PickSettings(Settings):
 
     diameter_px: float | None = Field(None, gt=0)
     diameter_angstrom: float | None = Field(None, gt=0)
+    keep_diameter: bool = False
     box_size_px: float | None = Field(None, gt=0)
     threshold: float | None = Field(None, ge=0, le=1)
     minimum_distance_diameters: float = Field(MINIMUM_DISTANCE_DIAMETERS, ge=0)
@@ -73,5 +75,5 @@ _FOR_PICK = (
     "maximum_size_px",
     "patches",
 )
-# These act when files are written; all other settings decide which picks there are.
-ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails", "junk_masks"}
+# These act when files are written (or, as `keep_diameter`, on another one); all others decide which picks there are.
+ACT_ON_EXPORT = {"threshold", "formats", "overlays", "thumbnails", "junk_masks", "keep_diameter"}

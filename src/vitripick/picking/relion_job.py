@@ -39,6 +39,7 @@ _STORE = "vitripick"
 _LABELS = {
     "diameter_angstrom": "diameter_angstrom",
     "diameter_px": "diameter_px",
+    "keep_diameter": "keep_diameter",
     "threshold": "threshold",
     "box_size_px": "box_size_px",
     "minimum_distance": "minimum_distance_diameters",
@@ -48,7 +49,7 @@ _LABELS = {
     "thumbnails": "thumbnails",
     "junk_masks": "junk_masks",
 }
-_SWITCHES = ("overlays", "thumbnails", "junk_masks")
+_SWITCHES = ("keep_diameter", "overlays", "thumbnails", "junk_masks")
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
 

@@ -1,7 +1,7 @@
 """A look at some micrographs of a run before it starts: how large the particle is, and which threshold suits.
 
 A diameter that was given is looked at, too: people often give the longest dimension or a box size. Where the network
-clearly sees particles of another size, that one is used, and told. Who gives diameter and threshold gets both.
+clearly sees particles of another size, that one is used, and told, unless `keep_diameter` is set.
 
 What was found lies in `survey.json` in the run folder. It is kept as long as the model and the settings that it
 depends on are the same, so that every share of a run, and every later one, uses one and the same.
@@ -120,8 +120,8 @@ def survey_micrographs(
     model
         From `open_model`, or from `load_model`.
     settings
-        A diameter or a threshold that is given here is not looked for; a diameter alone is compared with what the
-        network sees.
+        A threshold that is given here is not looked for, and a diameter is only compared with what the network sees,
+        not even that with `keep_diameter`.
     device
         To run the network on.
 
@@ -220,9 +220,10 @@ def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
     if card.diameter_px is not None or card.diameter_angstrom is not None:
         return ()
     given = settings.diameter_px is not None or settings.diameter_angstrom is not None
-    by_particle, wants_threshold = card.preparation.scale_by == "particle", settings.threshold is None
-    wants = ("diameter",) * (by_particle and not given) + ("seen",) * (by_particle and given and wants_threshold)
-    return wants + ("threshold",) * wants_threshold
+    by_particle = card.preparation.scale_by == "particle"
+    doubts = given and not settings.keep_diameter
+    wants = ("diameter",) * (by_particle and not given) + ("seen",) * (by_particle and doubts)
+    return wants + ("threshold",) * (settings.threshold is None)
 
 
 def read_survey(path: Path) -> Survey | None:

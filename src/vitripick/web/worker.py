@@ -113,7 +113,10 @@ def pick(job: dict[str, Any], model: str, folder: Path, stop: threading.Event) -
         if stop.is_set():
             raise Stopped(f"stopped after {n_done} of {total} micrographs; the picks so far are kept.")
 
-    settings = PickSettings(diameter_px=job["diameter_px"], pixel_size=job["pixel_size"], formats=("cbox",))
+    # A box drawn on the micrograph says how large the particle is.
+    settings = PickSettings(
+        diameter_px=job["diameter_px"], keep_diameter=True, pixel_size=job["pixel_size"], formats=("cbox",)
+    )
     bundle = load_model(model)
     summary = pick_many(
         [folder / "pick.star"], folder / "picks", bundle, settings, device=choose_device("auto"), on_done=done
