@@ -2,8 +2,9 @@
 
 On the real sets, and on simulated micrographs of structures that the model was not trained on (`--structures`, three of
 each). F1 is one-to-one within d/4 at the labels' diameter, border ignored, on all micrographs of a set; with `--wrong`
-also with a diameter that is wrong by a factor, at the threshold that is chosen then. `--model SET=PATH` gives a model
-for one set: that which was trained without it.
+also what a run makes of a given diameter that is wrong by a factor (and, of structures, of the right one): the
+diameter it uses instead, and F1 at the threshold that is chosen then. `--model SET=PATH` gives a model for one set:
+that which was trained without it.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ def main() -> None:
             table(["set", "given, times the right one", "used, times", "threshold", "F1", "best F1"], wrong), flush=True
         )
     general = open_model(models.get("") or DEFAULT_MODEL)
-    simulated = [_simulated(Path(path), arguments.out, general) for path in arguments.structures]
+    factors = [1.0, *arguments.wrong] if arguments.wrong else []
+    simulated = [_simulated(Path(path), arguments.out, general, factors) for path in arguments.structures]
     if simulated:
-        print(table(["structure", "true, Å", "estimated", "error", "from-to"], simulated))
+        used = [f"used, given x {factor:g}" for factor in factors]
+        print(table(["structure", "true, Å", "estimated", "error", "from-to", *used], simulated))
         errors = np.abs([row[3] for row in simulated if not np.isnan(row[3])])  # type: ignore[call-overload,arg-type]
         print(
             f"median error {np.median(errors):.3f}, worst {errors.max():.3f}, none found {len(simulated) - len(errors)}"
@@ -106,7 +109,7 @@ def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[obj
     return [name, factor, used / SETS[name], level, judged.default.f1, judged.best.f1]
 
 
-def _simulated(structure: Path, out: Path, model: ModelFile) -> list[object]:
+def _simulated(structure: Path, out: Path, model: ModelFile, factors: list[float]) -> list[object]:
     # A seed for each, or all would be seen under the same conditions.
     seed = 1 + sum(structure.stem.encode())
     folder = out / structure.stem
@@ -116,7 +119,16 @@ def _simulated(structure: Path, out: Path, model: ModelFile) -> list[object]:
     first = sorted((folder / "parameters").glob("*.json"))[0]
     true = float(json.loads(first.read_text(encoding="utf-8"))["diameter_angstrom"])
     found = _diameter(folder / "micrographs", model, 1.0)
-    return [structure.stem, true, found[0], found[0] / true - 1, f"{found[1]:.0f}-{found[2]:.0f}"]
+    used = [_used(folder / "micrographs", model, true * factor) / true for factor in factors]
+    return [structure.stem, true, found[0], found[0] / true - 1, f"{found[1]:.0f}-{found[2]:.0f}", *used]
+
+
+def _used(folder: Path, model: ModelFile, given_angstrom: float) -> float:
+    """The diameter in Å that a run uses where this one is given."""
+    settings = PickSettings(diameter_angstrom=given_angstrom, threshold=0.5)
+    found = survey_micrographs([folder], model, settings)
+    assert found is not None
+    return found.apply(settings).diameter_angstrom or given_angstrom
 
 
 def _diameter(folder: Path, model: ModelFile, pixel_size: float | None) -> tuple[float, float, float]:

@@ -14,7 +14,10 @@ ModelName = Annotated[
 ]
 DiameterAngstrom = Annotated[
     float | None,
-    typer.Option(help="The particle's diameter in Å. Where a model needs one and none is given, it is estimated."),
+    typer.Option(
+        help="The particle's diameter in Å. Where a model needs one and none is given, or one that does not fit what "
+        "is seen, it is estimated."
+    ),
 ]
 DiameterPx = Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")]
 KeepDiameter = Annotated[

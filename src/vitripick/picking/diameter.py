@@ -86,10 +86,14 @@ class DiameterEstimate(Settings):
     micrographs: tuple[DiameterOn, ...] = ()
 
     @property
+    def n_silent(self) -> int:
+        """Micrographs on which nothing stood out."""
+        return sum(one.diameter is None for one in self.micrographs)
+
+    @property
     def contradicts(self) -> bool:
         """Whether micrographs agree on a diameter that is clearly another than the given one."""
-        silent = sum(one.diameter is None for one in self.micrographs)
-        if self.given is None or self.mixed or silent > len(self.micrographs) / 2:
+        if self.given is None or self.mixed or self.n_silent > len(self.micrographs) / 2:
             return False
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
@@ -97,12 +101,11 @@ class DiameterEstimate(Settings):
         """Lines for people."""
         if self.given is not None and not self.contradicts:
             return []
-        silent = sum(one.diameter is None for one in self.micrographs)
         line = (
             f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
-            f"{in_unit(self.high, self.unit)}) on {_count(len(self.micrographs) - silent)}"
+            f"{in_unit(self.high, self.unit)}) on {_count(len(self.micrographs) - self.n_silent)}"
         )
-        lines = [line + (f"; nothing stands out on {silent} more" if silent else "")]
+        lines = [line + (f"; nothing stands out on {self.n_silent} more" if self.n_silent else "")]
         if self.given is not None:
             lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
             lines.append(
@@ -240,9 +243,16 @@ def combine(
     each = {name: _standing_out(seen) if _is_sure(seen) else None for name, seen in sweeps.items()}
     # Empty micrographs have no say, or many of them would outvote the others.
     telling = [sweeps[name] for name, one in each.items() if one is not None]
+    on_each = tuple(
+        DiameterOn(
+            micrograph=name,
+            diameter=None if one is None else _rounded(one.log_diameter),
+            sureness=round(float(sweeps[name].sureness.max()), 3),
+        )
+        for name, one in each.items()
+    )
     if not telling and given is not None:
-        silent = tuple(DiameterOn(micrograph=name, diameter=None, sureness=_surest(sweeps[name])) for name in sweeps)
-        return DiameterEstimate(unit=unit, diameter=given, low=given, high=given, given=given, micrographs=silent)
+        return DiameterEstimate(unit=unit, diameter=given, low=given, high=given, given=given, micrographs=on_each)
     if not telling:
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
@@ -261,14 +271,7 @@ def combine(
         high=_rounded(together.log_diameter + spread),
         mixed=len(known) < len(found),
         given=given,
-        micrographs=tuple(
-            DiameterOn(
-                micrograph=name,
-                diameter=None if one is None else _rounded(one.log_diameter),
-                sureness=_surest(sweeps[name]),
-            )
-            for name, one in each.items()
-        ),
+        micrographs=on_each,
     )
 
 
@@ -278,10 +281,6 @@ class _Found:
 
     log_diameter: float
     uncertainty: float
-
-
-def _surest(seen: Sweep) -> float:
-    return round(float(seen.sureness.max()), 3)
 
 
 def _is_sure(seen: Sweep) -> bool:

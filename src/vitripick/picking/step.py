@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
+
 __all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings"]
 
 
@@ -157,12 +158,12 @@ class FolderPicker:
             None where the settings and the model leave nothing open; errors as of `survey_micrographs`.
         """
         started = time.perf_counter()
-        ready, out = self._ready_model, self.layout.out
-        found = survey_run(files, self.model, self._asked, ready=ready, opened=self._read, jobs=self.jobs, out=out)
+        ready, anew, out = self._ready_model, self._make_ready, self.layout.out
+        found = survey_run(
+            files, self.model, self._asked, ready=ready, for_sweep=anew, opened=self._read, jobs=self.jobs, out=out
+        )
         if found is not None:
             self.use(found.apply(self._asked), found)
-            # Engines compile for some image sizes only, and the search for a diameter has used them up.
-            self._ready = None if found.diameter is not None or found.seen is not None else self._ready
             self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
         return found
 
@@ -333,18 +334,16 @@ class FolderPicker:
 
     def _ready_model(self) -> Ready:
         with self._making_ready:
-            if self._ready is None:
-                if self.jobs > 1:
-                    cv2.setNumThreads(1)  # threads that each keep a core busy need no helpers
-                self._ready = make_ready(
-                    self.model,
-                    engine=self.settings.engine,
-                    precision=self.settings.precision,
-                    device=self.device,
-                    jobs=self.jobs,
-                    threads=self._threads,
-                )
+            self._ready = self._ready or self._make_ready()
             return self._ready
+
+    def _make_ready(self) -> Ready:
+        if self.jobs > 1:
+            cv2.setNumThreads(1)  # threads that each keep a core busy need no helpers
+        engine, precision = self.settings.engine, self.settings.precision
+        return make_ready(
+            self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads
+        )
 
     def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size

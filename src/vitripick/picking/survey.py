@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 import vitripick
 from vitripick.atomic import write_text_atomically, write_text_once
-from vitripick.errors import InputError, ResourceError, UsageError, VitripickError
+from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Micrograph
@@ -26,7 +26,7 @@ from vitripick.models import ModelCard, ModelFile
 from vitripick.models.engines import available_cores, make_ready
 from vitripick.picking.diameter import DiameterEstimate, Sweep, combine, diameters_around, diameters_to_try, sweep
 from vitripick.picking.jobs import in_order
-from vitripick.picking.one import pick
+from vitripick.picking.one import pick, resolve_diameter_px
 from vitripick.picking.pick_settings import ACT_ON_EXPORT, PickSettings, check_settings
 from vitripick.picking.record import digest
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
@@ -72,7 +72,7 @@ class Survey(Settings):
 
     def apply(self, settings: PickSettings) -> PickSettings:
         """Settings with what they leave open filled in, and with a diameter that fits."""
-        changes: dict[str, float | None] = {}
+        changes: dict[str, float] = {}
         if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
             changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
         if self.seen is not None and self.seen.contradicts:
@@ -151,7 +151,8 @@ def survey_micrographs(
         pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
-    return survey_run(find_micrographs(inputs), model, settings, ready=ready, opened=opened, jobs=jobs)
+    files = find_micrographs(inputs)
+    return survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
 
 
 def survey_run(
@@ -160,6 +161,7 @@ def survey_run(
     settings: PickSettings,
     *,
     ready: Callable[[], Ready],
+    for_sweep: Callable[[], Ready],
     opened: Opener,
     jobs: int = 1,
     out: Path | None = None,
@@ -174,6 +176,9 @@ def survey_run(
         As in `survey_micrographs`.
     ready
         Gives the model ready to run; only called if micrographs must be looked at.
+    for_sweep
+        Gives it once more, for the search for a diameter alone: engines compile for some image sizes only, and that
+        search, which needs many, would use them up.
     opened
         Opens a micrograph.
     jobs
@@ -192,7 +197,7 @@ def survey_run(
     survey = None if out is None else kept_survey(out, model, settings)
     if survey is None:
         survey = Survey(vitripick=vitripick.__version__, model=model.card.name, model_sha256=model.sha256)
-    look = _Look(files, ready, opened, jobs)
+    look = _Look(files, ready, for_sweep, opened, jobs)
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
         resolved = survey.apply(settings)
@@ -220,10 +225,12 @@ def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
     if card.diameter_px is not None or card.diameter_angstrom is not None:
         return ()
     given = settings.diameter_px is not None or settings.diameter_angstrom is not None
-    by_particle = card.preparation.scale_by == "particle"
-    doubts = given and not settings.keep_diameter
-    wants = ("diameter",) * (by_particle and not given) + ("seen",) * (by_particle and doubts)
-    return wants + ("threshold",) * (settings.threshold is None)
+    wants = []
+    if card.preparation.scale_by == "particle" and not (given and settings.keep_diameter):
+        wants.append("seen" if given else "diameter")
+    if settings.threshold is None:
+        wants.append("threshold")
+    return tuple(wants)
 
 
 def read_survey(path: Path) -> Survey | None:
@@ -255,18 +262,25 @@ def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[li
 class _Look:
     """Opens micrographs spread over a run, several at once, and asks the network about them."""
 
-    def __init__(self, files: Sequence[MicrographFile], ready: Callable[[], Ready], opened: Opener, jobs: int) -> None:
+    def __init__(
+        self,
+        files: Sequence[MicrographFile],
+        ready: Callable[[], Ready],
+        for_sweep: Callable[[], Ready],
+        opened: Opener,
+        jobs: int,
+    ) -> None:
         self._parts = spread_over(files)
-        self._ready, self._opened, self._jobs = ready, opened, jobs
+        self._ready, self._for_sweep, self._opened, self._jobs = ready, for_sweep, opened, jobs
         self._errors: list[str] = []
 
     def diameter(self, settings: PickSettings) -> DiameterEstimate:
-        """Any diameter, or one near that which is given."""
+        """One that is near the given one, or any where none is given."""
         if settings.diameter_angstrom is not None:
             return self._near(settings.diameter_angstrom, "angstrom")
         if settings.diameter_px is not None:
             return self._near(settings.diameter_px, "px")
-        ready = self._ready()
+        ready = self._for_sweep()
         # Where a pixel size is missing on one of them, pixels are what they share.
         sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
         if not sizes:
@@ -282,13 +296,12 @@ class _Look:
         return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px")
 
     def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
-        ready, diameters = self._ready(), diameters_around(given)
+        ready, diameters = self._for_sweep(), diameters_around(given)
 
         def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
-            pixel_size = micrograph.pixel_size if unit == "angstrom" else 1.0
-            if pixel_size is None:
-                raise UsageError(f"{micrograph.name}: its pixel size is not known; give --pixel-size.")
-            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
+            given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
+            assert given_px is not None  # one was given
+            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=given / given_px)
 
         return combine(dict(self._of_each(look)), unit=unit, given=given)
 
@@ -317,10 +330,10 @@ def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> s
     """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
     # Engines agree to within their tolerances: no reason to choose anew.
     leave_out = {*ACT_ON_EXPORT, "engine", "precision"}
-    decides: dict[str, Any] = settings.model_dump(exclude=leave_out)
-    if name != "threshold":
-        given = {"px": settings.diameter_px, "angstrom": settings.diameter_angstrom} if name == "seen" else {}
-        decides = {"pixel_size": settings.pixel_size, **given}
+    on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom"}
+    decides = (
+        settings.model_dump(exclude=leave_out) if name == "threshold" else settings.model_dump(include=on_diameter)
+    )
     return digest([name, model.sha256, decides, vitripick.__version__])
 
 

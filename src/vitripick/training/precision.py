@@ -14,7 +14,6 @@ from vitripick.errors import UsageError
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 
-
 # torch 2.13 writes past its memory in these networks' backward pass in bfloat16 on a CPU with AMX: the process dies.
 _NOT_IN_BF16_ON_A_CPU = ("inception_resnet",)
 

@@ -204,7 +204,7 @@ class TrainSettings(Settings):
 
 
 # The paper's recipe (Wagner et al. 2019): Adam; each augmentation drawn at random; flips only, no rotation or scale.
-# The shift of half a cell is ours: without it 15 noisy micrographs are learnt by heart (docs/benchmarks.md).
+# The shift of half a cell is ours: flips alone leave a particle at the same few places of its cell in every epoch.
 _PAPER = TrainSettings(
     architecture="yolo",
     steps=2400,
