@@ -17,6 +17,15 @@ def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tm
     assert len(read_picks(tmp_path / "out" / "star" / "rings_autopick.star")) >= 8
 
 
+@pytest.mark.parametrize(("option", "used"), [(["--keep-diameter"], 160), ([], 80)])
+def test_a_wrong_diameter_is_replaced_and_told_unless_it_is_to_be_kept(vitripick, tmp_path, option, used):
+    arguments = ("examples/apoferritin/micrographs", "--diameter-px", 160, "--threshold", 0.4)
+    outcome = vitripick("pick", *arguments, *option, "--out", tmp_path / "out")
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
+    assert settings["diameter_px"] == pytest.approx(used, rel=0.1)
+    assert ("instead of the 160 px" in outcome.err) == (not option)
+
+
 def test_the_summary_comes_as_json_on_stdout_alone(vitripick, ring_micrograph, tmp_path):
     outcome = vitripick("pick", ring_micrograph, "--diameter-angstrom", 120, "--out", tmp_path / "out", "--json")
     assert json.loads(outcome.out)["n_micrographs"] == 1

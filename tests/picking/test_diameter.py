@@ -53,7 +53,10 @@ def test_a_given_diameter_stays_where_the_estimate_is_as_near_as_estimates_are()
     assert found.in_words() == []
 
 
-@pytest.mark.parametrize("others", [{"b": silent(), "c": silent()}, {"b": responding_to(400)}])
+@pytest.mark.parametrize(
+    "others",
+    [{"b": silent(), "c": silent()}, {"b": responding_to(150), "c": responding_to(150), "d": responding_to(400)}],
+)
 def test_a_given_diameter_stays_where_most_show_nothing_or_they_disagree(others):
     assert not combine({"a": responding_to(150), **others}, unit="angstrom", given=300).contradicts
 

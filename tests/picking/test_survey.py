@@ -129,6 +129,13 @@ def test_who_says_so_gets_the_diameter_as_given(general, pieces, tmp_path, no_lo
     assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["diameter_px"] == 160
 
 
+def test_to_keep_the_diameter_that_was_used_anyway_picks_nothing_again(general, pieces, tmp_path):
+    settings = PickSettings(diameter_px=85, threshold=0.4)
+    pick_many([pieces], tmp_path / "out", general, settings)
+    again = pick_many([pieces], tmp_path / "out", general, settings.model_copy(update={"keep_diameter": True}))
+    assert again.n_skipped == 3
+
+
 def test_where_nothing_stands_out_the_given_diameter_stays(general, noise):
     found = survey_micrographs([noise], general, PickSettings(diameter_px=50))
     assert found.seen.diameter == 50
