@@ -1,7 +1,9 @@
 """A look at a run before it starts: with the bundled model, on pieces of real micrographs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import find_micrographs, read_micrograph, read_picks, write_mrc
 from vitripick.models import open_model
+from vitripick.models.engines import make_ready
 from vitripick.picking import FolderPicker, PickSettings, Shard, diameter, pick_many, survey, survey_micrographs
+from vitripick.picking.diameter import diameters_around, sweep
 from vitripick.picking.survey import SURVEY, read_survey, spread_over
 
 APOFERRITIN = Path("examples/apoferritin/micrographs")  # 80 px
@@ -147,6 +151,19 @@ def test_a_given_diameter_in_angstrom_is_compared_in_angstrom(general, pieces):
     found = survey_micrographs([pieces], general, settings)
     assert found.seen.unit == "angstrom"
     assert found.apply(settings).diameter_angstrom == pytest.approx(120, rel=0.2)
+
+
+def test_the_network_sees_images_of_few_sizes_because_engines_compile_for_each(general, pieces):
+    ready = make_ready(general)
+    shapes = []
+    network = SimpleNamespace(
+        decoding=ready.network.decoding, run=lambda images: shapes.append(images.shape) or ready.network.run(images)
+    )
+    image = read_micrograph(pieces / "a.mrc").image
+    found = sweep(image, replace(ready, network=network), diameters_around(80), crop_px=512)
+    assert len(shapes) == 7
+    assert len(set(shapes)) == 2
+    assert np.argmax(found.sureness) == 3
 
 
 def test_the_replaced_diameter_is_kept_for_the_next_run_of_the_same_settings(general, pieces, tmp_path, no_looking):

@@ -76,10 +76,10 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
     windows = [] if patches == WHOLE else patch_windows(shape, patches)
     with stage("network"):
         if windows:
-            cut = [_pad(image[w.top : w.bottom, w.left : w.right], pad_to) for w in windows]
+            cut = [fill_up(image[w.top : w.bottom, w.left : w.right], pad_to) for w in windows]
             raw = network.run(np.stack(cut)[:, None])
         else:
-            raw = _raw_map(network, _pad(image, pad_to))
+            raw = _raw_map(network, fill_up(image, pad_to))
     with stage("decode"):
         found = decode(raw, network.decoding, floor=floor)
         if windows:
@@ -92,8 +92,8 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
         return dataclasses.replace(own, junk=own.junk[:rows, :columns])
 
 
-def _pad(image: Image, multiple: int) -> Image:
-    """Mirror the image at its lower and right edge to the next multiple."""
+def fill_up(image: Image, multiple: int) -> Image:
+    """Mirror the image at its lower and right edge until its sides are multiples of `multiple`."""
     down, right = -image.shape[0] % multiple, -image.shape[1] % multiple
     padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REFLECT)
     return np.asarray(padded, dtype=np.float32)

@@ -18,7 +18,8 @@ import numpy as np
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray, Image
 from vitripick.images import prepare
-from vitripick.models.run import FLOOR_CONFIDENCE, detect
+from vitripick.models.run import FLOOR_CONFIDENCE, detect, fill_up
+from vitripick.models.stitch import inside
 from vitripick.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ _SMALLEST_PX = 6.0
 _STEP = 2**0.5
 # The middle of a micrograph, in working pixels: small diameters make large images.
 CROP_PX = 768
+# Around a given diameter less must do: a run of one micrograph waits for it.
+CROP_NEAR_PX = 512
+# Engines compile a network for each size of image, which takes them longer than a few images do. So sides are filled up
+# to multiples of this.
+_SIDE_PX = 256
 # The surest picks: one for so many places, and at least so many picks.
 _SUREST, _AT_LEAST = 1 / 100, 8
 # As long as the surest picks are less likely true than false, there is nothing to go by.
@@ -177,6 +183,7 @@ def sweep(
     diameters: FloatArray,
     *,
     pixel_size: float | None = None,
+    crop_px: int | None = None,
 ) -> Sweep:
     """Show the network the middle of a micrograph at each assumed diameter.
 
@@ -190,18 +197,22 @@ def sweep(
         In Å where a pixel size is given, else in pixels.
     pixel_size
         Å per pixel.
+    crop_px
+        How much of it, in working pixels; `CROP_PX` by default.
     """
-    seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0)) for d in diameters], np.float64)
+    side = CROP_PX if crop_px is None else crop_px
+    seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0), side) for d in diameters], np.float64)
     return Sweep(np.asarray(diameters, np.float64), *seen.T)
 
 
-def _look(image: Image, model: Ready, diameter_px: float) -> tuple[float, float, float]:
+def _look(image: Image, model: Ready, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
     """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
     preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
-    prepared = prepare(_middle(image, CROP_PX * diameter_px / working_px), preparation, diameter_px=diameter_px)
+    prepared = prepare(_middle(image, crop_px * diameter_px / working_px), preparation, diameter_px=diameter_px)
     if not prepared.image.any():  # constant
         return 0.0, 0.0, 0.0
-    found = detect(model.network, prepared.image, floor=model.card.uncalibrated(FLOOR_CONFIDENCE))
+    floor = model.card.uncalibrated(FLOOR_CONFIDENCE)
+    found = inside(detect(model.network, fill_up(prepared.image, _SIDE_PX), floor=floor), prepared.image.shape)
     log_ratio = np.log(np.sqrt(found.width * found.height) / working_px)
     return summed_up(model.card.calibrated(found.confidence), log_ratio, prepared.image.size / working_px**2)
 

@@ -24,7 +24,15 @@ from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.models import ModelCard, ModelFile
 from vitripick.models.engines import available_cores, make_ready
-from vitripick.picking.diameter import DiameterEstimate, Sweep, combine, diameters_around, diameters_to_try, sweep
+from vitripick.picking.diameter import (
+    CROP_NEAR_PX,
+    DiameterEstimate,
+    Sweep,
+    combine,
+    diameters_around,
+    diameters_to_try,
+    sweep,
+)
 from vitripick.picking.jobs import in_order
 from vitripick.picking.one import pick, resolve_diameter_px
 from vitripick.picking.pick_settings import ACT_ON_EXPORT, PickSettings, check_settings
@@ -301,7 +309,10 @@ class _Look:
         def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
             given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
             assert given_px is not None  # one was given
-            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=given / given_px)
+            pixel_size = given / given_px
+            return micrograph.name, sweep(
+                micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX
+            )
 
         return combine(dict(self._of_each(look)), unit=unit, given=given)
 
