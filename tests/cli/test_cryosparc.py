@@ -2,13 +2,13 @@
 
 import contextlib
 import json
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 import starfile
 
-from vitripick.formats import write_picks
+from vitripick.formats import read_micrograph, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.models import load_model
 from vitripick.picking import PickSettings
@@ -154,6 +154,21 @@ def test_the_external_job_saves_the_picks_of_the_micrographs_it_was_given(ring_m
     np.testing.assert_allclose(saved["location/center_y_frac"] * 400, y, atol=1e-3)
     assert "pick_stats/power" not in saved
     assert any(call[0] == "log" and "broken.mrc" in call[1] for call in job.calls)
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_the_external_job_looks_at_a_diameter_that_is_given_and_keeps_it_if_told_so(tmp_path, is_kept):
+    source = next(Path("examples/apoferritin/micrographs").glob("*.mrc"))  # 80 px
+    write_mrc(tmp_path / "a.mrc", read_micrograph(source).image[:560, :600])
+    job = Job(Table({"uid": np.array([5], np.uint64), "micrograph_blob/path": np.array(["a.mrc"])}))
+    client = type("Client", (), {"find_project": lambda self, uid: Project(tmp_path, job)})()
+    summary = run_cryosparc_job(
+        client, project="P3", workspace="W1", source="J12.micrographs", out=tmp_path / "run",
+        model=load_model("general"), settings=PickSettings(diameter_px=160, keep_diameter=is_kept),
+    )  # fmt: skip
+    told = [call[1] for call in job.calls if call[0] == "log"]
+    assert any("instead of the 160 px that were given" in line for line in told) is not is_kept
+    assert summary.n_picks > 0
 
 
 def test_without_the_extra_it_says_what_to_install(vitripick, tmp_path, monkeypatch):

@@ -12,7 +12,14 @@ import pytest
 import starfile
 
 from vitripick.errors import UsageError
-from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, write_mrc
+from vitripick.formats import (
+    MicrographFile,
+    find_micrographs,
+    pair_labels,
+    read_all_picks,
+    read_micrograph,
+    write_mrc,
+)
 from vitripick.images import Preparation
 from vitripick.picking import step
 from vitripick.picking.relion_job import parse_relion_arguments, relion_stems
@@ -25,6 +32,7 @@ _spec.loader.exec_module(strict_relion)
 
 MARKERS = ("RELION_JOB_EXIT_SUCCESS", "RELION_JOB_EXIT_FAILURE", "RELION_JOB_EXIT_ABORTED")
 JOB = "External/job012"
+APOFERRITIN = sorted(Path("examples/apoferritin/micrographs").resolve().glob("*.mrc"))
 
 
 def rings(seed=0, shape=(400, 320)):
@@ -52,14 +60,15 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write_star(names):
+def write_star(names, *, pixel_size=2.0):
     path = Path("CtfFind/job003/micrographs_ctf.star")
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{name} 1\n" if " " not in name else f'"{name}" 1\n' for name in names)
     path.write_text(
         "\n# version 50001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnOpticsGroupName #2\n_rlnVoltage #3\n"
         "_rlnSphericalAberration #4\n_rlnAmplitudeContrast #5\n_rlnMicrographPixelSize #6\n"
-        "1 opticsGroup1 300 2.7 0.1 2.0\n\n\n# version 50001\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\n"
+        f"1 opticsGroup1 300 2.7 0.1 {pixel_size}\n\n\n"
+        "# version 50001\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\n"
         f"_rlnOpticsGroup #2\n{rows}\n"
     )
 
@@ -68,6 +77,22 @@ def call(vitripick, *more, star="CtfFind/job003/micrographs_ctf.star", device="c
     return vitripick(
         "relion", "--o", f"{JOB}/", "--in_mics", star, "--diameter_angstrom", 120, "--device", device, *more, "--j", 1
     )
+
+
+@pytest.fixture
+def real_project(project):
+    """The same with two pieces of real micrographs of apoferritin instead: 80 px, 120 Å."""
+    for name, path in zip(NAMES, APOFERRITIN, strict=False):
+        write_mrc(name, read_micrograph(path).image[:560, :600], pixel_size=1.5)
+    write_star(NAMES[:2], pixel_size=1.5)
+    return project
+
+
+def call_without_diameter(vitripick, *more):
+    return vitripick(
+        "relion", "--o", f"{JOB}/", "--in_mics", "CtfFind/job003/micrographs_ctf.star", *more, "--device", "cpu",
+        "--j", 1,
+    )  # fmt: skip
 
 
 def markers(project):
@@ -194,6 +219,21 @@ def test_what_is_wrong_is_named_and_marked_as_a_failure(vitripick, project, more
     assert says in outcome.err
     assert markers(project) == ["FAILURE"]
     assert not (project / JOB / "autopick.star").exists()
+
+
+def test_a_job_without_a_diameter_finds_it_and_says_so(vitripick, real_project):
+    outcome = call_without_diameter(vitripick)
+    assert outcome.code == 0, outcome.err
+    (found,) = re.findall(r"diameter (\d+) Å, estimated", outcome.out)
+    assert float(found) == pytest.approx(120, rel=0.25)
+    assert markers(real_project) == ["SUCCESS"]
+
+
+@pytest.mark.parametrize(("label", "is_kept"), [("No", False), ("Yes", True)])
+def test_a_diameter_that_does_not_fit_is_replaced_unless_the_label_keeps_it(vitripick, real_project, label, is_kept):
+    outcome = call_without_diameter(vitripick, "--diameter_angstrom", 240, "--keep_diameter", label)
+    assert outcome.code == 0, outcome.err
+    assert ("instead of the 240 Å that were given" in outcome.out) is not is_kept
 
 
 def test_a_name_with_a_blank_is_refused(vitripick, project):
