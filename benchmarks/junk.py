@@ -1,7 +1,7 @@
 """Picks on junk: on simulated dirty micrographs, where all ground is known, and on real ones without particles.
 
 Structures are those that the general model was not trained on. "On junk" is a pick whose centre lies on carbon, ice,
-gold, a clump or a filament. Beside it the blob detector at its best threshold, and, with `--other`, another model.
+gold, a clump or a filament, and not within d/4 of a particle: thin filaments lie over particles that can be seen. Beside it the blob detector at its best threshold, and, with `--other`, another model.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from general import HELD_OUT
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph
 from vitripick.geometry import Boxes, Micrograph
+from vitripick.geometry.matching import match
 from vitripick.models import DEFAULT_MODEL, Model, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
@@ -72,6 +73,7 @@ def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
                     found[model.card.name] = pick(micrograph, model, diameter_px=DIAMETER_PX, threshold=threshold)
                 for method, picks in found.items():
                     on_junk = made.junk[np.round(picks.y).astype(int), np.round(picks.x).astype(int)]
+                    on_junk &= match(picks, made.boxes, criterion="distance", distance_px=DIAMETER_PX / 4) < 0
                     new = [
                         made.junk.mean(),
                         on_junk.sum(),
