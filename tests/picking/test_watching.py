@@ -15,7 +15,9 @@ from vitripick.picking import FolderPicker, PickSettings, pick_many, step
 from vitripick.picking.arrivals import FolderSource, StarSource
 from vitripick.picking.watching import Watcher, WatchSettings
 
-FAST = WatchSettings(settle_seconds=0.1, poll_seconds=0.02, retry_seconds=0.02, tries=3, join_seconds=0.05)
+FAST = WatchSettings(
+    settle_seconds=0.1, poll_seconds=0.02, retry_seconds=0.02, tries=3, join_seconds=0.05, survey_wait_seconds=0
+)
 
 
 def watch(source, out, model, *, settings=FAST, pick_settings=None, meanwhile=None, **options):
@@ -323,6 +325,30 @@ def test_the_diameter_comes_from_the_first_micrograph_that_shows_particles(rings
     _, outcomes = watch(tmp_path / "in", tmp_path / "out", general)
     assert outcomes == []
     assert (tmp_path / "out" / "survey.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("wait", "n_looked_at"), [(0, 1), (60, 5)])
+def test_the_first_micrograph_does_not_decide_for_all_while_others_may_come(rings, tmp_path, wait, n_looked_at):
+    write_mrc(tmp_path / "in" / "0.mrc", rings)
+
+    def more_arrive():
+        time.sleep(0.5)
+        for i in range(1, 6):
+            write_mrc(tmp_path / "in" / f"{i}.mrc", np.roll(rings, 20 * i, axis=0))
+
+    watch(
+        tmp_path / "in", tmp_path / "out", open_model("general"), meanwhile=more_arrive,
+        settings=FAST.model_copy(update={"survey_wait_seconds": wait}),
+    )  # fmt: skip
+    survey = json.loads((tmp_path / "out" / "survey.json").read_text())
+    assert len(survey["diameter"]["micrographs"]) == n_looked_at
+
+
+def test_one_micrograph_alone_is_looked_at_before_the_watcher_stops_for_want_of_others(rings, tmp_path):
+    write_mrc(tmp_path / "in" / "alone.mrc", rings)
+    settings = FAST.model_copy(update={"survey_wait_seconds": 60, "idle_timeout_seconds": 2})
+    summary, _ = watch(tmp_path / "in", tmp_path / "out", open_model("general"), settings=settings)
+    assert len(summary.records) == 1
 
 
 def test_watching_for_a_diameter_that_never_shows_ends_with_what_to_give(tmp_path):

@@ -46,6 +46,9 @@ def watch(
     retry: Annotated[
         float, typer.Option(min=0, help="Seconds before the second try; twice as long before each further one.")
     ] = 10.0,
+    survey_wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for five micrographs to find threshold and diameter on.")
+    ] = 40.0,
     idle_timeout: Annotated[
         float | None, typer.Option(min=0.1, help="Stop when nothing has arrived for so many seconds.")
     ] = None,
@@ -93,6 +96,7 @@ def watch(
             poll_seconds=poll,
             tries=tries,
             retry_seconds=retry,
+            survey_wait_seconds=survey_wait,
             idle_timeout_seconds=idle_timeout,
             report=report,
         ),

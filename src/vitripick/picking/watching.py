@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +26,7 @@ from vitripick.picking.progress import Progress, in_a_line
 from vitripick.picking.record import Record, failure_path, read_failure, read_record, record_path
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome
+from vitripick.picking.survey import N_SURVEYED
 from vitripick.settings import Settings
 
 # What rebuilding the joined files and the report may take of the time.
@@ -44,6 +46,9 @@ class WatchSettings(Settings):
     tries, retry_seconds
         A file that cannot be picked is tried again after this long, then after twice as long, and so on; it is recorded
         as failed after so many tries.
+    survey_wait_seconds
+        What a run leaves open is looked for on as many micrographs as a survey takes (five), or on those that are there
+        this long after the first: one alone may be an odd one, and what it says holds for all that follow.
     idle_timeout_seconds
         Stop when nothing has arrived and nothing waits for so long; None to wait for ever.
     join_seconds
@@ -58,6 +63,7 @@ class WatchSettings(Settings):
     poll_seconds: float = Field(2.0, gt=0)
     tries: int = Field(5, ge=1)
     retry_seconds: float = Field(10.0, ge=0)
+    survey_wait_seconds: float = Field(40.0, ge=0)
     idle_timeout_seconds: float | None = Field(None, gt=0)
     join_seconds: float = Field(60.0, ge=0)
     status_seconds: float = Field(5.0, ge=0)
@@ -274,7 +280,7 @@ class Watcher:
             return True
         now = time.monotonic()
         settled = [w for w in self._waiting.values() if w.next_try <= now and signature_of(w.file.path) == w.signature]
-        if self._unclear is not None and len(settled) <= self._unclear[0]:
+        if not self._enough_to_survey(settled, now) or (self._unclear and len(settled) <= self._unclear[0]):
             return False
         try:
             found = self.picker.survey(self._source.in_order(waiting.file for waiting in settled))
@@ -290,6 +296,13 @@ class Watcher:
         for line in found.in_words() if found is not None and self._resolved else ():
             self._tell(line)
         return True
+
+    def _enough_to_survey(self, settled: list[_Waiting], now: float) -> bool:
+        if len(settled) >= N_SURVEYED:
+            return True
+        # Before the watcher would stop because nothing has arrived.
+        wait = min(self.settings.survey_wait_seconds, (self.settings.idle_timeout_seconds or math.inf) / 2)
+        return now - min((waiting.next_try for waiting in settled), default=now) >= wait
 
     def _next_ready(self) -> _Waiting | None:
         now = time.monotonic()
