@@ -82,6 +82,13 @@ def test_whole_micrographs_of_several_sizes_share_a_batch_and_the_padding_does_n
     assert counted == {(90 - 16) ** 2, (60 - 16) * (40 - 16)}
 
 
+def test_a_batch_of_wide_micrographs_is_no_square():
+    settings = default_settings("yolo", batch_size=2)
+    (batch,) = drawn(Batches(build_detector("yolo"), samples((60, 90), (60, 90)), settings), 0, 1)
+    assert batch.images.shape == (2, 1, 64, 96)
+    assert batch.weight.shape == batch.images.shape
+
+
 def test_a_set_of_three_times_the_weight_is_drawn_three_times_as_often(detector):
     plain, rich = samples((120, 140), (120, 140))
     # What is drawn is told by the labels: only the second set has any.

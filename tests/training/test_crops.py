@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitripick.models.run import fill_up
 from vitripick.training import Augmentation, default_settings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
 from vitripick.training.crops import augment, draw_crop, draw_whole
@@ -38,7 +39,7 @@ def test_labels_move_with_the_image_under_rotation_flip_and_scale(seed):
 @given(st.integers(0, 2**32 - 1))
 def test_labels_move_with_a_whole_flipped_micrograph(seed):
     crop = draw_whole(sample(), np.random.default_rng(seed), SETTINGS, 32)
-    assert crop.image.shape == (288, 288)
+    assert crop.image.shape == crop.weight.shape == crop.junk.shape == (224, 288)
     assert len(crop.labels) == 12
     for x, y, *_ in crop.labels:
         assert crop.image[round(float(y)), round(float(x))] < -0.8
@@ -57,6 +58,14 @@ def test_a_micrograph_moved_within_the_grid_takes_its_labels_along_and_teaches_n
     counts = (200 - 16) * (260 - 16)
     # All that counts still counts, but for what has left the square.
     assert counts - 24 * 260 <= crop.weight.sum() <= counts
+
+
+@pytest.mark.parametrize("shape", [(200, 260), (512, 410), (64, 64)])
+def test_a_whole_micrograph_is_trained_in_the_shape_in_which_it_is_picked(shape):
+    """What was filled up beyond that would lie where picking has image, and teach nothing there."""
+    one = sample(shape=shape)
+    crop = draw_whole(one, np.random.default_rng(0), SETTINGS, 32)
+    assert crop.image.shape == fill_up(one.image, 32).shape
 
 
 def test_a_moved_micrograph_lies_at_another_place_each_time():

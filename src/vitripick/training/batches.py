@@ -117,10 +117,10 @@ class _Steps(Dataset[_Arrays]):
     def __getitem__(self, step: int) -> _Arrays:
         crops = [self._draw(step, position) for position in self.positions]
         # Whole samples may differ in size; the smaller ones are padded, without weight.
-        side = max(len(crop.image) for crop in crops)
-        images = np.stack([_padded(crop.image, side, cv2.BORDER_REFLECT) for crop in crops])
-        weight = np.stack([_padded(crop.weight, side, cv2.BORDER_CONSTANT) for crop in crops])
-        junk = np.stack([_padded(crop.junk, side, cv2.BORDER_REFLECT) for crop in crops])
+        rows, columns = (max(crop.image.shape[axis] for crop in crops) for axis in (0, 1))
+        images = np.stack([_padded(crop.image, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
+        weight = np.stack([_padded(crop.weight, rows, columns, cv2.BORDER_CONSTANT) for crop in crops])
+        junk = np.stack([_padded(crop.junk, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
         return images, [crop.labels for crop in crops], weight, junk
 
     def _draw(self, step: int, position: int) -> Crop:
@@ -149,11 +149,11 @@ def _by_set(samples: Sequence[Sample]) -> list[list[Sample]]:
     return [[sample for sample in samples if sample.set_index == index] for index in indices]
 
 
-def _padded(image: Image, side: int, border: int) -> Image:
-    missing = side - len(image)
-    if not missing:
+def _padded(image: Image, rows: int, columns: int, border: int) -> Image:
+    down, right = rows - image.shape[0], columns - image.shape[1]
+    if not (down or right):
         return image
-    return np.asarray(cv2.copyMakeBorder(image, 0, missing, 0, missing, border), np.float32)
+    return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, border), np.float32)
 
 
 def _as_it_is(arrays: Any) -> Any:

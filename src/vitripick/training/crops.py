@@ -21,13 +21,13 @@ class Crop:
 
     Attributes
     ----------
-    image : (p, p), float32
+    image : (h, w), float32
     labels : (n, 4), float32
         x, y, width, height in pixels of the crop; some may lie just outside.
-    weight : (p, p), float32
+    weight : (h, w), float32
         1 where labels count; 0 outside the micrograph and in its border band; between where an unlabelled place counts
         less (`unlabelled.py`).
-    junk : (p, p), float32
+    junk : (h, w), float32
         1 where a place is known to be junk, 0 where it is known not to be, -1 where nobody said.
     """
 
@@ -54,13 +54,16 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     turn = turn @ np.diag(rng.choice([-1.0, 1.0], 2))
     shift = (side - 1) / 2 - turn @ centre
-    return _warp(sample, np.column_stack([turn, shift]), scale, side, settings)
+    return _warp(sample, np.column_stack([turn, shift]), scale, (side, side), settings)
 
 
 def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
-    """The whole sample, flipped and moved at random and padded to a square of multiples of `pad_to`."""
+    """The whole sample, flipped and moved at random, its sides filled up to multiples of `pad_to` as in picking.
+
+    No further: what a network never saw count at the edges of its input, there it finds particles afterwards.
+    """
     height, width = sample.image.shape
-    side = -(-max(height, width) // pad_to) * pad_to
+    shape = (-(-height // pad_to) * pad_to, -(-width // pad_to) * pad_to)
     flip_x, flip_y = rng.choice([False, True], 2)
     # Whole pixels: nothing is interpolated.
     right, down = rng.integers(-settings.augmentation.shift_px, settings.augmentation.shift_px + 1, 2)
@@ -70,40 +73,43 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
             [0.0, -1.0 if flip_y else 1.0, (height - 1.0 if flip_y else 0.0) + down],
         ]
     )
-    return _warp(sample, matrix, 1.0, side, settings)
+    return _warp(sample, matrix, 1.0, shape, settings)
 
 
-def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, side: int, settings: TrainSettings) -> Crop:
+def _warp(
+    sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: tuple[int, int], settings: TrainSettings
+) -> Crop:
+    """The sample in an image of `shape`, by a matrix from its pixels to those of the image."""
     height, width = sample.image.shape
     # Simulated samples are stored in half precision.
     image = cv2.warpAffine(
         np.asarray(sample.image, np.float32),
         matrix,
-        (side, side),
+        shape[::-1],
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )
     band = round(settings.border_diameters * sample.diameter_px)
     counts = how_much_counts(sample)
     counts[:band], counts[height - band :], counts[:, :band], counts[:, width - band :] = 0, 0, 0, 0
-    weight = cv2.warpAffine(counts, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=0)
+    weight = cv2.warpAffine(counts, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=0)
     labels = np.empty_like(sample.labels)
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     labels[:, 2:] = sample.labels[:, 2:] * scale
-    near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < side + labels[:, 2:])).all(axis=1)
+    near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < shape[::-1] + labels[:, 2:])).all(axis=1)
     taught = labels[near]
     return Crop(
-        np.asarray(image, np.float32), taught, np.asarray(weight, np.float32), _ground(sample, taught, matrix, side)
+        np.asarray(image, np.float32), taught, np.asarray(weight, np.float32), _ground(sample, taught, matrix, shape)
     )
 
 
-def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], side: int) -> Image:
-    """(side, side), float32, as `Crop.junk`: where a particle is labelled, no junk is."""
+def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
+    """Of `shape`, float32, as `Crop.junk`: where a particle is labelled, no junk is."""
     if sample.junk is not None:
         junk = np.asarray(sample.junk, np.float32)
-        warped = cv2.warpAffine(junk, matrix, (side, side), flags=cv2.INTER_NEAREST, borderValue=-1)
+        warped = cv2.warpAffine(junk, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=-1)
         return np.asarray(warped, np.float32)
-    ground = np.full((side, side), -1, np.float32)
+    ground = np.full(shape, -1, np.float32)
     for x, y, width, _ in labels:
         cv2.circle(ground, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
     return ground
