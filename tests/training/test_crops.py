@@ -60,6 +60,16 @@ def test_a_micrograph_moved_within_the_grid_takes_its_labels_along_and_teaches_n
     assert counts - 24 * 260 <= crop.weight.sum() <= counts
 
 
+@pytest.mark.parametrize("shape", [(200, 260), (260, 200)])
+@pytest.mark.parametrize("change", [lambda *a: paint_contaminants(*a, diameter_px=16), replace_by_noise])
+def test_contaminants_and_noise_fill_micrographs_of_any_shape(shape, change):
+    for seed in range(12):
+        crop = draw_whole(sample(shape=shape), np.random.default_rng(seed), SETTINGS, 32)
+        changed = change(crop, np.random.default_rng(seed))
+        assert changed.image.shape == changed.weight.shape == changed.junk.shape == crop.image.shape
+        assert np.isfinite(changed.image).all()
+
+
 @pytest.mark.parametrize("shape", [(200, 260), (512, 410), (64, 64)])
 def test_a_whole_micrograph_is_trained_in_the_shape_in_which_it_is_picked(shape):
     """What was filled up beyond that would lie where picking has image, and teach nothing there."""

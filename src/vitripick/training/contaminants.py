@@ -68,14 +68,14 @@ def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
 
 def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatImage:
     """Signed distance to 1-8 clusters of 1-4 ellipses each."""
-    side = crop.image.shape[0]
-    y, x = _grid(side)
-    distance = np.full((side, side), np.inf, np.float32)
+    rows, columns = crop.image.shape
+    y, x = _grid(rows, columns)
+    distance = np.full((rows, columns), np.inf, np.float32)
     # Half of them about as large as a particle: those are the ones that get mistaken for one.
     share = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
     radius = diameter_px * share
     for _ in range(rng.integers(1, 9)):
-        centre = rng.uniform(0, side, 2)
+        centre = rng.uniform((0, 0), (columns, rows))
         for _ in range(1 + rng.integers(0, 4) * (rng.random() < 0.4)):
             r = radius * np.exp(rng.uniform(-0.25, 0.25))
             stretch = np.exp(rng.uniform(0, 0.5)) if rng.random() < 0.5 else 1.0
@@ -88,19 +88,18 @@ def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatIm
     return distance
 
 
-def _grid(side: int) -> tuple[_FloatImage, _FloatImage]:
-    """Row and column coordinates that broadcast to (side, side)."""
-    line = np.arange(side, dtype=np.float32)
-    return line[:, None], line[None, :]
+def _grid(rows: int, columns: int) -> tuple[_FloatImage, _FloatImage]:
+    """Row and column coordinates that broadcast to (rows, columns)."""
+    return np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)[None, :]
 
 
 def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
     """Signed distance to the rim of a large circle: a carbon edge, straight or bent, either side inside."""
-    side = crop.image.shape[0]
-    y, x = _grid(side)
-    radius = side * np.exp(rng.uniform(0, 2.5))
+    rows, columns = crop.image.shape
+    y, x = _grid(rows, columns)
+    radius = max(rows, columns) * np.exp(rng.uniform(0, 2.5))
     angle = rng.uniform(0, 2 * np.pi)
-    through = rng.uniform(0.1, 0.9, 2) * side
+    through = rng.uniform(0.1, 0.9, 2) * (columns, rows)
     middle = through + radius * np.array([np.cos(angle), np.sin(angle)])
     distance = np.hypot(x - np.float32(middle[0]), y - np.float32(middle[1])) - np.float32(radius)
     return np.asarray(distance * np.float32(rng.choice([-1.0, 1.0])), np.float32)
@@ -137,9 +136,9 @@ def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diamet
 
 
 def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool, diameter_px: float) -> Crop:
-    side = painted.shape[0]
-    column = np.clip(np.round(crop.labels[:, 0]).astype(int), 0, side - 1)
-    row = np.clip(np.round(crop.labels[:, 1]).astype(int), 0, side - 1)
+    rows, columns = painted.shape
+    column = np.clip(np.round(crop.labels[:, 0]).astype(int), 0, columns - 1)
+    row = np.clip(np.round(crop.labels[:, 1]).astype(int), 0, rows - 1)
     depth = distance[row, column]
     hidden = depth < 0.25 * diameter_px
     weight = crop.weight.copy()
