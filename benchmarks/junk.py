@@ -16,8 +16,7 @@ from general import HELD_OUT
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph
-from vitripick.geometry import Boxes, Micrograph
-from vitripick.geometry.matching import match
+from vitripick.geometry import Boxes, Micrograph, match
 from vitripick.models import DEFAULT_MODEL, Model, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs

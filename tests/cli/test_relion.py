@@ -73,10 +73,9 @@ def write_star(names, *, pixel_size=2.0):
     )
 
 
-def call(vitripick, *more, star="CtfFind/job003/micrographs_ctf.star", device="cpu"):
-    return vitripick(
-        "relion", "--o", f"{JOB}/", "--in_mics", star, "--diameter_angstrom", 120, "--device", device, *more, "--j", 1
-    )
+def call(vitripick, *more, star="CtfFind/job003/micrographs_ctf.star", device="cpu", diameter=120):
+    given = () if diameter is None else ("--diameter_angstrom", diameter)
+    return vitripick("relion", "--o", f"{JOB}/", "--in_mics", star, *given, "--device", device, *more, "--j", 1)
 
 
 @pytest.fixture
@@ -86,13 +85,6 @@ def real_project(project):
         write_mrc(name, read_micrograph(path).image[:560, :600], pixel_size=1.5)
     write_star(NAMES[:2], pixel_size=1.5)
     return project
-
-
-def call_without_diameter(vitripick, *more):
-    return vitripick(
-        "relion", "--o", f"{JOB}/", "--in_mics", "CtfFind/job003/micrographs_ctf.star", *more, "--device", "cpu",
-        "--j", 1,
-    )  # fmt: skip
 
 
 def markers(project):
@@ -222,7 +214,7 @@ def test_what_is_wrong_is_named_and_marked_as_a_failure(vitripick, project, more
 
 
 def test_a_job_without_a_diameter_finds_it_and_says_so(vitripick, real_project):
-    outcome = call_without_diameter(vitripick)
+    outcome = call(vitripick, diameter=None)
     assert outcome.code == 0, outcome.err
     (found,) = re.findall(r"diameter (\d+) Å, estimated", outcome.out)
     assert float(found) == pytest.approx(120, rel=0.25)
@@ -231,7 +223,7 @@ def test_a_job_without_a_diameter_finds_it_and_says_so(vitripick, real_project):
 
 @pytest.mark.parametrize(("label", "is_kept"), [("No", False), ("Yes", True)])
 def test_a_diameter_that_does_not_fit_is_replaced_unless_the_label_keeps_it(vitripick, real_project, label, is_kept):
-    outcome = call_without_diameter(vitripick, "--diameter_angstrom", 240, "--keep_diameter", label)
+    outcome = call(vitripick, "--keep_diameter", label, diameter=240)
     assert outcome.code == 0, outcome.err
     assert ("instead of the 240 Å that were given" in outcome.out) is not is_kept
 

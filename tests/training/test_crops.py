@@ -56,7 +56,7 @@ def test_a_micrograph_moved_within_the_grid_takes_its_labels_along_and_teaches_n
     assert np.ptp(shift, axis=0) == pytest.approx([0, 0], abs=1e-3)
     assert np.abs(shift).max() <= 16
     counts = (200 - 16) * (260 - 16)
-    # All that counts still counts, but for what has left the square.
+    # All that counts still counts, but for what has left the image.
     assert counts - 24 * 260 <= crop.weight.sum() <= counts
 
 
