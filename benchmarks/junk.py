@@ -34,6 +34,8 @@ KINDS = {
     "aggregates": ("aggregates=[1, 4]",),
     "filaments": ("filaments=[1, 3]",),
 }
+# What molecules become when they are not the particle: in all of these, and what many false picks on junk lie on.
+DEBRIS = ("broken=0", "subunits=0", "discs=0", "stacks=0", "background_proteins=0")
 NONE = ("ice_balls=0", "ice_crystals=0", "gold_beads=0", "support_edge_chance=0", "aggregates=0", "filaments=0")
 
 
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--other", help="another model beside it")
     parser.add_argument("--threshold", type=float, help="instead of each model's own")
     parser.add_argument("--seeds", type=int, default=1, help="micrographs a structure and kind")
+    parser.add_argument("--no-debris", action="store_true", help="no broken molecules and pieces beside the junk")
     arguments = parser.parse_args()
     models = [_ready(name) for name in (arguments.model, arguments.other) if name]
     print(simulated(models, arguments) + "\n\n" + real(models, arguments))
@@ -56,7 +59,8 @@ def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
     for kind, some in KINDS.items():
         named = {change.split("=")[0] for change in some}
         others = [change for change in NONE if change.split("=")[0] not in named]
-        changes = [f"contamination.{change}" for change in ("chance=1", *others, *some)]
+        debris = DEBRIS if arguments.no_debris else ()
+        changes = [f"contamination.{change}" for change in ("chance=1", *others, *debris, *some)]
         recipe = load_recipe("contaminated", changes=changes)
         counts: dict[str, list[float]] = {}
         for i, name in enumerate(HELD_OUT):

@@ -2,11 +2,13 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from vitripick.errors import InputError, UsageError
-from vitripick.models import load_model, save_model
+from vitripick.formats import read_micrograph, write_mrc
+from vitripick.models import load_model, open_model, save_model
 from vitripick.picking import PickSettings, cluster, pick_many
 from vitripick.picking.cluster import make_cluster, pick_on_cluster, read_cluster_settings
 
@@ -116,3 +118,27 @@ def test_options_that_a_batch_system_does_not_know_are_refused(tmp_path):
     (tmp_path / "c.toml").write_text("kind = 'slurm'\njobs = 1\n[options]\ncores = 1\nmemory = '1GB'\nwings = 2\n")
     with pytest.raises(UsageError, match="wings"):
         make_cluster(read_cluster_settings(tmp_path / "c.toml"))
+
+
+def test_what_a_run_leaves_open_is_found_on_a_worker_and_used_by_all(tmp_path):
+    image = read_micrograph(sorted(Path("examples/apoferritin/micrographs").glob("*.mrc"))[0]).image
+    for i in range(6):
+        write_mrc(tmp_path / "mics" / f"{i}.mrc", image[80 * i : 80 * i + 560, :600])
+    (tmp_path / "local.toml").write_text('kind = "local"\njobs = 2\n')
+    settings = PickSettings(diameter_px=160)  # twice as large as they are
+    told = []
+    summary = pick_on_cluster(
+        [tmp_path / "mics"],
+        tmp_path / "out",
+        "general",
+        settings,
+        cluster=str(tmp_path / "local.toml"),
+        device="cpu",
+        on_survey=told.append,
+    )
+    alone = pick_many([tmp_path / "mics"], tmp_path / "alone", open_model("general"), settings)
+    assert told == [summary.survey]
+    assert summary.survey == alone.survey
+    assert summary.survey.seen.diameter == pytest.approx(80, rel=0.25)
+    assert summary.threshold == alone.threshold
+    assert results(tmp_path / "out" / "star") == results(tmp_path / "alone" / "star")
