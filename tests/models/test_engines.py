@@ -19,6 +19,7 @@ from vitripick.models import RELEASED, Model, ModelCard, build_detector, load_mo
 from vitripick.models import run as run_module
 from vitripick.models.engines import choose, make_ready
 from vitripick.models.engines import graph as graphs
+from vitripick.models.engines.choose import has_int8_instructions
 from vitripick.models.engines.export import ExportError
 from vitripick.models.run import detect, for_inference
 from vitripick.picking import pick
@@ -68,7 +69,8 @@ def test_the_picks_of_every_engine_are_those_of_torch_on_real_micrographs(exampl
             n_same += 2 * int((match(a, b, criterion="distance", distance_px=key[1] / 10) >= 0).sum())
             n_all += len(a) + len(b)
     assert n_all > 1000
-    assert n_same / n_all >= 0.995
+    # Without instructions for int8, processors add in 16 bits, which overflow: `auto` takes fp32 there.
+    assert n_same / n_all >= (0.995 if precision == "fp32" or has_int8_instructions() else 0.98)
 
 
 @pytest.mark.parametrize("name", sorted(RELEASED))
