@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	@echo "Open demo/report.html; the picks are in demo/*/star, cbox, box and csv, the pictures in demo/*/overlays."
 
 test: $(VENV)/.installed-dev lint types types-js
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

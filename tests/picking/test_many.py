@@ -114,12 +114,14 @@ def test_names_of_a_relion_star_come_back_verbatim_in_autopick_star(model, micro
     assert "out/star/mics/a/one_autopick.star" in table
 
 
-def test_a_missing_diameter_stops_before_anything_is_picked(model, micrographs, tmp_path):
+def test_a_missing_diameter_stops_before_anything_is_picked_where_no_particle_shows_one(model, tmp_path):
+    noise = np.random.default_rng(0).standard_normal((160, 192)).astype(np.float32)
+    write_mrc(tmp_path / "mics" / "noise.mrc", noise, pixel_size=4.0)
     several = type(model)(
         model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None})
     )
     with pytest.raises(UsageError, match="--diameter"):
-        pick_many([micrographs], tmp_path / "out", several)
+        pick_many([tmp_path / "mics"], tmp_path / "out", several)
     assert not (tmp_path / "out").exists()
 
 

@@ -214,15 +214,16 @@ def _device(averaged: dict[str, Tensor]) -> torch.device:
 def _keep_if_best(
     progress: Progress, detector: Detector, validation: Validation, on_best: Callable[[Detector, Validation], None]
 ) -> None:
-    # So few labels tell no weights from others: then the longest trained ones are it.
-    if validation.score > progress.best_score or validation.n_labels < _FEW_LABELS:
+    # So few labels tell no weights from others: then the longest trained are it. So are they of equals: where every
+    # particle is found early, sizes are still being learnt. A model that training began with must be beaten.
+    few = validation.n_labels < _FEW_LABELS
+    gained = few or validation.score > progress.best_score
+    progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
+    if gained or (validation.score == progress.best_score and progress.best_step > 0):
         progress.best_score = validation.score
         progress.best_step = progress.step
         progress.best_threshold = validation.threshold
-        progress.epochs_without_gain = 0
         on_best(detector, validation)
-    else:
-        progress.epochs_without_gain += 1
 
 
 def _detector_like(averaged: dict[str, Tensor], settings: TrainSettings) -> Detector:
