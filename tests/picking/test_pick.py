@@ -1,12 +1,17 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vitripick.errors import UsageError
+from vitripick.formats import read_micrograph
 from vitripick.geometry import Micrograph, estimated_size_px, match
 from vitripick.models import Model, load_model
 from vitripick.picking import pick, pick_blobs, resolve_diameter_px
+from vitripick.picking.one import look
+
+SMEARED = Path("examples/betagal_full_size/micrographs/Falcon_2012_06_12-14_33_35_0.jpg")
 
 
 def found_and_false(picks, labels):
@@ -69,6 +74,18 @@ def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model, discs):
     assert centre.x.min() >= 0
     assert box.x.min() >= 9.5
     assert len(box) < len(centre)
+
+
+@pytest.mark.parametrize(("edge", "margin"), [("centre", 0), ("box", 54)])
+def test_nothing_is_picked_where_a_smeared_border_holds_no_image(edge, margin):
+    """A real one: the corner where the first 71 rows and 53 columns are streaks, of which some look like particles."""
+    corner = read_micrograph(SMEARED).image[:1300, :1300]
+    seen = look(Micrograph(corner), load_model("general"), diameter_px=108, threshold=0.3, edge=edge)
+    assert len(seen.picks) > 60
+    assert seen.picks.y.min() > 65 + margin
+    assert seen.picks.x.min() > 48 + margin
+    assert (seen.junk[:3] == seen.junk[3]).all()
+    assert (seen.junk[:, :2] == seen.junk[:, 2:3]).all()
 
 
 def test_the_box_size_can_differ_from_the_diameter(model, discs):

@@ -8,7 +8,7 @@ import pytest
 from vitripick.errors import FormatError
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
-from vitripick.images.prepare import Prepared
+from vitripick.images import Preparation, Prepared
 from vitripick.models.detector import Detections
 from vitripick.training import TrainingSet, default_settings, unlabelled
 from vitripick.training import validate as validation
@@ -52,6 +52,18 @@ def test_in_an_ignored_area_nothing_teaches():
     assert weight[20, 30] == 1
 
 
+def test_in_a_border_without_an_image_nothing_teaches(tmp_path, short):
+    """As alignment leaves it: smeared outwards."""
+    image = np.random.default_rng(0).standard_normal((120, 140)).astype(np.float32)
+    write_mrc(tmp_path / "m" / "a.mrc", np.pad(image, ((12, 0), (0, 0)), mode="edge"), pixel_size=4.0)
+    write_picks(Boxes.at([40.0, 100.0], [50.0, 80.0], size_px=20), tmp_path / "l" / "a.csv")
+    entry = TrainingSet(micrographs=str(tmp_path / "m"), labels=str(tmp_path / "l"))
+    one = load_training_data([entry], short, Preparation(working_diameter_px=20)).training[0]
+    assert one.ignored[:12].all()
+    assert not one.ignored[12:].any()
+    assert (how_much_counts(one)[:12] == 0).all()
+
+
 def test_a_pick_at_a_rejected_place_is_never_taught_as_a_particle(monkeypatch):
     found = Boxes.at([30, 60], [20, 40], size_px=10, confidence=[0.9, 0.9])
     monkeypatch.setattr(unlabelled, "find_particles", lambda detector, sample: found)
@@ -79,8 +91,6 @@ def test_areas_are_read_beside_the_labels(tmp_path, short):
     (tmp_path / "g").mkdir()
     (tmp_path / "g" / "a0.json").write_text(json.dumps({"complete": False}))
     entry = TrainingSet(micrographs=str(tmp_path / "m"), labels=str(tmp_path / "l"), areas=str(tmp_path / "g"))
-    from vitripick.images import Preparation
-
     data = load_training_data([entry], short, Preparation(working_diameter_px=16))
     complete = {sample.name: sample.complete for sample in [*data.training, *data.validation]}
     assert complete == {"a0.mrc": False, "a1.mrc": None, "a2.mrc": None}

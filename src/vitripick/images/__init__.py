@@ -1,5 +1,6 @@
 """Downscale, normalise, cut: image in, image out."""
 
+from vitripick.images.border import Border, find_border
 from vitripick.images.normalise import normalise_locally
 from vitripick.images.patches import WHOLE, Patches, Window, parse_patches, patch_windows
 from vitripick.images.prepare import Preparation, Prepared, prepare
@@ -7,10 +8,12 @@ from vitripick.images.resize import resize, resize_fourier
 
 __all__ = [
     "WHOLE",
+    "Border",
     "Patches",
     "Preparation",
     "Prepared",
     "Window",
+    "find_border",
     "normalise_locally",
     "parse_patches",
     "patch_windows",

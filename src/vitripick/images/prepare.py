@@ -13,6 +13,7 @@ import numpy as np
 
 from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray, Image
+from vitripick.images.border import NO_BORDER, Border, find_border
 from vitripick.images.normalise import normalise_locally
 from vitripick.images.patches import WHOLE, Patches, patch_length
 from vitripick.images.resize import resize
@@ -101,10 +102,13 @@ class Prepared:
         About zero mean and unit variance everywhere.
     full_shape
         (rows, columns) of the micrograph it came from.
+    border
+        Working pixels along its sides that hold no image.
     """
 
     image: Image
     full_shape: tuple[int, int]
+    border: Border = NO_BORDER
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -156,7 +160,7 @@ def prepare(image: Image | Reducible, preparation: Preparation, *, diameter_px: 
         reduced = _resized(image if isinstance(image, np.ndarray) else image.image, working_shape)
     small = np.ascontiguousarray(reduced, dtype=np.float32)
     normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
-    return Prepared(normalised, shape)
+    return Prepared(normalised, shape, find_border(small))
 
 
 def _resized(image: Image, shape: tuple[int, int]) -> Image:

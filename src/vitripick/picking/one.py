@@ -10,7 +10,7 @@ import numpy as np
 from vitripick.errors import UsageError
 from vitripick.formats.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps
-from vitripick.images import Patches, prepare
+from vitripick.images import Patches, Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
 from vitripick.picking.junk import over_micrograph
 from vitripick.timing import stage
@@ -149,11 +149,12 @@ def look(
     )
     picks = keep_sizes(picks, minimum_px=minimum_size_px, maximum_px=maximum_size_px)
     picks = remove_overlaps(picks, minimum_distance_px=minimum_distance_diameters * diameter)
-    picks = _inside(picks, micrograph.shape, edge)
+    picks = _inside(picks, prepared, edge)
     junk = None
     if found.junk is not None:
         shape = prepared.image.shape[0], prepared.image.shape[1]
         junk = over_micrograph(found.junk, stride=model.network.decoding.stride, working_shape=shape)
+        junk = prepared.border.extended(junk, of=shape)
     return Look(picks.above(model.card.threshold if threshold is None else threshold), junk, diameter)
 
 
@@ -203,13 +204,14 @@ def resolve_diameter_px(
     return None
 
 
-def _inside(picks: Boxes, shape: tuple[int, int], edge: Edge) -> Boxes:
+def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:
     half_w, half_h = (picks.width / 2, picks.height / 2) if edge == "box" else (0.5, 0.5)
-    height, width = shape
+    height, width = prepared.full_shape
+    (scale_y, scale_x), border = prepared.scale, prepared.border
     inside = (
-        (picks.x >= half_w - 0.5)
-        & (picks.x <= width - 0.5 - half_w)
-        & (picks.y >= half_h - 0.5)
-        & (picks.y <= height - 0.5 - half_h)
+        (picks.x >= border.left / scale_x + half_w - 0.5)
+        & (picks.x <= width - border.right / scale_x - 0.5 - half_w)
+        & (picks.y >= border.top / scale_y + half_h - 0.5)
+        & (picks.y <= height - border.bottom / scale_y - 0.5 - half_h)
     )
     return picks.select(inside)

@@ -216,15 +216,18 @@ def _prepare_one(
     scale_y, scale_x = prepared.scale
     boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
     scale = float(np.sqrt(scale_x * scale_y))
-    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale, known_empty=not len(labels))
+    sample = Sample(
+        file.name,
+        set_index,
+        prepared.image,
+        boxes,
+        diameter_px * scale,
+        known_empty=not len(labels),
+        ignored=ignored_pixels(ground, prepared),
+    )
     if ground is not None:
         rejected = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
-        sample = dataclasses.replace(
-            sample,
-            complete=ground.complete,
-            ignored=ignored_pixels(ground, prepared),
-            rejected=rejected.astype(np.float32),
-        )
+        sample = dataclasses.replace(sample, complete=ground.complete, rejected=rejected.astype(np.float32))
     return sample, micrograph.pixel_size
 
 

@@ -60,15 +60,17 @@ def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str,
     return {name: _read(paths[i]) for name, i in match_names(micrographs, names).items()}
 
 
-def ignored_pixels(ground: Ground, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
-    """(h, w), bool: the ignored polygons in working pixels; None where there are none."""
-    if not ground.ignored:
+def ignored_pixels(ground: Ground | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
+    """(h, w), bool, in working pixels: the ignored polygons and the border without an image; None without either."""
+    polygons = () if ground is None else ground.ignored
+    if not polygons and not any(prepared.border):
         return None
-    inside = np.zeros(prepared.image.shape, np.uint8)
-    for polygon in ground.ignored:
+    shape = prepared.image.shape[0], prepared.image.shape[1]
+    inside = np.zeros(shape, np.uint8)
+    for polygon in polygons:
         x, y = prepared.to_working(polygon[:, 0], polygon[:, 1])
         cv2.fillPoly(inside, [np.column_stack([x, y]).round().astype(np.int32)], 1)
-    return inside.astype(bool)
+    return inside.astype(bool) | prepared.border.mask(shape)
 
 
 def _read(path: Path) -> Ground:

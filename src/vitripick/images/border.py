@@ -1,0 +1,83 @@
+"""Where a micrograph's border holds no image: rows or columns smeared outwards, or filled with one value.
+
+Programs that align movies leave such bands where frames were moved out of the picture. They are no ice, but their
+streaks look like something to a network.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.geometry import Image
+
+# Bands are sought in this share of the image along each side.
+_SOUGHT = 1 / 8
+# Between two rows of a band nothing changes: this share at most of what usually changes from row to row (1.0 within a
+# few tenths along the borders of 70 real micrographs without a band). Rows between a band and the image that were
+# blurred together belong to the band up to the second share.
+_NOTHING, _BLURRED = 0.1, 0.5
+# Rows that say what is usual.
+_SAMPLE = 64
+
+
+class Border(NamedTuple):
+    """How many rows or columns along each side hold no image."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def extended(self, values: Image, *, of: tuple[int, int]) -> Image:
+        """A map over a picture of shape `of`, edge to edge, with the border taking on what lies next to it inside."""
+        (top, bottom), (left, right) = pads = tuple(
+            (round(before * n / whole), round(after * n / whole))
+            for (before, after), n, whole in zip((self[:2], self[2:]), values.shape, of, strict=True)
+        )
+        rows, columns = values.shape
+        return np.pad(values[top : rows - bottom, left : columns - right], pads, mode="edge")
+
+    def mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """`shape`, bool: true in the border."""
+        inside = np.ones((shape[0] - self.top - self.bottom, shape[1] - self.left - self.right), bool)
+        return ~np.pad(inside, (self[:2], self[2:]))
+
+
+NO_BORDER = Border()
+
+
+def find_border(image: Image) -> Border:
+    """The bands along the sides of an image, before any local normalisation.
+
+    Parameters
+    ----------
+    image : (rows, columns), float32
+        Small sizes do: an average of pixels of a band is one of that band.
+    """
+    by_column = image.T
+    return Border(_band(image), _band(image[::-1]), _band(by_column), _band(by_column[::-1]))
+
+
+def _band(image: Image) -> int:
+    """Rows of the band at the top."""
+    n = len(image)
+    sought = int(n * _SOUGHT)
+    if sought < 2:
+        return 0
+    sampled = np.linspace(0, n - 2, min(_SAMPLE, n - 1)).astype(np.intp)
+    usual = float(np.median(_change(image[sampled], image[sampled + 1])))
+    change = _change(image[:sought], image[1 : sought + 1])
+    still = np.nonzero(change <= _NOTHING * usual)[0]
+    if not usual or not len(still):
+        return 0
+    changing = np.nonzero(change[still[-1] :] > _BLURRED * usual)[0]
+    return int(still[-1] + (changing[0] if len(changing) else 1))
+
+
+def _change(rows: Image, next_rows: Image) -> Image:
+    """Root mean square of what changes from each row to the next."""
+    difference = next_rows - rows
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", difference, difference) / difference.shape[1]), np.float32)
