@@ -106,6 +106,13 @@ def test_a_band_that_is_short_or_does_not_reach_the_border_does_not():
     assert judged(crowd(), inner).suspected == ()
 
 
+@pytest.mark.parametrize("side", range(4))
+def test_a_dark_column_or_row_at_the_very_border_does_not(side):
+    """A camera's, or a reduction's: three real micrographs of 24 have one."""
+    rim = junk_at((0, 100, 0, 1), (40, 60, 1, 2))
+    assert judged(crowd(), np.rot90(rim, side)).suspected == ()
+
+
 def test_specks_all_over_do_not():
     specks = (np.random.default_rng(0).random((100, 120)) < 0.06).astype(np.float32)
     assert judged(crowd(), specks).suspected == ()

@@ -36,6 +36,9 @@ _MOSTLY = 0.5
 # band, as long as it is so much of what it is with its gaps and a rim. Chosen by eye on 62 real micrographs: 8 film
 # edges found and nothing else called one, three missed that cut off a small corner.
 _BAND_LENGTH, _BAND_FILLS, _ALONG, _GAP, _SOLID = 0.33, 0.25, 0.5, 0.03, 0.2
+# What lies nearly whole in the outermost two cells (a third of a diameter) of one side is no film either: a dark column
+# or two, as some cameras and reductions leave there.
+_RIM, _ALL_RIM = 2, 0.8
 # Junk elsewhere than in a carbon edge that is worth a word.
 _CONTAMINATED_SHARE = 0.1
 # Faint is a micrograph whose picks are less sure than those of the others of its run: by so many robust standard
@@ -166,7 +169,8 @@ def _edge_share(is_junk: Mask) -> float:
         from_border = min(rows.min(), columns.min(), *(np.array(own.shape) - 1 - (rows.max(), columns.max())))
         is_band = length >= _BAND_LENGTH * side and from_border < gap and len(rows) <= _BAND_FILLS * length**2
         contact = sum(int(cells.sum()) for cells in (own[0], own[-1], own[:, 0], own[:, -1]))
-        if is_band or contact >= _ALONG * side:
+        rim = max(int(cells.sum()) for cells in (own[:_RIM], own[-_RIM:], own[:, :_RIM], own[:, -_RIM:]))
+        if (is_band or contact >= _ALONG * side) and rim < _ALL_RIM * len(rows):
             share += len(rows) / is_junk.size
     return share
 
