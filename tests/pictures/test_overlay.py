@@ -134,6 +134,21 @@ def test_a_dead_pixel_does_not_darken_the_picture():
     assert 90 < np.median(grey_levels(image)) < 165
 
 
+def test_a_crystal_does_not_make_the_ice_flat():
+    """A tenth of the picture, far darker than anything in the ice."""
+    plain, image = noise(), noise()
+    image[:60, :200] -= 40
+    # The ice spans as much of the scale as without it, to within what the clipping at other ends makes of it.
+    assert grey_levels(image)[70:].std() > 0.5 * grey_levels(plain)[70:].std()
+    assert grey_levels(image)[:50, :190].max() == 0
+
+
+def test_of_two_values_both_are_seen():
+    image = np.zeros((100, 100), np.float32)
+    image[:30] = 1
+    assert set(np.unique(grey_levels(image, low_pass_px=0))) == {0, 255}
+
+
 def test_what_is_not_a_number_does_not_spoil_the_picture():
     image = noise()
     image[:20] = np.nan

@@ -86,6 +86,25 @@ def test_the_wheel_zooms_at_the_pointer(browse, hand, micrographs, tmp_path):
     user.until(f"Math.abs(vitripick.viewport.scale - {scale}) < 1e-6")
 
 
+def test_a_crystal_leaves_the_ice_its_contrast(browse, hand, tmp_path):
+    """A tenth of the picture, forty standard deviations darker: of the scale that is shown, a sixth stays for one."""
+    image = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    image[:, :26] -= 40
+    write_mrc(tmp_path / "mics" / "crystal.mrc", image, pixel_size=1.0)
+    page, _ = browse(tmp_path / "mics", "--out", tmp_path / "out")
+    hand(page).until("vitripick.currentPicture()")
+    of_scale = page.evaluate(
+        """() => {
+          const { whole, auto } = vitripick.currentPicture();
+          const ice = whole.grey.pixels.filter((_, i) => i % whole.grey.width > 40);
+          const mean = ice.reduce((sum, value) => sum + value, 0) / ice.length;
+          const variance = ice.reduce((sum, value) => sum + (value - mean) ** 2, 0) / ice.length;
+          return Math.sqrt(variance) / (auto[1] - auto[0]);
+        }"""
+    )
+    assert of_scale > 0.1
+
+
 def test_an_area_is_drawn_and_removed(browse, hand, micrographs, tmp_path):
     page, _ = browse(micrographs, "--out", tmp_path / "out")
     user = hand(page)

@@ -27,6 +27,9 @@ SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 INK = "#26313d"
 FAINT = "#c9d1d9"
 
+# Of a Gaussian, in standard deviations.
+_QUARTILE = 0.6745
+
 _STYLE: dict[str, Any] = {
     "font.size": 9,
     "axes.edgecolor": FAINT,
@@ -107,10 +110,27 @@ def resized(image: Image, scale: float) -> Image:
     return np.asarray(cv2.resize(np.asarray(image, dtype=np.float32), size, interpolation=how), dtype=np.float32)
 
 
-def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
-    """(h, w) uint8: lightly low-passed, stretched between the 0.5th and the 99.5th percentile.
+def grey_range(values: Image, *, tails_percent: float = 0.5, spreads: float = 5.0) -> tuple[float, float]:
+    """What black and white should stand for, so that the ice and what is in it fill the scale between.
 
-    Dead pixels and ice cannot darken the whole picture that way. A constant image is mid-grey.
+    Parameters
+    ----------
+    values
+        An image, or a sample of its pixels.
+    tails_percent
+        So many pixels at each end, dead ones for instance, do not count.
+    spreads
+        Nothing farther than this from the median counts either, in standard deviations as the quartile of that side
+        tells them: a crystal, a film or a grid bar may be a tenth of the picture and thirty of them away.
+    """
+    low, quarter, middle, three_quarters, high = np.percentile(values, [tails_percent, 25, 50, 75, 100 - tails_percent])
+    # Where half of all pixels are of one value, quartiles tell nothing.
+    below, above = spreads * (middle - quarter) / _QUARTILE, spreads * (three_quarters - middle) / _QUARTILE
+    return float(max(low, middle - below) if below else low), float(min(high, middle + above) if above else high)
+
+
+def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
+    """(h, w) uint8: lightly low-passed, stretched over its `grey_range`; a constant image is mid-grey.
 
     Parameters
     ----------
@@ -123,7 +143,7 @@ def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
     if not finite.all():
         image = np.where(finite, image, image[finite].mean() if finite.any() else 0.0).astype(np.float32)
     smooth = cv2.GaussianBlur(image, (0, 0), low_pass_px) if low_pass_px > 0 else image
-    low, high = np.percentile(smooth, [0.5, 99.5])
+    low, high = grey_range(smooth)
     if not high > low:
         return np.full(image.shape, 128, dtype=np.uint8)
     return np.asarray(np.clip((smooth - low) / (high - low) * 255, 0, 255), dtype=np.uint8)

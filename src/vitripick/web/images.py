@@ -20,12 +20,13 @@ import numpy.typing as npt
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Image, Micrograph
+from vitripick.pictures.drawing import grey_range
 from vitripick.web.project import Entry, Project
 
 MAX_SIDE_PX = 2048
 TILE_PX = 1024
-# Of the grey scale, so that a single hot pixel does not make the rest flat; the page stretches further.
-_DARKEST, _BRIGHTEST = 0.05, 99.95
+# Of the grey scale, so that neither a hot pixel nor a crystal makes the rest flat; the page stretches further.
+_TAILS_PERCENT, _SPREADS = 0.05, 12.0
 _JPEG_QUALITY = 92
 # Full-size float32 micrographs are 64 to 94 MB each; reduced ones 16 MB; JPEGs 2 MB.
 _KEEP_FULL, _KEEP_REDUCED, _KEEP_JPEG = 3, 8, 24
@@ -163,11 +164,12 @@ class Images:
                 background = _wide_blur(reduced.image, _sigma_px(filtering.high_pass_angstrom, reduced.pixel_size))
                 image = image - background
             step = max(1, image.size // 250_000)  # a sample of the pixels tells as much
-            darkest, brightest = np.percentile(image.ravel()[::step], (_DARKEST, _BRIGHTEST))
+            sample = image.ravel()[::step]
+            darkest, brightest = grey_range(sample, tails_percent=_TAILS_PERCENT, spreads=_SPREADS)
             if brightest <= darkest:
                 darkest, brightest = darkest - 0.5, brightest + 0.5
-            jpeg = _jpeg(_grey(image, float(darkest), float(brightest)))
-            return _Shown(jpeg, background, float(darkest), float(brightest))
+            jpeg = _jpeg(_grey(image, darkest, brightest))
+            return _Shown(jpeg, background, darkest, brightest)
 
         return self._shown.get((entry.id, filtering, self._project.settings.pixel_size), make)
 

@@ -35,7 +35,8 @@ async function decode(blob) {
 }
 
 /**
- * Grey levels between which a picture spans the whole scale: all but the darkest and brightest per cent.
+ * Grey levels between which a picture spans the whole scale: all but the darkest and brightest per cent, and nothing
+ * farther than five standard deviations from the median, as the quartiles tell them: a crystal makes nothing else flat.
  * @param {Grey} grey
  * @returns {[number, number]}
  */
@@ -47,6 +48,14 @@ function percentiles(grey) {
   let dark = 0, bright = 255;
   for (let sum = 0; dark < 255 && sum + counts[dark] < total * 0.01; dark++) sum += counts[dark];
   for (let sum = 0; bright > 0 && sum + counts[bright] < total * 0.005; bright--) sum += counts[bright];
+  const at = (/** @type {number} */ share) => {
+    let level = 0;
+    for (let sum = counts[0]; level < 255 && sum < total * share; sum += counts[++level]);
+    return level;
+  };
+  const middle = at(0.5), below = middle - at(0.25), above = at(0.75) - middle;
+  if (below) dark = Math.max(dark, Math.round(middle - (5 / 0.6745) * below));
+  if (above) bright = Math.min(bright, Math.round(middle + (5 / 0.6745) * above));
   return [dark, Math.max(bright, dark + 1)];
 }
 
