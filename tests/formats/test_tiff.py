@@ -128,6 +128,14 @@ def test_a_thumbnail_behind_the_micrograph_is_mentioned(tmp_path):
     assert "2 kinds" in micrograph.warnings[0]
 
 
+def test_frames_that_were_written_one_by_one_are_a_movie(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "movie.tif") as writer:
+        for _ in range(3):
+            writer.write(np.zeros((20, 30), np.float32), contiguous=False)
+    with pytest.raises(MicrographError, match="movie of 3 frames"):
+        read_micrograph(tmp_path / "movie.tif")
+
+
 def test_a_palette_is_refused(tmp_path):
     path = written(tmp_path, ramp(np.uint8), photometric="palette", colormap=np.zeros((3, 256), np.uint16))
     with pytest.raises(MicrographError, match="palette"):

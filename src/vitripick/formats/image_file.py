@@ -76,8 +76,8 @@ def choose_slice(n_slices: int, slice_index: int | None, path: Path) -> int:
     if slice_index is None:
         if n_slices != 1:
             raise MicrographError(
-                f"{path}: this is a stack or movie of {n_slices} frames; average it first, or choose one "
-                "with slice_index."
+                f"{path}: this is a stack or movie of {n_slices} frames; average it first, as motion correction does "
+                "(in Python, slice_index of read_micrograph chooses one)."
             )
         return 0
     if not 0 <= slice_index < n_slices:
