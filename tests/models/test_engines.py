@@ -217,3 +217,29 @@ def test_openvino_sends_no_statistics_home():
         "sys.exit(sys.modules['openvino_telemetry'] is not None)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_threads_that_make_the_first_inference_of_a_process_do_not_wait_for_each_other():
+    """OpenVINO's own would, for good, in most processes that switch threads as often as this one."""
+    pytest.importorskip("openvino")
+    script = """
+import os, sys, threading
+import numpy as np
+from vitripick.models import open_model
+from vitripick.models.engines import make_ready
+sys.setswitchinterval(1e-6)
+network = make_ready(open_model("general"), engine="openvino", jobs=2).network
+images, together = np.ones((1, 1, 64, 64), np.float32), threading.Barrier(8)
+def first():
+    together.wait()
+    network.run(images)
+threads = [threading.Thread(target=first, daemon=True) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join(60) for thread in threads]
+sys.stdout.write(str(sum(thread.is_alive() for thread in threads)))
+sys.stdout.flush()
+os._exit(0)
+"""
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+        assert done.stdout == "0", done.stderr

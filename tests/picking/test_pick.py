@@ -66,6 +66,12 @@ def test_a_constant_micrograph_has_no_picks(model):
     assert len(pick(Micrograph(np.full((100, 120), 3.0, np.float32)), model, diameter_px=20)) == 0
 
 
+@pytest.mark.parametrize(("diameter_px", "why"), [(3, "fewer than the 6 pixels"), (500, "larger than the micrograph")])
+def test_a_particle_that_cannot_be_seen_is_refused_with_what_may_be_wrong(model, discs, diameter_px, why):
+    with pytest.raises(UsageError, match=f"{why}.*not nm"):
+        pick(Micrograph(discs(7)[0]), model, diameter_px=diameter_px)
+
+
 def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model, discs):
     image, labels = discs(9)
     cut = Micrograph(image[:, int(labels.x.min()) :])

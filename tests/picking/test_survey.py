@@ -109,7 +109,7 @@ def test_what_the_user_gives_is_not_looked_for_and_what_was_found_stays(general,
     assert third.survey == first.survey
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.5, 2.0])
+@pytest.mark.parametrize("factor", [0.1, 0.5, 1.5, 2.0, 10.0])  # a tenth and ten times: nm for Å, or the other way
 def test_a_diameter_that_does_not_fit_what_is_seen_is_replaced_and_that_is_told(general, pieces, tmp_path, factor):
     summary = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=80 * factor))
     assert summary.survey.seen.given == 80 * factor
@@ -118,6 +118,14 @@ def test_a_diameter_that_does_not_fit_what_is_seen_is_replaced_and_that_is_told(
     assert run["settings"]["diameter_px"] == summary.survey.seen.diameter
     told = "\n".join(summary.survey.in_words())
     assert f"instead of the {80 * factor:.3g} px that were given" in told
+
+
+def test_where_nothing_is_seen_at_any_diameter_the_given_one_is_used(general, tmp_path):
+    noise = np.random.default_rng(0).standard_normal((400, 400)).astype(np.float32)
+    write_mrc(tmp_path / "in" / "noise.mrc", noise)
+    summary = pick_many([tmp_path / "in"], tmp_path / "out", general, PickSettings(diameter_px=30))
+    assert (summary.survey.seen.diameter, summary.survey.seen.given) == (30, 30)
+    assert not any("diameter" in line for line in summary.survey.in_words())
 
 
 def test_a_diameter_that_fits_is_used_as_it_was_given(general, pieces, tmp_path):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 50.0, 700.0
 _SMALLEST_SHARE, _LARGEST_SHARE = 1 / 80, 1 / 4
 # Fewer pixels than this across a particle show none.
-_SMALLEST_PX = 6.0
+SMALLEST_PX = 6.0
 # Half an octave apart: the next one is never more than 19 % off, inside of the jitter that networks are trained with.
 _STEP = 2**0.5
 # The middle of a micrograph, in working pixels: small diameters make large images.
@@ -164,9 +164,9 @@ def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatA
     """
     long, short = max(shape), min(shape)
     if pixel_size is None:
-        low, high = max(long * _SMALLEST_SHARE, _SMALLEST_PX), min(long * _LARGEST_SHARE, short / 2)
+        low, high = max(long * _SMALLEST_SHARE, SMALLEST_PX), min(long * _LARGEST_SHARE, short / 2)
     else:
-        low = max(SMALLEST_ANGSTROM, _SMALLEST_PX * pixel_size)
+        low = max(SMALLEST_ANGSTROM, SMALLEST_PX * pixel_size)
         high = min(LARGEST_ANGSTROM, short * pixel_size / 3)
     n = max(1, round(np.log(max(high / low, 1)) / np.log(_STEP)) + 1)
     return np.geomspace(low, max(low, high), n)
@@ -207,6 +207,8 @@ def sweep(
 
 def _look(image: Image, model: Ready, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
     """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
+    if diameter_px < SMALLEST_PX:
+        return 0.0, 0.0, 0.0
     preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
     prepared = prepare(_middle(image, crop_px * diameter_px / working_px), preparation, diameter_px=diameter_px)
     if not prepared.image.any():  # constant

@@ -12,6 +12,7 @@ from vitripick.formats.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps
 from vitripick.images import Patches, Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
+from vitripick.picking.diameter import SMALLEST_PX
 from vitripick.picking.junk import over_micrograph
 from vitripick.timing import stage
 
@@ -88,7 +89,7 @@ def pick(
     Raises
     ------
     UsageError
-        If the diameter is needed and unknown, or given in Å without a pixel size.
+        If the diameter is needed and unknown, given in Å without a pixel size, or such that no particle could be seen.
     """
     return look(
         micrograph,
@@ -121,6 +122,8 @@ def look(
 ) -> Look:
     """`pick`, with what else the network says: parameters and errors are the same."""
     diameter = resolve_diameter_px(micrograph, model, diameter_px=diameter_px, diameter_angstrom=diameter_angstrom)
+    if diameter is not None and model.card.preparation.scale_by == "particle":
+        _check_visible(diameter, micrograph)
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
     with stage("prepare"):
@@ -202,6 +205,21 @@ def resolve_diameter_px(
             "give --diameter-angstrom or --diameter-px."
         )
     return None
+
+
+def _check_visible(diameter_px: float, micrograph: Micrograph | MicrographOnDisk) -> None:
+    """Raise `UsageError` where the network would be shown next to no pixels of a particle, or not a whole one."""
+    rows, columns = micrograph.shape
+    if diameter_px < SMALLEST_PX:
+        why = f"spans fewer than the {SMALLEST_PX:g} pixels that show one"
+    elif diameter_px > min(micrograph.shape):
+        why = f"is larger than the micrograph, {columns} x {rows}"
+    else:
+        return
+    raise UsageError(
+        f"{micrograph.name}: a particle of {diameter_px:.4g} px {why}. Is the diameter in Å (not nm), or in pixels of "
+        "these very micrographs? Is their pixel size right?"
+    )
 
 
 def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:

@@ -9,6 +9,7 @@ depends on are the same, so that every share of a run, and every later one, uses
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +49,8 @@ SURVEY = "survey.json"
 N_SURVEYED = 5
 # Where one cannot be read, the next ones of its part of the run are tried, so many in all.
 _TRIES = 3
+# What lies farther than this from a given diameter, in logarithms, must stand out among all diameters.
+_FAR = math.log(2.0)
 
 T = TypeVar("T")
 Opener = Callable[[MicrographFile], Micrograph | MicrographOnDisk]
@@ -283,17 +286,20 @@ class _Look:
         self._errors: list[str] = []
 
     def diameter(self, settings: PickSettings) -> DiameterEstimate:
-        """One that is near the given one, or any where none is given."""
+        """One near the given one; any where none is given, or where nothing is seen near it."""
         if settings.diameter_angstrom is not None:
             return self._near(settings.diameter_angstrom, "angstrom")
         if settings.diameter_px is not None:
             return self._near(settings.diameter_px, "px")
+        return self._anywhere()
+
+    def _anywhere(self, unit: Literal["angstrom", "px"] | None = None, given: float | None = None) -> DiameterEstimate:
         ready = self._for_sweep()
         # Where a pixel size is missing on one of them, pixels are what they share.
         sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
         if not sizes:
             raise InputError(f"none of the micrographs that were tried can be read; the first one: {self._errors[0]}")
-        in_angstrom = all(pixel_size for _, pixel_size in sizes)
+        in_angstrom = unit != "px" and all(pixel_size for _, pixel_size in sizes)
         ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
         diameters = max(ranges, key=len)
 
@@ -301,7 +307,7 @@ class _Look:
             pixel_size = micrograph.pixel_size if in_angstrom else None
             return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
 
-        return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px")
+        return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px", given=given)
 
     def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
         ready, diameters = self._for_sweep(), diameters_around(given)
@@ -314,7 +320,11 @@ class _Look:
                 micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX
             )
 
-        return combine(dict(self._of_each(look)), unit=unit, given=given)
+        near = combine(dict(self._of_each(look)), unit=unit, given=given)
+        # Nothing near it, or only at the ends of what was tried: as of a diameter in nm, or of the binned micrographs.
+        is_silent = near.n_silent == len(near.micrographs) > 0
+        is_far = abs(math.log(near.diameter / given)) > _FAR
+        return self._anywhere(unit, given) if is_silent or is_far else near
 
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
         ready = self._ready()

@@ -15,6 +15,11 @@ from vitripick.models.detections import Batch, Decoding
 # A network that is compiled for the very shape of its images is up to twice as fast as one for any shape, and takes
 # half a second to compile. Runs over more shapes than this use the latter for the rest.
 _N_SHAPES = 4
+# The first inference of a process is made by one thread alone: two threads at once in OpenVINO's Python layer (2026.4)
+# then often wait for each other for good. Presumably it sets up tables there, one thread holding their guard and the
+# other Python's lock.
+_first = threading.Lock()
+_was_first = threading.Event()
 
 
 def import_openvino() -> Any:
@@ -72,7 +77,7 @@ class OpenVinoNetwork:
         if shape not in requests:
             requests[shape] = compiled.create_infer_request()
         request = requests[shape]
-        request.infer([np.ascontiguousarray(images)])
+        _infer(request, np.ascontiguousarray(images))
         # A copy: the request's own memory is used again.
         raw: Batch = np.array(request.get_output_tensor(0).data)
         return raw
@@ -82,3 +87,12 @@ class OpenVinoNetwork:
         if shape is not None:
             model.reshape(list(shape))
         return self._core.compile_model(model, "CPU", self._options)
+
+
+def _infer(request: Any, images: Batch) -> None:
+    if not _was_first.is_set():
+        with _first:
+            request.infer([images])
+        _was_first.set()
+    else:
+        request.infer([images])
