@@ -48,6 +48,13 @@ def test_what_is_still_in_the_middle_is_no_border():
     assert not any(find_border(image))
 
 
+def test_a_dead_line_near_the_border_is_none():
+    """As at the seam of a detector."""
+    image = noise()
+    image[20:24] = image[20]
+    assert not any(find_border(image))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 300), (300, 3)])
 def test_tiny_and_constant_images_have_none(shape):
     assert find_border(np.ones(shape, np.float32)) == Border()

@@ -1,7 +1,6 @@
 """Real processes: slow writers, kill -9, signals, a full disk."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,8 +15,6 @@ from vitripick.formats import write_mrc
 from vitripick.models import save_model
 from vitripick.picking import PickSettings, pick_many
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
 
 @pytest.fixture
 def saved_model(model, tmp_path):
@@ -27,9 +24,7 @@ def saved_model(model, tmp_path):
 
 def vitripick(*arguments, **options):
     command = [sys.executable, "-m", "vitripick.cli.app", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **options
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def results(folder):
@@ -53,9 +48,7 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tm
     (tmp_path / "watched").mkdir()
     paths = [saved_model, tmp_path / "arriving", tmp_path / "watched", tmp_path / "out"]
     script = Path(__file__).with_name("kill_loop.py")
-    found = subprocess.run(
-        [sys.executable, str(script), *map(str, paths)], capture_output=True, text=True, env=ENVIRONMENT, check=False
-    )
+    found = subprocess.run([sys.executable, str(script), *map(str, paths)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)
     assert told["killed"] == 50

@@ -1,7 +1,6 @@
 """Two processes on this CPU, as torchrun starts them, do what one does with the double batch (up to rounding)."""
 
 import csv
-import os
 import subprocess
 import sys
 
@@ -40,7 +39,6 @@ def run(folder, n_processes, batch_size):
     command = ["-m", "vitripick.cli.app", "train", "--recipe", recipe, "--out", out, "--device", "cpu"]
     done = subprocess.run(
         [*start, *command],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

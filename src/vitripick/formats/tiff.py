@@ -68,11 +68,11 @@ def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None 
     with _opened(file, path) as tiff:
         series = _first_series(tiff, path)
         header = _header(series, size, path)
+        n_slices = header.n_slices
         if slice_index is None:
             # Frames that were written one by one may come as series of their own.
-            alike = [other for other in tiff.series if (other.shape, other.dtype) == (series.shape, series.dtype)]
-            choose_slice(len(alike) * header.n_slices, None, path)
-        index = choose_slice(header.n_slices, slice_index, path)
+            n_slices *= sum((other.shape, other.dtype) == (series.shape, series.dtype) for other in tiff.series)
+        index = choose_slice(n_slices, slice_index, path)
         pixels = series.asarray(key=index)
         if series.keyframe.axes.startswith("S"):  # channels stored as planes
             pixels = pixels.transpose(1, 2, 0)

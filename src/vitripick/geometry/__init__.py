@@ -2,6 +2,7 @@
 
 from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
 from vitripick.geometry.filters import estimated_size_px, keep_sizes
+from vitripick.geometry.grey import grey_range
 from vitripick.geometry.matching import Criterion, iou_of_pairs, match
 from vitripick.geometry.micrograph import Image, Micrograph
 from vitripick.geometry.overlap import remove_overlaps
@@ -14,6 +15,7 @@ __all__ = [
     "Micrograph",
     "concatenate_boxes",
     "estimated_size_px",
+    "grey_range",
     "iou_of_pairs",
     "keep_sizes",
     "match",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from vitripick.geometry import FloatArray, Image
+from vitripick.geometry import FloatArray, Image, grey_range
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -26,9 +26,6 @@ YELLOW = "#F0E442"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 INK = "#26313d"
 FAINT = "#c9d1d9"
-
-# Of a Gaussian, in standard deviations.
-_QUARTILE = 0.6745
 
 _STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -108,25 +105,6 @@ def resized(image: Image, scale: float) -> Image:
         return np.asarray(image, dtype=np.float32)
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(np.asarray(image, dtype=np.float32), size, interpolation=how), dtype=np.float32)
-
-
-def grey_range(values: Image, *, tails_percent: float = 0.5, spreads: float = 5.0) -> tuple[float, float]:
-    """What black and white should stand for, so that the ice and what is in it fill the scale between.
-
-    Parameters
-    ----------
-    values
-        An image, or a sample of its pixels.
-    tails_percent
-        So many pixels at each end, dead ones for instance, do not count.
-    spreads
-        Nothing farther than this from the median counts either, in standard deviations as the quartile of that side
-        tells them: a crystal, a film or a grid bar may be a tenth of the picture and thirty of them away.
-    """
-    low, quarter, middle, three_quarters, high = np.percentile(values, [tails_percent, 25, 50, 75, 100 - tails_percent])
-    # Where half of all pixels are of one value, quartiles tell nothing.
-    below, above = spreads * (middle - quarter) / _QUARTILE, spreads * (three_quarters - middle) / _QUARTILE
-    return float(max(low, middle - below) if below else low), float(min(high, middle + above) if above else high)
 
 
 def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:

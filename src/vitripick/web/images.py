@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
-from vitripick.geometry import Image, Micrograph
-from vitripick.pictures.drawing import grey_range
+from vitripick.geometry import Image, Micrograph, grey_range
 from vitripick.web.project import Entry, Project
 
 MAX_SIDE_PX = 2048

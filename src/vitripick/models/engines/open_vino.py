@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
@@ -90,9 +91,6 @@ class OpenVinoNetwork:
 
 
 def _infer(request: Any, images: Batch) -> None:
-    if not _was_first.is_set():
-        with _first:
-            request.infer([images])
-        _was_first.set()
-    else:
+    with contextlib.nullcontext() if _was_first.is_set() else _first:
         request.infer([images])
+    _was_first.set()
