@@ -129,11 +129,14 @@ def test_a_thumbnail_behind_the_micrograph_is_mentioned(tmp_path):
 
 
 def test_frames_that_were_written_one_by_one_are_a_movie(tmp_path):
-    with tifffile.TiffWriter(tmp_path / "movie.tif") as writer:
-        for _ in range(3):
-            writer.write(np.zeros((20, 30), np.float32), contiguous=False)
+    path = tmp_path / "movie.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for i in range(3):
+            writer.write(ramp() + 100 * i, contiguous=False)
+    assert read_header(path).n_slices == 3
+    assert np.array_equal(read_micrograph(path, slice_index=2).image, (ramp() + 200)[::-1])
     with pytest.raises(MicrographError, match="movie of 3 frames"):
-        read_micrograph(tmp_path / "movie.tif")
+        read_micrograph(path)
 
 
 def test_a_palette_is_refused(tmp_path):

@@ -147,6 +147,15 @@ def test_labels_without_a_size_ask_for_one(labelled_set, short, tmp_path):
     assert train(sized, tmp_path / "run2", settings=short).model.card.diameter_px == 20
 
 
+@pytest.mark.parametrize(("size", "why"), [(3.0, "fewer than the 6 pixels"), (500.0, "larger than the micrograph")])
+def test_labels_in_which_no_particle_can_be_seen_are_refused(size, why, labelled_set, short, tmp_path):
+    for n in range(4):
+        (tmp_path / "labels" / f"disc{n}.csv").unlink()
+        write_picks(Boxes.at([50], [60]), tmp_path / "labels" / f"disc{n}.star", format="star")
+    with pytest.raises(UsageError, match=f"{why}.*--box-size-px"):
+        train(labelled_set.model_copy(update={"box_size_px": size}), tmp_path / "run", settings=short)
+
+
 def test_running_out_of_memory_says_what_to_make_smaller(session_set, short, tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory")

@@ -39,7 +39,7 @@ _ANGSTROM_PER_UNIT = {2: 2.54e8, 3: 1e8}  # ResolutionUnit: inch, centimetre
 def read_tiff_header(file: BinaryIO, size: int, path: Path) -> MicrographHeader:
     """Shape, pixel size and number of slices, without the pixels; arguments and errors as `read_tiff`."""
     with _opened(file, path) as tiff:
-        return _header(_first_series(tiff, path), size, path)
+        return _header(tiff, size, path)
 
 
 def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None = None) -> ImageFile:
@@ -66,19 +66,16 @@ def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None 
         `slice_index` is given.
     """
     with _opened(file, path) as tiff:
-        series = _first_series(tiff, path)
-        header = _header(series, size, path)
-        n_slices = header.n_slices
-        if slice_index is None:
-            # Frames that were written one by one may come as series of their own.
-            n_slices *= sum((other.shape, other.dtype) == (series.shape, series.dtype) for other in tiff.series)
-        index = choose_slice(n_slices, slice_index, path)
-        pixels = series.asarray(key=index)
+        header = _header(tiff, size, path)
+        index = choose_slice(header.n_slices, slice_index, path)
+        alike = _alike(tiff)
+        series = alike[index // len(alike[0].pages)]
+        pixels = series.asarray(key=index % len(alike[0].pages))
         if series.keyframe.axes.startswith("S"):  # channels stored as planes
             pixels = pixels.transpose(1, 2, 0)
         grey, warnings = to_grey(pixels)
-        if len(tiff.series) > 1:
-            warnings += (f"the file holds images of {len(tiff.series)} kinds; the first is read",)
+        if others := len(tiff.series) - len(alike):
+            warnings += (f"the file holds images of {1 + others} kinds; the first is read",)
     return ImageFile(upside_down(grey), header, warnings)
 
 
@@ -102,15 +99,19 @@ def _in_words(error: Exception) -> str:
     return str(error).strip("'\"") or type(error).__name__
 
 
-def _first_series(tiff: tifffile.TiffFile, path: Path) -> Any:
+def _alike(tiff: tifffile.TiffFile) -> list[Any]:
+    """The first image's series and all like it: frames that were written one by one may each be their own."""
+    first = tiff.series[0]
+    return [other for other in tiff.series if (other.shape, other.dtype) == (first.shape, first.dtype)]
+
+
+def _header(tiff: tifffile.TiffFile, size: int, path: Path) -> MicrographHeader:
     if not tiff.series:
         raise MicrographError(f"{path}: there is no image in this TIFF.")
-    return tiff.series[0]
-
-
-def _header(series: Any, size: int, path: Path) -> MicrographHeader:
-    page = series.keyframe
-    rows, columns, n_slices = int(page.imagelength), int(page.imagewidth), len(series.pages)
+    alike = _alike(tiff)
+    page = alike[0].keyframe
+    rows, columns = int(page.imagelength), int(page.imagewidth)
+    n_slices = len(alike) * len(alike[0].pages)
     check_shape((rows, columns), n_slices, path)
     if page.dtype is None or page.dtype.kind not in "uif" or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         kind = page.photometric.name.lower() if page.dtype is not None else f"{page.bitspersample}-bit"
@@ -121,7 +122,8 @@ def _header(series: Any, size: int, path: Path) -> MicrographHeader:
     check_unpacked((rows, columns), pixel_bytes, path)
     if page.is_tiled:
         check_unpacked((page.tilelength, page.tilewidth), pixel_bytes, path)
-    _check_data(series, size, path)
+    for series in alike:
+        _check_data(series, size, path)
     return MicrographHeader((rows, columns), _pixel_size(page), n_slices)
 
 

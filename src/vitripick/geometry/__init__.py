@@ -4,10 +4,11 @@ from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
 from vitripick.geometry.filters import estimated_size_px, keep_sizes
 from vitripick.geometry.grey import grey_range
 from vitripick.geometry.matching import Criterion, iou_of_pairs, match
-from vitripick.geometry.micrograph import Image, Micrograph
+from vitripick.geometry.micrograph import SMALLEST_PX, Image, Micrograph, why_unseen
 from vitripick.geometry.overlap import remove_overlaps
 
 __all__ = [
+    "SMALLEST_PX",
     "Boxes",
     "Criterion",
     "FloatArray",
@@ -20,4 +21,5 @@ __all__ = [
     "keep_sizes",
     "match",
     "remove_overlaps",
+    "why_unseen",
 ]

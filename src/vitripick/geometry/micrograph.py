@@ -11,6 +11,18 @@ import numpy.typing as npt
 
 Image: TypeAlias = npt.NDArray[np.float32]
 
+# Fewer pixels than this across a particle show none.
+SMALLEST_PX = 6.0
+
+
+def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
+    """Why nobody sees a particle of this diameter in a micrograph of this shape, to put behind it; None if one can."""
+    if diameter_px < SMALLEST_PX:
+        return f"spans fewer than the {SMALLEST_PX:g} pixels that show one"
+    if diameter_px > min(shape):
+        return f"is larger than the micrograph, {shape[1]} x {shape[0]}"
+    return None
+
 
 @dataclass(frozen=True, eq=False)
 class Micrograph:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from vitripick.errors import UsageError
-from vitripick.geometry import FloatArray, Image
+from vitripick.geometry import SMALLEST_PX, FloatArray, Image
 from vitripick.images import prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect, fill_up
 from vitripick.models.stitch import inside
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 # Particles of 60 to 600 Å, and some room on both sides, because an estimate lies between diameters that were tried.
 SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 50.0, 700.0
 _SMALLEST_SHARE, _LARGEST_SHARE = 1 / 80, 1 / 4
-# Fewer pixels than this across a particle show none.
-SMALLEST_PX = 6.0
 # Half an octave apart: the next one is never more than 19 % off, inside of the jitter that networks are trained with.
 _STEP = 2**0.5
 # The middle of a micrograph, in working pixels: small diameters make large images.

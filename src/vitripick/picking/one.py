@@ -9,10 +9,9 @@ import numpy as np
 
 from vitripick.errors import UsageError
 from vitripick.formats.on_disk import MicrographOnDisk
-from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps
+from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Patches, Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
-from vitripick.picking.diameter import SMALLEST_PX
 from vitripick.picking.junk import over_micrograph
 from vitripick.timing import stage
 
@@ -209,17 +208,11 @@ def resolve_diameter_px(
 
 def _check_visible(diameter_px: float, micrograph: Micrograph | MicrographOnDisk) -> None:
     """Raise `UsageError` where the network would be shown next to no pixels of a particle, or not a whole one."""
-    rows, columns = micrograph.shape
-    if diameter_px < SMALLEST_PX:
-        why = f"spans fewer than the {SMALLEST_PX:g} pixels that show one"
-    elif diameter_px > min(micrograph.shape):
-        why = f"is larger than the micrograph, {columns} x {rows}"
-    else:
-        return
-    raise UsageError(
-        f"{micrograph.name}: a particle of {diameter_px:.4g} px {why}. Is the diameter in Å (not nm), or in pixels of "
-        "these very micrographs? Is their pixel size right?"
-    )
+    if why := why_unseen(diameter_px, micrograph.shape):
+        raise UsageError(
+            f"{micrograph.name}: a particle of {diameter_px:.4g} px {why}. Is the diameter in Å (not nm), or in pixels "
+            "of these very micrographs? Is their pixel size right?"
+        )
 
 
 def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:

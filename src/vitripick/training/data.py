@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.geometry import Boxes, Image
+from vitripick.geometry import Boxes, Image, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.models.detector import LabelArray
 from vitripick.training.ground import Ground, ignored_pixels, read_grounds
@@ -112,7 +112,8 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
     InputError
         If a set has no labelled micrograph or no label at all.
     UsageError
-        If labels have no size and none is given, or a name to validate on or leave out is not there.
+        If labels have no size and none is given, their boxes are too small or too large to show a particle, or a name
+        to validate on or leave out is not there.
     """
     result = TrainingData([], [], [], [], [])
     for index, entry in enumerate(sets):
@@ -211,6 +212,11 @@ def _prepare_one(
     micrograph = read_micrograph(file.path, name=file.name, pixel_size=file.pixel_size)
     for warning in micrograph.warnings:
         log.warning("%s: %s", file.name, warning)
+    if why := why_unseen(diameter_px, micrograph.shape):
+        raise UsageError(
+            f"{file.name}: a particle with label boxes of {diameter_px:.4g} px {why}. Are the boxes in pixels of these "
+            "very micrographs, and is --box-size-px in pixels (not Å or nm)?"
+        )
     prepared = prepare(micrograph.image, preparation, diameter_px=diameter_px)
     x, y = prepared.to_working(labels.x, labels.y)
     scale_y, scale_x = prepared.scale
