@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vitripick.errors import FormatError
+from vitripick.errors import FormatError, InputError
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.images import Preparation, Prepared
@@ -28,6 +28,17 @@ def sample(**known):
 
 def taught(one, unlabelled="lighter"):
     return how_much_counts(at_the_start([one], default_settings(unlabelled=unlabelled))[0])
+
+
+def test_areas_of_a_folder_that_is_not_there_are_no_areas_of_nothing(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        read_grounds(tmp_path / "nowhere", ["a.mrc"])
+
+
+def test_areas_of_no_micrograph_are_named(tmp_path, caplog):
+    (tmp_path / "b.json").write_text("{}")
+    assert read_grounds(tmp_path, ["a.mrc"]) == {}
+    assert "b.json: areas of no labelled micrograph" in caplog.text
 
 
 def test_where_labels_are_complete_everything_teaches_in_full():

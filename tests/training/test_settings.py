@@ -23,6 +23,14 @@ def test_the_paper_network_comes_with_the_papers_recipe():
     assert not settings.augmentation.rotate
 
 
+def test_what_a_recipe_leaves_open_of_the_augmentation_stays_the_architectures_own(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('[training]\narchitecture = "yolo"\n[training.augmentation]\nblur_sigma_px = 2.0\n')
+    _, settings = read_recipe(path)
+    papers = default_settings("yolo").augmentation
+    assert settings.augmentation == papers.model_copy(update={"blur_sigma_px": 2.0})
+
+
 def test_a_recipe_names_sets_relative_to_its_data_root(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('[[sets]]\nmicrographs = "a/mics"\nlabels = "a/labels"\n[training]\nsteps = 7\n')

@@ -8,10 +8,12 @@ import torch
 from vitripick.errors import InputError, ResourceError, UsageError
 from vitripick.formats import read_micrograph, write_picks
 from vitripick.geometry import Boxes, match
+from vitripick.images import Preparation
 from vitripick.models import load_model
 from vitripick.picking import pick
 from vitripick.training import default_settings, train
 from vitripick.training import loop as loop_module
+from vitripick.training.data import load_training_data
 
 
 def weights(path):
@@ -154,6 +156,22 @@ def test_labels_in_which_no_particle_can_be_seen_are_refused(size, why, labelled
         write_picks(Boxes.at([50], [60]), tmp_path / "labels" / f"disc{n}.star", format="star")
     with pytest.raises(UsageError, match=f"{why}.*--box-size-px"):
         train(labelled_set.model_copy(update={"box_size_px": size}), tmp_path / "run", settings=short)
+
+
+@pytest.mark.parametrize(("inside", "outside"), [(1, 2), (0, 1)])
+def test_labels_of_another_micrograph_are_refused(inside, outside, labelled_set, short, tmp_path):
+    labels = Boxes.at([50] * inside + [1000] * outside, [60] * (inside + outside), size_px=20)
+    write_picks(labels, tmp_path / "labels" / "disc1.csv")
+    with pytest.raises(UsageError, match=f"disc1.*{outside} of its {inside + outside} labels lie outside"):
+        train(labelled_set, tmp_path / "run", settings=short)
+
+
+def test_a_few_labels_outside_are_named_and_not_used(labelled_set, short, tmp_path, caplog):
+    write_picks(Boxes.at([50, 90, 1000], [60, 60, 60], size_px=20), tmp_path / "labels" / "disc1.csv")
+    data = load_training_data([labelled_set], short, Preparation())
+    assert "1 of its 3 labels lie outside" in caplog.text
+    (one,) = [sample for sample in (*data.training, *data.validation) if sample.name.startswith("disc1")]
+    assert len(one.labels) == 2
 
 
 def test_running_out_of_memory_says_what_to_make_smaller(session_set, short, tmp_path, monkeypatch):

@@ -304,6 +304,41 @@ def test_what_is_not_saved_waits_for_the_server(browse, hand, serve, micrographs
     assert len(read_picks(tmp_path / "out/labels/mic0.csv")) == 2
 
 
+def test_one_micrograph_the_server_has_lost_does_not_keep_the_others_from_being_saved(
+    browse, hand, micrographs, tmp_path
+):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", expect_errors=True)
+    user = hand(page)
+    lost = page.evaluate("vitripick.sheet().id")
+    gone = {"status": 404, "json": {"error": "no such micrograph"}}
+    page.route(f"**/api/micrographs/{lost}*", lambda route: route.fulfill(**gone))
+    page.route(f"**/api/micrographs/{lost}/edit", lambda route: route.fulfill(**gone))
+    user.click(30, 40)
+    page.wait_for_selector("text=no such micrograph")
+    page.keyboard.press("n")
+    user.until("vitripick.sheet()?.name.includes('mic1')")
+    user.click(60, 50)
+    user.saved()
+    assert len(read_picks(tmp_path / "out/labels/mic1.csv")) == 1
+    assert not (tmp_path / "out/labels/mic0.csv").exists()
+
+
+def test_who_comes_back_to_a_micrograph_sees_every_label_that_is_still_on_its_way(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out")
+    user = hand(page)
+    page.route("**/edit", lambda route: None)
+    for x in range(20, 100, 20):
+        user.click(x, 40)
+    page.keyboard.press("n")
+    user.until("vitripick.sheet().name.includes('mic1')")
+    page.keyboard.press("p")
+    page.wait_for_timeout(300)
+    page.unroute("**/edit")  # lets go what is held
+    user.until("vitripick.sheet().name.includes('mic0')")
+    user.saved()
+    assert len(user.labels()) == 4
+
+
 def test_a_read_only_page_shows_and_offers_no_edits(browse, hand, serve, micrographs, tmp_path):
     serve(micrographs, "--out", tmp_path / "out").stop()
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--read-only")

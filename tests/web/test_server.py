@@ -115,6 +115,34 @@ def test_an_import_twice_adds_nothing_and_is_one_undo(serve, micrographs, tmp_pa
     assert sheet["can_undo"] == 1
 
 
+def test_an_unreadable_micrograph_keeps_neither_an_import_nor_a_box_size_from_the_others(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--box-size-px", "20")
+    for an_id in server.ids().values():
+        server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 30, 40]]})
+    server.stop()
+    path = micrographs / "mic0.mrc"
+    path.write_bytes(path.read_bytes()[:2000])
+    server = serve(micrographs, "--out", tmp_path / "out")
+    assert server.post("/api/settings", {"box_size_px": 40})[0] == 200
+    assert read_picks(tmp_path / "out/labels/mic1.csv").box_size_px == 40
+    rows = b"mic0.mrc\t50\t50\nmic1.mrc\t50\t50\n"
+    status, answer = server.send_file("both.txt", b"image_name\tx_coord\ty_coord\n" + rows)
+    assert (status, answer["n_micrographs"], answer["unreadable"]) == (200, 1, ["mic0.mrc"])
+
+
+def test_the_command_given_again_brings_no_deleted_label_back(serve, micrographs, tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/mic0.csv").write_text("x,y,width,height\n30,40,26,26\n60,50,26,26\n")
+    command = (micrographs, "--out", tmp_path / "out", "--labels", tmp_path / "labels")
+    server = serve(*command)
+    an_id = server.ids()["mic0.mrc"]
+    revision = server.get(f"/api/micrographs/{an_id}")[1]["revision"]
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": revision, "remove": [1]})
+    server.stop()
+    server = serve(*command)
+    assert len(server.get(f"/api/micrographs/{an_id}")[1]["labels"]) == 1
+
+
 def test_an_import_for_no_micrograph_says_so(serve, micrographs, tmp_path):
     server = serve(micrographs, "--out", tmp_path / "out")
     status, answer = server.send_file("other.csv", b"x,y\n1,1\n")

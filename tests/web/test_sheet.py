@@ -1,6 +1,8 @@
 """Labels and their history on the disk: whatever moment the server dies at, nothing that was acknowledged is lost."""
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -84,6 +86,34 @@ def test_a_server_that_dies_while_writing_history_leaves_the_state_before(opened
     project, sheets, entry = opened()
     assert sheets.get(entry).labels == {1: (30, 40)}
     assert project.history_path(entry).read_bytes() == whole
+
+
+def test_a_disk_that_was_full_for_a_moment_leaves_the_history_whole(opened, monkeypatch):
+    _, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        edit(sheets, entry, add=[(2, 60, 50)])
+    monkeypatch.undo()
+    edit(sheets, entry, add=[(2, 61, 51)])
+    _, sheets, entry = opened()
+    assert sheets.get(entry).labels == {1: (30, 40), 2: (61, 51)}
+    assert len(sheets.get(entry).done) == 2
+
+
+def test_labels_imported_again_leave_corrections_as_they_are(opened):
+    project, sheets, entry = opened()
+    imported = [(50, 50), (80, 40), (30, 30)]
+    sheets.add(entry, imported)
+    edit(sheets, entry, remove=[1], move=[(2, 83, 42)])
+    sheets.add(entry, imported, again=True)
+    assert on_disk(project, entry) == [(30, 30), (83, 42)]
+    sheets.add(entry, imported)  # asked for in the page
+    assert on_disk(project, entry) == [(30, 30), (50, 50), (80, 40), (83, 42)]
 
 
 def test_labels_changed_by_another_program_win_and_can_be_undone(opened):

@@ -177,8 +177,13 @@ def _sets(
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) > 1 and (validate_on or leave_out or areas):
-        raise UsageError("--validate-on, --leave-out and --areas go with one set; for several, write a --recipe.")
+    if len(micrographs) != 1 and (validate_on or leave_out or areas):
+        raise UsageError(
+            "--validate-on, --leave-out and --areas go with one --micrographs and its --labels; for several sets, say "
+            "it of each in the --recipe."
+        )
+    if not micrographs and box_size_px is not None:
+        raise UsageError("--box-size-px goes with --micrographs and --labels; a --recipe says it of each set.")
     return [
         TrainingSet(
             micrographs=images,

@@ -112,8 +112,8 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
     InputError
         If a set has no labelled micrograph or no label at all.
     UsageError
-        If labels have no size and none is given, their boxes are too small or too large to show a particle, or a name
-        to validate on or leave out is not there.
+        If labels have no size and none is given, their boxes are too small or too large to show a particle, most labels
+        of a micrograph lie outside of it, or a name to validate on or leave out is not there.
     """
     result = TrainingData([], [], [], [], [])
     for index, entry in enumerate(sets):
@@ -217,6 +217,7 @@ def _prepare_one(
             f"{file.name}: a particle with label boxes of {diameter_px:.4g} px {why}. Are the boxes in pixels of these "
             "very micrographs, and is --box-size-px in pixels (not Å or nm)?"
         )
+    labels = _inside(labels, micrograph.shape, file.name)
     prepared = prepare(micrograph.image, preparation, diameter_px=diameter_px)
     x, y = prepared.to_working(labels.x, labels.y)
     scale_y, scale_x = prepared.scale
@@ -235,6 +236,21 @@ def _prepare_one(
         rejected = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
         sample = dataclasses.replace(sample, complete=ground.complete, rejected=rejected.astype(np.float32))
     return sample, micrograph.pixel_size
+
+
+def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
+    """Without labels whose centre is not in the micrograph; most of them there means those of another one."""
+    rows, columns = shape
+    inside = (labels.x >= -0.5) & (labels.x <= columns - 0.5) & (labels.y >= -0.5) & (labels.y <= rows - 0.5)
+    n_outside = len(labels) - int(inside.sum())
+    if 2 * n_outside > len(labels):
+        raise UsageError(
+            f"{name}: {n_outside} of its {len(labels)} labels lie outside of it ({columns} x {rows} px). Are they in "
+            "pixels of these very micrographs (not of unbinned ones)?"
+        )
+    if n_outside:
+        log.warning("%s: %d of its %d labels lie outside of it; they are not used", name, n_outside, len(labels))
+    return labels.select(inside)
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:

@@ -13,6 +13,7 @@ is no particle, whatever a model thinks.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +21,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.errors import FormatError
+from vitripick.errors import FormatError, InputError
 from vitripick.formats.pairing import match_names
 from vitripick.geometry import FloatArray
 from vitripick.images.prepare import Prepared
+
+log = logging.getLogger("vitripick")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +49,25 @@ class Ground:
 
 
 def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str, Ground]:
-    """By micrograph name; one without a file is complete.
+    """By micrograph name; one without a file is complete. Files of no micrograph are named in the log.
 
     Raises
     ------
+    InputError
+        If there is no such folder.
     FormatError
         If a file is not what it should be.
     """
     if folder is None:
         return {}
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: there is no such folder of areas (one JSON file a micrograph; docs/label.md).")
     paths = sorted(path for path in Path(folder).rglob("*.json") if not path.name.startswith("."))
     names = [str(PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("")) for path in paths]
-    return {name: _read(paths[i]) for name, i in match_names(micrographs, names).items()}
+    found = match_names(micrographs, names)
+    for i in sorted(set(range(len(paths))) - set(found.values())):
+        log.warning("%s: areas of no labelled micrograph; they are not used", paths[i])
+    return {name: _read(paths[i]) for name, i in found.items()}
 
 
 def ignored_pixels(ground: Ground | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:

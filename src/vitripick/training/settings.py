@@ -260,8 +260,11 @@ def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, 
                 "warmup_share": 0.1,
             }
         )
+    own = base.model_dump()
+    if isinstance(changes.get("augmentation"), dict):  # what is not named stays the architecture's own
+        changes["augmentation"] = {**own["augmentation"], **changes["augmentation"]}
     try:
-        return TrainSettings.model_validate({**base.model_dump(), **changes})
+        return TrainSettings.model_validate({**own, **changes})
     except ValidationError as error:
         raise UsageError(f"these training settings cannot be used: {_in_words(error)}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from vitripick.web.requests import ExportRequest
 from vitripick.web.sheet import place
 from vitripick.web.sheets import Sheets
 
+log = logging.getLogger("vitripick")
+
 # What follows the micrograph's stem where the next program looks for more than a suffix.
 _ENDINGS = {"star": "_autopick.star", "eman2": "_info.json"}
 _PREVIEWED = 12
@@ -28,10 +31,11 @@ class Exchange:
     def __init__(self, project: Project, sheets: Sheets, pick_sets: PickSets) -> None:
         self._project, self._sheets, self._pick_sets = project, sheets, pick_sets
 
-    def import_labels(self, source: Path) -> dict[str, Any]:
+    def import_labels(self, source: Path, *, again: bool = False) -> dict[str, Any]:
         """Add the labels of a file or folder to those that are there; each micrograph's as one edit.
 
-        The first labels of a project that have a size decide its box size.
+        The first labels of a project that have a size decide its box size. A micrograph that cannot be read is left
+        out and counted. `again`: as in `Sheets.add`.
         """
         project = self._project
         parts = read_all_picks(source)
@@ -49,15 +53,27 @@ class Exchange:
                 project.save()
                 self._sheets.resize()
             n_labels = n_outside = 0
+            unreadable = []
             for name, i in found.items():
                 entry = by_name[name]
-                inside = _inside(parts[i], project.header(entry).shape)
+                try:
+                    inside = _inside(parts[i], project.header(entry).shape)
+                except MicrographError as error:
+                    log.warning("%s; its labels are not imported", error)
+                    unreadable.append(name)
+                    continue
                 n_outside += len(parts[i]) - len(inside)
                 before = len(self._sheets.get(entry).labels)
-                self._sheets.add(entry, [place(x, y) for x, y in inside.centres])
+                self._sheets.add(entry, [place(x, y) for x, y in inside.centres], again=again)
                 n_labels += entry.n_labels - before
         unmatched = [str(b.micrograph) for i, b in enumerate(parts) if i not in found.values()]
-        return {"n_micrographs": len(found), "n_labels": n_labels, "n_outside": n_outside, "unmatched": unmatched[:20]}
+        return {
+            "n_micrographs": len(found) - len(unreadable),
+            "n_labels": n_labels,
+            "n_outside": n_outside,
+            "unmatched": unmatched[:20],
+            "unreadable": unreadable[:20],
+        }
 
     def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:
         """Labels in a file that the browser sent; of its name only the last part counts."""

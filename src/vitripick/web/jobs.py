@@ -216,6 +216,16 @@ class Jobs:
             return []
 
     def _follow(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+        try:
+            self._hear(process, progress, folder)
+        except (OSError, ValueError) as error:  # a full disk, say: the page must still hear that it is over
+            progress.stage, progress.message = "failed", str(error)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            progress.ended = time.time()
+
+    def _hear(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
         outcome: dict[str, Any] = {}
         for line in process.stdout or ():
             event = json.loads(line)
@@ -244,7 +254,6 @@ class Jobs:
         progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
         # Before the end is told: who hears of it may ask for the picks at once.
         self._on_end(progress)
-        progress.ended = time.time()
 
 
 def bundle_of(run: Path) -> Path | None:

@@ -119,7 +119,8 @@ def open_session(
     project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
     session = Session(project, picks, lock)
     if labels is not None and not read_only:
-        session.exchange.import_labels(Path(labels))
+        # Whoever repeats the command to go on has corrected some of these since.
+        session.exchange.import_labels(Path(labels), again=True)
     return session
 
 

@@ -115,6 +115,13 @@ class Sheet:
     undone: list[Edit] = field(default_factory=list)
     revision: int = 0
 
+    def ever_labelled(self) -> set[Point]:
+        """Every place that is a label, or was one as far back as undo goes."""
+        places = set(self.labels.values())
+        for edit in (*self.done, *self.undone):
+            places |= {*edit.add.values(), *edit.remove.values(), *(p for move in edit.move.values() for p in move)}
+        return places
+
     def to_json(self) -> dict[str, Any]:
         """For the page."""
         return {
@@ -225,12 +232,18 @@ def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add one line and wait until the disk has it."""
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Add one line and wait until the disk has it; where that fails (a full disk), the file is as it was before."""
+    data = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        try:
+            written = 0
+            while written < len(data):
+                written += file.write(data[written:])
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
 
 
 def timed(**what: Any) -> dict[str, Any]:

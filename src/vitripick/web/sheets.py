@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from vitripick.web.sheet import (
     start_log,
     timed,
 )
+
+log = logging.getLogger("vitripick")
 
 _KEPT_IN_MEMORY = 64
 
@@ -85,11 +88,14 @@ class Sheets:
                 self._written(entry, sheet)
             return sheet
 
-    def add(self, entry: Entry, points: Sequence[Point]) -> Sheet:
-        """Labels from elsewhere (an import), as one edit; those that are there already are not doubled."""
+    def add(self, entry: Entry, points: Sequence[Point], *, again: bool = False) -> Sheet:
+        """Labels from elsewhere (an import), as one edit; those that are there already are not doubled.
+
+        `again`: they may have been imported before, so that one that was moved or removed since is left as it is.
+        """
         with self._project.lock:
             sheet = self.get(entry)
-            there = set(sheet.labels.values())
+            there = sheet.ever_labelled() if again else set(sheet.labels.values())
             new = list(dict.fromkeys(point for point in points if point not in there))
             if not new:
                 return sheet
@@ -112,7 +118,10 @@ class Sheets:
         with self._project.lock:
             for entry in self._project.entries.values():
                 if entry.n_labels:
-                    self._write_labels(entry, self.get(entry))
+                    try:
+                        self._write_labels(entry, self.get(entry))
+                    except MicrographError as error:  # the others still get theirs
+                        log.warning("%s; its labels keep their box size", error)
 
     def boxes(self, entry: Entry) -> Boxes:
         """The labels in memory as boxes of the project's size."""

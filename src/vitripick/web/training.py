@@ -168,9 +168,15 @@ class Training:
                 job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            if (kind == "run" and folder.name == which) or job.get("model_id") == model:
+            # A training that is not over keeps its folder to itself: it may go on.
+            own = kind == "run" and folder.name == which and (job["kind"] != "train" or _is_over(folder))
+            if own or job.get("model_id") == model:
                 return folder, job
         return None, None
+
+
+def _is_over(run: Path) -> bool:
+    return (run / "train" / "model.safetensors").is_file()
 
 
 def root_of(project: Project) -> Path:

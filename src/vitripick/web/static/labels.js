@@ -29,6 +29,8 @@ export class LabelSheet {
     this.canUndo = 0;
     this.canRedo = 0;
     /** @type {Change[]} */ this.waiting = [];
+    /** The server refused an edit: what is here is not what it has. */
+    this.stale = false;
     this.take(answer);
   }
 
@@ -112,23 +114,21 @@ export function edit(change) {
 
 /** @returns {Promise<void>} when everything is on the disk */
 export function flush() {
-  sending = sending.then(sendAll);
+  sending = sending.then(sendAll, sendAll);
   return sending;
+}
+
+/** @param {string} id @returns {Promise<void>} when no edit of this micrograph is on its way */
+export async function settled(id) {
+  if ([...unsaved].some((one) => one.id === id)) await flush();
 }
 
 async function sendAll() {
   for (const one of unsaved) {
-    while (one.waiting.length) {
+    while (one.stale || one.waiting.length) {
       setState("saving");
       try {
-        const answer = await post(`api/micrographs/${one.id}/edit`, { revision: one.revision, ...one.waiting[0] });
-        one.waiting.shift();
-        one.revision = answer.revision;
-        if (!one.waiting.length) {
-          one.canUndo = answer.can_undo;
-          one.canRedo = answer.can_redo;
-        }
-        updateRow(answer.row);
+        await (one.stale ? reload(one) : sendFirst(one));
       } catch (error) {
         const { status, message } = /** @type {ServerError} */ (error);
         if (status === 0 || status === 401 || status >= 500) {
@@ -140,7 +140,9 @@ async function sendAll() {
         }
         toast(message, "bad");
         one.waiting.length = 0;
-        await reload(one);
+        // Refused twice, the server does not know this micrograph any more, or cannot read its labels.
+        if (one.stale) close(one);
+        one.stale = !one.stale;
       }
     }
     unsaved.delete(one);
@@ -149,12 +151,33 @@ async function sendAll() {
   changed("labels");
 }
 
-/** @param {LabelSheet} one as the server has it */
+/** @param {LabelSheet} one its oldest edit that waits */
+async function sendFirst(one) {
+  const answer = await post(`api/micrographs/${one.id}/edit`, { revision: one.revision, ...one.waiting[0] });
+  one.waiting.shift();
+  one.revision = answer.revision;
+  if (!one.waiting.length) {
+    one.canUndo = answer.can_undo;
+    one.canRedo = answer.can_redo;
+  }
+  updateRow(answer.row);
+}
+
+/** @param {LabelSheet} one as the server has it, and what was done meanwhile */
 async function reload(one) {
   const answer = await get(`api/micrographs/${one.id}`);
   one.take(answer);
-  one.nextNumber = answer.next_number;
+  one.waiting.forEach((change) => one.apply(change));
+  one.nextNumber = Math.max(one.nextNumber, answer.next_number);
+  one.stale = false;
   changed("labels");
+}
+
+/** @param {LabelSheet} one nothing more can be done to it here */
+function close(one) {
+  if (current !== one) return;
+  current = null;
+  changed("current");
 }
 
 /** @param {"undo" | "redo"} way */
@@ -168,7 +191,9 @@ export async function step(way) {
     updateRow(answer.row);
   } catch (error) {
     toast(/** @type {Error} */ (error).message, "bad");
-    await reload(one);
+    one.stale = true;
+    unsaved.add(one);
+    await flush();
   }
   changed("labels");
 }

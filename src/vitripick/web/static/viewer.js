@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
 import { canvas, el, toast } from "./dom.js";
-import { sheet, show } from "./labels.js";
+import { settled, sheet, show } from "./labels.js";
 import { loadPicks, picksOf, shownPicks } from "./picks.js";
 import { pictureOf } from "./picture.js";
 import { changed, store, watch } from "./store.js";
@@ -138,6 +138,7 @@ export async function openMicrograph(id, following) {
   let pending = sheet() ? pictureOf(id, filterQuery()) : null;
   pending?.catch(() => {});
   try {
+    await settled(id);
     const answer = await get(`api/micrographs/${id}`);
     if (wanted !== id) return;
     const before = viewport.shape;

@@ -1,0 +1,43 @@
+"""Jobs beside the server: what ends is over, what may go on is left alone."""
+
+import errno
+import json
+import os
+import time
+
+import pytest
+
+from vitripick.web.jobs import Jobs
+from vitripick.web.requests import PickRequest
+from vitripick.web.session import open_session
+
+
+def test_a_job_whose_end_cannot_be_written_down_is_over_all_the_same(tmp_path):
+    def full(progress):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    jobs = Jobs(tmp_path / "runs", tmp_path, on_end=full)
+    progress = jobs.start(jobs.new_folder(), {"kind": "describe"})
+    end = time.monotonic() + 60
+    while progress.running and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not progress.running
+    assert progress.stage == "failed"
+    assert "No space" in progress.message
+
+
+@pytest.mark.parametrize(("weights", "run"), [("best", "002"), ("model", "001")])
+def test_picks_of_a_training_that_was_stopped_go_elsewhere_so_that_it_may_go_on(
+    micrographs, tmp_path, monkeypatch, weights, run
+):
+    session = open_session([micrographs], tmp_path / "out")
+    folder = session.jobs.new_folder()
+    (folder / "train").mkdir()
+    (folder / "train" / f"{weights}.safetensors").touch()
+    job = {"kind": "train", "title": "labels", "model": None, "pick": False}
+    (folder / "job.json").write_text(json.dumps(job))
+    started = []
+    monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.name, job)))
+    session.training.pick(PickRequest(model="run:001"))
+    assert started[0][0] == run
+    assert started[0][1]["model"].endswith(f"001/train/{weights}.safetensors")
