@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc
 from vitripick.geometry import Boxes
-from vitripick.picking import PickSettings, pick, pick_many, step
+from vitripick.picking import FolderPicker, PickSettings, pick, pick_many, step
 
 
 def test_two_micrographs_of_one_name_in_two_folders_give_two_outputs(model, micrographs, tmp_path):
@@ -100,6 +100,29 @@ def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, microg
             path.read_bytes()
             == (tmp_path / "out" / "star" / path.relative_to(tmp_path / "whole" / "star")).read_bytes()
         )
+
+
+def test_picks_of_another_folders_micrograph_of_the_same_name_are_not_overwritten(
+    model, micrographs, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(micrographs / "a")
+    pick_many(["one.mrc"], tmp_path / "out", model)
+    stored = (tmp_path / "out" / "cbox" / "one.cbox").read_bytes()
+    monkeypatch.chdir(micrographs / "b")  # where the path looks the same, too
+    with pytest.raises(UsageError, match=r"(?s)one\.mrc: .*a/one\.mrc.* another --out"):
+        pick_many(["one.mrc"], tmp_path / "out", model)
+    failure = FolderPicker(tmp_path / "out", model).attempt_path(micrographs / "b" / "one.mrc").failure
+    assert "would be overwritten" in failure["error"]
+    assert (tmp_path / "out" / "cbox" / "one.cbox").read_bytes() == stored
+
+
+def test_the_same_micrograph_by_another_path_or_after_a_move_is_picked_into_its_folder(model, micrographs, tmp_path):
+    pick_many([micrographs / "a"], tmp_path / "out", model)
+    (tmp_path / "link").symlink_to(micrographs / "a")
+    assert len(pick_many([tmp_path / "link"], tmp_path / "out", model).records) == 2
+    (tmp_path / "link").unlink()
+    (micrographs / "a").rename(tmp_path / "moved")
+    assert len(pick_many([tmp_path / "moved"], tmp_path / "out", model).records) == 2
 
 
 def test_names_of_a_relion_star_come_back_verbatim_in_autopick_star(model, micrographs, tmp_path, monkeypatch):

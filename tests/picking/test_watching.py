@@ -167,6 +167,12 @@ def test_the_run_folder_inside_the_watched_one_is_passed_over(model, micrographs
     assert len(summary.records) == len(outcomes) == 3
 
 
+def test_a_watcher_does_not_overwrite_the_picks_of_another_folder(model, micrographs, tmp_path):
+    pick_many([micrographs / "a"], tmp_path / "out", model)
+    with pytest.raises(UsageError, match=r"a/one\.mrc.* would be overwritten"):
+        watch(micrographs / "b", tmp_path / "out", model)
+
+
 def test_two_files_of_one_stem_get_files_of_their_own(model, micrographs, tmp_path):
     import cv2
 

@@ -25,6 +25,7 @@ from vitripick.models import device_name, open_model
 from vitripick.picking.export import check_formats
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.many import RunSummary, finish_run, prepare_folder, summary_of
+from vitripick.picking.record import refuse_other_files
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings
 from vitripick.picking.survey import Survey
@@ -111,6 +112,7 @@ def pick_on_cluster(
     )
     with _client(cluster) as client, resource_errors(out):
         refuse_if_watched(out)
+        refuse_other_files(files, stems, out)
         found = client.submit(survey_on_worker, share, files, pure=False).result()
         if found is not None:
             picker.use(found.apply(picker.settings), found)

@@ -18,6 +18,7 @@ from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
 from vitripick.picking.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
 from vitripick.picking.quality import in_words
+from vitripick.picking.record import refuse_other_files
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import FolderPicker, PickSettings
 
@@ -96,12 +97,14 @@ def run_cryosparc_job(
         files = [MicrographFile(path, folder / path) for path in paths]
         picker = FolderPicker(out, model, settings, device=device)
         with resource_errors(Path(out)):
+            stems = output_stems(files)
+            refuse_other_files(files, stems, Path(out))
             prepare_folder(Path(out))
             survey = picker.survey(files)
             for line in [] if survey is None else survey.in_words():
                 job.log(line)
             summary = summary_of(picker)
-            pick_each([picker], files, output_stems(files), summary, on_done=on_done)
+            pick_each([picker], files, stems, summary, on_done=on_done)
             finish_run(picker, files, summary)
         picks = _picks_of(picker, summary, flip_y)
         rows = {path: i for i, path in enumerate(paths)}

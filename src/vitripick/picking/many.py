@@ -37,7 +37,7 @@ from vitripick.picking.export import RunEntry, check_formats, write_run_exports
 from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.quality import within_run, write_quality
-from vitripick.picking.record import Record, read_record, write_failures
+from vitripick.picking.record import Record, read_record, refuse_other_files, write_failures
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.shards import Shard
 from vitripick.picking.step import FolderPicker, Outcome, PickSettings
@@ -194,8 +194,8 @@ def pick_many(
     Raises
     ------
     InputError, UsageError
-        Before anything is picked, if `inputs` name nothing, the settings cannot work for any micrograph, or no
-        diameter is given and none stands out.
+        Before anything is picked, if `inputs` name nothing, the settings cannot work for any micrograph, no diameter
+        is given and none stands out, or picks of other micrographs in `out` would be overwritten.
     ResourceError
         If disk, memory or GPU run out; what is done stays.
     """
@@ -215,6 +215,7 @@ def pick_many(
         picker.jobs = min(available_cores() if jobs is None else jobs, max(1, len(mine)))
     with resource_errors(out):
         refuse_if_watched(out)
+        refuse_other_files(mine, stems, out)
         # Before the folder is made: without a diameter there is nothing to put there.
         found = picker.survey(files)
         prepare_folder(out)

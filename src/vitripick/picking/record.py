@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import host_name, write_text_atomically
+from vitripick.errors import UsageError
+from vitripick.formats import MicrographFile
 from vitripick.picking.quality import Quality
 
 RECORDS, FAILED, LOG = "micrographs", "failed", "log"
@@ -30,6 +32,8 @@ class Record:
     ----------
     name, path, stem
         The micrograph's identity, where it lay, and what its files are called.
+    from_out
+        The same place counted from the run folder, which is so wherever one stands; empty in older records.
     from_star
         Whether the name is a RELION STAR's string, which RELION compares character for character.
     shape, pixel_size
@@ -60,6 +64,7 @@ class Record:
     pixel_size: float | None
     n_stored: int
     n_picks: int
+    from_out: str = ""
     from_star: bool = False
     warnings: tuple[str, ...] = ()
     made_from: dict[str, Any] = field(default_factory=dict)
@@ -91,6 +96,44 @@ def read_record(path: Path) -> Record | None:
         return Record(**{name: value for name, value in fields.items() if name in _FIELDS})
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
         return None
+
+
+def own_record(file: MicrographFile, out: Path, stem: str) -> Record | None:
+    """The record of this micrograph, as `read_record`.
+
+    Raises
+    ------
+    UsageError
+        If it is that of another file, which is still there: its picks would be overwritten.
+    """
+    record = read_record(record_path(out, stem))
+    if record is None:
+        return None
+    # One whose folder was moved since is gone from its old place, and counts as this one.
+    place = os.path.normpath(os.path.join(os.path.realpath(out), record.from_out)) if record.from_out else record.path
+    if os.path.abspath(place) == os.path.abspath(file.path) or not (os.path.exists(place) and file.path.exists()):
+        return record
+    if os.path.samefile(place, file.path):
+        return record
+    raise UsageError(
+        f"{file.path}: {out} holds the picks of another micrograph under this name, {place}, and they would be "
+        "overwritten. Give both folders in one call, or another --out."
+    )
+
+
+def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], out: Path) -> None:
+    """Raise the `UsageError` of `own_record` before anything is picked, if any of `files` has one."""
+    if (out / RECORDS).is_dir():
+        for file in files:
+            own_record(file, out, stems[file.name])
+
+
+def path_from(out: Path, path: Path) -> str:
+    """Where a micrograph lies, counted from the run folder; empty where no such path leads there."""
+    try:
+        return Path(os.path.relpath(os.path.abspath(path), os.path.realpath(out))).as_posix()
+    except ValueError:  # another drive, on Windows
+        return ""
 
 
 def write_record(record: Record, out: Path) -> None:

@@ -32,6 +32,8 @@ from vitripick.picking.record import (
     RunLog,
     digest,
     failure_path,
+    own_record,
+    path_from,
     read_failure,
     read_record,
     record_path,
@@ -258,13 +260,15 @@ class FolderPicker:
         ChangedFileError
             If the file changed while it was read, or since it was `settled`.
         VitripickError
-            If this micrograph cannot be picked.
+            If this micrograph cannot be picked, or would overwrite the picks of another one.
         """
         out = self.layout.out
         made_from = self.made_from(file)
-        if settled is not None and _signature(made_from) != settled:
+        if settled is not None and (made_from is None or (made_from["size_bytes"], made_from["mtime_ns"]) != settled):
             raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
-        record = read_record(record_path(out, stem))
+        # A job of RELION's that is run once more on another input is to replace what it had.
+        in_relion = self.layout.star_folder is not None
+        record = read_record(record_path(out, stem)) if in_relion else own_record(file, out, stem)
         if record is not None and record.made_from == made_from and record.name == file.name:
             missing = self._missing(record)
             # A quality line of another threshold, or none at all, is made anew from what is stored.
@@ -298,6 +302,7 @@ class FolderPicker:
         record = Record(
             name=file.name,
             path=str(file.path),
+            from_out=path_from(out, file.path),
             stem=stem,
             shape=micrograph.shape,
             pixel_size=micrograph.pixel_size,
@@ -392,7 +397,3 @@ class FolderPicker:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
         image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
-
-
-def _signature(made_from: dict[str, Any] | None) -> tuple[int, int] | None:
-    return None if made_from is None else (made_from["size_bytes"], made_from["mtime_ns"])

@@ -23,7 +23,7 @@ from vitripick.picking.export import check_formats
 from vitripick.picking.lock import FolderLock
 from vitripick.picking.many import RunSummary, finish_run, summary_of
 from vitripick.picking.progress import Progress, in_a_line
-from vitripick.picking.record import Record, failure_path, read_failure, read_record, record_path
+from vitripick.picking.record import Record, failure_path, own_record, read_failure, read_record, record_path
 from vitripick.picking.resources import resource_errors
 from vitripick.picking.step import ChangedFileError, FolderPicker, Outcome
 from vitripick.picking.survey import N_SURVEYED
@@ -151,7 +151,7 @@ class Watcher:
         Raises
         ------
         UsageError
-            If another watcher is at work in the run folder.
+            If another watcher is at work in the run folder, or picks of other micrographs in it would be overwritten.
         ResourceError
             If disk, memory or GPU run out; what is done stays.
         """
@@ -261,6 +261,7 @@ class Watcher:
         if file.name not in self._stem_of:
             bare = output_stems([file])[file.name]
             stem = next(s for s in (bare, whole_stem(file.name)) if self._owner(s) in (None, file.name))
+            own_record(file, self.out, stem)
             self._stem_of[file.name] = stem
             self._owner_of[stem] = file.name
         return self._stem_of[file.name]
