@@ -1,6 +1,7 @@
 """`vitripick evaluate`: figures on stdout, what could not be paired on stderr."""
 
 import json
+import os
 
 import mrcfile
 import numpy as np
@@ -124,6 +125,20 @@ def test_a_record_of_an_earlier_run_is_not_part_of_this_one(tmp_path):
         write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
     result = json.loads(invoke(run, tmp_path / "labels", "--json").stdout)
     assert [row["name"] for row in result["micrographs"]] == ["a.mrc"]
+
+
+@pytest.mark.parametrize("names_stems", [True, False])
+def test_an_older_record_of_the_same_micrograph_under_another_stem_is_not_judged(tmp_path, names_stems):
+    run = write_run(tmp_path / "run", "a.mrc")
+    write_boxes(run / "cbox" / "a.mrc.cbox", (300, 300), confidence=[0.9])
+    old, new = run / "micrographs" / "a.mrc.json", run / "micrographs" / "a.json"
+    old.write_text(json.dumps({**json.loads(new.read_text()), "stem": "a.mrc"}))
+    os.utime(old, ns=(1, 1))
+    listed = [{"name": "a.mrc", "stem": "a"} if names_stems else {"name": "a.mrc"}]
+    (run / "run.json").write_text(json.dumps({"threshold": 0.5, "micrographs": listed}))
+    write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    result = json.loads(invoke(run, tmp_path / "labels", "--json").stdout)
+    assert result["criteria"]["iou"]["default"]["recall"] == 1
 
 
 def test_a_run_whose_record_is_lost_is_an_error(tmp_path):

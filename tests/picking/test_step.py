@@ -46,6 +46,17 @@ def test_two_runs_give_the_same_bytes(model, micrographs, tmp_path):
     assert snapshot(tmp_path / "out") == first
 
 
+def test_a_micrograph_whose_stem_changed_is_read_back_with_its_new_picks(model, micrographs, tmp_path):
+    import cv2
+
+    cv2.imwrite(str(micrographs / "b" / "one.png"), np.zeros((160, 192), np.uint8))
+    settings = PickSettings(diameter_px=20)
+    pick_many([micrographs / "b"], tmp_path / "out", model, settings)
+    (micrographs / "b" / "one.png").unlink()
+    pick_many([micrographs / "b"], tmp_path / "out", model, settings)
+    assert [record.stem for record in read_run_folder(tmp_path / "out").records.values()] == ["one"]
+
+
 def test_a_second_run_does_not_even_touch_what_is_done(model, micrographs, tmp_path):
     pick_many([micrographs], tmp_path / "out", model)
     before = times(tmp_path / "out" / "star") | times(tmp_path / "out" / "micrographs")

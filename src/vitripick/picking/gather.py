@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from vitripick.geometry import Boxes, Image
 from vitripick.picking.export import RunLayout
 from vitripick.picking.junk import read_junk
 from vitripick.picking.quality import in_words, within_run
-from vitripick.picking.record import Record, read_log, read_record
+from vitripick.picking.record import RECORDS, Record, read_log, read_record, record_path
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 
 # Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
@@ -114,13 +115,11 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             "was interrupted, run it again to finish, done micrographs are not picked twice."
         )
     run = _read_json(folder / "run.json")
-    wanted = {entry["name"] for entry in run["micrographs"]} if "micrographs" in run else None
+    wanted = {entry["name"]: entry.get("stem") for entry in run["micrographs"]} if "micrographs" in run else None
     records: dict[str, Record] = {}
     log = read_log(folder)
     timed = {line["micrograph"]: line for line in log if "micrograph" in line}
-    for path in sorted((folder / "micrographs").rglob("*.json")):
-        if path.name.startswith("."):
-            continue  # being written by a watcher, or left by a killed one
+    for path in _record_paths(folder, wanted):
         record = read_record(path)
         if record is None:
             raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")
@@ -129,16 +128,28 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             if line is not None:
                 record = replace(record, seconds=line["seconds"], timings=line["timings"])
             records[record.name] = record
-    lost = sorted((wanted or set()) - set(records))
+    lost = sorted(set(wanted or ()) - set(records))
     if lost:
         raise InputError(
             f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
             f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
         )
+    records = {name: records[name] for name in wanted or sorted(records)}
     seconds = [line["run"]["seconds"] for line in log if "run" in line]
     if seconds:
         run = {**run, "seconds": seconds[-1]}
     return RunFolder(folder, run, records, _read_failures(folder / "failures.jsonl"))
+
+
+def _record_paths(folder: Path, wanted: dict[str, str | None] | None) -> Iterable[Path]:
+    """The records of a run; where two are of one micrograph, the one that holds comes last."""
+    stems = [stem for stem in (wanted or {}).values() if stem is not None]
+    if wanted and len(stems) == len(wanted):
+        return [path for path in (record_path(folder, stem) for stem in stems) if path.is_file()]
+    # A run.json of before it named the stems: a micrograph whose stem changed left its older record behind.
+    # Hidden ones are being written by a watcher, or were left by a killed one.
+    paths = [path for path in (folder / RECORDS).rglob("*.json") if not path.name.startswith(".")]
+    return sorted(sorted(paths), key=lambda path: path.stat().st_mtime_ns)
 
 
 def gather_sets(

@@ -139,6 +139,7 @@ class RunSummary:
             "micrographs": [
                 {
                     "name": r.name,
+                    "stem": r.stem,
                     "n_picks": r.n_picks,
                     "n_stored": r.n_stored,
                     "quality": None if r.quality is None else r.quality.to_dict(),
