@@ -10,8 +10,9 @@ import pytest
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_mrc
+from vitripick.formats.finding import RUN_PICTURES
 from vitripick.models import open_model
-from vitripick.picking import FolderPicker, PickSettings, pick_many, step
+from vitripick.picking import FolderPicker, PickSettings, export, pick_many, step
 from vitripick.picking.arrivals import FolderSource, StarSource
 from vitripick.picking.watching import Watcher, WatchSettings
 
@@ -171,6 +172,14 @@ def test_a_watcher_does_not_overwrite_the_picks_of_another_folder(model, microgr
     pick_many([micrographs / "a"], tmp_path / "out", model)
     with pytest.raises(UsageError, match=r"a/one\.mrc.* would be overwritten"):
         watch(micrographs / "b", tmp_path / "out", model)
+
+
+def test_a_watched_folder_that_is_the_run_folder_gives_none_of_its_pictures(model, micrographs):
+    settings = PickSettings(overlays=True, thumbnails=True)
+    pick_many([micrographs], micrographs, model, settings)
+    assert {folder for folder, _ in export._PICTURES.values()} | {"distributions"} == set(RUN_PICTURES)
+    assert len(FolderSource(micrographs, micrographs).scan(set())) == 3
+    assert len(pick_many([micrographs], micrographs, model, settings).records) == 3
 
 
 def test_two_files_of_one_stem_get_files_of_their_own(model, micrographs, tmp_path):

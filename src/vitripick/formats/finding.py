@@ -8,13 +8,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from vitripick.errors import InputError
 from vitripick.formats.micrograph_suffixes import suffix_of, suffixes_in_words
 from vitripick.formats.optics import OpticsGroup
 
 _WILDCARD = re.compile(r"[*?\[]")
+# What a run folder fills with pictures of its own.
+RUN_PICTURES = ("distributions", "junk", "junk_masks", "overlays", "thumbnails")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
         kept, and it goes first). A name in a star is looked for in the working folder, then in the star's
         folder and each one above it.
     leave_out
-        Folders in which nothing is found by searching or by a glob, such as the run folder with its overlays.
+        Run folders, in which nothing is found by searching or by a glob; see `folders_left_out`.
 
     Returns
     -------
@@ -72,7 +74,6 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
     """
     if not inputs:
         raise InputError("no micrographs were given; name files, a folder, a glob or a RELION micrographs star.")
-    skipped = {os.path.abspath(folder) for folder in leave_out}
     paths: dict[str, Path] = {}  # by absolute path, so that each comes once
     roots: list[str] = []
     listed: list[MicrographFile] = []
@@ -81,7 +82,7 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
         if _is_star(text):
             listed += star_files(Path(text))
             continue
-        root, found = _from_disk(text, skipped)
+        root, found = _from_disk(text, leave_out)
         roots.append(os.path.abspath(root))
         for path in found:
             paths.setdefault(os.path.abspath(path), path)
@@ -95,6 +96,23 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
             "folder that the names start from."
         )
     return files
+
+
+def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set[str]:
+    """Folders, as paths from `root`, in which a search of `root` looks for no micrographs.
+
+    A run folder that lies below `root`; of one that is `root` or lies above it, only its folders of pictures: the
+    micrographs themselves may lie in it.
+    """
+    left_out = set()
+    for run_folder in run_folders:
+        for folder in (run_folder, *(os.path.join(run_folder, name) for name in RUN_PICTURES)):
+            # A glob names what it finds by the links on the way.
+            for place in (os.path.abspath, os.path.realpath):
+                inside = PurePath(place(folder))
+                if inside != PurePath(place(root)) and inside.is_relative_to(place(root)):
+                    left_out.add(inside.relative_to(place(root)).as_posix())
+    return left_out
 
 
 def star_files(star: Path) -> list[MicrographFile]:
@@ -139,10 +157,10 @@ def _is_star(text: str) -> bool:
     return text.lower().endswith(".star") and not os.path.isdir(text)
 
 
-def _from_disk(text: str, skipped: set[str]) -> tuple[str, list[Path]]:
+def _from_disk(text: str, run_folders: Sequence[str | Path]) -> tuple[str, list[Path]]:
     """The root and the files of one input that is no star."""
     if os.path.isdir(text):
-        found = list(_in_folder(text, skipped))
+        found = list(_in_folder(text, text, folders_left_out(text, run_folders)))
         if not found:
             raise InputError(f"{text}: there are no micrographs in this folder; we read {suffixes_in_words()}.")
         return text, found
@@ -153,17 +171,19 @@ def _from_disk(text: str, skipped: set[str]) -> tuple[str, list[Path]]:
             raise InputError(f"{text}: this is no micrograph by its suffix; we read {suffixes_in_words()}.")
         raise InputError(f"{text}: there is no such file or folder.")
     found = []
+    root = os.path.dirname(text[: _first_wildcard(text)]) or "."
+    skipped = folders_left_out(root, run_folders)
     for match in glob.iglob(text, recursive=True):
-        place = Path(os.path.abspath(match))
+        place = PurePosixPath(_relative(match, root))
         if skipped.intersection(map(str, (place, *place.parents))):
             continue
         if os.path.isdir(match):
-            found += list(_in_folder(match, skipped))
+            found += list(_in_folder(match, root, skipped))
         elif suffix_of(match) is not None:
             found.append(Path(match))
     if not found:
         raise InputError(f"{text}: no micrograph matches this pattern; we read {suffixes_in_words()}.")
-    return os.path.dirname(text[: _first_wildcard(text)]) or ".", found
+    return root, found
 
 
 def _first_wildcard(text: str) -> int:
@@ -171,7 +191,7 @@ def _first_wildcard(text: str) -> int:
     return match.start() if match else len(text)
 
 
-def _in_folder(folder: str, skipped: set[str]) -> Iterator[Path]:
+def _in_folder(folder: str, root: str, skipped: set[str]) -> Iterator[Path]:
     def complain(error: OSError) -> None:
         raise InputError(f"{error.filename}: this folder cannot be searched ({error.strerror}).") from error
 
@@ -180,15 +200,15 @@ def _in_folder(folder: str, skipped: set[str]) -> Iterator[Path]:
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(".") and os.path.abspath(os.path.join(parent, name)) not in skipped
+            if not name.startswith(".") and _relative(os.path.join(parent, name), root) not in skipped
         ]
         for name in names:
             if not name.startswith(".") and suffix_of(name) is not None:
                 yield Path(parent, name)
 
 
-def _relative(absolute: str, root: str) -> str:
-    return Path(os.path.relpath(absolute, root)).as_posix()
+def _relative(path: str, root: str) -> str:
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from vitripick.errors import FormatError, InputError
 from vitripick.formats import MicrographFile
-from vitripick.formats.finding import natural_key, star_files
+from vitripick.formats.finding import folders_left_out, natural_key, star_files
 from vitripick.formats.micrograph_suffixes import suffix_of
 
 log = logging.getLogger("vitripick")
@@ -39,14 +39,14 @@ class Source(Protocol):
 class FolderSource:
     """A folder with its sub-folders.
 
-    Hidden files and folders, names that say half-written (`.tmp`, `.part`), links to folders, and the run folder are
-    passed over.
+    Hidden files and folders, names that say half-written (`.tmp`, `.part`), links to folders, and the run folder (where
+    it is the watched one, its pictures) are passed over.
     """
 
     def __init__(self, root: Path, leave_out: Path) -> None:
         self.root = root
         self.n_found = 0
-        self._leave_out = os.path.abspath(leave_out)
+        self._left_out = folders_left_out(root, [leave_out])
         self._next_again = 0
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
@@ -74,7 +74,7 @@ class FolderSource:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if os.path.abspath(entry.path) != self._leave_out:
+                if prefix + entry.name not in self._left_out:
                     yield from self._entries(entry.path, f"{prefix}{entry.name}/")
             elif is_micrograph_name(entry.name):
                 yield prefix + entry.name, entry
