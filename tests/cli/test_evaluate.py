@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from vitripick.cli.evaluate import evaluate
-from vitripick.errors import InputError
+from vitripick.errors import FormatError, InputError
 from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
 
@@ -139,6 +139,14 @@ def test_an_older_record_of_the_same_micrograph_under_another_stem_is_not_judged
     write_boxes(tmp_path / "labels" / "a.box", (100, 100))
     result = json.loads(invoke(run, tmp_path / "labels", "--json").stdout)
     assert result["criteria"]["iou"]["default"]["recall"] == 1
+
+
+def test_two_picks_files_of_one_micrograph_are_an_error(tmp_path):
+    write_boxes(tmp_path / "picks" / "a.cbox", (100, 100), confidence=[0.9])
+    write_boxes(tmp_path / "picks" / "a_autopick.star", (300, 300), confidence=[0.9])
+    write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    with pytest.raises(FormatError, match="two sets of picks of the name a;"):
+        invoke(tmp_path / "picks", tmp_path / "labels")
 
 
 def test_a_run_whose_record_is_lost_is_an_error(tmp_path):

@@ -153,6 +153,21 @@ def test_a_folder_gives_every_picks_file_named_by_its_path(tmp_path):
     ]
 
 
+def test_a_run_folder_gives_its_stored_picks(tmp_path):
+    for name in ("cbox/g/a.cbox", "star/g/a_autopick.star", "csv/g/a.csv"):
+        write_picks(PICKS, tmp_path / name)
+    (tmp_path / "run.json").write_text("{}")
+    assert [boxes.micrograph for boxes in read_all_picks(tmp_path)] == ["g/a"]
+
+
+def test_a_table_in_a_folder_that_holds_no_picks_is_passed_by(tmp_path):
+    write_picks(PICKS, tmp_path / "a.csv")
+    (tmp_path / "quality.csv").write_text("micrograph,n_picks\na.mrc,2\n")
+    assert [boxes.micrograph for boxes in read_all_picks(tmp_path)] == ["a"]
+    with pytest.raises(FormatError, match=r"quality\.csv: the first line should be"):
+        read_all_picks(tmp_path / "quality.csv")
+
+
 def test_a_folder_read_as_one_format_gives_only_its_files(tmp_path):
     write_picks(PICKS, tmp_path / "a.box")
     write_picks(PICKS, tmp_path / "a.cbox")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError
+from vitripick.errors import FormatError, InputError
 from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
 
@@ -47,6 +47,16 @@ def read_csv(path: Path) -> list[Boxes]:
         rows.append(row)
     table = np.array(rows, dtype=np.float64).reshape(-1, 2 + len(_OPTIONAL)).T
     return [Boxes.at(table[0], table[1], **dict(zip(_OPTIONAL, table[2:], strict=True)))]
+
+
+def is_picks_csv(path: Path) -> bool:
+    """Whether the first line of a `.csv` names x and y, as that of picks does."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            header = [name.strip().lower() for name in next(csv.reader([file.readline()]), [])]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    return {"x", "y"} <= set(header)
 
 
 def write_csv(parts: Sequence[Boxes], path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats.box import write_box
+from vitripick.formats.csv_table import is_picks_csv
 from vitripick.formats.names import without_picks_suffix
 from vitripick.formats.pairing import pair_labels
 from vitripick.formats.star import read_coordinate_files_star
@@ -90,10 +91,11 @@ def read_all_picks(
 ) -> list[Boxes]:
     """Picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
 
-    A folder gives every picks file below it, in sorted order; files that hold no picks are passed by, and so
-    are files that a RELION table of coordinate files in the same folder already lists. `Boxes.micrograph` is
-    the name in the file; where the file has none, the file's own path, relative to the folder, without suffix
-    and `_autopick` and the like. Other options as in `read_picks`.
+    A run folder of `pick` gives its stored picks (`cbox/`), unless a format is asked for. Any other folder gives every
+    picks file below it, in sorted order; files that hold no picks are passed by, and so are files that a RELION table
+    of coordinate files in the same folder already lists. `Boxes.micrograph` is the name in the file; where the file has
+    none, the file's own path, relative to the folder, without suffix and `_autopick` and the like. Other options as in
+    `read_picks`.
 
     Raises
     ------
@@ -280,6 +282,8 @@ def _find_listed(table: Path, listed: str) -> Path | None:
 
 
 def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
+    if format is None and _is_run_folder(folder):
+        folder = folder / "cbox"
     suffixes = KNOWN_SUFFIXES if format is None else format_named(format).suffixes
     files = sorted(
         file
@@ -287,7 +291,9 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
         if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
     )
     if format is None:
-        files = [file for file in files if sniff(file) is not None]
+        # Tables of all kinds are .csv: one that holds no picks is an error only where it is named.
+        found_as = {file: sniff(file) for file in files}
+        files = [f for f, kind in found_as.items() if kind is not None and (kind.name != "csv" or is_picks_csv(f))]
     listed: set[Path] = set()
     for file in files:
         if file.suffix.lower() == ".star" and format_of_file(file, format).name in ("star", "cryosparc-star"):
@@ -302,6 +308,12 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     if not found:
         raise InputError(f"{folder}: there are no picks files in this folder ({', '.join(suffixes)}).")
     return found
+
+
+def _is_run_folder(folder: Path) -> bool:
+    # Without run.json: one that was interrupted, or is being watched.
+    records = (folder / "micrographs").rglob("*.json")
+    return (folder / "cbox").is_dir() and ((folder / "run.json").is_file() or next(records, None) is not None)
 
 
 def _own_name(boxes: Boxes, file_name: str) -> str:

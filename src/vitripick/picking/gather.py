@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vitripick.errors import InputError, MicrographError
+from vitripick.errors import FormatError, InputError, MicrographError
 from vitripick.evaluation import evaluate
 from vitripick.formats import (
     find_micrographs,
@@ -312,7 +312,14 @@ def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: 
         name = label_parts[0].micrograph or pick_parts[0].micrograph or "micrograph"
         return GatheredSets(picks={name: pick_parts[0]}, labels={name: label_parts[0]})
     # A part without a name cannot be paired; a placeholder lets it be told to the user.
-    named = {part.micrograph or f"picks {i + 1}": part for i, part in enumerate(pick_parts)}
+    named: dict[str, Boxes] = {}
+    for i, part in enumerate(pick_parts):
+        name = part.micrograph or f"picks {i + 1}"
+        if named.setdefault(name, part) is not part:
+            raise FormatError(
+                f"there are two sets of picks of the name {name}; leave only one of them in the picks' folder, or give "
+                "one of the files."
+            )
     pairing = pair_labels(list(named), label_parts)
     alone = {
         part.micrograph: part
