@@ -32,8 +32,7 @@ def saved_model(model, tmp_path):
 
 def test_a_cluster_with_a_worker_killed_in_mid_run_ends_like_one_machine(saved_model, many_micrographs, tmp_path):
     settings = PickSettings(formats=("star", "box", "particles-star"))
-    os.makedirs(tmp_path / "serial")
-    pick_many([many_micrographs], tmp_path / "serial" / "out", load_model(saved_model), settings)
+    pick_many([many_micrographs], tmp_path / "serial", load_model(saved_model), settings)
     seen = []
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as running:
         pids = [worker.pid for worker in running.workers.values()]
@@ -54,9 +53,9 @@ def test_a_cluster_with_a_worker_killed_in_mid_run_ends_like_one_machine(saved_m
         )
         assert not cluster_process_lives(pids[0])
     assert len(summary.records) == len(seen) == 12
-    serial, on_cluster = results(tmp_path / "serial" / "out"), results(tmp_path / "cluster")
+    serial, on_cluster = results(tmp_path / "serial"), results(tmp_path / "cluster")
     for name in ("run.json", "autopick.star"):  # they name the folder
-        serial[name] = serial[name].replace(b"/serial/out", b"/cluster")
+        serial[name] = serial[name].replace(b"/serial", b"/cluster")
     assert on_cluster == serial
 
 
