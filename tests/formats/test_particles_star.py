@@ -75,6 +75,21 @@ def test_groups_of_one_number_from_two_stars_are_kept_apart(tmp_path):
     assert tables["particles"]["rlnOpticsGroup"].tolist() == [3, 3, 4]
 
 
+def test_groups_of_a_star_that_differ_in_number_and_name_alone_stay_apart(tmp_path):
+    optics = [OpticsGroup(number, f"afis{number}", 300.0, 2.7, 0.1, 1.1) for number in (1, 2)]
+    write_particles_star([ONE, TWO], tmp_path / "p.star", optics=optics)
+    tables = starfile.read(tmp_path / "p.star")
+    assert tables["optics"]["rlnOpticsGroupName"].tolist() == ["afis1", "afis2"]
+    assert tables["particles"]["rlnOpticsGroup"].tolist() == [1, 1, 2]
+
+
+def test_no_group_takes_a_number_that_another_one_of_its_star_has(tmp_path):
+    of_two_stars = [OpticsGroup(1, "a"), OpticsGroup(1, "b"), OpticsGroup(2, "c")]
+    write_particles_star([ONE, TWO, NONE.renamed("M/c.mrc")], tmp_path / "p.star", optics=of_two_stars)
+    optics = starfile.read(tmp_path / "p.star")["optics"]
+    assert dict(zip(optics["rlnOpticsGroupName"], optics["rlnOpticsGroup"], strict=True)) == {"a": 1, "c": 2, "b": 3}
+
+
 def test_no_picks_at_all_are_a_table_without_rows(tmp_path):
     write_particles_star([NONE], tmp_path / "p.star", optics=[OPTICS])
     assert starfile.read(tmp_path / "p.star")["particles"].shape == (0, 5)

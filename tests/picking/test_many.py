@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+import starfile
 from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError
@@ -135,6 +136,19 @@ def test_names_of_a_relion_star_come_back_verbatim_in_autopick_star(model, micro
     for name in names:
         assert f"{name} " in table or f"{name}\t" in table
     assert "out/star/mics/a/one_autopick.star" in table
+
+
+def test_a_pixel_size_that_is_given_goes_before_the_stars_in_every_file(model, micrographs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.star").write_text(
+        "data_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnMicrographPixelSize #3\n"
+        "afis1 1 4\nafis2 2 4\n\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\n"
+        "mics/a/one.mrc 1\nmics/a/two.mrc 2\n"
+    )
+    pick_many(["m.star"], "out", model, PickSettings(pixel_size=4.5, formats=("particles-star",)))
+    optics = starfile.read("out/particles.star")["optics"]
+    assert optics["rlnOpticsGroupName"].tolist() == ["afis1", "afis2"]
+    assert optics["rlnMicrographPixelSize"].tolist() == [4.5, 4.5]
 
 
 def test_a_missing_diameter_stops_before_anything_is_picked_where_no_particle_shows_one(model, tmp_path):

@@ -82,29 +82,34 @@ def write_particles_star(
 
 
 def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] | None) -> list[OpticsGroup]:
-    """The optics group of each micrograph: the one it came with, else one for each pixel size."""
+    """The optics group of each micrograph: the one it came with, else one for each pixel size.
+
+    Groups that differ in number or name alone stay apart: RELION refines the beam tilt of each on its own.
+    """
     given = list(optics) if optics is not None else [None] * len(parts)
-    of_number: dict[int, OpticsGroup] = {}
-    groups = []
+    came = []
     for boxes, group in zip(parts, given, strict=True):
         if group is None:
             group = OpticsGroup(pixel_size=boxes.pixel_size)
         elif group.pixel_size is None:
             group = dataclasses.replace(group, pixel_size=boxes.pixel_size)
-        groups.append(_numbered(group, of_number))
-    return groups
-
-
-def _numbered(group: OpticsGroup, of_number: dict[int, OpticsGroup]) -> OpticsGroup:
-    """`group` under its own number, or another one where that stands for something else (two stars, two sizes)."""
-    for other in of_number.values():
-        if dataclasses.replace(group, group=other.group, name=other.name) == other:
-            return other
-    if group.group in of_number:
-        number = max(of_number) + 1
-        group = dataclasses.replace(group, group=number, name=f"opticsGroup{number}")
-    of_number[group.group] = group
-    return group
+        came.append(group)
+    written: dict[OpticsGroup, OpticsGroup] = {}
+    # The first of a number keeps it; another one (two stars, two pixel sizes) gets one that nobody has.
+    of_number: dict[int, OpticsGroup] = {}
+    for group in dict.fromkeys(came):
+        of_number.setdefault(group.group, group)
+    number, names = max(of_number, default=0), {group.name for group in of_number.values()}
+    for group in dict.fromkeys(came):
+        if of_number[group.group] == group:
+            written[group] = group
+            continue
+        number += 1
+        # RELION takes groups of one name for one group when it joins stars.
+        name = f"opticsGroup{number}" if group.name in names else group.name
+        names.add(name)
+        written[group] = dataclasses.replace(group, group=number, name=name)
+    return [written[group] for group in came]
 
 
 def optics_block(groups: Sequence[OpticsGroup], more: dict[str, str] | None = None) -> StarBlock:

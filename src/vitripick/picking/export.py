@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from vitripick.errors import UsageError
 from vitripick.formats import (
     FORMATS,
     MicrographFile,
+    OpticsGroup,
     read_picks,
     write_coordinate_files_star,
     write_joined_picks,
@@ -191,9 +193,16 @@ def write_run_exports(
         path = layout.out / _JOINED[name]
         if name == "particles-star":
             named = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
-            write_particles_star(named, path, optics=[entry.file.optics for entry in entries])
+            write_particles_star(named, path, optics=[_optics(entry) for entry in entries])
         else:
             write_joined_picks(stored, path, format=name)
+
+
+def _optics(entry: RunEntry) -> OpticsGroup | None:
+    """The group of the STAR with the pixel size that was picked with, which --pixel-size may have changed."""
+    if entry.file.optics is None or entry.record.pixel_size is None:
+        return entry.file.optics
+    return dataclasses.replace(entry.file.optics, pixel_size=entry.record.pixel_size)
 
 
 def relion_name(file: MicrographFile) -> str:
