@@ -6,6 +6,7 @@ import logging
 import mrcfile
 import numpy as np
 import pytest
+import starfile
 import typer
 from typer.testing import CliRunner
 
@@ -141,6 +142,43 @@ def test_a_folder_of_micrographs_gives_every_shape_and_name(tmp_path, caplog):
     convert_picks(tmp_path / "in", tmp_path / "p.cs", micrographs=tmp_path / "m")
     b, a = read_all_picks(tmp_path / "p.cs")
     assert (b.micrograph, b.shape, a.micrograph, a.shape) == ("b_DW.mrc", (120, 180), "g1/a.mrc", (60, 90))
+
+
+MICROGRAPHS_STAR = (
+    "data_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\n_rlnMicrographPixelSize #3\n_rlnVoltage #4\n"
+    "afis1 1 0.83 300\nafis2 2 0.83 300\n\n\ndata_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\n"
+    "m/a.mrc 1\nm/b.mrc 2\n"
+)
+
+
+def picks_of_a_star(folder):
+    for name in "ab":
+        micrograph(folder / "m" / f"{name}.mrc")
+        write_picks(PICKS, folder / "in" / f"{name}.cbox")
+    (folder / "m.star").write_text(MICROGRAPHS_STAR)
+
+
+def test_the_pixel_size_of_a_micrographs_star_goes_before_the_headers(tmp_path):
+    picks_of_a_star(tmp_path)
+    run(tmp_path / "in", tmp_path / "p.txt", "--to", "cistem", "--micrograph", tmp_path / "m.star")
+    assert (tmp_path / "p.txt").read_text().splitlines()[1] == "m/a.mrc 16.6 8.3"
+
+
+def test_the_pixel_size_in_the_picks_goes_before_the_headers(tmp_path):
+    write_picks(PICKS.of(micrograph="a.mrc", pixel_size=0.83), tmp_path / "p.star", format="particles-star")
+    run(tmp_path / "p.star", tmp_path / "p.txt", "--to", "cistem", "--micrograph", micrograph(tmp_path / "a.mrc"))
+    assert (tmp_path / "p.txt").read_text().splitlines()[1] == "a.mrc 16.6 8.3"
+
+
+@pytest.mark.parametrize("target", ["p.star", "folder"])
+def test_the_optics_groups_of_a_micrographs_star_reach_the_particles(tmp_path, target):
+    picks_of_a_star(tmp_path)
+    arguments = ["--to", "particles-star", "--micrograph", tmp_path / "m.star", "--threshold", 0.5]
+    run(tmp_path / "in", tmp_path / target, *arguments)
+    file = tmp_path / "p.star" if target == "p.star" else tmp_path / "folder" / "m" / "b.star"
+    tables = starfile.read(file, always_dict=True)
+    assert tables["optics"].iloc[-1].tolist() == [2, "afis2", 300, 0.83]
+    assert tables["particles"]["rlnOpticsGroup"].tolist() == ([1, 2] if target == "p.star" else [2])
 
 
 def test_micrographs_that_belong_to_none_of_the_picks_are_an_error(tmp_path):

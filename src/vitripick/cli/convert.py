@@ -24,7 +24,7 @@ def convert(
     ] = None,
     micrograph: Annotated[
         Path | None,
-        typer.Option(help="The micrograph, or the folder or RELION STAR of them: gives names, shapes and pixel sizes."),
+        typer.Option(help="The micrograph, or the folder or RELION STAR of them: names, shapes, pixel sizes, optics."),
     ] = None,
     box_size_px: Annotated[float | None, typer.Option(help="Give all boxes this size, in full-size pixels.")] = None,
     flip_y: Annotated[
@@ -70,7 +70,9 @@ def convert(
         parts = [remove_overlaps(boxes, minimum_distance_px=minimum_distance_px) for boxes in parts]
     if box_size_px is not None:
         parts = [boxes.with_size(box_size_px) for boxes in parts]
-    written = write_converted(parts, target, to=to, threshold=threshold, float_coordinates=float_coordinates)
+    written = write_converted(
+        parts, target, to=to, micrographs=micrograph, threshold=threshold, float_coordinates=float_coordinates
+    )
     if preview is not None and micrograph is not None:
         from vitripick.formats.micrographs import read_micrograph
         from vitripick.pictures import draw_overlay

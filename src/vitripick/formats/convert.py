@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError, UsageError
-from vitripick.formats.micrographs import find_micrographs, read_header
+from vitripick.formats.finding import MicrographFile, find_micrographs
+from vitripick.formats.micrographs import read_header
 from vitripick.formats.names import base_name, has_image_suffix, without_image_suffix
+from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.pairing import match_names
+from vitripick.formats.particles_star import write_particles_star
 from vitripick.formats.picks import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
 from vitripick.formats.table import KNOWN_SUFFIXES, PicksFormat, format_for_writing, format_named
 from vitripick.geometry import Boxes
@@ -41,7 +44,9 @@ def convert_picks(
         A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs
         `to`. Several micrographs go into one file only in the formats that can hold them.
     micrographs
-        The micrograph, or the folder or RELION star of them, for the shapes, pixel sizes and full names.
+        The micrograph, or the folder or RELION star of them, for the shapes, pixel sizes and full names; a star also
+        for the optics groups of `particles-star`. Where pixel sizes disagree, the star's goes first, which a person
+        gave and `pick` takes too, then the one in `source`, then the header's, which is often a program's default.
     box_size_px
         Give all boxes this size, in full-size pixels; needed for formats with sizes where the source has
         none.
@@ -64,7 +69,9 @@ def convert_picks(
     )
     if box_size_px is not None:
         parts = [boxes.with_size(box_size_px) for boxes in parts]
-    return write_converted(parts, target, to=to, threshold=threshold, float_coordinates=float_coordinates)
+    return write_converted(
+        parts, target, to=to, micrographs=micrographs, threshold=threshold, float_coordinates=float_coordinates
+    )
 
 
 def read_for_conversion(
@@ -76,7 +83,7 @@ def read_for_conversion(
     scale: float = 1.0,
 ) -> list[Boxes]:
     """The picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
-    if micrographs is not None and Path(micrographs).is_file() and Path(micrographs).suffix.lower() != ".star":
+    if micrographs is not None and Path(micrographs).is_file() and not _is_star(micrographs):
         parts = [_of_one_micrograph(Path(source), source_format, Path(micrographs), scale)]
     else:
         parts = read_all_picks(source, format=source_format, scale=scale)
@@ -90,22 +97,23 @@ def write_converted(
     target: str | Path,
     *,
     to: str | None = None,
+    micrographs: str | Path | None = None,
     threshold: float | None = None,
     float_coordinates: bool = False,
 ) -> list[Path]:
     """Write picks to a file or a folder, as `convert_picks` does."""
     target = Path(target)
     entry, is_folder = target_format(target, to)
+    optics: list[OpticsGroup | None] = [None] * len(parts)
+    if entry.name == "particles-star" and micrographs is not None and _is_star(micrographs):
+        optics = _optics_of(parts, micrographs)
     if not is_folder:
-        if len(parts) > 1:
-            if not entry.joins:
-                raise UsageError(
-                    f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
-                    f"give a folder instead, and --to {entry.name}."
-                )
-            write_joined_picks(parts, target, format=entry.name, threshold=threshold)
-        else:
-            _write_one(parts[0], target, entry, threshold, float_coordinates)
+        if len(parts) > 1 and not entry.joins:
+            raise UsageError(
+                f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
+                f"give a folder instead, and --to {entry.name}."
+            )
+        _write(parts, optics, target, entry, threshold, float_coordinates)
         return [target]
 
     written: dict[Path, str | None] = {}
@@ -117,8 +125,8 @@ def write_converted(
                 "them one at a time."
             )
         written[path] = boxes.micrograph
-    for path, boxes in zip(written, parts, strict=True):
-        _write_one(boxes, path, entry, threshold, float_coordinates)
+    for path, boxes, group in zip(written, parts, optics, strict=True):
+        _write([boxes], [group], path, entry, threshold, float_coordinates)
     return list(written)
 
 
@@ -136,8 +144,34 @@ def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool
     return format_named(to), True
 
 
-def _write_one(boxes: Boxes, path: Path, entry: PicksFormat, threshold: float | None, float_coordinates: bool) -> None:
-    write_picks(boxes, path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
+def _write(
+    parts: Sequence[Boxes],
+    optics: Sequence[OpticsGroup | None],
+    path: Path,
+    entry: PicksFormat,
+    threshold: float | None,
+    float_coordinates: bool,
+) -> None:
+    if entry.name == "particles-star":
+        kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
+        write_particles_star(kept, path, optics=optics)
+    elif len(parts) > 1:
+        write_joined_picks(parts, path, format=entry.name, threshold=threshold)
+    else:
+        write_picks(parts[0], path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
+
+
+def _is_star(micrographs: str | Path) -> bool:
+    return Path(micrographs).is_file() and Path(micrographs).suffix.lower() == ".star"
+
+
+def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:
+    """What the star's optics block says of the micrograph of each; None for one that is not in it."""
+    files = {file.name: file for file in find_micrographs([star])}
+    optics: list[OpticsGroup | None] = [None] * len(parts)
+    for name, i in match_names(list(files), [boxes.micrograph for boxes in parts]).items():
+        optics[i] = files[name].optics
+    return optics
 
 
 def _file_name(boxes: Boxes, entry: PicksFormat) -> PurePosixPath:
@@ -161,7 +195,7 @@ def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path
     else:
         # One micrograph's file under another name, or the error that says whose picks are there.
         boxes = read_picks(source, format=source_format, micrograph=micrograph.name, scale=scale)
-    return _with_header(boxes, micrograph, micrograph.name)
+    return _of_file(boxes, MicrographFile(micrograph.name, micrograph))
 
 
 def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> list[Boxes]:
@@ -174,16 +208,18 @@ def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> lis
         )
     result = list(parts)
     for name, i in found.items():
-        result[i] = _with_header(parts[i], files[name].path, name)
+        result[i] = _of_file(parts[i], files[name])
     for i in set(range(len(parts))) - set(found.values()):
         log.warning("%s: there is no micrograph of these picks in %s", parts[i].micrograph, micrographs)
     return result
 
 
-def _with_header(boxes: Boxes, path: Path, name: str) -> Boxes:
-    header = read_header(path)
-    boxes = to_full_size(boxes, path, shape=header.shape).of(pixel_size=header.pixel_size)
+def _of_file(boxes: Boxes, file: MicrographFile) -> Boxes:
+    """The boxes with shape, pixel size and name of this micrograph."""
+    header = read_header(file.path)
+    boxes = to_full_size(boxes, file.path, shape=header.shape)
+    boxes = boxes.of(pixel_size=file.pixel_size or boxes.pixel_size or header.pixel_size)
     # A name that is a micrograph's file already stays as it is written: RELION compares the strings.
     if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
         return boxes
-    return dataclasses.replace(boxes, micrograph=name)
+    return dataclasses.replace(boxes, micrograph=file.name)
