@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -46,6 +48,23 @@ def test_one_bad_micrograph_is_listed_and_the_others_are_picked(model, micrograp
     lines = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert {line["micrograph"] for line in lines} == {"a/broken.mrc", "c.mrc"}
     assert all(line["error"] for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf8_fails_alone_and_is_told_with_its_odd_bytes(model, micrographs, tmp_path):
+    odd = os.fsencode(micrographs) + b"/mic_\xb5m.mrc"
+    shutil.copy(micrographs / "a" / "one.mrc", odd)
+    outcomes = []
+    for _ in range(2):
+        summary = pick_many([micrographs], tmp_path / "out", model, on_outcome=outcomes.append)
+    assert len(summary.records) == 3
+    lines = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert [line["micrograph"] for line in lines] == ["mic_\\xb5m.mrc"]
+    assert "not UTF-8" in lines[0]["error"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["failures"] == lines
+    assert (tmp_path / "out" / "failed" / "mic_\\xb5m.json").is_file()
+    for outcome in outcomes:
+        json.dumps(outcome.to_dict(), ensure_ascii=False).encode()
 
 
 def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 """Watching, in this process: what is taken, when, and how often."""
 
 import json
+import os
 import shutil
+import sys
 import threading
 import time
 
@@ -109,6 +111,16 @@ def test_a_file_that_stays_broken_is_tried_so_often_and_then_recorded(model, mic
     summary, outcomes = watch(micrographs, tmp_path / "out", model)
     assert outcomes == []
     assert len(summary.failures) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf8_fails_alone_and_is_known_again(model, micrographs, tmp_path):
+    shutil.copy(micrographs / "a" / "one.mrc", os.fsencode(micrographs) + b"/mic_\xb5m.mrc")
+    settings = PickSettings(threshold=0.3)
+    for _ in range(3):
+        summary, outcomes = watch(micrographs, tmp_path / "out", model, pick_settings=settings)
+        assert (len(summary.records), len(summary.failures)) == (3, 1)
+    assert outcomes == []
 
 
 def test_a_failed_file_that_is_replaced_is_picked(model, micrographs, tmp_path):

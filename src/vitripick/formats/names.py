@@ -117,3 +117,15 @@ def _without_one_of(name: str, suffixes: tuple[str, ...]) -> str:
         if lower.endswith(suffix) and len(name) > len(suffix) and name[-len(suffix) - 1] != "/":
             return name[: -len(suffix)]
     return name
+
+
+def printable_name(name: str) -> str:
+    """`name` as text; bytes of a file name that are not UTF-8 as `\\xb5`, which `ls -b` shows in octal.
+
+    Examples
+    --------
+    >>> print(printable_name("mic_\\udcb5m.mrc"), printable_name("µ.mrc"))
+    mic_\\xb5m.mrc µ.mrc
+    """
+    # Python holds such bytes as lone surrogates, which no file in UTF-8 can hold.
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

@@ -19,6 +19,7 @@ from typing import Any
 from vitripick.atomic import host_name, write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.formats import MicrographFile
+from vitripick.formats.names import printable_name
 from vitripick.picking.quality import Quality
 
 RECORDS, FAILED, LOG = "micrographs", "failed", "log"
@@ -150,7 +151,7 @@ def record_path(out: Path, stem: str) -> Path:
 
 def failure_path(out: Path, stem: str) -> Path:
     """Where it lies that one micrograph failed."""
-    return out / FAILED / f"{stem}.json"
+    return out / FAILED / f"{printable_name(stem)}.json"
 
 
 def read_failure(path: Path) -> dict[str, Any] | None:

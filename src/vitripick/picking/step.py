@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import cv2
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
+from vitripick.formats.names import printable_name
 from vitripick.formats.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
@@ -24,6 +24,7 @@ from vitripick.models.run import FLOOR_CONFIDENCE
 from vitripick.picking.export import RunLayout, threshold_of, write_exports
 from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
 from vitripick.picking.one import look
+from vitripick.picking.outcome import Outcome
 from vitripick.picking.pick_settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.picking.profile import cached_share
 from vitripick.picking.quality import Quality, assess
@@ -53,35 +54,6 @@ __all__ = ["ChangedFileError", "FolderPicker", "Outcome", "PickSettings"]
 
 class ChangedFileError(MicrographError):
     """A micrograph was written to while it was read: it is not complete yet."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one micrograph: a record, or a failure; `skipped` if it was done before."""
-
-    file: MicrographFile
-    stem: str
-    record: Record | None = None
-    failure: dict[str, Any] | None = None
-    skipped: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, one line a micrograph; the keys are part of the command line's promise."""
-        told: dict[str, Any] = {"micrograph": self.file.name, "path": str(self.file.path), "stem": self.stem}
-        if self.record is None:
-            error = "" if self.failure is None else self.failure["error"]
-            return {**told, "status": "failed", "error": error}
-        return {
-            **told,
-            "status": "skipped" if self.skipped else "done",
-            "n_picks": self.record.n_picks,
-            "n_stored": self.record.n_stored,
-            "pixel_size": self.record.pixel_size,
-            "shape": list(self.record.shape),
-            "seconds": self.record.seconds,
-            "warnings": list(self.record.warnings),
-            "quality": None if self.record.quality is None else self.record.quality.to_dict(),
-        }
 
 
 class FolderPicker:
@@ -218,7 +190,8 @@ class FolderPicker:
 
     def give_up(self, file: MicrographFile, stem: str, reason: str, made_from: dict[str, Any] | None) -> Outcome:
         """Remember that a micrograph failed, and why."""
-        failure = {"micrograph": file.name, "path": str(file.path), "error": reason, "made_from": made_from}
+        name, path = printable_name(file.name), printable_name(str(file.path))
+        failure = {"micrograph": name, "path": path, "error": printable_name(reason), "made_from": made_from}
         write_failure(failure, self.layout.out, stem)
         return Outcome(file, stem, failure=failure)
 
@@ -233,7 +206,7 @@ class FolderPicker:
         return {
             "size_bytes": status.st_size,
             "mtime_ns": status.st_mtime_ns,
-            "path": str(file.path),
+            "path": printable_name(str(file.path)),
             "model": self.model.sha256,
             "settings": settings,
         }
@@ -351,6 +324,12 @@ class FolderPicker:
         )
 
     def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
+        shown = printable_name(str(file.path))
+        if shown != str(file.path) or file.name != printable_name(file.name):
+            raise MicrographError(
+                f"{shown}: this name is not UTF-8 (\\x.. are its odd bytes), so no file of picks can hold it; rename "
+                "the file or its folder."
+            )
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 

@@ -17,6 +17,7 @@ from vitripick.atomic import remove_leftovers
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.finding import output_stems, whole_stem
+from vitripick.formats.names import printable_name
 from vitripick.geometry import Boxes
 from vitripick.picking.arrivals import Signature, Source, signature_of, source_of
 from vitripick.picking.export import check_formats
@@ -259,8 +260,9 @@ class Watcher:
     def _stem(self, file: MicrographFile) -> str:
         """What the outputs are called: the name without suffix, or the whole name where another one has that."""
         if file.name not in self._stem_of:
+            told = printable_name(file.name)  # as a failure has it
             bare = output_stems([file])[file.name]
-            stem = next(s for s in (bare, whole_stem(file.name)) if self._owner(s) in (None, file.name))
+            stem = next(s for s in (bare, whole_stem(file.name)) if self._owner(s) in (None, file.name, told))
             own_record(file, self.out, stem)
             self._stem_of[file.name] = stem
             self._owner_of[stem] = file.name
