@@ -34,7 +34,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=temporary_name(""), suffix=path.suffix, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=temporary_name(""), suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # the temporary name would tell nobody anything
+        raise
     os.close(handle)
     temporary = Path(name)
     try:

@@ -6,6 +6,18 @@ Anything else that escapes is a bug and ends with exit code 1.
 
 from __future__ import annotations
 
+import errno
+
+# Of a path that somebody gave; anything else the system says of a file may well be a bug of ours.
+_IN_THE_WAY = {
+    errno.EACCES: "you are not allowed to read or write here",
+    errno.EPERM: "you are not allowed to read or write here",
+    errno.EROFS: "this disk can only be read",
+    errno.ENOTDIR: "something in this path is a file, not a folder",
+    errno.EEXIST: "there is a file of this name already where a folder should be",
+    errno.EISDIR: "this is a folder where a file should be",
+}
+
 
 class VitripickError(Exception):
     """Base of all errors that vitripick raises on purpose."""
@@ -43,3 +55,11 @@ class Stopped(VitripickError):
     """Somebody asked a long run to stop; what is done is kept and the same call goes on from there."""
 
     exit_code = 130
+
+
+def what_is_in_the_way(error: OSError) -> str | None:
+    """Which path cannot be read or written and why; None for what is no matter of the path that was given."""
+    # Of a rename, the second name is the one that somebody gave.
+    path = error.filename2 or error.filename
+    reason = _IN_THE_WAY.get(error.errno or 0)
+    return None if path is None or reason is None else f"{path}: {reason}"

@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -45,6 +46,37 @@ def test_the_version_is_printed(vitripick):
 
 def test_an_unknown_command_ends_with_2(vitripick):
     assert vitripick("pikc").code == 2
+
+
+@pytest.mark.parametrize("target", ["file/a.box", "file/more/a.box", "folder.box"])
+def test_a_path_that_cannot_be_written_is_told_in_one_sentence(vitripick, tmp_path, target):
+    (tmp_path / "a.csv").write_text("x,y,width,height\n5,6,8,8\n")
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.box" / "a.box").mkdir(parents=True)
+    to = ["--to", "box"] if target == "folder.box" else []
+    outcome = vitripick("convert", tmp_path / "a.csv", tmp_path / target, *to)
+    assert outcome.code == 2
+    assert str((tmp_path / target).parent) in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_folder_that_may_not_be_written_is_told_with_the_file_that_was_asked_for(vitripick, tmp_path, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "some-temporary-name"))
+
+    (tmp_path / "a.csv").write_text("x,y,width,height\n5,6,8,8\n")
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    outcome = vitripick("convert", tmp_path / "a.csv", tmp_path / "a.box")
+    assert (outcome.code, outcome.err.split(": ")[1]) == (2, str(tmp_path / "a.box"))
+
+
+@pytest.mark.parametrize("command", ["pick", "watch"])
+def test_a_file_in_the_place_of_the_run_folder_is_a_usage_error(vitripick, ring_micrograph, command):
+    source = ring_micrograph if command == "pick" else ring_micrograph.parent
+    outcome = vitripick(command, source, "--out", ring_micrograph, "--diameter-px", 60)
+    assert outcome.code == 2
+    assert f"{ring_micrograph}" in outcome.err
+    assert "give another --out" in outcome.err
 
 
 def test_models_are_listed_with_all_a_user_asks_for(vitripick):

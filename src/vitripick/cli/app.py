@@ -25,7 +25,7 @@ from vitripick.cli import (
     train,
     watch,
 )
-from vitripick.errors import VitripickError
+from vitripick.errors import VitripickError, what_is_in_the_way
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
 _CommandLineError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -94,7 +94,10 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _complain(f"the disk is full ({error.filename}).", 5)
-        raise
+        reason = what_is_in_the_way(error)
+        if reason is None:
+            raise
+        return _complain(f"{reason}; give another path.", 2)
     # Newer versions of typer turn Ctrl-C into this result, older ones raise Abort.
     if result == 130:
         return _complain("interrupted; run the same command again to go on.", 130)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitripick.errors import ResourceError, UsageError
+from vitripick.errors import ResourceError, UsageError, what_is_in_the_way
 
 
 @contextmanager
@@ -18,9 +18,10 @@ def resource_errors(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{out}: the disk is full; make room and run again to go on from here.") from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise UsageError(f"{error.filename or out}: not allowed to write here; give another --out.") from error
-        raise
+        reason = what_is_in_the_way(error)
+        if reason is None:
+            raise
+        raise UsageError(f"{reason}; give another --out.") from error
     except (RuntimeError, MemoryError) as error:
         # Torch's class is a RuntimeError; torch itself may not be loaded.
         if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
