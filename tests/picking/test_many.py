@@ -67,6 +67,22 @@ def test_a_name_that_is_not_utf8_fails_alone_and_is_told_with_its_odd_bytes(mode
         json.dumps(outcome.to_dict(), ensure_ascii=False).encode()
 
 
+def test_a_format_that_cannot_hold_what_was_picked_keeps_no_other_file_away(model, discs, tmp_path):
+    write_mrc(tmp_path / "unknown.mrc", discs(1)[0])
+    settings = PickSettings(diameter_px=20, formats=("star", "cistem", "cs"))
+    with pytest.raises(UsageError, match=r"pixel size of unknown\.mrc is not known.*Everything but --format cistem"):
+        pick_many([tmp_path / "unknown.mrc"], tmp_path / "out", model, settings)
+    for name in ("run.json", "quality.csv", "particles.cs", "autopick.star"):
+        assert (tmp_path / "out" / name).is_file()
+
+
+def test_a_blank_that_cistem_cannot_hold_stops_before_anything_is_picked(model, micrographs, tmp_path):
+    (micrographs / "a").rename(micrographs / "a 1")
+    with pytest.raises(UsageError, match=r"a 1/one\.mrc"):
+        pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=("cistem",)))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypatch):
     first = pick_many([micrographs], tmp_path / "out", model)
     monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))

@@ -50,9 +50,12 @@ _JOINED = {
 # The threshold does not matter to these: every pick down to the floor, with its confidence; the junk map.
 _KEEPS_ALL = ("cbox", "csv", "junk", "junk_mask")
 
-
 # These know micrographs by base name only.
 _BASE_NAME_ONLY = {"cryosparc-star": lambda path: path.name, "topaz": lambda path: path.stem}
+
+
+class ExportError(UsageError):
+    """A format cannot hold what was picked; the picks are safe, and all other files are written."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,12 @@ def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
                     f"--format {name} knows micrographs by base name, and {other} and {micrograph} share it; pick "
                     "their folders into different --out, or leave out this format."
                 )
+        blank = next((one for one in micrographs if any(map(str.isspace, one))), None)
+        if name == "cistem" and blank is not None:
+            raise UsageError(
+                f"--format cistem: cisTEM's text cannot hold the name {blank!r} with its blank; rename the file or its "
+                "folder, or leave out this format."
+            )
     assert set(_SINGLE) | set(_JOINED) <= set(FORMATS)
 
 
@@ -173,6 +182,11 @@ def write_run_exports(
     remembered
         Picks by stem that a watcher keeps from one call to the next; filled here. A store of 300 picks takes 3 ms to
         read, 20,000 of them a minute in which nothing is picked.
+
+    Raises
+    ------
+    ExportError
+        At the end, when the others are written, if some formats cannot hold what was picked.
     """
     if "star" in formats:
         rows = [(relion_name(entry.file), str(layout.path(entry.record.stem, "star"))) for entry in entries]
@@ -189,13 +203,22 @@ def write_run_exports(
             known = record, picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
             remembered[record.stem] = known
         stored.append(known[1])
+    refused: dict[str, UsageError] = {}
     for name in joined:
         path = layout.out / _JOINED[name]
-        if name == "particles-star":
-            named = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
-            write_particles_star(named, path, optics=[_optics(entry) for entry in entries])
-        else:
-            write_joined_picks(stored, path, format=name)
+        try:
+            if name == "particles-star":
+                named = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
+                write_particles_star(named, path, optics=[_optics(entry) for entry in entries])
+            else:
+                write_joined_picks(stored, path, format=name)
+        except UsageError as error:
+            refused[name] = error
+    if refused:
+        raise ExportError(
+            f"{' '.join(map(str, refused.values()))} Everything but --format {', '.join(refused)} is written to "
+            f"{layout.out}; run again without it, or with what is missing."
+        )
 
 
 def _optics(entry: RunEntry) -> OpticsGroup | None:

@@ -33,7 +33,7 @@ from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
 from vitripick.models.engines import available_cores
 from vitripick.picking.distributions import write_distributions
-from vitripick.picking.export import RunEntry, check_formats, write_run_exports
+from vitripick.picking.export import ExportError, RunEntry, check_formats, write_run_exports
 from vitripick.picking.jobs import in_order
 from vitripick.picking.lock import refuse_if_watched
 from vitripick.picking.quality import within_run, write_quality
@@ -302,11 +302,20 @@ def finish_run(
 
     `remembered` is for `write_run_exports`. Without `distributions` those are left as they are: they need every stored
     pick, which is a minute's reading for 20,000 micrographs.
+
+    Raises
+    ------
+    ExportError
+        At the end, when all else is written, if some formats cannot hold what was picked.
     """
     layout, settings, model = picker.layout, picker.settings, picker.model
     by_name = {file.name: file for file in files}
     entries = [RunEntry(by_name[record.name], record) for record in summary.records]
-    write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
+    refused: ExportError | None = None
+    try:
+        write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
+    except ExportError as error:
+        refused = error
     if distributions:
         stored = (read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records)
         write_distributions(layout.out, stored, summary.threshold)
@@ -322,3 +331,5 @@ def finish_run(
         **summary.stable_dict(),
     }
     write_text_atomically(layout.out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    if refused is not None:
+        raise refused

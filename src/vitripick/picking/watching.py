@@ -20,7 +20,7 @@ from vitripick.formats.finding import output_stems, whole_stem
 from vitripick.formats.names import printable_name
 from vitripick.geometry import Boxes
 from vitripick.picking.arrivals import Signature, Source, signature_of, source_of
-from vitripick.picking.export import check_formats
+from vitripick.picking.export import ExportError, check_formats
 from vitripick.picking.lock import FolderLock
 from vitripick.picking.many import RunSummary, finish_run, summary_of
 from vitripick.picking.progress import Progress, in_a_line
@@ -163,12 +163,12 @@ class Watcher:
                 self._resolved = self.picker.resume_survey()
                 try:
                     self._loop(lock)
+                    summary = self._join(report=self.settings.report, last=True)
                 except BaseException as error:
                     # On a full disk this cannot be written either; the error itself goes on.
                     with suppress(OSError):
                         self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
                     raise
-                summary = self._join(report=self.settings.report, last=True)
                 self._progress.write(self.status(), "stopped", self._stop_reason or "")
                 self._tell(in_a_line(self.status()))
         return summary
@@ -365,11 +365,14 @@ class Watcher:
         summary.seconds = started - self._started
         try:
             finish_run(self.picker, files, summary, remembered=self._remembered, distributions=last)
+        except ResourceError:
+            raise
+        except ExportError as error:
+            self._tell(str(error))  # two of one base name in a format that has only those, say
         except VitripickError as error:
-            # Two of one base name in a format that has only those, say: the picks themselves are safe.
-            if isinstance(error, ResourceError):
-                raise
+            # The picks themselves are safe; a report would be of what was there before.
             self._tell(f"the joined files could not be written: {error}")
+            report = False
         self._unjoined = False
         self._joined_at = time.monotonic()
         self._join_took = self._joined_at - started
