@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc
+from vitripick.formats.finding import RUN_PICTURES
 from vitripick.geometry import Boxes
 from vitripick.picking import FolderPicker, PickSettings, pick, pick_many, step
 
@@ -215,6 +216,14 @@ def test_a_format_of_base_names_refuses_two_of_one_name_before_anything_is_picke
     with pytest.raises(UsageError, match=r"a/one\.mrc and b/one\.mrc"):
         pick_many([micrographs], tmp_path / "out", model, PickSettings(formats=(name,)))
     assert not (tmp_path / "out").exists()
+
+
+def test_every_picture_of_a_run_lies_where_a_search_for_micrographs_does_not_look(model, micrographs, tmp_path):
+    out = tmp_path / "out"
+    pick_many([micrographs], out, model, PickSettings(overlays=True, thumbnails=True))
+    pictures = [path.relative_to(out) for path in out.rglob("*") if path.suffix in (".png", ".jpg")]
+    assert {path.parts[0] for path in pictures} >= {"overlays", "thumbnails", "distributions"}
+    assert {path.parts[0] for path in pictures} <= set(RUN_PICTURES)
 
 
 def test_overlays_are_drawn_when_asked_for(model, micrographs, tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError, UsageError
-from vitripick.formats.finding import MicrographFile, find_micrographs
+from vitripick.formats.finding import MicrographFile, find_micrographs, is_star
 from vitripick.formats.micrographs import read_header
 from vitripick.formats.names import base_name, has_image_suffix, without_image_suffix
 from vitripick.formats.optics import OpticsGroup
@@ -83,7 +83,7 @@ def read_for_conversion(
     scale: float = 1.0,
 ) -> list[Boxes]:
     """The picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
-    if micrographs is not None and Path(micrographs).is_file() and not _is_star(micrographs):
+    if micrographs is not None and Path(micrographs).is_file() and not is_star(str(micrographs)):
         parts = [_of_one_micrograph(Path(source), source_format, Path(micrographs), scale)]
     else:
         parts = read_all_picks(source, format=source_format, scale=scale)
@@ -105,7 +105,7 @@ def write_converted(
     target = Path(target)
     entry, is_folder = target_format(target, to)
     optics: list[OpticsGroup | None] = [None] * len(parts)
-    if entry.name == "particles-star" and micrographs is not None and _is_star(micrographs):
+    if entry.name == "particles-star" and micrographs is not None and is_star(str(micrographs)):
         optics = _optics_of(parts, micrographs)
     if not is_folder:
         if len(parts) > 1 and not entry.joins:
@@ -159,10 +159,6 @@ def _write(
         write_joined_picks(parts, path, format=entry.name, threshold=threshold)
     else:
         write_picks(parts[0], path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
-
-
-def _is_star(micrographs: str | Path) -> bool:
-    return Path(micrographs).is_file() and Path(micrographs).suffix.lower() == ".star"
 
 
 def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:

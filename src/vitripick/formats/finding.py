@@ -15,7 +15,7 @@ from vitripick.formats.micrograph_suffixes import suffix_of, suffixes_in_words
 from vitripick.formats.optics import OpticsGroup
 
 _WILDCARD = re.compile(r"[*?\[]")
-# What a run folder fills with pictures of its own.
+# What a run folder fills with pictures of its own (`picking.export`, `picking.distributions`).
 RUN_PICTURES = ("distributions", "junk", "junk_masks", "overlays", "thumbnails")
 
 
@@ -79,7 +79,7 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
     listed: list[MicrographFile] = []
     for given in inputs:
         text = os.fspath(given)
-        if _is_star(text):
+        if is_star(text):
             listed += star_files(Path(text))
             continue
         root, found = _from_disk(text, leave_out)
@@ -153,7 +153,8 @@ def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
     return stems
 
 
-def _is_star(text: str) -> bool:
+def is_star(text: str) -> bool:
+    """Whether this input is a RELION star of micrographs, by its suffix."""
     return text.lower().endswith(".star") and not os.path.isdir(text)
 
 

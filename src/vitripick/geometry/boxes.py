@@ -157,6 +157,12 @@ class Boxes:
         """The boxes with at least this confidence; labels (no confidence) all stay."""
         return self.select(~(self.confidence < threshold))
 
+    def inside(self, shape: tuple[int, int]) -> Boxes:
+        """The boxes whose centre lies on a pixel of a micrograph of this shape."""
+        rows, columns = shape
+        x, y = self.x, self.y
+        return self.select((x >= -0.5) & (x <= columns - 0.5) & (y >= -0.5) & (y <= rows - 0.5))
+
     def by_confidence(self) -> Boxes:
         """Sorted by falling confidence; equal ones keep their order."""
         return self.select(np.argsort(-self.confidence, kind="stable"))

@@ -240,17 +240,17 @@ def _prepare_one(
 
 def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
     """Without labels whose centre is not in the micrograph; most of them there means those of another one."""
-    rows, columns = shape
-    inside = (labels.x >= -0.5) & (labels.x <= columns - 0.5) & (labels.y >= -0.5) & (labels.y <= rows - 0.5)
-    n_outside = len(labels) - int(inside.sum())
+    inside = labels.inside(shape)
+    n_outside = len(labels) - len(inside)
     if 2 * n_outside > len(labels):
+        rows, columns = shape
         raise UsageError(
             f"{name}: {n_outside} of its {len(labels)} labels lie outside of it ({columns} x {rows} px). Are they in "
             "pixels of these very micrographs (not of unbinned ones)?"
         )
     if n_outside:
         log.warning("%s: %d of its %d labels lie outside of it; they are not used", name, n_outside, len(labels))
-    return labels.select(inside)
+    return inside
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:

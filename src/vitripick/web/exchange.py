@@ -57,7 +57,7 @@ class Exchange:
             for name, i in found.items():
                 entry = by_name[name]
                 try:
-                    inside = _inside(parts[i], project.header(entry).shape)
+                    inside = parts[i].inside(project.header(entry).shape)
                 except MicrographError as error:
                     log.warning("%s; its labels are not imported", error)
                     unreadable.append(name)
@@ -185,9 +185,3 @@ def _paths(format_name: str, entries: list[Entry]) -> list[Path]:
         return [Path(f"{'particles' if kind == 'particles' else f'particles_{kind}'}{suffix}")] if entries else []
     ending = _ENDINGS.get(format_name, suffix)
     return [Path(format_name) / f"{entry.stem}{ending}" for entry in entries]
-
-
-def _inside(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
-    height, width = shape
-    x, y = boxes.x, boxes.y
-    return boxes.select((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))
