@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from vitripick.errors import InputError, UsageError
+from vitripick.formats import read_picks
+from vitripick.geometry import match
 from vitripick.picking import PickSettings, choose_devices, pick_many
 
 
@@ -24,3 +26,20 @@ def test_devices_are_named_one_by_one_or_all():
 def test_all_devices_where_there_is_none_is_an_error():
     with pytest.raises(InputError, match="no CUDA"):
         choose_devices("all")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_a_gpu_finds_what_the_cpu_finds_with_one_job_and_with_three(model, micrographs, tmp_path):
+    settings = PickSettings(formats=("cbox",))
+    runs = {
+        name: pick_many([micrographs], tmp_path / name, model, settings, device=device, jobs=jobs)
+        for name, device, jobs in (("cpu", ["cpu"], 1), ("gpu", ["cuda"], 1), ("jobs", choose_devices("all"), 3))
+    }
+    for name in ("gpu", "jobs"):
+        assert not runs[name].failures
+        for path in sorted((tmp_path / "cpu").rglob("*.cbox")):
+            on_cpu, other = (read_picks(p) for p in (path, tmp_path / name / path.relative_to(tmp_path / "cpu")))
+            sure, also = on_cpu.select(on_cpu.confidence > 0.2), other.select(other.confidence > 0.15)
+            assert len(sure) > 5
+            assert (match(sure, also, criterion="distance", distance_px=1) >= 0).all()

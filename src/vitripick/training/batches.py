@@ -35,8 +35,9 @@ class Batch:
     weight: Tensor
 
 
-# What a worker hands over, as arrays: images (n, p, p), labels of each, weights and junk (n, p, p).
-_Arrays = tuple[Image, list[LabelArray], Image, Image]
+# What a worker hands over, as arrays: images (n, p, p), labels of each, weights (n, p, p); junk (n, p, p) where the
+# detector learns it, as all of it goes through a pipe.
+_Arrays = tuple[Image, list[LabelArray], Image, Image | None]
 
 
 class Batches:
@@ -68,7 +69,7 @@ class Batches:
         self.detector, self.settings, self.n_workers = detector, settings, n_workers
         whole_pad = detector.pad_to if detector.margin is None else None
         positions = range(rank * settings.batch_size, (rank + 1) * settings.batch_size)
-        self._steps = _Steps(_by_set(samples), settings, whole_pad, positions)
+        self._steps = _Steps(_by_set(samples), settings, whole_pad, positions, hands_junk=detector.learns_junk)
 
     def replace_samples(self, samples: Sequence[Sample]) -> None:
         """Draw from these from the next `epoch` on."""
@@ -79,7 +80,7 @@ class Batches:
         drawn = self._from_workers(first, last) if self.n_workers else self._from_thread(first, last)
         for images, labels, weight, junk in drawn:
             tensor = torch.from_numpy(images)[:, None]
-            more = {"junk": junk} if self.detector.learns_junk else {}
+            more = {} if junk is None else {"junk": junk}
             targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
             yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
 
@@ -110,9 +111,16 @@ class _Steps(Dataset[_Arrays]):
     """Step number in, arrays out."""
 
     def __init__(
-        self, sets: list[list[Sample]], settings: TrainSettings, whole_pad: int | None, positions: range
+        self,
+        sets: list[list[Sample]],
+        settings: TrainSettings,
+        whole_pad: int | None,
+        positions: range,
+        *,
+        hands_junk: bool,
     ) -> None:
         self.sets, self.settings, self.whole_pad, self.positions = sets, settings, whole_pad, positions
+        self.hands_junk = hands_junk
 
     def __getitem__(self, step: int) -> _Arrays:
         crops = [self._draw(step, position) for position in self.positions]
@@ -120,8 +128,11 @@ class _Steps(Dataset[_Arrays]):
         rows, columns = (max(crop.image.shape[axis] for crop in crops) for axis in (0, 1))
         images = np.stack([_padded(crop.image, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
         weight = np.stack([_padded(crop.weight, rows, columns, cv2.BORDER_CONSTANT) for crop in crops])
+        labels = [crop.labels for crop in crops]
+        if not self.hands_junk:
+            return images, labels, weight, None
         junk = np.stack([_padded(crop.junk, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
-        return images, [crop.labels for crop in crops], weight, junk
+        return images, labels, weight, junk
 
     def _draw(self, step: int, position: int) -> Crop:
         settings = self.settings
