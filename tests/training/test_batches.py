@@ -49,6 +49,15 @@ def test_how_many_processes_draw_changes_no_batch(detector):
         assert_same(alone, drawn(Batches(detector, data, SETTINGS, n_workers=n_workers), 0, 4))
 
 
+def test_how_many_threads_draw_whole_micrographs_changes_no_batch_and_no_order():
+    whole, settings = build_detector("yolo"), default_settings("yolo", batch_size=2)
+    data = samples((120, 140), (140, 120))
+    alone = drawn(Batches(whole, data, settings), 3, 9)
+    assert len(alone) == 6
+    for n_workers in (1, 2, 8):
+        assert_same(alone, drawn(Batches(whole, data, settings, n_workers=n_workers), 3, 9))
+
+
 def test_an_epoch_begun_in_the_middle_goes_on_as_it_would_have(detector):
     batches = Batches(detector, samples((120, 140)), SETTINGS)
     assert_same(drawn(batches, 0, 4)[2:], drawn(batches, 2, 4))

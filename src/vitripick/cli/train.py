@@ -78,7 +78,9 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Processes that draw crops: none on a CPU, up to 8 for a GPU by default."),
+        typer.Option(
+            min=0, help="How many draw crops beside the network: by default none on a CPU, up to 8 for a GPU."
+        ),
     ] = None,
     fields: Annotated[
         Path | None, typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.")

@@ -1,12 +1,12 @@
-"""Draws the batch of any training step from (seed, step) alone, here or in worker processes.
+"""Draws the batch of any training step from (seed, step) alone, in threads or in worker processes.
 
-Which process draws a crop, and how many processes there are, changes nothing: crop number `position` of step `step`
-has its own generator.
+Who draws a crop, and how many draw, changes nothing: crop number `position` of step `step` has its own generator.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,7 +52,9 @@ class Batches:
     settings
         Seed, batch size, crops, augmentation.
     n_workers
-        Processes that draw; 0: a thread of this one.
+        How many draw beside the network; 0: one thread. Crops are drawn by processes: much Python on small arrays,
+        which threads would do one after another. Whole samples are drawn by threads: OpenCV and NumPy work on large arrays
+        without the interpreter's lock, and to move 34 MB a step through a pipe takes as long as to draw them.
     rank
         Of several training processes, this is number `rank`: it draws its own share of their common batch.
     """
@@ -77,23 +79,25 @@ class Batches:
 
     def epoch(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
-        drawn = self._from_workers(first, last) if self.n_workers else self._from_thread(first, last)
+        in_threads = not self.n_workers or self._steps.whole_pad is not None
+        drawn = self._from_threads(first, last) if in_threads else self._from_processes(first, last)
         for images, labels, weight, junk in drawn:
             tensor = torch.from_numpy(images)[:, None]
             more = {} if junk is None else {"junk": junk}
             targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
             yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
 
-    def _from_thread(self, first: int, last: int) -> Iterator[_Arrays]:
-        with ThreadPoolExecutor(1, thread_name_prefix="crops") as worker:
-            pending = worker.submit(self._steps.__getitem__, first)
+    def _from_threads(self, first: int, last: int) -> Iterator[_Arrays]:
+        ahead = max(1, self.n_workers)
+        with ThreadPoolExecutor(ahead, thread_name_prefix="crops") as workers:
+            pending = deque(workers.submit(self._steps.__getitem__, step) for step in range(first, last)[:ahead])
             for step in range(first, last):
-                arrays = pending.result()
-                if step + 1 < last:
-                    pending = worker.submit(self._steps.__getitem__, step + 1)
+                arrays = pending.popleft().result()
+                if step + ahead < last:
+                    pending.append(workers.submit(self._steps.__getitem__, step + ahead))
                 yield arrays
 
-    def _from_workers(self, first: int, last: int) -> Iterator[_Arrays]:
+    def _from_processes(self, first: int, last: int) -> Iterator[_Arrays]:
         # Workers live for one epoch: they inherit the samples as these are then, at no cost where processes fork.
         # batch_size=None and no collation: arrays come back as they are, and shared memory (often 64 MB in a
         # container) is not needed.

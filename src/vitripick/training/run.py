@@ -110,8 +110,8 @@ def train(
     should_stop
         Asked after each step; true ends the run with `Stopped`, and the same call goes on from that step.
     n_workers
-        Processes that draw and augment crops beside the network; how many changes no weight. By default none on a CPU,
-        where the network needs the cores, and up to eight for a GPU.
+        Processes (threads, for whole micrographs and patches) that draw and augment beside the network; how many
+        changes no weight. By default none on a CPU, where the network needs the cores, and up to eight for a GPU.
     fields
         Where simulated fields are kept, for several runs on the same ones; `OUT/fields` by default.
     on_field
