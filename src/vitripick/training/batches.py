@@ -53,8 +53,8 @@ class Batches:
         Seed, batch size, crops, augmentation.
     n_workers
         How many draw beside the network; 0: one thread. Crops are drawn by processes: much Python on small arrays,
-        which threads would do one after another. Whole samples are drawn by threads: OpenCV and NumPy work on large arrays
-        without the interpreter's lock, and to move 34 MB a step through a pipe takes as long as to draw them.
+        which threads would do one after another. Whole samples are drawn by threads: OpenCV and NumPy work on large
+        arrays without the interpreter's lock, and to move 34 MB a step through a pipe takes as long as to draw them.
     rank
         Of several training processes, this is number `rank`: it draws its own share of their common batch.
     """
