@@ -91,7 +91,8 @@ def _warp(
     )
     band = round(settings.border_diameters * sample.diameter_px)
     counts = how_much_counts(sample)
-    counts[:band], counts[height - band :], counts[:, :band], counts[:, width - band :] = 0, 0, 0, 0
+    top, bottom, left, right = (band if unknown else 0 for unknown in sample.unknown_edges)
+    counts[:top], counts[height - bottom :], counts[:, :left], counts[:, width - right :] = 0, 0, 0, 0
     weight = cv2.warpAffine(counts, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=0)
     labels = np.empty_like(sample.labels)
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]

@@ -21,6 +21,10 @@ from vitripick.training.settings import TrainingSet, TrainSettings
 
 log = logging.getLogger("vitripick")
 
+# Labels are taken to reach the border where they are at least this dense there, relative to the rest. Measured: 0.86
+# and 1.0-1.2 where somebody labelled up to the border, 0.0, 0.31 and 0.38 where not.
+_REACHES_BORDER = 0.7
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -54,6 +58,8 @@ class Sample:
         Rows and columns of patches to see it in; a training sample *is* one patch.
     set_weight
         How often its set is drawn from, relative to others.
+    unknown_edges
+        Top, bottom, left, right: along these sides labels say nothing, within `border_diameters`.
     """
 
     name: str
@@ -70,6 +76,7 @@ class Sample:
     junk: npt.NDArray[np.bool_] | None = None
     patches: Patches = WHOLE
     set_weight: float = 1.0
+    unknown_edges: tuple[bool, bool, bool, bool] = (True, True, True, True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +151,8 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
                 training.append(sample)
             else:
                 result.validation.append(dataclasses.replace(sample, patches=preparation.patches))
+        if labels_reach_border(training, settings.border_diameters):
+            training = [dataclasses.replace(sample, unknown_edges=(False,) * 4) for sample in training]
         if not split.validate:
             trains, validates = _cut_strip(training.pop(), settings.validation_share)
             training.append(trains)
@@ -160,6 +169,29 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
         result.diameters_px.append(diameter)
         result.diameters_angstrom.append(angstrom)
     return result
+
+
+def labels_reach_border(samples: Sequence[Sample], border_diameters: float) -> bool:
+    """Whether whoever labelled these whole micrographs did so up to their borders, as the density of labels tells.
+
+    Parameters
+    ----------
+    samples
+        Whole micrographs.
+    border_diameters
+        Width of the band along the border, in diameters.
+    """
+    in_band, expected = 0, 0.0
+    for sample in samples:
+        height, width = sample.image.shape
+        band = round(border_diameters * sample.diameter_px)
+        inner = max(0, height - 2 * band) * max(0, width - 2 * band)
+        x, y = sample.labels[:, 0], sample.labels[:, 1]
+        to_border = np.minimum.reduce([x, y, width - 1 - x, height - 1 - y])
+        n_inside = int((to_border >= band).sum())
+        in_band += len(sample.labels) - n_inside
+        expected += n_inside * (height * width - inner) / inner if inner else 0.0
+    return expected > 0 and in_band >= _REACHES_BORDER * expected
 
 
 def _label_diameter(pairs: dict[str, Boxes], entry: TrainingSet) -> float:
@@ -274,4 +306,15 @@ def _part(sample: Sample, window: Window) -> Sample:
     if ignored is not None:
         ignored = ignored[window.top : window.bottom, window.left : window.right]
     rejected = sample.rejected - np.array([window.left, window.top], np.float32)
-    return dataclasses.replace(sample, image=image, labels=labels[inside], ignored=ignored, rejected=rejected)
+    height, width = sample.image.shape
+    # A particle cut by a seam is not labelled in this part.
+    seams = (window.top > 0, window.bottom < height, window.left > 0, window.right < width)
+    top, bottom, left, right = (unknown or seam for unknown, seam in zip(sample.unknown_edges, seams, strict=True))
+    return dataclasses.replace(
+        sample,
+        image=image,
+        labels=labels[inside],
+        ignored=ignored,
+        rejected=rejected,
+        unknown_edges=(top, bottom, left, right),
+    )

@@ -174,7 +174,8 @@ class TrainSettings(Settings):
     unlabelled_weight
         A fifth: a missed particle costs five times what a false one does, as in the paper.
     border_diameters
-        Band along the micrograph's border in which labels say nothing (people skip particles that are cut).
+        Band along the micrograph's border in which labels say nothing (people skip particles that are cut), unless a
+        set's labels are as dense there as elsewhere.
     """
 
     architecture: str = "heatmap"
