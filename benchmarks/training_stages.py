@@ -1,4 +1,7 @@
-"""Where a step of training goes: drawing and augmenting, targets, forward, backward, optimiser, in fp32 and bf16."""
+"""Where a step of training goes: drawing and augmenting, targets, forward, backward, optimiser, in fp32 and bf16.
+
+With `--drawing N`: how fast N threads and N processes draw batches alone, and what that costs the process that trains.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cells import table
 from common import RECIPE
 
 from vitripick.models import build_detector
-from vitripick.training import read_recipe
+from vitripick.training import default_settings, read_recipe
 from vitripick.training.batches import Batches
 from vitripick.training.data import load_training_data
 from vitripick.training.precision import autocast
@@ -24,7 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the real sets")
     parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--drawing", type=int, help="time so many threads and processes that draw, and nothing else")
     arguments = parser.parse_args()
+    if arguments.drawing:
+        print(drawing_alone(arguments))
+        return
     sets, settings = read_recipe(RECIPE, data_root=arguments.data)
     detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
     preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
@@ -55,6 +62,26 @@ def main() -> None:
         columns[precision] = [drawing, targets, *(statistics.median(column) for column in zip(*times, strict=True))]
     names = ["draw and augment", "targets", "forward and loss", "backward", "optimiser"]
     print(table(["stage", "fp32, s", "bf16, s"], [list(row) for row in zip(names, *columns.values(), strict=True)]))
+
+
+def drawing_alone(arguments: argparse.Namespace) -> str:
+    """One table: a step's batch drawn by threads and by processes, with no network beside them."""
+    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    rows = []
+    for architecture in ("heatmap", "yolo"):
+        settings, detector = default_settings(architecture), build_detector(architecture)
+        preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+        samples = load_training_data(sets[:1], settings, preparation).training
+        for n_workers, by in ((1, "threads"), (arguments.drawing, "threads"), (arguments.drawing, "processes")):
+            batches = Batches(detector, samples, settings, n_workers=n_workers)
+            draw = batches._from_threads if by == "threads" else batches._from_processes
+            n_steps = 4 * arguments.repeats
+            started, used = time.perf_counter(), time.process_time()
+            for _ in draw(0, n_steps):
+                pass
+            used, took = time.process_time() - used, time.perf_counter() - started
+            rows.append([architecture, f"{n_workers} {by}", 1e3 * took / n_steps, 1e3 * used / n_steps])
+    return table(["batches of", "drawn by", "ms a step", "CPU of the training process, ms a step"], rows)
 
 
 def median(call: Callable[[], object], repeats: int) -> float:

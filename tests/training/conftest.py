@@ -5,7 +5,7 @@ import pytest
 
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
-from vitripick.training import TrainingSet, default_settings
+from vitripick.training import TrainingSet, default_settings, loop
 
 DIAMETER = 20.0
 
@@ -28,6 +28,11 @@ def write_set(folder, n=4):
         write_mrc(folder / "micrographs" / f"disc{seed}.mrc", image, pixel_size=4.0)
         write_picks(labels, folder / "labels" / f"disc{seed}.csv")
     return TrainingSet(micrographs=str(folder / "micrographs"), labels=str(folder / "labels"))
+
+
+@pytest.fixture(autouse=True)
+def _a_checkpoint_at_every_validation(monkeypatch):
+    monkeypatch.setattr(loop, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 @pytest.fixture

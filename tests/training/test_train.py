@@ -74,6 +74,22 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(architecture, session_s
     assert_same_weights(weights(whole.path), weights(resumed.path))
 
 
+@pytest.mark.parametrize(("seconds", "at"), [(0.0, [2, 4, 6]), (1000.0, [6])])
+def test_checkpoints_lie_some_seconds_apart_and_the_last_one_is_never_left_out(
+    seconds, at, session_set, short, tmp_path, monkeypatch
+):
+    steps, save = [], loop_module.save_checkpoint
+
+    def counted(path, fingerprint, detector, averaged, optimiser, progress, samples):
+        steps.append(progress.step)
+        save(path, fingerprint, detector, averaged, optimiser, progress, samples)
+
+    monkeypatch.setattr(loop_module, "save_checkpoint", counted)
+    monkeypatch.setattr(loop_module, "_SECONDS_BETWEEN_CHECKPOINTS", seconds)
+    train(session_set, tmp_path / "run", settings=short.model_copy(update={"steps_per_epoch": 2}))
+    assert steps == at
+
+
 def test_a_run_folder_of_other_settings_is_not_overwritten(session_set, short, tmp_path):
     train(session_set, tmp_path / "run", settings=short)
     with pytest.raises(UsageError, match="another --out"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from vitripick.training.validate import Validation, validate
 
 # Validation on fewer labels than this tells nothing of which weights are better.
 _FEW_LABELS = 10
+# A checkpoint of `yolo` is 800 MB: on a GPU's machine writing it took longer than the 100 steps before it.
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
 def run_loop(
@@ -57,7 +60,8 @@ def run_loop(
     data, settings, processes
         What to learn from, how, and where: in this process alone, or among several.
     checkpoint
-        `last.pt`, written after each validation, and when the run is stopped.
+        `last.pt`, written after a validation, though not more often than every 30 s; at the end, and when the run is
+        stopped.
     fingerprint
         Of settings and data: a checkpoint of another run is refused.
     on_best
@@ -94,13 +98,17 @@ def run_loop(
     network = processes.wrap(detector)
     batches = Batches(detector, samples, settings, n_workers=n_workers, rank=processes.rank)
 
+    saved_at = time.monotonic()
+
     def save() -> None:
+        nonlocal saved_at
         if processes.is_first:
             save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+            saved_at = time.monotonic()
 
     network.train()
     keep_frozen(detector)
-    while progress.step < settings.steps and progress.epochs_without_gain < settings.patience_epochs:
+    while not _is_done(progress, settings):
         end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
         for batch in batches.epoch(progress.step, end):
             loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
@@ -115,12 +123,17 @@ def run_loop(
                     samples = _end_epoch(progress, detector, averaged, data, settings, on_best)
                 progress, samples = processes.share(progress), take_places(samples, processes)
                 batches.replace_samples(samples)
-                save()
+                if _is_done(progress, settings) or time.monotonic() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
+                    save()
                 on_epoch(progress)
             if stops:
                 save()
                 raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
     return progress
+
+
+def _is_done(progress: Progress, settings: TrainSettings) -> bool:
+    return progress.step >= settings.steps or progress.epochs_without_gain >= settings.patience_epochs
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
