@@ -54,13 +54,15 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     turn = turn @ np.diag(rng.choice([-1.0, 1.0], 2))
     shift = (side - 1) / 2 - turn @ centre
-    return _warp(sample, np.column_stack([turn, shift]), scale, (side, side), settings)
+    weight = how_much_counts(sample) * _along_borders(sample, settings, 0.0)
+    return _warp(sample, np.column_stack([turn, shift]), scale, (side, side), weight)
 
 
 def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
     """The whole sample, flipped and moved at random, its sides filled up to multiples of `pad_to` as in picking.
 
-    No further: what a network never saw count at the edges of its input, there it finds particles afterwards.
+    No further: what a network never saw count at the edges of its input, there it finds particles afterwards. So along
+    a border up to which nobody labelled, what is not labelled counts a little as background.
     """
     height, width = sample.image.shape
     shape = (-(-height // pad_to) * pad_to, -(-width // pad_to) * pad_to)
@@ -73,14 +75,12 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
             [0.0, -1.0 if flip_y else 1.0, (height - 1.0 if flip_y else 0.0) + down],
         ]
     )
-    return _warp(sample, matrix, 1.0, shape, settings)
+    weight = how_much_counts(sample) * _along_borders(sample, settings, settings.unlabelled_weight)
+    return _warp(sample, matrix, 1.0, shape, weight)
 
 
-def _warp(
-    sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: tuple[int, int], settings: TrainSettings
-) -> Crop:
+def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: tuple[int, int], weight: Image) -> Crop:
     """The sample in an image of `shape`, by a matrix from its pixels to those of the image."""
-    height, width = sample.image.shape
     # Simulated samples are stored in half precision.
     image = cv2.warpAffine(
         np.asarray(sample.image, np.float32),
@@ -89,19 +89,13 @@ def _warp(
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )
-    band = round(settings.border_diameters * sample.diameter_px)
-    counts = how_much_counts(sample)
-    top, bottom, left, right = (band if unknown else 0 for unknown in sample.unknown_edges)
-    counts[:top], counts[height - bottom :], counts[:, :left], counts[:, width - right :] = 0, 0, 0, 0
-    weight = cv2.warpAffine(counts, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=0)
+    weight = np.asarray(cv2.warpAffine(weight, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=0), np.float32)
     labels = np.empty_like(sample.labels)
     labels[:, :2] = sample.labels[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < shape[::-1] + labels[:, 2:])).all(axis=1)
     taught = labels[near]
-    return Crop(
-        np.asarray(image, np.float32), taught, np.asarray(weight, np.float32), _ground(sample, taught, matrix, shape)
-    )
+    return Crop(np.asarray(image, np.float32), taught, weight, _ground(sample, taught, matrix, shape))
 
 
 def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
@@ -116,6 +110,21 @@ def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64],
     return ground
 
 
+def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: float) -> Image:
+    """(h, w), float32: 1, less in the band along edges up to which nobody labelled, save for what is labelled there.
+
+    Where nothing unlabelled counts there, labels do not either: of a particle that is cut nobody knows the middle.
+    """
+    height, width = sample.image.shape
+    band = round(settings.border_diameters * sample.diameter_px)
+    top, bottom, left, right = (band if unknown else 0 for unknown in sample.unknown_edges)
+    factor = np.full((height, width), unlabelled_weight, np.float32)
+    factor[top : height - bottom, left : width - right] = 1
+    if unlabelled_weight:
+        _fill_labelled(factor, sample)
+    return factor
+
+
 def how_much_counts(sample: Sample) -> Image:
     """(h, w), float32: how much what is known about each place counts, the border band aside."""
     counts = np.full(sample.image.shape, sample.unlabelled_weight, np.float32)
@@ -124,11 +133,16 @@ def how_much_counts(sample: Sample) -> Image:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, 0.0, -1)
     if sample.unlabelled_weight < 1 or len(sample.open_places):
         # A labelled place counts in full, whatever lies beside it.
-        for x, y, *_ in sample.labels:
-            cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
+        _fill_labelled(counts, sample)
         for x, y in sample.rejected:
             cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
     return counts if sample.ignored is None else np.where(sample.ignored, np.float32(0), counts)
+
+
+def _fill_labelled(counts: Image, sample: Sample) -> None:
+    radius = max(1, round(sample.diameter_px / 2))
+    for x, y, *_ in sample.labels:
+        cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
 
 
 def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> Image:
