@@ -167,6 +167,19 @@ def test_the_micrographs_tell_where_the_border_is(tmp_path):
     assert result["criteria"]["iou"]["default"]["recall"] == 1
 
 
+def test_picks_on_the_border_are_told_though_no_figure_counts_them(tmp_path):
+    picks = write_boxes(tmp_path / "picks" / "a.csv", (100, 100), (5, 50), (298, 60), confidence=0.9).parent
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100)).parent
+    (tmp_path / "mics").mkdir()
+    mrcfile.write(tmp_path / "mics" / "a.mrc", np.zeros((200, 300), dtype=np.int8))
+    result = json.loads(invoke(picks, labels, "--micrographs", tmp_path / "mics", "--json").stdout)
+    assert (result["n_picks"], result["n_picks_border"]) == (3, 2)
+    assert result["criteria"]["iou"]["default"]["precision"] == 1
+    told = invoke(picks, labels, "--micrographs", tmp_path / "mics").stdout
+    assert "3 of 3 stored, 2 of them on the border" in told
+    assert "on the border" not in invoke(picks, labels).stdout
+
+
 def test_the_curves_are_drawn_where_asked(tmp_path):
     labels = write_boxes(tmp_path / "a.box", (100, 100))
     invoke(labels, labels, "--pr-png", tmp_path / "new" / "curve.png")

@@ -17,6 +17,7 @@ from vitripick.evaluation.metrics import (
     count_duplicates,
     join,
     judge,
+    on_border,
     plateau_middle,
     precision_recall_curve,
 )
@@ -137,6 +138,9 @@ def evaluate(
         n_labels=sum(part.n_labels for part in parts),
         n_labels_ignored=sum(part.n_labels_ignored for part in parts),
         n_picks=sum(len(p) for p in kept),
+        n_picks_border=sum(
+            int(on_border(p, labels.shape or p.shape, border).sum()) for p, (_, labels) in zip(kept, cases, strict=True)
+        ),
         n_picks_stored=sum(len(p) for p, _ in cases),
         n_duplicates=sum(count_duplicates(p, distance_px=d / 2) for p in kept),
         n_particle_free=len(free),

@@ -126,8 +126,8 @@ class Evaluation:
         Width of the ignored band; 0: none.
     n_labels, n_labels_ignored
         Labels that count, and those on the border.
-    n_picks, n_picks_stored
-        Picks at the default threshold, and all picks given.
+    n_picks, n_picks_border, n_picks_stored
+        Picks at the default threshold, how many of these lie on the border, and all picks given.
     n_duplicates
         Pairs of picks within d/2 at the default threshold.
     n_particle_free, n_picks_particle_free
@@ -149,6 +149,7 @@ class Evaluation:
     n_labels: int
     n_labels_ignored: int
     n_picks: int
+    n_picks_border: int
     n_picks_stored: int
     n_duplicates: int
     n_particle_free: int
@@ -195,6 +196,7 @@ class Evaluation:
             "n_labels": self.n_labels,
             "n_labels_ignored": self.n_labels_ignored,
             "n_picks": self.n_picks,
+            "n_picks_border": self.n_picks_border,
             "n_picks_stored": self.n_picks_stored,
             "n_duplicates": self.n_duplicates,
             "n_particle_free": self.n_particle_free,
@@ -275,6 +277,7 @@ class Evaluation:
     def facts(self) -> list[tuple[str, str]]:
         """What the set holds, as rows of a name and a text."""
         ignored = f", {self.n_labels_ignored} more on the border ignored" if self.n_labels_ignored else ""
+        on_border = f", {self.n_picks_border} of them on the border" if self.n_picks_border else ""
         free = "none in the set"
         if self.n_particle_free:
             mean = self.n_picks_particle_free / self.n_particle_free
@@ -282,7 +285,7 @@ class Evaluation:
         return [
             ("micrographs", str(len(self.rows))),
             ("labels", f"{self.n_labels}{ignored}"),
-            ("picks", f"{self.n_picks} of {self.n_picks_stored} stored"),
+            ("picks", f"{self.n_picks} of {self.n_picks_stored} stored{on_border}"),
             ("duplicates", f"{self.n_duplicates} pairs within d/2"),
             ("picks on particle-free micrographs", free),
             ("diameter d", f"{self.diameter_px:.4g} px"),
