@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 
 def test_the_layers_of_an_architecture_are_printed_as_a_table(vitripick):
@@ -19,3 +21,10 @@ def test_an_unknown_architecture_is_named_with_those_there_are(vitripick):
     outcome = vitripick("models", "--describe", "resnet9000")
     assert outcome.code == 2
     assert "inception_resnet" in outcome.err
+
+
+def test_layers_are_printed_where_nothing_else_was_imported_before():
+    command = [sys.executable, "-m", "vitripick.cli.app", "models", "--describe", "yolo"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "layer21" in done.stdout

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,15 @@ def test_a_toml_starts_processes_and_a_failed_micrograph_comes_back_as_one(saved
     assert len(summary.records) == 3
 
 
+def test_dask_talks_of_what_goes_wrong_only(saved_model, micrographs, tmp_path):
+    (tmp_path / "local.toml").write_text('kind = "local"\njobs = 1\n')
+    command = [sys.executable, "-m", "vitripick.cli.app", "pick", micrographs, "--out", tmp_path / "out"]
+    command += ["--model", saved_model, "--device", "cpu", "--cluster", tmp_path / "local.toml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "INFO" not in done.stderr
+
+
 def test_no_scheduler_is_said_so(saved_model, micrographs, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_SECONDS_TO_ANSWER", 0.2)
     with pytest.raises(InputError, match="no Dask scheduler answers"):
@@ -117,6 +128,22 @@ def test_options_that_a_batch_system_does_not_know_are_refused(tmp_path):
     (tmp_path / "c.toml").write_text("kind = 'slurm'\njobs = 1\n[options]\ncores = 1\nmemory = '1GB'\nwings = 2\n")
     with pytest.raises(UsageError, match="wings"):
         make_cluster(read_cluster_settings(tmp_path / "c.toml"))
+
+
+def test_options_that_a_local_cluster_does_not_know_are_refused(tmp_path):
+    (tmp_path / "c.toml").write_text("kind = 'local'\njobs = 1\n[options]\nwings = 2\n")
+    with pytest.raises(UsageError, match="wings"):
+        make_cluster(read_cluster_settings(tmp_path / "c.toml"))
+
+
+def test_a_batch_system_that_is_not_on_this_machine_is_said_so_instead_of_waited_for(
+    saved_model, micrographs, tmp_path, monkeypatch
+):
+    pytest.importorskip("dask_jobqueue")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "c.toml").write_text("kind = 'slurm'\njobs = 1\n[options]\ncores = 1\nprocesses = 1\nmemory = '1GB'\n")
+    with pytest.raises(UsageError, match="sbatch"):
+        pick_on_cluster([micrographs], tmp_path / "out", saved_model, cluster=str(tmp_path / "c.toml"), device="cpu")
 
 
 def test_what_a_run_leaves_open_is_found_on_a_worker_and_used_by_all(tmp_path):

@@ -16,6 +16,7 @@ from vitripick.picking import PickSettings, parse_shard, pick_many, step
                   {"MIN": "1", "MAX": "9", "STEP": "2", "COUNT": "5"}.items()}}, "4/5"),
         ("auto", {"SGE_TASK_ID": "4", "SGE_TASK_FIRST": "2", "SGE_TASK_LAST": "6", "SGE_TASK_STEPSIZE": "2"}, "2/3"),
         ("auto", {"LSB_JOBINDEX": "3", "LSB_JOBINDEX_END": "8"}, "3/8"),
+        ("auto", {"LSB_JOBINDEX": "3", "LSB_JOBINDEX_END": "8", "LSB_JOBINDEX_STEP": ""}, "3/8"),
         ("auto/16", {"PBS_ARRAY_INDEX": "5"}, "5/16"),
         ("auto/16", {"PBS_ARRAYID": "5"}, "5/16"),
         ("auto/16", {"SLURM_ARRAY_TASK_ID": "16"}, "16/16"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitripick.models.registry import build_detector
+from vitripick.models.architectures import build_detector
 
 # The side of the image shown where the architecture does not choose one: a training crop.
 _CROP_PX = 192

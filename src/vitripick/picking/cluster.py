@@ -7,7 +7,9 @@ anew. What the workers share is a file system: paths mean the same on all of the
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -221,6 +223,8 @@ def _client(cluster: str) -> Iterator[Client]:
         from distributed import Client
     except ImportError as error:
         raise UsageError("--cluster needs Dask: pip install 'vitripick[cluster]'.") from error
+    # Importing it makes its loggers tell every connection; among these lines nobody finds one that matters.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
     if "://" in cluster:
         try:
             client = Client(cluster, timeout=_SECONDS_TO_ANSWER)
@@ -266,7 +270,10 @@ def make_cluster(settings: ClusterSettings) -> Any:
             from distributed import LocalCluster
 
             options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", **settings.options}
-            return LocalCluster(n_workers=settings.jobs, processes=True, **options)
+            try:
+                return LocalCluster(n_workers=settings.jobs, processes=True, **options)
+            except RuntimeError as error:  # a worker did not start; the cause says why
+                raise UsageError(f"[options] of a local cluster: {error.__cause__ or error}") from error
         import dask_jobqueue
 
         return getattr(dask_jobqueue, _KINDS[settings.kind])(**settings.options)
@@ -280,6 +287,13 @@ def make_cluster(settings: ClusterSettings) -> Any:
 def _started(settings: ClusterSettings) -> Iterator[Any]:
     with make_cluster(settings) as running:
         if settings.kind != "local":
+            # Asked for in the background, where nobody would hear that it is missing.
+            submit = str(running.job_cls.submit_command).split()[0]
+            if shutil.which(submit) is None:
+                raise UsageError(
+                    f"--cluster, kind {settings.kind!r}: there is no {submit!r} on this machine; give the command on "
+                    "one from which jobs are submitted."
+                )
             # Jobs that end by their time limit or die are asked for again.
             running.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)
         yield running

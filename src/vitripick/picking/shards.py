@@ -72,7 +72,7 @@ def _from_array(environment: Mapping[str, str]) -> Shard:
     # Outside of an array LSF sets the index to 0.
     if environment.get("LSB_JOBINDEX", "0") != "0":
         task, high = _number(environment, "LSB_JOBINDEX"), _number(environment, "LSB_JOBINDEX_END")
-        step = int(environment.get("LSB_JOBINDEX_STEP", "1"))
+        step = _number(environment, "LSB_JOBINDEX_STEP") if environment.get("LSB_JOBINDEX_STEP") else 1
         return _in_range(task, 1, high, step)
     if "PBS_ARRAY_INDEX" in environment or "PBS_ARRAYID" in environment:
         raise UsageError(
