@@ -233,3 +233,10 @@ def test_picks_are_filtered_by_confidence_size_and_distance(tmp_path):
     assert read_picks(tmp_path / "a.star").x.tolist() == [50]
     assert run(tmp_path / "a.cbox", tmp_path / "b.star", *filters[2:]).exit_code == 0
     assert read_picks(tmp_path / "b.star").x.tolist() == [50, 53]
+
+
+def test_two_sets_of_picks_of_one_micrograph_are_not_joined(tmp_path):
+    for name in ("m.box", "m_autopick.star"):
+        write_picks(PICKS, tmp_path / "two" / name)
+    with pytest.raises(UsageError, match="several sets of picks of m"):
+        run(tmp_path / "two", tmp_path / "all.star")

@@ -182,3 +182,13 @@ def test_without_the_extra_it_says_what_to_install(vitripick, tmp_path, monkeypa
     )  # fmt: skip
     assert outcome.code == 2
     assert "vitripick[cryosparc]" in outcome.err
+
+
+def test_a_run_that_was_interrupted_is_refused_and_not_exported_without_its_threshold(vitripick, picks, tmp_path):
+    (tmp_path / "run" / "micrographs").mkdir(parents=True)
+    picks.rename(tmp_path / "run" / "cbox")
+    (tmp_path / "run" / "micrographs" / "m.json").write_text("{}")
+    outcome = vitripick("cryosparc", tmp_path / "run", "--out", tmp_path / "p.star")
+    assert outcome.code == 3
+    assert "run it again to finish" in outcome.err
+    assert not (tmp_path / "p.star").exists()

@@ -184,3 +184,29 @@ def test_the_curves_are_drawn_where_asked(tmp_path):
     labels = write_boxes(tmp_path / "a.box", (100, 100))
     invoke(labels, labels, "--pr-png", tmp_path / "new" / "curve.png")
     assert (tmp_path / "new" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_was_interrupted_is_no_heap_of_picks_without_a_threshold(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    (run / "run.json").unlink()
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    with pytest.raises(InputError, match=r"no run\.json.*run it again"):
+        invoke(run, labels.parent)
+
+
+def test_where_nothing_is_and_nothing_was_picked_the_run_knows_the_diameter(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    write_boxes(run / "cbox" / "a.cbox", confidence=[])
+    record = json.loads((run / "micrographs" / "a.json").read_text())
+    quality = {"threshold": 0.5, "diameter_px": 40.0, "mean_confidence": None, "covered_share": 0.0, "junk_share": None}
+    record |= {"n_stored": 0, "n_picks": 0, "quality": {**quality, "suspected": []}}
+    (run / "micrographs" / "a.json").write_text(json.dumps(record))
+    labels = write_boxes(tmp_path / "labels" / "a.csv")
+    result = json.loads(invoke(run, labels.parent, "--json").stdout)
+    assert result["diameter_px"] == 40
+    assert (result["n_particle_free"], result["n_picks_particle_free"]) == (1, 0)
+
+
+def test_a_negative_seed_is_a_wrong_use(tmp_path):
+    picks = write_boxes(tmp_path / "a.csv", (100, 100))
+    assert invoke(picks, picks, "--seed", "-1").exit_code == 2

@@ -153,3 +153,12 @@ def test_steps_are_summed_over_the_micrographs(tmp_path):
     gathered = gather_run(write_run(tmp_path / "run", "a.mrc", "b.mrc"))
     assert gathered.timings["pick"] == pytest.approx(0.8)
     assert gathered.settings["formats"] == "star, cbox"
+
+
+def test_runs_of_one_name_are_told_apart_and_compared(tmp_path):
+    runs = [write_run(tmp_path / day / "picks", "a.mrc") for day in ("monday", "tuesday")]
+    labels = tmp_path / "labels"
+    write_picks(Boxes.at([100], [100], size_px=40), labels / "a.csv")
+    result = invoke(*runs, "--labels", labels, "--out", tmp_path / "report.html", "--json")
+    assert [run["name"] for run in json.loads(result.stdout)["runs"]] == ["monday/picks", "tuesday/picks"]
+    assert "All runs against" in (tmp_path / "report.html").read_text()

@@ -43,7 +43,7 @@ def evaluate(
         str | None,
         typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="For the intervals and the chance level.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For the intervals and the chance level.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
@@ -62,7 +62,7 @@ def evaluate(
     result = evaluation.evaluate(
         sets.picks,
         sets.labels,
-        diameter_px=diameter_px,
+        diameter_px=sets.diameter_px if diameter_px is None else diameter_px,
         iou=iou,
         distance_fraction=distance_fraction,
         threshold=sets.threshold if threshold is None else threshold,

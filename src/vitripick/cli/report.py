@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from vitripick.pictures import ReportRun
 
 
 def report(
@@ -43,6 +48,7 @@ def report(
         gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
         for run, own in zip(runs, of_run, strict=True)
     ]
+    gathered = _with_names_of_their_own(gathered, runs)
     write_report(out, gathered, title=title or "Picks: " + ", ".join(run.name for run in gathered))
     written = {
         "report": str(out),
@@ -57,3 +63,16 @@ def report(
         ],
     }
     typer.echo(json.dumps(written, indent=1, ensure_ascii=False) if as_json else f"{out}")
+
+
+def _with_names_of_their_own(gathered: list[ReportRun], folders: list[Path]) -> list[ReportRun]:
+    """Runs that are called alike (`picks`, mostly) are told apart by as much of their paths as that takes."""
+    paths = [folder.resolve() for folder in folders]
+    names = [run.name for run in gathered]
+    for n_parts in range(2, max(len(path.parts) for path in paths) + 1):
+        count = Counter(names)
+        names = [
+            "/".join(path.parts[-n_parts:]) if count[name] > 1 else name
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return [dataclasses.replace(run, name=name) for run, name in zip(gathered, names, strict=True)]

@@ -14,7 +14,7 @@ from vitripick.formats.mrc import read_mrc_volume
 from vitripick.formats.optics import OpticsGroup
 from vitripick.formats.pairing import Pairing, pair_labels
 from vitripick.formats.particles_star import write_particles_star
-from vitripick.formats.picks import read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.picks import holds_run, read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
 from vitripick.formats.table import FORMATS, PicksFormat
 
@@ -27,6 +27,7 @@ __all__ = [
     "PicksFormat",
     "convert_picks",
     "find_micrographs",
+    "holds_run",
     "output_stems",
     "pair_labels",
     "read_all_picks",

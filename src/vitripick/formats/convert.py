@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -112,6 +113,12 @@ def write_converted(
             raise UsageError(
                 f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
                 f"give a folder instead, and --to {entry.name}."
+            )
+        twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
+        if twice:
+            raise UsageError(
+                f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
+                "joined every particle of it would be there several times; leave only one of them, or give a folder."
             )
         _write(parts, optics, target, entry, threshold, float_coordinates)
         return [target]

@@ -282,7 +282,7 @@ def _find_listed(table: Path, listed: str) -> Path | None:
 
 
 def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
-    if format is None and _is_run_folder(folder):
+    if format is None and holds_run(folder):
         folder = folder / "cbox"
     suffixes = KNOWN_SUFFIXES if format is None else format_named(format).suffixes
     files = sorted(
@@ -310,7 +310,8 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     return found
 
 
-def _is_run_folder(folder: Path) -> bool:
+def holds_run(folder: Path) -> bool:
+    """Whether it is the output of `pick`, finished or not."""
     # Without run.json: one that was interrupted, or is being watched.
     records = (folder / "micrographs").rglob("*.json")
     return (folder / "cbox").is_dir() and ((folder / "run.json").is_file() or next(records, None) is not None)

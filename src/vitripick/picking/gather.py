@@ -14,6 +14,7 @@ from vitripick.errors import FormatError, InputError, MicrographError
 from vitripick.evaluation import evaluate
 from vitripick.formats import (
     find_micrographs,
+    holds_run,
     pair_labels,
     read_all_picks,
     read_header,
@@ -57,6 +58,13 @@ class RunFolder:
         threshold = self.run.get("threshold")
         return None if threshold is None else float(threshold)
 
+    @property
+    def diameter_px(self) -> float | None:
+        """The particle's, median over its micrographs; None where no record tells it."""
+        told = [r.quality.diameter_px for r in self.records.values() if r.quality is not None]
+        known = [d for d in told if d is not None]
+        return float(np.median(known)) if known else None
+
     def read_picks(self) -> dict[str, Boxes]:
         """All stored picks by micrograph, each with its shape and pixel size."""
         return {name: self.read_picks_of(record) for name, record in self.records.items()}
@@ -83,6 +91,8 @@ class GatheredSets:
         Names with labels that are not judged, because the micrograph is not in the run or not in the folder.
     without_picks
         Names with labels but no picks file: judged as zero picks.
+    diameter_px
+        The run's, where no box of picks or labels could tell it: an empty set, and nothing was picked.
     """
 
     picks: dict[str, Boxes]
@@ -91,11 +101,12 @@ class GatheredSets:
     unmatched_picks: tuple[str, ...] = ()
     unmatched_labels: tuple[str, ...] = ()
     without_picks: tuple[str, ...] = ()
+    diameter_px: float | None = None
 
 
 def is_run_folder(path: str | Path) -> bool:
-    """Whether `path` is the output folder of `pick`."""
-    return (Path(path) / "run.json").is_file()
+    """Whether `path` is the output folder of `pick`, finished or not."""
+    return _run_path(path).is_file() or holds_run(Path(path))
 
 
 def read_run_folder(folder: str | Path) -> RunFolder:
@@ -109,12 +120,12 @@ def read_run_folder(folder: str | Path) -> RunFolder:
         If the folder is not the output of `pick`, or a record is missing or damaged.
     """
     folder = Path(folder)
-    if not is_run_folder(folder):
+    if not _run_path(folder).is_file():
         raise InputError(
             f"{folder}: there is no run.json here. Give the folder `vitripick pick --out` wrote; if that "
             "was interrupted, run it again to finish, done micrographs are not picked twice."
         )
-    run = _read_json(folder / "run.json")
+    run = _read_json(_run_path(folder))
     wanted = {entry["name"]: entry.get("stem") for entry in run["micrographs"]} if "micrographs" in run else None
     records: dict[str, Record] = {}
     log = read_log(folder)
@@ -139,6 +150,10 @@ def read_run_folder(folder: str | Path) -> RunFolder:
     if seconds:
         run = {**run, "seconds": seconds[-1]}
     return RunFolder(folder, run, records, _read_failures(folder / "failures.jsonl"))
+
+
+def _run_path(folder: str | Path) -> Path:
+    return Path(folder) / "run.json"
 
 
 def _record_paths(folder: Path, wanted: dict[str, str | None] | None) -> Iterable[Path]:
@@ -188,6 +203,7 @@ def gather_sets(
             threshold=run.threshold,
             unmatched_picks=pairing.unmatched_micrographs,
             unmatched_labels=pairing.unmatched_labels,
+            diameter_px=None if any(map(len, [*picked.values(), *pairing.pairs.values()])) else run.diameter_px,
         )
     elif micrographs is not None:
         sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
@@ -230,7 +246,8 @@ def gather_run(
     if labels is not None:
         sets = gather_sets(folder, labels, label_box_size_px=label_box_size_px)
         own_labels = sets.labels
-        evaluation = evaluate(picks, own_labels, diameter_px=diameter_px, threshold=run.threshold, leak=leak)
+        d = sets.diameter_px if diameter_px is None else diameter_px
+        evaluation = evaluate(picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
         if sets.unmatched_labels:
             notes.append(_named("Labels of micrographs that are not in this run, not judged", sets.unmatched_labels))
         if sets.unmatched_picks:
