@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import numpy as np
 
@@ -18,6 +19,14 @@ def test_micrographs_and_labels_are_ready_to_train_on(vitripick, tmp_path):
     again = vitripick("simulate", *SMALL, "--out", tmp_path / "sim")
     assert "2 of them were there already" in again.out
     assert f"--labels {tmp_path}/sim/labels" in again.out
+
+
+def test_the_command_to_train_with_can_be_pasted_whatever_the_folder_is_called(vitripick, tmp_path):
+    out = tmp_path / "my sim"
+    result = vitripick("simulate", *SMALL, "--out", out)
+    words = shlex.split(result.out.splitlines()[-1])
+    assert words[2:4] == ["vitripick", "train"]
+    assert words[4:8] == ["--micrographs", f"{out}/micrographs", "--labels", f"{out}/labels"]
 
 
 def test_the_noise_level_of_the_paper_is_one_option_away(vitripick, tmp_path):
@@ -53,6 +62,8 @@ def test_wrong_options_are_usage_errors_that_name_them(vitripick, tmp_path):
         (("--out", tmp_path, "--recipe", "nothing"), "there is no recipe 'nothing'"),
         (("--out", tmp_path, "--set", "particles.n=3"), "particles.n"),
         (("--out", tmp_path, "--pixel-size", -1), "between 0 and 100"),
+        (("--out", tmp_path, "--set", "optics.voltages_kv=[0]"), "optics.voltages_kv.0"),
+        (("--out", tmp_path, "--prefix", "../mic"), "--prefix '../mic'"),
     ):
         result = vitripick("simulate", *options)
         assert result.code == 2, options

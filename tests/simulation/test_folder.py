@@ -1,13 +1,14 @@
 """Many micrographs into a folder."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_micrograph, read_picks
-from vitripick.simulation import load_recipe, simulate_folder
+from vitripick.simulation import bundled_structures, load_recipe, simulate_folder
 
 
 def small(**changes):
@@ -71,6 +72,67 @@ def test_another_seed_or_recipe_makes_them_anew(tmp_path):
     assert simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], seed=2).n_skipped == 0
     changed = small(extra=["optics.b_factor=10"])
     assert simulate_folder(changed, tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], seed=2).n_skipped == 0
+
+
+def test_micrographs_of_another_seed_are_not_left_among_the_new_ones(tmp_path):
+    simulate_folder(small(), tmp_path, n_micrographs=3, n_workers=1, structures=["trpv3"])
+    before = everything(tmp_path)
+    with pytest.raises(UsageError, match=r"another recipe, seed or version \(simulated_0003\) .* another --out"):
+        simulate_folder(small(), tmp_path, n_micrographs=2, n_workers=1, structures=["trpv3"], seed=2)
+    assert everything(tmp_path) == before
+
+
+def test_fewer_micrographs_of_the_same_seed_leave_the_others_and_say_so(tmp_path, caplog):
+    simulate_folder(small(), tmp_path, n_micrographs=3, n_workers=1, structures=["trpv3"])
+    assert simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"]).n_skipped == 1
+    assert "2 more micrographs of the same recipe and seed (from simulated_0002 on)" in caplog.text
+    assert (tmp_path / "micrographs" / "simulated_0003.mrc").exists()
+
+
+def test_another_prefix_adds_to_the_folder(tmp_path):
+    for seed in (1, 2):
+        prefix = f"grids/mic{seed}"
+        simulate_folder(
+            small(), tmp_path, n_micrographs=3 - seed, n_workers=1, structures=["trpv3"], seed=seed, prefix=prefix
+        )
+    assert len(list((tmp_path / "micrographs").rglob("*.mrc"))) == 3
+
+
+@pytest.mark.parametrize("prefix", ["", "../mic", "grid1/../../mic", "/tmp/mic"])
+def test_a_prefix_that_leads_out_of_the_folder_is_a_usage_error(tmp_path, prefix):
+    with pytest.raises(UsageError, match=r"--prefix '.*': micrographs stay inside"):
+        simulate_folder(small(), tmp_path / "out", n_micrographs=1, n_workers=1, structures=["trpv3"], prefix=prefix)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_broken_off_does_not_leave_its_image_to_an_earlier_recipe(tmp_path, monkeypatch):
+    def first_recipe():
+        return simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"])
+
+    def break_off(*_):
+        raise KeyboardInterrupt
+
+    first_recipe()
+    image = (tmp_path / "micrographs" / "simulated_0001.mrc").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("vitripick.simulation.folder.write_picks", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            simulate_folder(small(), tmp_path, n_micrographs=1, n_workers=1, structures=["trpv3"], seed=2)
+    assert first_recipe().n_skipped == 0
+    assert (tmp_path / "micrographs" / "simulated_0001.mrc").read_bytes() == image
+
+
+def test_what_an_index_says_of_a_structure_decides_whether_its_micrograph_is_made_anew(tmp_path):
+    structures = tmp_path / "structures"
+    structures.mkdir()
+    shutil.copy(bundled_structures()["hemoglobin"], structures / "mine.npz")
+    skipped = []
+    for index in (None, "other.npz,virus,1", "mine.npz,virus,64", "mine.npz,virus,65", "mine.npz,soluble,65"):
+        if index:
+            (structures / "index.csv").write_text(f"file,kind,mw_kda\n{index}\n")
+        summary = simulate_folder(small(), tmp_path / "out", n_micrographs=1, n_workers=1, structures=[structures])
+        skipped.append(summary.n_skipped)
+    assert skipped == [0, 1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from vitripick.errors import InputError
+from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_mrc
 from vitripick.simulation import bundled_structures, find_structures, read_structure, save_structure, structure_from_map
 from vitripick.simulation.scattering import displaced_share
@@ -169,6 +169,62 @@ def test_an_index_beside_the_file_says_what_it_is(tmp_path):
     model_file(tmp_path / "chain.pdb")
     (tmp_path / "index.csv").write_text("file,kind,mw_kda\nchain.pdb,virus,5\n")
     assert read_structure(tmp_path / "chain.pdb").kind == "virus"
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("chain.pdb,mebrane,5", r"index\.csv, line 3: 'mebrane' is no kind of structure; write one of soluble"),
+        ("chain.pdb,soluble,abc", r"index\.csv, line 3: mw_kda should be .*, not 'abc'"),
+        ("chain.pdb,soluble,-1", r"index\.csv, line 3: mw_kda should be .*, not '-1'"),
+    ],
+)
+def test_an_index_that_cannot_be_right_is_named_with_its_line(tmp_path, row, complaint):
+    model_file(tmp_path / "chain.pdb")
+    (tmp_path / "index.csv").write_text(f"file,kind,mw_kda\nother.pdb,virus,7\n{row}\n")
+    with pytest.raises(InputError, match=complaint):
+        read_structure(tmp_path / "chain.pdb")
+
+
+def test_a_saved_structure_is_what_an_index_or_a_caller_says_and_has_a_membrane_accordingly(tmp_path, trpv3):
+    save_structure(trpv3, tmp_path / "mine.npz")
+    (tmp_path / "index.csv").write_text("file,kind,mw_kda\nmine.npz,soluble,77\n")
+    by_index = read_structure(tmp_path / "mine.npz")
+    assert (by_index.kind, by_index.mass_kda, by_index.slab) == ("soluble", 77, None)
+    apoferritin = bundled_structures()["apoferritin"]
+    assert read_structure(apoferritin).slab is None
+    assert read_structure(apoferritin, kind="membrane").slab.radius > 0
+    # Its own membrane is better than a guess.
+    own = np.load(bundled_structures()["trpv3"])["slab_radius"]
+    assert read_structure(bundled_structures()["trpv3"], kind="membrane").slab.radius == own
+
+
+def test_a_membrane_that_finds_no_place_in_the_molecule_is_a_usage_error(tmp_path):
+    points = np.array([[0, 0, 0], [0, 0, 300]], np.float32)
+    np.savez(tmp_path / "far.npz", xyz=points, xyz_scale=1.0, weight=np.ones(2), weight_scale=1.0)
+    with pytest.raises(UsageError, match=r"far\.npz: cannot be a membrane protein: .*; give it another kind"):
+        read_structure(tmp_path / "far.npz", kind="membrane")
+
+
+def test_a_bundled_name_is_the_bundled_structure_even_beside_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "apoferritin").mkdir()
+    model_file(tmp_path / "apoferritin" / "mine.pdb")
+    assert find_structures(["apoferritin"]) == [bundled_structures()["apoferritin"]]
+    assert [path.name for path in find_structures(["./apoferritin"])] == ["mine.pdb"]
+
+
+def test_a_micrograph_is_no_map(tmp_path):
+    write_mrc(tmp_path / "mic.mrc", np.ones((80, 80)), pixel_size=2.0)
+    with pytest.raises(InputError, match=r"mic\.mrc: a single section, as a micrograph has, is no map"):
+        read_structure(tmp_path / "mic.mrc")
+
+
+@pytest.mark.parametrize("kind", [None, "membrane"])
+def test_a_single_atom_is_no_structure(tmp_path, kind):
+    np.savez(tmp_path / "atom.npz", xyz=np.ones((1, 3)), xyz_scale=1.0, weight=np.ones(1), weight_scale=1.0)
+    with pytest.raises(InputError, match=r"atom\.npz: a single atom"):
+        read_structure(tmp_path / "atom.npz", kind=kind)
 
 
 @pytest.mark.parametrize("name", sorted(bundled_structures()))

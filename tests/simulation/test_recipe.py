@@ -75,6 +75,29 @@ def test_an_unknown_key_on_the_command_line_is_a_usage_error():
         load_recipe("clean", changes=["particles.n=3"])
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("pixel_size=nan", "pixel_size: input should be a finite number"),
+        ("particles.coverage=[0.1, inf]", "particles.coverage.1: input should be a finite number"),
+        ("particles.tilt_degrees=nan", "particles.tilt_degrees: input should be a finite number"),
+        ("particles.box_margin=inf", "particles.box_margin: input should be a finite number"),
+        ("optics.voltages_kv=[]", "optics.voltages_kv: is too short"),
+        ("optics.voltages_kv=[300, 0]", "optics.voltages_kv.1: input should be greater than 0"),
+        ("optics.spherical_aberrations_mm=[]", "optics.spherical_aberrations_mm: is too short"),
+        ("optics.amplitude_contrast=2", "optics.amplitude_contrast: cannot be larger than 0.99"),
+        ("exposure.mtf_nyquist=5", "exposure.mtf_nyquist: cannot be larger than 1"),
+        ("exposure.noise_nyquist=[0.5, 5]", "exposure.noise_nyquist: cannot be larger than 1"),
+        ("exposure.hot_pixels=0.5", "exposure.hot_pixels: cannot be larger than 0.01"),
+        ("exposure.jpeg_quality=500", "exposure.jpeg_quality: cannot be larger than 100"),
+    ],
+)
+def test_a_number_nothing_can_be_drawn_from_is_a_usage_error_of_one_sentence(change, complaint):
+    with pytest.raises(UsageError) as raised:
+        load_recipe("general", changes=[change])
+    assert str(raised.value) == f"recipe general: {complaint} (docs/simulation.md lists the keys)."
+
+
 def test_a_number_is_drawn_from_its_range():
     rng = np.random.default_rng(1)
     even = [draw(rng, (1.0, 100.0)) for _ in range(500)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +90,8 @@ def simulate(
     print(f"{len(summary.names)} micrographs with {summary.n_particles} particles in {out}")
     if summary.n_skipped:
         print(f"{summary.n_skipped} of them were there already")
-    print(f"train with: vitripick train --micrographs {out}/micrographs --labels {out}/labels --out RUN")
+    images, labels = shlex.quote(f"{out}/micrographs"), shlex.quote(f"{out}/labels")
+    print(f"train with: vitripick train --micrographs {images} --labels {labels} --out RUN")
 
 
 def _shape(text: str) -> tuple[int, int]:

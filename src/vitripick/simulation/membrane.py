@@ -35,6 +35,11 @@ def find_slab(points: npt.NDArray[Any], carbon: npt.NDArray[np.bool_] | None) ->
     Returns
     -------
     Slab
+
+    Raises
+    ------
+    ValueError
+        If nothing of the protein lies where the membrane would.
     """
     points = np.asarray(points, np.float64)
     if carbon is None:
@@ -72,6 +77,8 @@ def _slab_at_the_end(points: npt.NDArray[np.float64]) -> Slab:
 def _slab(points: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], middle: float) -> Slab:
     along = points @ axis
     within = points[np.abs(along - middle) < _SLAB / 2]
+    if not len(within):
+        raise ValueError("nothing of it lies where its membrane would")
     across = within - np.outer(within @ axis, axis)
     centre = across.mean(axis=0)
     return Slab(axis, middle, float(np.quantile(np.linalg.norm(across - centre, axis=1), 0.97)))

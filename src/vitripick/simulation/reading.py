@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import zipfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ _MAPS = (".mrc", ".map", ".ccp4")
 SUFFIXES = (*_MODELS, *_MAPS, ".npz")
 # A point as heavy as this (f(0) in Å) that stands for a residue is a nucleotide; the heaviest amino acid has 42.
 _NUCLEOTIDE = 48.0
+_BUNDLED = Path(str(resources.files("vitripick.simulation") / "structures"))
 
 
 def find_structures(sources: Sequence[str | Path]) -> list[Path]:
@@ -41,7 +43,8 @@ def find_structures(sources: Sequence[str | Path]) -> list[Path]:
     Parameters
     ----------
     sources
-        Files, folders (all structure files in them), or names of bundled structures (`bundled_structures`).
+        Names of bundled structures (`bundled_structures`), files, or folders (all structure files in them). A folder
+        called like a bundled structure is `./NAME`.
 
     Raises
     ------
@@ -51,15 +54,15 @@ def find_structures(sources: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if str(source) in bundled_structures():
+            found.append(bundled_structures()[str(source)])
+        elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if _suffix(p) in SUFFIXES)
             if not inside:
                 raise InputError(f"{path}: no structure in this folder (we read {', '.join(SUFFIXES)}).")
             found += inside
         elif path.is_file():
             found.append(path)
-        elif str(source) in bundled_structures():
-            found.append(bundled_structures()[str(source)])
         else:
             raise InputError(
                 f"{source}: neither a file or folder nor a bundled structure "
@@ -70,8 +73,7 @@ def find_structures(sources: Sequence[str | Path]) -> list[Path]:
 
 def bundled_structures() -> dict[str, Path]:
     """The structures that come with vitripick, by name (their provenance is in `structures/index.csv`)."""
-    folder = Path(str(resources.files("vitripick.simulation") / "structures"))
-    return {path.stem: path for path in sorted(folder.glob("*.npz"))}
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.npz"))}
 
 
 def read_structure(
@@ -87,8 +89,8 @@ def read_structure(
     path
         mmCIF or PDB (also `.gz`), a map in MRC, or an npz of the library.
     kind
-        What it is; by default what an `index.csv` beside the file says, nucleoprotein where there are nucleotides,
-        and soluble otherwise.
+        What it is; by default what an `index.csv` beside the file says, or else a saved structure itself;
+        nucleoprotein where a model has nucleotides, and soluble otherwise.
     assembly
         For mmCIF and PDB: the biological assembly to build, or `asu` for the chains as they stand in the file. A
         file that defines no assembly is taken as it stands.
@@ -100,16 +102,18 @@ def read_structure(
     Raises
     ------
     InputError
-        If the file is missing, is none of these, holds no atoms, or its map holds NaN or nothing.
+        If the file is missing, is none of these, holds no atoms or a single one, its map holds NaN or nothing, or its
+        row in `index.csv` no known kind or no mass.
+    UsageError
+        If it is to be a membrane protein and no membrane finds a place in it.
     """
     path = Path(path)
     suffix = _suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such structure file.")
-    entry = _index_entry(path)
-    if kind is None and entry.get("kind") in KINDS:
-        kind = cast(Kind, entry["kind"])
-    mass = float(entry["mw_kda"]) if entry.get("mw_kda") else None
+    entry = index_entry(path)
+    kind = kind or entry.get("kind")
+    mass = entry.get("mw_kda")
     if suffix in _MODELS:
         return _read_model(path, kind, assembly)
     if suffix in _MAPS:
@@ -118,7 +122,7 @@ def read_structure(
             raise InputError(f"{path}: the map's header says no pixel size; set it (its cell size) first.")
         return structure_from_map(_stem(path), volume, voxel_size, kind=kind or "soluble", mass_kda=mass, path=path)
     if suffix == ".npz":
-        return _read_library(path, kind or "soluble", mass)
+        return _read_library(path, kind, mass)
     raise InputError(f"{path}: no structure file that we know; its suffix should be one of {', '.join(SUFFIXES)}.")
 
 
@@ -151,9 +155,11 @@ def structure_from_map(
     Raises
     ------
     InputError
-        If the map holds NaN or infinities, or nothing above zero.
+        If the map is a single section, or holds NaN or infinities, or nothing above zero.
     """
     where = path or name
+    if volume.ndim != 3 or 1 in volume.shape:
+        raise InputError(f"{where}: a single section, as a micrograph has, is no map of a molecule; give a volume.")
     n_bad = int(np.count_nonzero(~np.isfinite(volume)))
     if n_bad:
         raise InputError(f"{where}: {n_bad} of the map's voxels are NaN or infinite; mend or mask them first.")
@@ -176,7 +182,7 @@ def structure_from_map(
     net = net * np.float32(net_total / net.sum(dtype=np.float64))  # the faintest voxels are no points
     structure = Structure(name, kind, mass_kda, points, net, voxel_size / 2, cube, voxel_size)
     # A map with its micelle in it (they are few, and say so) needs no second one.
-    return structure if "micelle" in name else _with_slab(structure, None)
+    return structure if "micelle" in name else _with_slab(structure, None, where)
 
 
 def _centred_cube(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -233,27 +239,34 @@ def _read_model(path: Path, kind: Kind | None, assembly: str) -> Structure:
     kind = kind or ("nucleoprotein" if is_nucleic_atom.any() else "soluble")
     points = np.array(positions)
     structure = structure_from_points(_stem(path), points, np.array(amplitudes), kind=kind, nucleic=is_nucleic_atom)
-    return _with_slab(structure, np.array(carbon))
+    return _with_slab(structure, np.array(carbon), path)
 
 
-def _with_slab(structure: Structure, carbon: npt.NDArray[np.bool_] | None) -> Structure:
-    if structure.kind != "membrane":
+def _with_slab(structure: Structure, carbon: npt.NDArray[np.bool_] | None, where: Path | str) -> Structure:
+    """The molecule with its membrane if it has one; all that is read passes here."""
+    if not np.ptp(structure.points, axis=0).any():
+        raise InputError(
+            f"{where}: a single atom, or all of them in one place, is no structure; give a whole molecule."
+        )
+    if structure.kind != "membrane" or structure.slab is not None:
         return structure
-    return dataclasses.replace(structure, slab=find_slab(structure.points, carbon))
+    try:
+        return dataclasses.replace(structure, slab=find_slab(structure.points, carbon))
+    except ValueError as error:
+        raise UsageError(f"{where}: cannot be a membrane protein: {error}; give it another kind.") from error
 
 
-def _read_library(path: Path, kind: Kind, mass_kda: float | None) -> Structure:
+def _read_library(path: Path, kind: Kind | None, mass_kda: float | None) -> Structure:
     try:
         with np.load(path, allow_pickle=False) as file:
             table: dict[str, Any] = {key: file[key] for key in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: no npz archive of numbers: {error}.") from error
     if "map" in table and "apix" in table:
-        return structure_from_map(
-            path.stem, table["map"].astype(np.float32), float(table["apix"]), kind=kind, mass_kda=mass_kda, path=path
-        )
+        volume, voxel_size = table["map"].astype(np.float32), float(table["apix"])
+        return structure_from_map(path.stem, volume, voxel_size, kind=kind or "soluble", mass_kda=mass_kda, path=path)
     if "net" in table:
-        return _saved(path, table)
+        return _with_slab(_saved(path, table, kind, mass_kda), None, path)
     missing = {"xyz", "xyz_scale", "weight", "weight_scale"} - set(table)
     if missing:
         raise InputError(
@@ -277,12 +290,12 @@ def _read_library(path: Path, kind: Kind, mass_kda: float | None) -> Structure:
         path.stem,
         points,
         amplitudes,
-        kind=kind,
+        kind=kind or "soluble",
         mass_kda=mass_kda,
         nucleic=nucleic,
         spread_angstrom=1.0 if elements is not None else 2.7,
     )
-    return _with_slab(structure, None if elements is None else elements == 6)
+    return _with_slab(structure, None if elements is None else elements == 6, path)
 
 
 def save_structure(structure: Structure, path: str | Path, *, cell_angstrom: float | None = None) -> None:
@@ -325,14 +338,15 @@ def save_structure(structure: Structure, path: str | Path, *, cell_angstrom: flo
         np.savez_compressed(temporary, **table)
 
 
-def _saved(path: Path, table: dict[str, Any]) -> Structure:
+def _saved(path: Path, table: dict[str, Any], kind: Kind | None, mass_kda: float | None) -> Structure:
+    kind = kind or cast(Kind, str(table["kind"]))
     slab = None
-    if "slab_axis" in table:
+    if "slab_axis" in table and kind == "membrane":
         slab = Slab(table["slab_axis"].astype(np.float64), float(table["slab_middle"]), float(table["slab_radius"]))
     return Structure(
         path.stem,
-        cast(Kind, str(table["kind"])),
-        float(table["mass_kda"]),
+        kind,
+        mass_kda or float(table["mass_kda"]),
         table["xyz"].astype(np.float32) * table["xyz_scale"],
         table["net"].astype(np.float32) * table["net_scale"],
         float(table["spread_angstrom"]),
@@ -340,12 +354,41 @@ def _saved(path: Path, table: dict[str, Any]) -> Structure:
     )
 
 
-def _index_entry(path: Path) -> dict[str, str]:
+class IndexEntry(TypedDict, total=False):
+    """What an `index.csv` says of a structure file."""
+
+    kind: Kind
+    mw_kda: float
+
+
+def index_entry(path: Path) -> IndexEntry:
+    """What an `index.csv` beside a structure file says of it; nothing for bundled ones, which say it themselves.
+
+    Raises
+    ------
+    InputError
+        If the kind is unknown, or the mass no number above 0.
+    """
     index = path.parent / "index.csv"
-    if not index.is_file():
+    if path.parent == _BUNDLED or not index.is_file():
         return {}
+    entry: IndexEntry = {}
     with index.open(newline="", encoding="utf-8") as file:
-        return next((row for row in csv.DictReader(file) if row.get("file") == path.name), {})
+        rows = csv.DictReader(file)
+        row = next((row for row in rows if row.get("file") == path.name), {})
+        where = f"{index}, line {rows.line_num}"
+    if row.get("kind"):
+        if row["kind"] not in KINDS:
+            raise InputError(f"{where}: {row['kind']!r} is no kind of structure; write one of {', '.join(KINDS)}.")
+        entry["kind"] = cast(Kind, row["kind"])
+    if row.get("mw_kda"):
+        try:
+            entry["mw_kda"] = float(row["mw_kda"])
+        except ValueError:
+            entry["mw_kda"] = math.nan
+        if not 0 < entry["mw_kda"] < math.inf:
+            raise InputError(f"{where}: mw_kda should be the mass in kDa, a number above 0, not {row['mw_kda']!r}.")
+    return entry
 
 
 def _suffix(path: Path) -> str:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from vitripick.errors import InputError, UsageError
 from vitripick.settings import Settings
@@ -38,14 +39,32 @@ def _not_negative(value: float | tuple[float, float]) -> float | tuple[float, fl
     return value
 
 
+def _at_most(limit: float) -> AfterValidator:
+    def check(value: float | tuple[float, float]) -> float | tuple[float, float]:
+        if max(np.atleast_1d(value)) > limit:
+            raise ValueError(f"cannot be larger than {limit:g}")
+        return value
+
+    return AfterValidator(check)
+
+
 # One number, or [low, high] to draw from.
 AnyRange: TypeAlias = Annotated[float | tuple[float, float], AfterValidator(_in_order)]
 Range: TypeAlias = Annotated[AnyRange, AfterValidator(_not_negative)]
 PositiveRange: TypeAlias = Annotated[AnyRange, AfterValidator(_positive)]
 Chance: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+_T = TypeVar("_T")
+# To choose from, so not empty.
+Choice: TypeAlias = Annotated[tuple[_T, ...], Field(min_length=1)]
 
 
-class ParticleRecipe(Settings):
+class _RecipeTable(Settings):
+    """A table of a recipe; TOML can say nan and inf, and nothing can be drawn from these."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class ParticleRecipe(_RecipeTable):
     """Which molecules, how many, how they lie.
 
     Attributes
@@ -87,12 +106,12 @@ class ParticleRecipe(Settings):
     box_margin: float = Field(1.15, gt=0)
 
 
-class OpticsRecipe(Settings):
+class OpticsRecipe(_RecipeTable):
     """The microscope; see `Optics`. Lists are chosen from, ranges drawn from."""
 
-    voltages_kv: tuple[float, ...] = (300.0,)
-    spherical_aberrations_mm: tuple[float, ...] = (2.7,)
-    amplitude_contrast: Range = 0.1
+    voltages_kv: Choice[Annotated[float, Field(gt=0)]] = (300.0,)
+    spherical_aberrations_mm: Choice[Annotated[float, Field(ge=0)]] = (2.7,)
+    amplitude_contrast: Annotated[Range, _at_most(0.99)] = 0.1  # `Optics` needs less than 1
     defocus_angstrom: AnyRange = (10000.0, 30000.0)
     astigmatism: Range = 0.0  # relative to the defocus
     phase_plate_chance: Chance = 0.0
@@ -101,7 +120,7 @@ class OpticsRecipe(Settings):
     b_factor: Range = 100.0
 
 
-class IceRecipe(Settings):
+class IceRecipe(_RecipeTable):
     """The ice; see `thickness_field` and `ice_spectrum`.
 
     Thickness and structure factor are drawn evenly on a log scale; `wedge` is over 400 nm.
@@ -113,7 +132,7 @@ class IceRecipe(Settings):
     structure_factor: Range = 0.05
 
 
-class ExposureRecipe(Settings):
+class ExposureRecipe(_RecipeTable):
     """Dose, camera, illumination and what became of the file; see `Detector`, `illumination` and `History`.
 
     `contrast` is the share of the calculated phase contrast that is left: motion, charging and damage take the rest,
@@ -124,12 +143,12 @@ class ExposureRecipe(Settings):
     contrast: Range = 1.0
     dose_per_square_angstrom: PositiveRange = 40.0
     detector_pixel_size: PositiveRange = 1.0
-    mtf_nyquist: PositiveRange = 0.5
-    noise_nyquist: PositiveRange = 0.9
+    mtf_nyquist: Annotated[PositiveRange, _at_most(1)] = 0.5
+    noise_nyquist: Annotated[PositiveRange, _at_most(1)] = 0.9
     gain_error: Range = 0.0
     scan_lines_chance: Chance = 0.0
     scan_lines: Range = (0.001, 0.01)
-    hot_pixels: Range = 0.0
+    hot_pixels: Annotated[Range, _at_most(0.01)] = 0.0
     x_rays: Range = 0.0
     gradient: Range = 0.0
     vignetting: Range = 0.0
@@ -138,11 +157,11 @@ class ExposureRecipe(Settings):
     lowpass_angstrom: Range = (3.0, 16.0)
     eight_bit_chance: Chance = 0.0
     jpeg_chance: Chance = 0.0
-    jpeg_quality: Range = (50.0, 95.0)
+    jpeg_quality: Annotated[Range, _at_most(100)] = (50.0, 95.0)
     inverted_chance: Chance = 0.0
 
 
-class ContaminationRecipe(Settings):
+class ContaminationRecipe(_RecipeTable):
     """What lies there and is no particle. A count is drawn evenly and rounded; a chance is per micrograph.
 
     Attributes
@@ -180,7 +199,7 @@ class ContaminationRecipe(Settings):
     background_proteins: Range = 0.0
 
 
-class GaussianNoise(Settings):
+class GaussianNoise(_RecipeTable):
     """The noise model of Wagner et al. 2019: y = CTF[x + N(0, structural)] + N(0, shot), instead of ice and dose.
 
     Attributes
@@ -200,7 +219,7 @@ class GaussianNoise(Settings):
     signal_per_radian: float = Field(3050.0, gt=0)
 
 
-class Recipe(Settings):
+class Recipe(_RecipeTable):
     """How micrographs are simulated.
 
     Attributes
@@ -277,18 +296,26 @@ def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
             f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: "
             f"{_in_words(item['type'], item['msg'])}"
             for item in error.errors()
+            if not _is_beside_the_point(item)
         )
         kind = UsageError if changes else InputError
         raise kind(f"recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
 
 
 def _in_words(kind: str, message: str) -> str:
-    return "there is no such key" if kind == "extra_forbidden" else message.lower().removeprefix("value error, ")
+    ours = {"extra_forbidden": "there is no such key", "tuple_type": "should be a list", "too_short": "is too short"}
+    return ours.get(kind, message.lower().removeprefix("value error, "))
 
 
 def _is_type(part: int | str) -> bool:
     """Whether a part of an error's place names one of the types of a `Range` and no key."""
     return str(part).startswith(("float", "tuple", "function-after"))
+
+
+def _is_beside_the_point(item: ErrorDetails) -> bool:
+    """Of a `Range`, pydantic says that a bad number is no list either, and a bad list no number."""
+    other = "float_type" if isinstance(item["input"], list) else "tuple_type"
+    return item["type"] == other and _is_type(item["loc"][-1])
 
 
 def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
