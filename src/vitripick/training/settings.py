@@ -175,7 +175,8 @@ class TrainSettings(Settings):
         A fifth: a missed particle costs five times what a false one does, as in the paper.
     border_diameters
         Band along the micrograph's border in which labels say nothing (people skip particles that are cut), unless a
-        set's labels are as dense there as elsewhere.
+        set's labels are as dense there as elsewhere. Crops are taught nothing there, whole micrographs and patches what
+        is labelled, and background by `unlabelled_weight`.
     """
 
     architecture: str = "heatmap"
