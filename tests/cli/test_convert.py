@@ -2,6 +2,7 @@
 
 import json
 import logging
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from vitripick.cli.convert import convert
 from vitripick.errors import FormatError, InputError, UsageError
-from vitripick.formats import read_all_picks, read_picks, write_picks
+from vitripick.formats import FORMATS, read_all_picks, read_picks, write_picks
 from vitripick.formats.convert import convert_picks
 from vitripick.geometry import Boxes
 
@@ -211,7 +212,9 @@ def test_a_preview_is_drawn_on_the_micrograph(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("arguments", [["--preview", "a.png"], ["--scale", "0"], ["--box-size-px", "-3"]])
+@pytest.mark.parametrize(
+    "arguments", [["--preview", "a.png"], ["--scale", "0"], ["--box-size-px", "-3"], ["--threshold", "nan"]]
+)
 def test_options_that_cannot_work_end_as_a_usage_error(tmp_path, arguments):
     write_picks(PICKS, tmp_path / "a.csv")
     assert run(tmp_path / "a.csv", tmp_path / "a.star", *arguments).exit_code == 2
@@ -240,3 +243,14 @@ def test_two_sets_of_picks_of_one_micrograph_are_not_joined(tmp_path):
         write_picks(PICKS, tmp_path / "two" / name)
     with pytest.raises(UsageError, match="several sets of picks of m"):
         run(tmp_path / "two", tmp_path / "all.star")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_command_counts_the_picks_that_are_in_the_file(tmp_path, name):
+    outside_too = Boxes.at([20, 200, -5], [10, 20, 20], size_px=8, confidence=[0.9, 0.8, 0.3])
+    write_picks(outside_too, tmp_path / "a.cbox")
+    image = micrograph(tmp_path / "a.mrc")
+    told = json.loads(run(tmp_path / "a.cbox", tmp_path / "out", "--to", name, "--micrograph", image, "--json").stdout)
+    (file,) = told["files"]
+    n_lines_below_comment = len(Path(file).read_bytes().splitlines()) - 1  # cisTEM's are not read
+    assert told["picks"] == (n_lines_below_comment if name == "cistem" else len(read_picks(file, format=name)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import starfile
 
-from vitripick.formats import read_micrograph, write_mrc, write_picks
+from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.models import load_model
 from vitripick.picking import PickSettings
@@ -192,3 +192,32 @@ def test_a_run_that_was_interrupted_is_refused_and_not_exported_without_its_thre
     assert outcome.code == 3
     assert "run it again to finish" in outcome.err
     assert not (tmp_path / "p.star").exists()
+
+
+def test_picks_outside_their_micrograph_are_not_counted(vitripick, tmp_path):
+    table = "data_\nloop_\n_rlnMicrographName\n_rlnCoordinateX\n_rlnCoordinateY\na.mrc 10 20\na.mrc -9 20\n"
+    (tmp_path / "p.star").write_text(table)
+    told = json.loads(vitripick("cryosparc", tmp_path / "p.star", "--out", tmp_path / "out.star", "--json").out)
+    assert told["picks"] == len(read_picks(tmp_path / "out.star")) == 1
+
+
+def test_picks_that_turning_y_round_puts_outside_are_not_counted(vitripick, tmp_path):
+    boxes = Boxes.at([10, 10], [20, 39.5], micrograph="a.mrc", shape=(40, 40))  # row 39.5 becomes -0.5
+    write_picks(boxes, tmp_path / "p.cs")
+    outcome = vitripick("cryosparc", tmp_path / "p.cs", "--out", tmp_path / "out.star", "--flip-y", "--json")
+    assert json.loads(outcome.out)["picks"] == len(read_picks(tmp_path / "out.star")) == 1
+
+
+def test_a_name_that_two_exposures_have_is_an_error_that_names_both(vitripick, tmp_path):
+    write_picks(Boxes.at([1], [2], confidence=0.5, size_px=4), tmp_path / "picks" / "a.mrc.cbox")
+    theirs = exposures(tmp_path, "g1/a.mrc", "g2/a.mrc")
+    outcome = vitripick("cryosparc", tmp_path / "picks", "--out", tmp_path / "p.star", "--against", theirs)
+    assert outcome.code == 3
+    assert f"{theirs}: g1/a.mrc and g2/a.mrc have the same base name" in outcome.err
+    assert not (tmp_path / "p.star").exists()
+
+
+def test_a_name_that_two_exposures_have_is_no_matter_where_no_picks_need_it(vitripick, tmp_path):
+    write_picks(Boxes.at([1], [2], confidence=0.5, size_px=4), tmp_path / "picks" / "b.mrc.cbox")
+    theirs = exposures(tmp_path, "g1/a.mrc", "g2/a.mrc", "g1/b.mrc")
+    assert vitripick("cryosparc", tmp_path / "picks", "--out", tmp_path / "p.star", "--against", theirs).code == 0

@@ -210,3 +210,57 @@ def test_where_nothing_is_and_nothing_was_picked_the_run_knows_the_diameter(tmp_
 def test_a_negative_seed_is_a_wrong_use(tmp_path):
     picks = write_boxes(tmp_path / "a.csv", (100, 100))
     assert invoke(picks, picks, "--seed", "-1").exit_code == 2
+
+
+def test_labels_of_a_micrograph_that_failed_are_told_apart_from_those_of_one_never_given(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    failure = {"micrograph": "broken.mrc", "path": "broken.mrc", "error": "has 3 of 10 bytes"}
+    (run / "failures.jsonl").write_text(json.dumps(failure) + "\n")
+    for name in ("a", "broken", "z"):
+        write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
+    result = invoke(run, tmp_path / "labels", "--json")
+    assert "broken.mrc: labels of a micrograph that failed in this run, not judged\n" in result.stderr
+    assert "z: labels of a micrograph that was not picked" in result.stderr
+    assert [row["name"] for row in json.loads(result.stdout)["micrographs"]] == ["a.mrc"]
+
+
+def test_where_all_labelled_micrographs_failed_the_error_says_that(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    (run / "failures.jsonl").write_text(json.dumps({"micrograph": "broken.mrc"}) + "\n")
+    labels = write_boxes(tmp_path / "labels" / "broken.box", (100, 100))
+    with pytest.raises(InputError, match=r"failed, broken\.mrc for one"):
+        invoke(run, labels.parent)
+
+
+def test_the_run_knows_the_diameter_though_only_other_micrographs_have_picks(tmp_path):
+    run = write_run(tmp_path / "run", "empty.mrc", "full.mrc")
+    write_boxes(run / "cbox" / "empty.cbox", confidence=[])
+    record = json.loads((run / "micrographs" / "full.json").read_text())
+    quality = {"threshold": 0.5, "diameter_px": 40.0, "mean_confidence": 0.9, "covered_share": 0.1, "junk_share": None}
+    record |= {"quality": {**quality, "suspected": []}}
+    (run / "micrographs" / "full.json").write_text(json.dumps(record))
+    labels = write_boxes(tmp_path / "labels" / "empty.csv")
+    assert json.loads(invoke(run, labels.parent, "--json").stdout)["diameter_px"] == 40
+
+
+@pytest.mark.parametrize("content", ["{}", '{"micrographs": 3}', '{"micrographs": [3]}'])
+def test_a_run_json_that_lists_no_micrographs_says_to_pick_again(tmp_path, content):
+    run = write_run(tmp_path / "run", "a.mrc")
+    (run / "run.json").write_text(content)
+    labels = write_boxes(tmp_path / "labels" / "a.box", (100, 100))
+    with pytest.raises(InputError, match=r"run\.json: .*Run pick again"):
+        invoke(run, labels.parent)
+
+
+@pytest.mark.parametrize(("threshold", "code"), [("nan", 2), ("inf", 2), ("-3", 0)])
+def test_a_threshold_is_a_number_below_zero_too_as_topaz_scores_are(tmp_path, threshold, code):
+    picks = write_boxes(tmp_path / "a.csv", (100, 100))
+    assert invoke(picks, picks, "--threshold", threshold).exit_code == code
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_plain_files_that_agree_on_nothing_being_there_need_no_diameter(tmp_path, more):
+    for folder in ("picks", "labels"):
+        write_boxes(tmp_path / folder / "a.csv")
+    told = invoke(tmp_path / "picks", tmp_path / "labels", *more).stdout
+    assert (json.loads(told)["diameter_px"] is None) if more else ("not known, no boxes" in told)

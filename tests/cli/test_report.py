@@ -162,3 +162,9 @@ def test_runs_of_one_name_are_told_apart_and_compared(tmp_path):
     result = invoke(*runs, "--labels", labels, "--out", tmp_path / "report.html", "--json")
     assert [run["name"] for run in json.loads(result.stdout)["runs"]] == ["monday/picks", "tuesday/picks"]
     assert "All runs against" in (tmp_path / "report.html").read_text()
+
+
+def test_labels_of_a_micrograph_that_failed_are_not_told_as_of_another_run(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    gathered = gather_run(run, write_labels(tmp_path / "labels", "a", "broken"))
+    assert gathered.notes == ("Labels of micrographs that failed in this run, not judged: broken.mrc.",)

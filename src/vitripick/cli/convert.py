@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -58,9 +59,12 @@ def convert(
     ):
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
+    # Other programs' scores, such as Topaz's, lie outside 0 to 1.
+    if threshold is not None and not math.isfinite(threshold):
+        raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
         raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
-    from vitripick.formats.convert import read_for_conversion, target_format, write_converted
+    from vitripick.formats.convert import as_written, read_for_conversion, target_format, write_converted
     from vitripick.geometry import keep_sizes, remove_overlaps
 
     target_format(target, to)
@@ -70,15 +74,14 @@ def convert(
         parts = [remove_overlaps(boxes, minimum_distance_px=minimum_distance_px) for boxes in parts]
     if box_size_px is not None:
         parts = [boxes.with_size(box_size_px) for boxes in parts]
-    written = write_converted(
-        parts, target, to=to, micrographs=micrograph, threshold=threshold, float_coordinates=float_coordinates
-    )
+    kept = as_written(parts, target, to=to, threshold=threshold)
+    written = write_converted(kept, target, to=to, micrographs=micrograph, float_coordinates=float_coordinates)
     if preview is not None and micrograph is not None:
         from vitripick.formats.micrographs import read_micrograph
         from vitripick.pictures import draw_overlay
 
         draw_overlay(read_micrograph(micrograph).image, parts[0], preview, threshold=threshold)
-    n_picks = sum(len(boxes if threshold is None else boxes.above(threshold)) for boxes in parts)
+    n_picks = sum(map(len, kept))
     if as_json:
         files = [str(path) for path in written]
         print(json.dumps({"micrographs": len(parts), "picks": n_picks, "files": files}, ensure_ascii=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
+    # Other programs' scores, such as Topaz's, lie outside 0 to 1.
+    if threshold is not None and not math.isfinite(threshold):
+        raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     from vitripick import evaluation
     from vitripick.atomic import write_bytes_atomically
     from vitripick.picking.gather import gather_sets
@@ -57,6 +61,8 @@ def evaluate(
         typer.echo(f"{name}: picks without labels, not judged", err=True)
     for name in sets.unmatched_labels:
         typer.echo(f"{name}: labels of a micrograph that was not picked, not judged", err=True)
+    for name in sets.failed_labels:
+        typer.echo(f"{name}: labels of a micrograph that failed in this run, not judged", err=True)
     for name in sets.without_picks:
         typer.echo(f"{name}: labels without picks, judged as zero picks", err=True)
     result = evaluation.evaluate(

@@ -98,12 +98,13 @@ def evaluate(
     Raises
     ------
     UsageError
-        No diameter is given and no label has a size; picks and labels are not both one micrograph or both
-        many; or a number makes no sense.
+        No diameter is given and no label has a size, though there are boxes; picks and labels are not both one
+        micrograph or both many; or a number makes no sense.
     """
     pick_sets, label_sets, unmatched = _as_sets(picks, labels)
-    d = _diameter(pick_sets, label_sets, diameter_px)
-    border = d / 2 if border_px is None else float(border_px)
+    known_d = _diameter(pick_sets, label_sets, diameter_px)
+    d = 1.0 if known_d is None else known_d  # without a single box no figure depends on it
+    border = (known_d or 0.0) / 2 if border_px is None else float(border_px)
     if not 0 < iou <= 1 or not distance_fraction > 0 or not border >= 0 or n_bootstrap < 0:
         raise UsageError(
             "evaluate needs iou above 0 and at most 1, distance_fraction above 0, border_px and n_bootstrap "
@@ -132,7 +133,7 @@ def evaluate(
         )
     return Evaluation(
         criteria=criteria,
-        diameter_px=d,
+        diameter_px=known_d,
         threshold=threshold,
         border_px=border,
         n_labels=sum(part.n_labels for part in parts),
@@ -187,7 +188,7 @@ def best_threshold(
         0-1; NaN where not one pick is true, so that no threshold is better than another.
     """
     pick_sets, label_sets, _ = _as_sets(picks, labels)
-    d = _diameter(pick_sets, label_sets, diameter_px)
+    d = _diameter(pick_sets, label_sets, diameter_px) or 1.0
     border = d / 2 if border_px is None else border_px
     rule = _Rule("", criterion, iou, distance_fraction * d)
     parts = [rule.judge(_sized(pick_sets[name], d), _sized(own, d), border) for name, own in label_sets.items()]
@@ -258,11 +259,16 @@ def _as_sets(picks: BoxesOrSet, labels: BoxesOrSet) -> tuple[dict[str, Boxes], d
     return matched, dict(labels), tuple(sorted(set(picks) - set(labels)))
 
 
-def _diameter(pick_sets: Mapping[str, Boxes], label_sets: Mapping[str, Boxes], diameter_px: float | None) -> float:
+def _diameter(
+    pick_sets: Mapping[str, Boxes], label_sets: Mapping[str, Boxes], diameter_px: float | None
+) -> float | None:
+    """d in pixels; None where there is neither a pick nor a label."""
     if diameter_px is not None:
         if not 0 < diameter_px < np.inf:
             raise UsageError(f"The particle's diameter must be above 0 pixels, but is {diameter_px}.")
         return float(diameter_px)
+    if not any(len(own) for own in (*label_sets.values(), *pick_sets.values())):
+        return None
     # Where all is labelled empty no label can say it; every pick is false whatever d is, and their boxes will do.
     telling = label_sets if any(len(own) for own in label_sets.values()) else pick_sets
     sizes = np.concatenate([part for own in telling.values() for part in (own.width, own.height)])

@@ -119,7 +119,7 @@ class Evaluation:
     criteria
         "iou", "distance" (d/4 unless asked otherwise) and "half_distance" (d/2, for comparison with others).
     diameter_px
-        d.
+        d; None where nobody gave it and there is neither a pick nor a label, so that nothing depends on it.
     threshold
         The one picks are exported with; None: every pick given is what the user gets.
     border_px
@@ -143,7 +143,7 @@ class Evaluation:
     """
 
     criteria: Mapping[str, CriterionResult]
-    diameter_px: float
+    diameter_px: float | None
     threshold: float | None
     border_px: float
     n_labels: int
@@ -288,7 +288,7 @@ class Evaluation:
             ("picks", f"{self.n_picks} of {self.n_picks_stored} stored{on_border}"),
             ("duplicates", f"{self.n_duplicates} pairs within d/2"),
             ("picks on particle-free micrographs", free),
-            ("diameter d", f"{self.diameter_px:.4g} px"),
+            ("diameter d", "not known, no boxes" if self.diameter_px is None else f"{self.diameter_px:.4g} px"),
             ("ignored border", f"{self.border_px:.4g} px" if self.border_px else "none"),
             ("leak", self.leak or "not stated"),
         ]
@@ -317,11 +317,11 @@ def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _share(value_px: float | None, diameter_px: float) -> float | None:
-    return None if value_px is None else value_px / diameter_px
+def _share(value_px: float | None, diameter_px: float | None) -> float | None:
+    return None if value_px is None or diameter_px is None else value_px / diameter_px
 
 
-def _share_text(value_px: float | None, diameter_px: float) -> str:
+def _share_text(value_px: float | None, diameter_px: float | None) -> str:
     return _number(_share(value_px, diameter_px))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats.finding import MicrographFile, find_micrographs, is_star
+from vitripick.formats.inside import keep_inside
 from vitripick.formats.micrographs import read_header
 from vitripick.formats.names import base_name, has_image_suffix, without_image_suffix
 from vitripick.formats.optics import OpticsGroup
@@ -91,6 +92,15 @@ def read_for_conversion(
         if micrographs is not None:
             parts = _of_many_micrographs(parts, micrographs)
     return [to_full_size(boxes, Path(source), flip_y=flip_y) for boxes in parts]
+
+
+def as_written(
+    parts: Sequence[Boxes], target: str | Path, *, to: str | None = None, threshold: float | None = None
+) -> list[Boxes]:
+    """What files of the target's format get of `parts`: for those who count, before `write_converted`."""
+    entry, _ = target_format(target, to)
+    kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
+    return [keep_inside(boxes, Path(target)) for boxes in kept] if entry.only_inside else list(kept)
 
 
 def write_converted(

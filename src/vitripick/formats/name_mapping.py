@@ -79,12 +79,34 @@ class MappedName:
     exposure: Exposure | None = None
 
 
-def map_names(names: Sequence[str], mapping: NameMapping, exposures: Sequence[Exposure] = ()) -> list[MappedName]:
-    """Each name with what it becomes, and the exposure of exactly that base name."""
-    by_base: dict[str, Exposure] = {}
+def map_names(
+    names: Sequence[str],
+    mapping: NameMapping,
+    exposures: Sequence[Exposure] = (),
+    *,
+    source: str | Path | None = None,
+) -> list[MappedName]:
+    """Each name with what it becomes, and the exposure of exactly that base name.
+
+    Raises
+    ------
+    InputError
+        If a name becomes the base name of two exposures; `source`, where they come from, is told.
+    """
+    by_base: dict[str, dict[Exposure, None]] = {}
     for exposure in exposures:
-        by_base.setdefault(base_name(exposure.path), exposure)
-    return [MappedName(name, written := mapping.apply(name), by_base.get(written)) for name in names]
+        by_base.setdefault(base_name(exposure.path), {})[exposure] = None
+    mapped = []
+    for name in names:
+        written = mapping.apply(name)
+        found = list(by_base.get(written, ()))
+        if len(found) > 1:
+            raise InputError(
+                f"{source or 'the exposures'}: {found[0].path} and {found[1].path} have the same base name, by which "
+                f"the picks of {name} belong to both; give only the one that was picked."
+            )
+        mapped.append(MappedName(name, written, found[0] if found else None))
+    return mapped
 
 
 def read_exposures(path: str | Path) -> list[Exposure]:

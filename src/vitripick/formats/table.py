@@ -44,6 +44,8 @@ class PicksFormat:
         One micrograph's boxes.
     write_joined
         Several micrographs' boxes into one file, where the format can.
+    only_inside
+        Picks whose centre lies outside the micrograph are left out of its files (`keep_inside`).
     """
 
     name: str
@@ -54,6 +56,7 @@ class PicksFormat:
     read: Reader | None
     write: Writer | None
     write_joined: Writer | None = None
+    only_inside: bool = False
 
     @property
     def reads(self) -> bool:
@@ -83,6 +86,7 @@ FORMATS: dict[str, PicksFormat] = {
             read_star,
             write_star,
             write_joined_star,
+            only_inside=True,
         ),
         PicksFormat(
             "cbox",
@@ -95,7 +99,17 @@ FORMATS: dict[str, PicksFormat] = {
         ),
         PicksFormat("box", (".box",), "EMAN1: corners and sizes, whole pixels", True, False, read_box, write_box),
         PicksFormat("eman2", (".json",), "EMAN2 info file: centres", False, False, read_eman2, write_eman2),
-        PicksFormat("cs", (".cs",), "cryoSPARC picks: centres as fractions", False, True, read_cs, write_cs, write_cs),
+        PicksFormat(
+            "cs",
+            (".cs",),
+            "cryoSPARC picks: centres as fractions",
+            False,
+            True,
+            read_cs,
+            write_cs,
+            write_cs,
+            only_inside=True,
+        ),
         PicksFormat(
             "cryosparc-star",
             (".star",),
@@ -105,6 +119,7 @@ FORMATS: dict[str, PicksFormat] = {
             read_star,
             write_cryosparc_star,
             write_cryosparc_star,
+            only_inside=True,
         ),
         PicksFormat(
             "topaz",
@@ -125,9 +140,29 @@ FORMATS: dict[str, PicksFormat] = {
             read_star,
             write_particles_star,
             write_particles_star,
+            only_inside=True,
         ),
-        PicksFormat("warp", (".star",), "Warp: centres, one star a micrograph", False, True, read_star, write_warp),
-        PicksFormat("cistem", (".txt",), "cisTEM: centres in Å", False, False, None, write_cistem, write_cistem),
+        PicksFormat(
+            "warp",
+            (".star",),
+            "Warp: centres, one star a micrograph",
+            False,
+            True,
+            read_star,
+            write_warp,
+            only_inside=True,
+        ),
+        PicksFormat(
+            "cistem",
+            (".txt",),
+            "cisTEM: centres in Å",
+            False,
+            False,
+            None,
+            write_cistem,
+            write_cistem,
+            only_inside=True,
+        ),
         PicksFormat("csv", (".csv",), "plain CSV: centres, sizes, confidence", True, True, read_csv, write_csv),
     )
 }

@@ -9,7 +9,9 @@ from pathlib import Path
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_all_picks, write_joined_picks
 from vitripick.formats.cs import write_cs
+from vitripick.formats.inside import keep_inside
 from vitripick.formats.name_mapping import Exposure, MappedName, NameMapping, map_names, read_exposures
+from vitripick.formats.picks import to_full_size
 from vitripick.geometry import Boxes
 from vitripick.picking.gather import is_run_folder, read_run_folder
 
@@ -74,7 +76,7 @@ def write_for_cryosparc(
     Raises
     ------
     InputError
-        If there are no picks, or `against` names nothing.
+        If there are no picks, or `against` names nothing, or two micrographs for one name.
     UsageError
         If two micrographs would have one name, or the suffix is another.
     """
@@ -84,13 +86,17 @@ def write_for_cryosparc(
     parts, level = _read(picks)
     level = level if threshold is None else threshold
     parts = [part if level is None else part.above(level) for part in parts]
+    if flip_y:
+        parts = [to_full_size(part, out, flip_y=True) for part in parts]
+    parts = [keep_inside(part, out) for part in parts]  # here, so that they are not counted either
     exposures = [] if against is None else read_exposures(against)
     if against is not None and not exposures:
         raise InputError(f"{against}: there are no micrographs in it to compare names with.")
-    names = map_names([str(part.micrograph) for part in parts], mapping or NameMapping(), exposures)
+    own_names = [str(part.micrograph) for part in parts]
+    names = map_names(own_names, mapping or NameMapping(), exposures, source=against)
     _refuse_one_name_for_two(names)
     if not dry_run:
-        _write(parts, names, out, flip_y)
+        _write(parts, names, out)
     return CryosparcFile(tuple(names), sum(map(len, parts)), against is not None, not dry_run)
 
 
@@ -112,13 +118,11 @@ def _refuse_one_name_for_two(names: Sequence[MappedName]) -> None:
             )
 
 
-def _write(parts: Sequence[Boxes], names: Sequence[MappedName], out: Path, flip_y: bool) -> None:
+def _write(parts: Sequence[Boxes], names: Sequence[MappedName], out: Path) -> None:
     if out.suffix == ".star":
         renamed = [part.renamed(one.written) for part, one in zip(parts, names, strict=True)]
-        write_joined_picks(renamed, out, format="cryosparc-star", flip_y=flip_y)
+        write_joined_picks(renamed, out, format="cryosparc-star")
         return
     known: list[Exposure] = [one.exposure or Exposure(one.written) for one in names]
     renamed = [part.renamed(exposure.path) for part, exposure in zip(parts, known, strict=True)]
-    if flip_y:
-        renamed = [part.flipped(part.shape[0]) if part.shape is not None else part for part in renamed]
     write_cs(renamed, out, micrograph_uids=[exposure.uid for exposure in known])

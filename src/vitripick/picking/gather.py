@@ -10,20 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from vitripick.errors import FormatError, InputError, MicrographError
+from vitripick.errors import InputError, MicrographError
 from vitripick.evaluation import evaluate
 from vitripick.formats import (
-    find_micrographs,
     holds_run,
     pair_labels,
     read_all_picks,
-    read_header,
     read_micrograph,
     read_picks,
 )
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.export import RunLayout
 from vitripick.picking.junk import read_junk
+from vitripick.picking.paired_sets import GatheredSets, by_micrographs, by_names
 from vitripick.picking.quality import in_words, within_run
 from vitripick.picking.record import RECORDS, Record, read_log, read_record, record_path
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
@@ -59,6 +58,11 @@ class RunFolder:
         return None if threshold is None else float(threshold)
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of the micrographs that failed."""
+        return tuple(failure["micrograph"] for failure in self.failures if "micrograph" in failure)
+
+    @property
     def diameter_px(self) -> float | None:
         """The particle's, median over its micrographs; None where no record tells it."""
         told = [r.quality.diameter_px for r in self.records.values() if r.quality is not None]
@@ -73,35 +77,6 @@ class RunFolder:
         """All stored picks of one micrograph."""
         picks = read_picks(self.folder / "cbox" / f"{record.stem}.cbox")
         return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
-
-
-@dataclass(frozen=True, eq=False)
-class GatheredSets:
-    """Picks and labels under the same names, ready for `evaluate`.
-
-    Attributes
-    ----------
-    picks, labels
-        By micrograph.
-    threshold
-        Of the run the picks come from; None where they do not come from one.
-    unmatched_picks
-        Names with picks but no labels: not judged.
-    unmatched_labels
-        Names with labels that are not judged, because the micrograph is not in the run or not in the folder.
-    without_picks
-        Names with labels but no picks file: judged as zero picks.
-    diameter_px
-        The run's, where no box of picks or labels could tell it: an empty set, and nothing was picked.
-    """
-
-    picks: dict[str, Boxes]
-    labels: dict[str, Boxes]
-    threshold: float | None = None
-    unmatched_picks: tuple[str, ...] = ()
-    unmatched_labels: tuple[str, ...] = ()
-    without_picks: tuple[str, ...] = ()
-    diameter_px: float | None = None
 
 
 def is_run_folder(path: str | Path) -> bool:
@@ -126,7 +101,7 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             "was interrupted, run it again to finish, done micrographs are not picked twice."
         )
     run = _read_json(_run_path(folder))
-    wanted = {entry["name"]: entry.get("stem") for entry in run["micrographs"]} if "micrographs" in run else None
+    wanted = _wanted(run, _run_path(folder))
     records: dict[str, Record] = {}
     log = read_log(folder)
     timed = {line["micrograph"]: line for line in log if "micrograph" in line}
@@ -134,18 +109,18 @@ def read_run_folder(folder: str | Path) -> RunFolder:
         record = read_record(path)
         if record is None:
             raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")
-        if wanted is None or record.name in wanted:
+        if record.name in wanted:
             line = timed.get(record.name)
             if line is not None:
                 record = replace(record, seconds=line["seconds"], timings=line["timings"])
             records[record.name] = record
-    lost = sorted(set(wanted or ()) - set(records))
+    lost = sorted(set(wanted) - set(records))
     if lost:
         raise InputError(
             f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
             f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
         )
-    records = {name: records[name] for name in wanted or sorted(records)}
+    records = {name: records[name] for name in wanted}
     seconds = [line["run"]["seconds"] for line in log if "run" in line]
     if seconds:
         run = {**run, "seconds": seconds[-1]}
@@ -156,9 +131,17 @@ def _run_path(folder: str | Path) -> Path:
     return Path(folder) / "run.json"
 
 
-def _record_paths(folder: Path, wanted: dict[str, str | None] | None) -> Iterable[Path]:
+def _wanted(run: dict[str, Any], path: Path) -> dict[str, str | None]:
+    """The names of the run's micrographs, each with its stem where `run.json` tells it."""
+    listed = run.get("micrographs")
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
+        raise InputError(f"{path}: this does not list the run's micrographs. Run pick again to write it anew.")
+    return {entry["name"]: entry.get("stem") for entry in listed}
+
+
+def _record_paths(folder: Path, wanted: dict[str, str | None]) -> Iterable[Path]:
     """The records of a run; where two are of one micrograph, the one that holds comes last."""
-    stems = [stem for stem in (wanted or {}).values() if stem is not None]
+    stems = [stem for stem in wanted.values() if stem is not None]
     if wanted and len(stems) == len(wanted):
         return [path for path in (record_path(folder, stem) for stem in stems) if path.is_file()]
     # A run.json of before it named the stems: a micrograph whose stem changed left its older record behind.
@@ -196,19 +179,29 @@ def gather_sets(
     if is_run_folder(picks):
         run = read_run_folder(picks)
         picked = run.read_picks()
-        pairing = pair_labels(list(picked), label_parts)
+        failed = set(run.failed) - set(picked)
+        # Together, or the labels of one that failed might go to another of nearly its name.
+        pairing = pair_labels([*picked, *sorted(failed)], label_parts)
+        judged = {name: own for name, own in pairing.pairs.items() if name not in failed}
+        compared = [boxes for name, own in judged.items() for boxes in (picked[name], own)]
         sets = GatheredSets(
             picks=picked,
-            labels=pairing.pairs,
+            labels=judged,
             threshold=run.threshold,
-            unmatched_picks=pairing.unmatched_micrographs,
+            unmatched_picks=tuple(name for name in pairing.unmatched_micrographs if name not in failed),
             unmatched_labels=pairing.unmatched_labels,
-            diameter_px=None if any(map(len, [*picked.values(), *pairing.pairs.values()])) else run.diameter_px,
+            failed_labels=tuple(name for name in pairing.pairs if name in failed),
+            diameter_px=None if any(map(len, compared)) else run.diameter_px,
         )
     elif micrographs is not None:
-        sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
+        sets = by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
     else:
-        sets = _by_names(read_all_picks(picks), label_parts, both_files=_both_files(picks, labels))
+        sets = by_names(read_all_picks(picks), label_parts, both_files=Path(picks).is_file() and Path(labels).is_file())
+    if sets.failed_labels and not sets.labels:
+        raise InputError(
+            f"{labels}: every micrograph that these labels belong to failed, {sets.failed_labels[0]} for one; "
+            f"{picks}/failures.jsonl says why."
+        )
     if not sets.labels or not set(sets.labels) - set(sets.without_picks):
         raise InputError(
             f"{labels}: none of these labels belongs to any of the picks in {picks}. They are matched by the "
@@ -250,6 +243,8 @@ def gather_run(
         evaluation = evaluate(picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
         if sets.unmatched_labels:
             notes.append(_named("Labels of micrographs that are not in this run, not judged", sets.unmatched_labels))
+        if sets.failed_labels:
+            notes.append(_named("Labels of micrographs that failed in this run, not judged", sets.failed_labels))
         if sets.unmatched_picks:
             notes.append(_named("Micrographs without labels, not judged", sets.unmatched_picks))
 
@@ -309,52 +304,6 @@ def _image(record: Record) -> Image:
     return read_micrograph(Path(record.path), name=record.name).image
 
 
-def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
-    """Paired through the micrographs' own names; only labelled ones are opened, for their headers."""
-    files = {file.name: file for file in find_micrographs([folder])}
-    picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
-    labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
-    return GatheredSets(
-        picks=picked.pairs,
-        labels=labels,
-        unmatched_picks=(*picked.unmatched_labels, *(name for name in picked.pairs if name not in labels)),
-        unmatched_labels=labelled.unmatched_labels,
-        without_picks=tuple(name for name in labels if name not in picked.pairs),
-    )
-
-
-def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: bool) -> GatheredSets:
-    """Paired through the names in the picks; two files of one micrograph each need no name."""
-    if both_files and len(pick_parts) == 1 and len(label_parts) == 1:
-        name = label_parts[0].micrograph or pick_parts[0].micrograph or "micrograph"
-        return GatheredSets(picks={name: pick_parts[0]}, labels={name: label_parts[0]})
-    # A part without a name cannot be paired; a placeholder lets it be told to the user.
-    named: dict[str, Boxes] = {}
-    for i, part in enumerate(pick_parts):
-        name = part.micrograph or f"picks {i + 1}"
-        if named.setdefault(name, part) is not part:
-            raise FormatError(
-                f"there are two sets of picks of the name {name}; leave only one of them in the picks' folder, or give "
-                "one of the files."
-            )
-    pairing = pair_labels(list(named), label_parts)
-    alone = {
-        part.micrograph: part
-        for part in label_parts
-        if part.micrograph is not None and part.micrograph in pairing.unmatched_labels
-    }
-    return GatheredSets(
-        picks=named,
-        labels={**pairing.pairs, **alone},
-        unmatched_picks=pairing.unmatched_micrographs,
-        without_picks=tuple(alone),
-    )
-
-
-def _both_files(picks: str | Path, labels: str | Path) -> bool:
-    return Path(picks).is_file() and Path(labels).is_file()
-
-
 def _settings(run: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` says of model and settings, as one flat table."""
     told = ("model", "model_sha256", "vitripick", "engines")
@@ -393,9 +342,10 @@ def _read_failures(path: Path) -> list[dict[str, Any]]:
     failures: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            failures.append(json.loads(line))
+            failure = json.loads(line)
         except json.JSONDecodeError:
-            failures.append({"error": line})
+            failure = None
+        failures.append(failure if isinstance(failure, dict) else {"error": line})
     return failures
 
 
