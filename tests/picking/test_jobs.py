@@ -101,8 +101,9 @@ def test_nothing_is_begun_once_it_is_told_to_stop_and_what_was_begun_is_finished
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_finishes_what_is_in_flight_and_ends_with_130(many_micrographs, tmp_path):
-    for i in range(200):
-        (many_micrographs / f"link{i:03d}.mrc").symlink_to(many_micrographs / "m0.mrc")
+    # So many that a busy machine, which hands the signal on late, is not done before.
+    for i in range(2000):
+        (many_micrographs / f"link{i:04d}.mrc").symlink_to(many_micrographs / "m0.mrc")
     command = [sys.executable, "-m", "vitripick.cli.app", "pick", str(many_micrographs), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [*command, "--diameter-px", "20", "--jobs", "2", "--json-lines"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -113,7 +114,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_ends_with_130(many_micrographs, t
     assert process.returncode == 130, errors
     assert b"interrupted" in errors
     records = {p.stem for p in Path(tmp_path / "out" / "micrographs").glob("*.json")}
-    assert 0 < len(records) < 212
+    assert 0 < len(records) < 2012
     # Whatever was begun is whole: each store has its record, and nothing lies about half-written.
     assert records == {p.stem for p in (tmp_path / "out" / "cbox").glob("*.cbox")}
     assert not list((tmp_path / "out").rglob(".vitripick-tmp*"))
