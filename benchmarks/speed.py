@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from vitripick.formats import read_micrograph, write_mrc
-from vitripick.picking.gather import read_run_folder
+from vitripick.runs.folder import read_run_folder
 
 EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 N_MICROGRAPHS = 8

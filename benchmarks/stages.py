@@ -15,7 +15,7 @@ from throughput import DIAMETER_PX, write_files
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitripick.formats import read_micrograph
-from vitripick.formats.on_disk import open_micrograph
+from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.images import normalise_locally, resize, resize_fourier
 from vitripick.models import DEFAULT_MODEL, load_model, open_model
 from vitripick.models.engines import make_ready

@@ -22,7 +22,8 @@ from vitripick.formats import find_micrographs, pair_labels, read_all_picks, rea
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import DEFAULT_MODEL, ModelFile, open_model
 from vitripick.models.engines import Ready, make_ready
-from vitripick.picking import PickSettings, pick, survey_micrographs
+from vitripick.picking import pick
+from vitripick.runs import PickSettings, survey_micrographs
 from vitripick.simulation import load_recipe, simulate_folder
 
 # Diameter in pixels of the files, as their labels were drawn.

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from vitripick.formats import read_micrograph, write_mrc
-from vitripick.picking.arrivals import FolderSource
+from vitripick.runs.watch.arrivals import FolderSource
 
 EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 WRITING_SECONDS = 2.0

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from vitripick.cli.convert import convert
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats import FORMATS, read_all_picks, read_picks, write_picks
-from vitripick.formats.convert import convert_picks
+from vitripick.formats.picks.convert import convert_picks
 from vitripick.geometry import Boxes
 
 # 60 rows, 90 columns; boxes wider than high, off the diagonal.

@@ -11,8 +11,8 @@ import starfile
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.models import load_model
-from vitripick.picking import PickSettings
-from vitripick.picking.cryosparc_job import run_cryosparc_job
+from vitripick.programs.cryosparc_job import run_cryosparc_job
+from vitripick.runs import PickSettings
 
 UID = "000123456789012345678"
 

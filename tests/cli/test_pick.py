@@ -7,7 +7,7 @@ from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks, write_mrc
 from vitripick.images import Preparation
 from vitripick.models import Model, ModelCard, build_detector, save_model
-from vitripick.picking import step
+from vitripick.runs import step
 
 
 def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):

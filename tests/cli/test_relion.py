@@ -21,8 +21,8 @@ from vitripick.formats import (
     write_mrc,
 )
 from vitripick.images import Preparation
-from vitripick.picking import step
-from vitripick.picking.relion_job import parse_relion_arguments, relion_stems
+from vitripick.programs.relion import parse_relion_arguments, relion_stems
+from vitripick.runs import step
 from vitripick.training import TrainingSet, default_settings
 from vitripick.training.data import load_training_data
 

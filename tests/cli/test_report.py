@@ -12,8 +12,8 @@ from vitripick.cli.report import report
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
-from vitripick.picking.gather import gather_run
 from vitripick.picking.junk import write_junk
+from vitripick.runs.report import gather_run
 
 app = typer.Typer()
 app.command()(report)

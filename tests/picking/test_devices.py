@@ -4,7 +4,8 @@ import torch
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_picks
 from vitripick.geometry import match
-from vitripick.picking import PickSettings, choose_devices, pick_many
+from vitripick.picking import choose_devices
+from vitripick.runs import PickSettings, pick_many
 
 
 def test_two_devices_write_what_one_does(model, micrographs, tmp_path):

@@ -6,9 +6,10 @@ import pytest
 
 from vitripick.errors import FormatError, UsageError
 from vitripick.geometry import Micrograph
-from vitripick.picking import FolderPicker, PickSettings, pick, pick_many, step
+from vitripick.picking import pick
 from vitripick.picking.junk import junk_mask_png, over_micrograph, read_junk, write_junk
 from vitripick.picking.one import look
+from vitripick.runs import FolderPicker, PickSettings, pick_many, step
 
 
 def snapshot(folder):

@@ -9,7 +9,7 @@ from vitripick.errors import FormatError, InputError
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.images import Preparation, Prepared
-from vitripick.models.detector import Detections
+from vitripick.models.detections import Detections
 from vitripick.training import TrainingSet, default_settings, unlabelled
 from vitripick.training import validate as validation
 from vitripick.training.crops import how_much_counts

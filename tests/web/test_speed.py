@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vitripick.formats import write_mrc, write_picks
-from vitripick.formats.star_dialect import StarBlock, format_star, table_of
+from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.geometry import Boxes
 
 N_PICKS, N_ROWS = 5_000, 20_000

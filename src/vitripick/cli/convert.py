@@ -64,7 +64,7 @@ def convert(
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
         raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
-    from vitripick.formats.convert import as_written, read_for_conversion, target_format, write_converted
+    from vitripick.formats.picks.convert import as_written, read_for_conversion, target_format, write_converted
     from vitripick.geometry import keep_sizes, remove_overlaps
 
     target_format(target, to)
@@ -77,7 +77,7 @@ def convert(
     kept = as_written(parts, target, to=to, threshold=threshold)
     written = write_converted(kept, target, to=to, micrographs=micrograph, float_coordinates=float_coordinates)
     if preview is not None and micrograph is not None:
-        from vitripick.formats.micrographs import read_micrograph
+        from vitripick.formats.micrographs.files import read_micrograph
         from vitripick.pictures import draw_overlay
 
         draw_overlay(read_micrograph(micrograph).image, parts[0], preview, threshold=threshold)

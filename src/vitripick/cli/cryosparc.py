@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vitripick.picking.cryosparc import CryosparcFile
+    from vitripick.programs.cryosparc_import import CryosparcFile
 
 _SHOWN = 20
 
@@ -34,8 +34,8 @@ def cryosparc(
     as_json: Annotated[bool, typer.Option("--json", help="Print the names as JSON.")] = False,
 ) -> int:
     """Join the picks of a run for cryoSPARC, with its names of the micrographs."""
-    from vitripick.formats.name_mapping import NameMapping
-    from vitripick.picking.cryosparc import write_for_cryosparc
+    from vitripick.programs.cryosparc_import import write_for_cryosparc
+    from vitripick.programs.cryosparc_names import NameMapping
 
     done = write_for_cryosparc(
         picks,

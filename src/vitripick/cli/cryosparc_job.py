@@ -31,8 +31,8 @@ def cryosparc_job(
     from vitripick.cli.progress import progress_bar
     from vitripick.errors import InputError
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
-    from vitripick.picking import PickSettings
-    from vitripick.picking.cryosparc_job import connect, run_cryosparc_job
+    from vitripick.programs.cryosparc_job import connect, run_cryosparc_job
+    from vitripick.runs import PickSettings
 
     try:
         arguments = json.loads(instance.read_text(encoding="utf-8"))

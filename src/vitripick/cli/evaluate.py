@@ -53,8 +53,8 @@ def evaluate(
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     from vitripick import evaluation
     from vitripick.atomic import write_bytes_atomically
-    from vitripick.picking.gather import gather_sets
     from vitripick.pictures import precision_recall_png
+    from vitripick.runs.gather import gather_sets
 
     sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
     for name in sets.unmatched_picks:

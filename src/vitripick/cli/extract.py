@@ -29,7 +29,7 @@ def extract(
 ) -> int:
     """Cut the picked particles into an MRC stack with its STAR, for a quick look or a first 2-D classification."""
     from vitripick.cli.progress import progress_bar
-    from vitripick.picking.extract import extract_particles
+    from vitripick.runs.extract import extract_particles
 
     with progress_bar("extracting", "micrographs") as update:
         done = extract_particles(

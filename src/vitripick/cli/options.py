@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vitripick.picking import PickSettings
+    from vitripick.runs import PickSettings
 
 ModelName = Annotated[
     str | None, typer.Option("--model", help="A released model's name or a bundle; `vitripick models` lists them.")
@@ -107,7 +107,7 @@ def pick_settings(
             raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
     from vitripick.images import parse_patches
     from vitripick.models.engines import ENGINES, PRECISIONS
-    from vitripick.picking import PickSettings
+    from vitripick.runs import PickSettings
 
     for option, given, known in (("--engine", engine, ENGINES), ("--precision", precision, PRECISIONS)):
         if given not in known:

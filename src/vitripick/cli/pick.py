@@ -12,7 +12,7 @@ import typer
 from vitripick.cli import options
 
 if TYPE_CHECKING:
-    from vitripick.picking import Outcome, RunSummary, Survey
+    from vitripick.runs import Outcome, RunSummary, Survey
 
 
 _WHOSE = {"given": "as given", "model": "the model's own", "survey": "chosen from the scores, see below"}
@@ -88,8 +88,9 @@ def pick(
     )
     from vitripick.cli.progress import progress_bar
     from vitripick.models import DEFAULT_MODEL, open_model
-    from vitripick.picking import choose_devices, parse_shard, pick_many
-    from vitripick.picking.profile import Profile
+    from vitripick.picking import choose_devices
+    from vitripick.runs import parse_shard, pick_many
+    from vitripick.runs.profile import Profile
 
     share = None if shard is None else parse_shard(shard)
     times = Profile()
@@ -107,7 +108,7 @@ def pick(
 
     with progress_bar("picking", "micrographs") as update:
         if cluster is not None:
-            from vitripick.picking.cluster import pick_on_cluster
+            from vitripick.programs.dask import pick_on_cluster
 
             summary = pick_on_cluster(
                 micrographs,
@@ -162,7 +163,7 @@ def print_line(outcome: Outcome) -> None:
 
 
 def _in_words(summary: RunSummary) -> str:
-    from vitripick.picking import quality
+    from vitripick.runs.suspects import summary_lines
 
     n = len(summary.records)
     lines = [
@@ -187,7 +188,7 @@ def _in_words(summary: RunSummary) -> str:
     empty = sum(count == 0 for count in counts)
     if empty:
         lines.append(f"{empty} without a pick")
-    lines += quality.in_words(summary.records)
+    lines += summary_lines(summary.records)
     if n and empty == n:
         lines.append(
             f"fainter candidates are stored in {summary.out / 'cbox'}: look at them with --threshold 0.1, check the "

@@ -19,7 +19,7 @@ def relion(context: typer.Context) -> int:
 
     vitripick relion --o External/job999/ --in_mics CtfFind/job003/micrographs_ctf.star --diameter_angstrom 130 --j 4
     """
-    from vitripick.picking.relion_job import run_relion_job
+    from vitripick.programs.relion import run_relion_job
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

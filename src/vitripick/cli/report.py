@@ -37,8 +37,8 @@ def report(
 ) -> None:
     """Write a self-contained HTML report: overlays, counts, precision and recall, settings, failures."""
     from vitripick.errors import UsageError
-    from vitripick.picking.gather import gather_run
     from vitripick.pictures import write_report
+    from vitripick.runs.report import gather_run
 
     given = labels or []
     if len(given) not in (0, 1, len(runs)):

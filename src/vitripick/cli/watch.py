@@ -80,9 +80,9 @@ def watch(
     )
     from vitripick.cli.pick import print_line
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
-    from vitripick.picking import FolderPicker
-    from vitripick.picking.quality import in_words
-    from vitripick.picking.watching import Watcher, WatchSettings
+    from vitripick.runs import FolderPicker
+    from vitripick.runs.suspects import summary_lines
+    from vitripick.runs.watch.watcher import Watcher, WatchSettings
 
     def tell(line: str) -> None:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)
@@ -117,7 +117,7 @@ def watch(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for line in in_words(summary.records):
+    for line in summary_lines(summary.records):
         tell(line)
     tell(f"stopped; picks of {len(summary.records)} micrographs are in {out}")
     return 4 if summary.failures else 0

@@ -1,22 +1,16 @@
 """Files in and out: one module for each kind, bytes to our objects and back."""
 
-from vitripick.formats.convert import convert_picks
-from vitripick.formats.micrographs import (
-    MicrographFile,
-    MicrographHeader,
-    find_micrographs,
-    output_stems,
-    read_header,
-    read_micrograph,
-    write_mrc,
-)
-from vitripick.formats.mrc import read_mrc_volume
-from vitripick.formats.optics import OpticsGroup
-from vitripick.formats.pairing import Pairing, pair_labels
-from vitripick.formats.particles_star import write_particles_star
-from vitripick.formats.picks import holds_run, read_all_picks, read_picks, write_joined_picks, write_picks
-from vitripick.formats.star import read_micrographs_star, write_coordinate_files_star
-from vitripick.formats.table import FORMATS, PicksFormat
+from vitripick.formats.micrographs.files import read_header, read_micrograph
+from vitripick.formats.micrographs.finding import MicrographFile, find_micrographs, output_stems
+from vitripick.formats.micrographs.image_file import MicrographHeader
+from vitripick.formats.micrographs.mrc import read_mrc_volume, write_mrc
+from vitripick.formats.names.pairing import Pairing, pair_labels
+from vitripick.formats.picks.convert import convert_picks
+from vitripick.formats.picks.files import holds_run, read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.picks.table import FORMATS, PicksFormat
+from vitripick.formats.star.files import read_micrographs_star, write_coordinate_files_star
+from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.particles import write_particles_star
 
 __all__ = [
     "FORMATS",

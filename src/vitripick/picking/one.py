@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from vitripick.errors import UsageError
-from vitripick.formats.on_disk import MicrographOnDisk
+from vitripick.formats.micrographs.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Patches, Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.errors import FormatError, InputError
-from vitripick.formats.pairing import match_names
+from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import FloatArray
 from vitripick.images.prepare import Prepared
 

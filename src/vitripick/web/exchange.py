@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
-from vitripick.formats import FORMATS, read_all_picks, write_coordinate_files_star, write_joined_picks, write_picks
-from vitripick.formats.pairing import match_names
+from vitripick.formats import (
+    FORMATS,
+    read_all_picks,
+    write_coordinate_files_star,
+    write_joined_picks,
+    write_picks,
+)
+from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import Boxes
 from vitripick.web.picksets import PickSets
 from vitripick.web.project import Entry, Project

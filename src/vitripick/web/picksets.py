@@ -15,7 +15,7 @@ from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
 from vitripick.formats import pair_labels, read_all_picks, read_picks
-from vitripick.formats.pairing import match_names
+from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.web.project import Entry, Project
 from vitripick.web.sheets import Sheets

@@ -12,8 +12,8 @@ from typing import Any
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.formats import write_picks
-from vitripick.formats.names import without_image_suffix
-from vitripick.formats.star_dialect import StarBlock, format_star, table_of
+from vitripick.formats.names.stems import without_image_suffix
+from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.web.jobs import Jobs, Progress, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest

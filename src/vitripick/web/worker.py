@@ -104,7 +104,7 @@ def train(job: dict[str, Any], folder: Path, stop: threading.Event) -> str:
 def pick(job: dict[str, Any], model: str, folder: Path, stop: threading.Event) -> None:
     """Pick the micrographs of the job into the run folder's `picks`; those that are done are passed over."""
     from vitripick.models import choose_device, load_model
-    from vitripick.picking import PickSettings, pick_many
+    from vitripick.runs import PickSettings, pick_many
 
     tell("stage", stage="picking", total=job["n_pick"])
 

@@ -1,0 +1,180 @@
+"""The one door for micrographs: whatever the file, a `Micrograph` comes out, or a `MicrographError`."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
+
+import numpy as np
+
+from vitripick.errors import MicrographError, UsageError
+from vitripick.formats.micrographs.compressed import unpack
+from vitripick.formats.micrographs.image_file import ImageFile, MicrographHeader
+from vitripick.formats.micrographs.mrc import HEADER_BYTES, read_mrc, read_mrc_header
+from vitripick.formats.names.suffixes import (
+    MRC_SUFFIXES,
+    PACKED_MRC_SUFFIXES,
+    RASTER_SUFFIXES,
+    TIFF_SUFFIXES,
+    suffix_of,
+    suffixes_in_words,
+)
+from vitripick.geometry import Image, Micrograph
+
+_Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
+# More pixels than this that are no numbers are not a few dead ones; the file is broken.
+_LARGEST_SHARE_NOT_FINITE = 0.05
+
+
+def read_micrograph(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    slice_index: int | None = None,
+    pixel_size: float | None = None,
+) -> Micrograph:
+    """Read a micrograph: MRC (also in `.gz` and `.bz2`), TIFF, PNG or JPG.
+
+    TIFF, PNG and JPG store the top row first and are flipped on reading, as RELION, IMOD and EMAN2 do, so
+    that row 0 means the same as in an MRC file. docs/micrographs.md says what is tolerated.
+
+    Parameters
+    ----------
+    path
+        The suffix says what it is.
+    name
+        The micrograph's identity; the file's own name by default.
+    slice_index
+        Which slice of a stack, from 0.
+    pixel_size
+        Å per pixel, where the header is silent or wrong; goes before what it says.
+
+    Returns
+    -------
+    Micrograph
+        `image` is (rows, columns), float32, C-contiguous, and finite; `warnings` says what was tolerated.
+
+    Raises
+    ------
+    MicrographError
+        If the file is missing, cannot be read, is damaged, cut short or no single image, or more than 5 % of
+        its pixels are NaN or infinite.
+    """
+    path = Path(path)
+    if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise UsageError(f"the pixel size must be a positive number of Å, not {pixel_size}.")
+    with opened(path) as (kind, file, size):
+        found = _read(kind, file, size, path, slice_index)
+    warnings = [*found.warnings, *_mend(found.image, path)]
+    return Micrograph(
+        image=found.image,
+        pixel_size=found.header.pixel_size if pixel_size is None else pixel_size,
+        name=path.name if name is None else name,
+        path=path,
+        warnings=tuple(warnings),
+    )
+
+
+def read_header(path: str | Path) -> MicrographHeader:
+    """Shape, pixel size and number of slices, without reading the pixels.
+
+    Raises
+    ------
+    MicrographError
+        As `read_micrograph`, as far as the header can tell.
+    """
+    path = Path(path)
+    with opened(path, header_only=True) as (kind, file, size):
+        if kind == "mrc":
+            return read_mrc_header(file.read(HEADER_BYTES), size, path)
+        if kind == "packed mrc":
+            return read_mrc_header(file.read(), None, path)
+        if kind == "tiff":
+            from vitripick.formats.micrographs.tiff import read_tiff_header
+
+            return read_tiff_header(file, size, path)
+        from vitripick.formats.micrographs.raster import read_raster_header
+
+        return read_raster_header(file, path)
+
+
+def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int | None) -> ImageFile:
+    if kind in ("mrc", "packed mrc"):
+        return read_mrc(file, size, path, slice_index=slice_index)
+    if kind == "tiff":
+        from vitripick.formats.micrographs.tiff import (
+            read_tiff,  # tifffile and cv2 cost start-up time; MRC needs neither
+        )
+
+        return read_tiff(file, size, path, slice_index=slice_index)
+    if slice_index not in (None, 0):
+        raise MicrographError(f"{path}: there is no slice {slice_index}; a PNG or JPG is one image.")
+    from vitripick.formats.micrographs.raster import read_raster
+
+    return read_raster(file, path)
+
+
+@contextmanager
+def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, BinaryIO, int]]:
+    """The file's kind, the file open for reading (unpacked where it is compressed), and its size in bytes; errors as in
+    `read_micrograph`."""
+    kind = _kind(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise MicrographError(f"{path}: this is a folder or a device, not a file.")
+        if status.st_size == 0:
+            raise MicrographError(f"{path}: the file is empty (0 bytes).")
+        if kind == "packed mrc":
+            data = unpack(path, n_bytes=HEADER_BYTES if header_only else None)
+            yield kind, io.BytesIO(data), len(data)
+        else:
+            with path.open("rb") as file:
+                yield kind, file, status.st_size
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise MicrographError(f"{path}: is a link to {os.readlink(path)}, which is not there.") from None
+        raise MicrographError(f"{path}: there is no such file.") from None
+    except PermissionError:
+        raise MicrographError(f"{path}: you are not allowed to read this file.") from None
+    except OSError as error:
+        raise MicrographError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _kind(path: Path) -> _Kind:
+    suffix = suffix_of(path.name)
+    if suffix in MRC_SUFFIXES:
+        return "mrc"
+    if suffix in PACKED_MRC_SUFFIXES:
+        return "packed mrc"
+    if suffix in TIFF_SUFFIXES:
+        return "tiff"
+    if suffix in RASTER_SUFFIXES:
+        return "raster"
+    raise MicrographError(f"{path}: the name does not end like a micrograph's; we read {suffixes_in_words()}.")
+
+
+def _mend(image: Image, path: Path) -> list[str]:
+    """Replace NaN and Inf in place by the mean of the rest; what there is to say about the pixels."""
+    # NaN passes through both, and Inf is one of them: two passes tell all, and need no mask.
+    lowest, highest = image.min(), image.max()
+    if np.isfinite(lowest) and np.isfinite(highest):
+        return ["a constant image: every pixel has the same value"] if lowest == highest else []
+    finite = np.isfinite(image)
+    n_bad = image.size - int(np.count_nonzero(finite))
+    if n_bad > _LARGEST_SHARE_NOT_FINITE * image.size:
+        raise MicrographError(
+            f"{path}: {n_bad} of {image.size} pixels ({n_bad / image.size:.1%}) are NaN or infinite; more "
+            f"than {_LARGEST_SHARE_NOT_FINITE:.0%} is too many to mend. Make the micrograph again."
+        )
+    image[~finite] = image[finite].mean(dtype=np.float64)
+    warnings = [f"{n_bad} NaN or infinite pixels, replaced by the mean of the others"]
+    if image.min() == image.max():
+        warnings.append("a constant image: every pixel has the same value")
+    return warnings

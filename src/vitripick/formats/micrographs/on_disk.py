@@ -1,0 +1,145 @@
+"""A micrograph that stays on the disk: averaged down while it is read, so that it is never in memory at full size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.formats.micrographs.files import opened, read_micrograph
+from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
+from vitripick.geometry import Image, Micrograph
+from vitripick.timing import stage
+
+# Rows are read and averaged in pieces of about this many pixels, which stay in the processor's cache.
+_PIECE_PIXELS = 1 << 16
+# Where the averages spread less than this share of their size, the micrograph may be constant: looked at in full.
+_NEARLY_CONSTANT = 1e-4
+
+
+@dataclass(eq=False)
+class MicrographOnDisk:
+    """Like a `Micrograph`, with its pixels still in the file; only MRC files that are not compressed.
+
+    Attributes
+    ----------
+    shape
+        (rows, columns).
+    pixel_size, name, path
+        As of `Micrograph`.
+    warnings
+        What the reader tolerated; what there is to say about the pixels is added when they are read.
+    """
+
+    path: Path
+    name: str
+    shape: tuple[int, int]
+    pixel_size: float | None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def pixels(self) -> MicrographOnDisk:
+        """Itself: what `prepare` reduces."""
+        return self
+
+    @property
+    def image(self) -> Image:
+        """All of it, read anew."""
+        whole = read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
+        self.warnings = whole.warnings
+        return whole.image
+
+    def reduced(self, shape: tuple[int, int]) -> Image | None:
+        """Averaged over areas to `shape`, as `resize` does to within rounding, while it is read.
+
+        Returns
+        -------
+        (rows, columns), float32, or None
+            None where the micrograph must be seen whole: to enlarge it, to mend pixels that are no numbers, and if it
+            may be constant.
+
+        Raises
+        ------
+        MicrographError
+            As `read_micrograph`.
+        """
+        if shape[0] > self.shape[0] or shape[1] > self.shape[1]:
+            return None
+        with opened(self.path) as (_, file, size), np.errstate(invalid="ignore", over="ignore"):
+            narrow = _average_rows(file, open_mrc_rows(file, size, self.path), shape[0])
+        lowest, highest = float(narrow.min()), float(narrow.max())
+        # So written that it holds for NaN and Inf, too.
+        if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
+            return None
+        return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def open_micrograph(
+    path: str | Path, *, name: str | None = None, pixel_size: float | None = None
+) -> Micrograph | MicrographOnDisk:
+    """A micrograph to be reduced while it is read, where its format allows; else read whole.
+
+    Parameters
+    ----------
+    path, name, pixel_size
+        As of `read_micrograph`.
+
+    Raises
+    ------
+    MicrographError
+        As `read_micrograph`, as far as the header can tell.
+    """
+    path = Path(path)
+    with opened(path) as (kind, file, size):
+        rows = open_mrc_rows(file, size, path) if kind == "mrc" else None
+    if rows is None:
+        return read_micrograph(path, name=name, pixel_size=pixel_size)
+    header = rows.header
+    return MicrographOnDisk(
+        path=path,
+        name=path.name if name is None else name,
+        shape=header.shape,
+        pixel_size=header.pixel_size if pixel_size is None else pixel_size,
+        warnings=rows.warnings,
+    )
+
+
+def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
+    """(n_out, columns): each row the average of those it covers, shared ones by their share."""
+    n_in, columns = rows.header.shape
+    first, last, weights = _shares(n_in, n_out)
+    result = np.empty((n_out, columns), np.float32)
+    step = max(1, int(_PIECE_PIXELS / columns * n_out / n_in))
+    for top in range(0, n_out, step):
+        bottom = min(top + step, n_out)
+        start, stop = int(first[top]), int(last[bottom - 1]) + 1
+        with stage("read"):
+            piece = rows.read(file, start, stop)
+        # A product with few rows that are mostly zero: a vector instruction each beats skipping the zeros.
+        share = np.zeros((bottom - top, stop - start), np.float32)
+        for i in range(top, bottom):
+            share[i - top, first[i] - start : last[i] + 1 - start] = weights[i]
+        np.matmul(share, piece, out=result[top:bottom])
+    return result
+
+
+def _shares(n_in: int, n_out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], list[npt.NDArray[np.float32]]]:
+    """First and last input row of each output row, and the weights of those from first to last.
+
+    As in OpenCV's area average, shares below a thousandth of a row count as none.
+    """
+    scale = n_in / n_out
+    lower = np.arange(n_out) * scale
+    upper = np.minimum(lower + scale, n_in)
+    first = np.floor(lower + 1e-3).astype(np.intp)
+    last = np.minimum(np.ceil(upper - 1e-3).astype(np.intp) - 1, n_in - 1)
+    weights = []
+    for i in range(n_out):
+        at = np.arange(first[i], last[i] + 1)
+        share = np.minimum(at + 1, upper[i]) - np.maximum(at, lower[i])
+        weights.append((share / (upper[i] - lower[i])).astype(np.float32))
+    return first, last, weights

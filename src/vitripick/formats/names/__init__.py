@@ -1,0 +1,1 @@
+"""Know names of micrographs: their suffixes, their stems, and which labels belong to which micrograph."""

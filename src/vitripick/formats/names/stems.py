@@ -1,0 +1,131 @@
+"""Names of micrographs and of the files that belong to them, as text: nothing here looks at a disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from vitripick.formats.names.suffixes import MRC_SUFFIXES, RASTER_SUFFIXES, TIFF_SUFFIXES
+
+# Only suffixes we know are taken off: in "May08_04.32.27" the ".27" belongs to the name. Movies (.eer) are
+# not read, but files name them.
+IMAGE_SUFFIXES = (*MRC_SUFFIXES, *TIFF_SUFFIXES, *RASTER_SUFFIXES, ".eer")
+PACKED_SUFFIXES = (".gz", ".bz2")
+PICKS_SUFFIXES = (".star", ".cbox", ".box", ".json", ".cs", ".csv", ".txt", ".tsv")
+
+# What labelling and picking programs put behind the micrograph's name: RELION, EMAN2, and people.
+LABEL_ENDINGS = ("_autopick", "_manualpick", "_info", "_picks", "_coords", "_labels", "_boxes")
+# What motion correction and clean-up put there: MotionCor2, cryoSPARC (patch and rigid), RELION, Topaz denoise.
+MICROGRAPH_ENDINGS = (
+    "_DWS",
+    "_DW",
+    "_noDW",
+    "_patch_aligned_doseweighted",
+    "_patch_aligned",
+    "_rigid_aligned_doseweighted",
+    "_rigid_aligned",
+    "_aligned_doseweighted",
+    "_doseweighted",
+    "_aligned",
+    "_denoised",
+)
+_CRYOSPARC_UID = re.compile(r"^\d{21}_(?=.)")
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether `name` ends like a micrograph's file."""
+    return without_image_suffix(name) != name
+
+
+def without_image_suffix(name: str) -> str:
+    """`name` without `.mrc`, `.tif`, `.mrc.gz` and the like; folders stay.
+
+    Examples
+    --------
+    >>> without_image_suffix("grid1/a.b.mrc.gz"), without_image_suffix("May08_04.32.27")
+    ('grid1/a.b', 'May08_04.32.27')
+    """
+    unpacked = _without_one_of(name, PACKED_SUFFIXES)
+    bare = _without_one_of(unpacked, IMAGE_SUFFIXES)
+    return name if bare == unpacked else bare
+
+
+def without_picks_suffix(name: str) -> str:
+    """`name` of a picks file without its suffix and one ending of `LABEL_ENDINGS`; folders stay.
+
+    Examples
+    --------
+    >>> without_picks_suffix("grid1/a_autopick.star"), without_picks_suffix("a_DW.box")
+    ('grid1/a', 'a_DW')
+    """
+    stem = _without_one_of(name, PICKS_SUFFIXES)
+    for ending in LABEL_ENDINGS:
+        if stem.endswith(ending) and PurePosixPath(stem).name != ending:
+            return stem.removesuffix(ending)
+    return stem
+
+
+def split_name(name: str) -> tuple[tuple[str, ...], str]:
+    """Folders and stem of a micrograph's name: `grid1/a.mrc` gives `(("grid1",), "a")`."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    folders = tuple(part for part in path.parts[:-1] if part not in ("/", "."))
+    return folders, without_image_suffix(path.name)
+
+
+def base_name(name: str) -> str:
+    """The last part of a path."""
+    return PurePosixPath(name.replace("\\", "/")).name
+
+
+def base_name_without_suffix(name: str) -> str:
+    """The last part of a path without `.mrc` and the like."""
+    return split_name(name)[1]
+
+
+def stem_variants(stem: str) -> dict[str, int]:
+    """`stem` and what is left of it without endings and cryoSPARC's uid, each with how many of them went.
+
+    Examples
+    --------
+    >>> stem_variants("000123456789012345678_a_DW")["a"]
+    2
+    """
+    found = {stem: 0}
+    queue = [stem]
+    for current in queue:  # grows while it is walked
+        shorter = [_CRYOSPARC_UID.sub("", current)]
+        shorter += [current.removesuffix(ending) for ending in (*LABEL_ENDINGS, *MICROGRAPH_ENDINGS)]
+        for variant in shorter:
+            if variant and variant not in found:
+                found[variant] = found[current] + 1
+                queue.append(variant)
+    return found
+
+
+def cryosparc_uid(name: str) -> int | None:
+    """The number in a leading 21-digit uid, where there is one that fits 64 bits."""
+    base = base_name(name)
+    if not _CRYOSPARC_UID.match(base):
+        return None
+    uid = int(base[:21])
+    return uid if 0 < uid < 2**64 else None
+
+
+def _without_one_of(name: str, suffixes: tuple[str, ...]) -> str:
+    lower = name.lower()
+    for suffix in suffixes:
+        if lower.endswith(suffix) and len(name) > len(suffix) and name[-len(suffix) - 1] != "/":
+            return name[: -len(suffix)]
+    return name
+
+
+def printable_name(name: str) -> str:
+    """`name` as text; bytes of a file name that are not UTF-8 as `\\xb5`, which `ls -b` shows in octal.
+
+    Examples
+    --------
+    >>> print(printable_name("mic_\\udcb5m.mrc"), printable_name("µ.mrc"))
+    mic_\\xb5m.mrc µ.mrc
+    """
+    # Python holds such bytes as lone surrogates, which no file in UTF-8 can hold.
+    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,238 @@
+"""Picks from one format to another: a file to a file, or many micrographs to a folder or a joined file."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from vitripick.errors import InputError, UsageError
+from vitripick.formats.inside import keep_inside
+from vitripick.formats.micrographs.files import read_header
+from vitripick.formats.micrographs.finding import MicrographFile, find_micrographs, is_star
+from vitripick.formats.names.pairing import match_names
+from vitripick.formats.names.stems import base_name, has_image_suffix, without_image_suffix
+from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
+from vitripick.formats.picks.table import KNOWN_SUFFIXES, PicksFormat, format_for_writing, format_named
+from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.particles import write_particles_star
+from vitripick.geometry import Boxes
+
+log = logging.getLogger("vitripick")
+
+
+def convert_picks(
+    source: str | Path,
+    target: str | Path,
+    *,
+    to: str | None = None,
+    source_format: str | None = None,
+    micrographs: str | Path | None = None,
+    box_size_px: float | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+    threshold: float | None = None,
+    float_coordinates: bool = False,
+) -> list[Path]:
+    """Convert a picks file, or every picks file below a folder, and return the files that were written.
+
+    Parameters
+    ----------
+    source, source_format
+        What to read, as in `read_all_picks`.
+    target, to
+        A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs
+        `to`. Several micrographs go into one file only in the formats that can hold them.
+    micrographs
+        The micrograph, or the folder or RELION star of them, for the shapes, pixel sizes and full names; a star also
+        for the optics groups of `particles-star`. Where pixel sizes disagree, the star's goes first, which a person
+        gave and `pick` takes too, then the one in `source`, then the header's, which is often a program's default.
+    box_size_px
+        Give all boxes this size, in full-size pixels; needed for formats with sizes where the source has
+        none.
+    flip_y
+        Turn y round, once.
+    scale
+        Full-size pixels per pixel of the source, for picks of downscaled images.
+    threshold, float_coordinates
+        As in `write_picks`.
+
+    Raises
+    ------
+    UsageError
+        If the target's format cannot hold what the source holds, or needs a size, shape or name that is not
+        known.
+    """
+    target_format(target, to)  # a mistake there should not wait for thousands of files to be read
+    parts = read_for_conversion(
+        source, source_format=source_format, micrographs=micrographs, flip_y=flip_y, scale=scale
+    )
+    if box_size_px is not None:
+        parts = [boxes.with_size(box_size_px) for boxes in parts]
+    return write_converted(
+        parts, target, to=to, micrographs=micrographs, threshold=threshold, float_coordinates=float_coordinates
+    )
+
+
+def read_for_conversion(
+    source: str | Path,
+    *,
+    source_format: str | None = None,
+    micrographs: str | Path | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+) -> list[Boxes]:
+    """The picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
+    if micrographs is not None and Path(micrographs).is_file() and not is_star(str(micrographs)):
+        parts = [_of_one_micrograph(Path(source), source_format, Path(micrographs), scale)]
+    else:
+        parts = read_all_picks(source, format=source_format, scale=scale)
+        if micrographs is not None:
+            parts = _of_many_micrographs(parts, micrographs)
+    return [to_full_size(boxes, Path(source), flip_y=flip_y) for boxes in parts]
+
+
+def as_written(
+    parts: Sequence[Boxes], target: str | Path, *, to: str | None = None, threshold: float | None = None
+) -> list[Boxes]:
+    """What files of the target's format get of `parts`: for those who count, before `write_converted`."""
+    entry, _ = target_format(target, to)
+    kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
+    return [keep_inside(boxes, Path(target)) for boxes in kept] if entry.only_inside else list(kept)
+
+
+def write_converted(
+    parts: Sequence[Boxes],
+    target: str | Path,
+    *,
+    to: str | None = None,
+    micrographs: str | Path | None = None,
+    threshold: float | None = None,
+    float_coordinates: bool = False,
+) -> list[Path]:
+    """Write picks to a file or a folder, as `convert_picks` does."""
+    target = Path(target)
+    entry, is_folder = target_format(target, to)
+    optics: list[OpticsGroup | None] = [None] * len(parts)
+    if entry.name == "particles-star" and micrographs is not None and is_star(str(micrographs)):
+        optics = _optics_of(parts, micrographs)
+    if not is_folder:
+        if len(parts) > 1 and not entry.joins:
+            raise UsageError(
+                f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
+                f"give a folder instead, and --to {entry.name}."
+            )
+        twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
+        if twice:
+            raise UsageError(
+                f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
+                "joined every particle of it would be there several times; leave only one of them, or give a folder."
+            )
+        _write(parts, optics, target, entry, threshold, float_coordinates)
+        return [target]
+
+    written: dict[Path, str | None] = {}
+    for boxes in parts:
+        path = target / _file_name(boxes, entry)
+        if path in written:
+            raise UsageError(
+                f"{path}: {written[path]} and {boxes.micrograph} would both be written to this file; convert "
+                "them one at a time."
+            )
+        written[path] = boxes.micrograph
+    for path, boxes, group in zip(written, parts, optics, strict=True):
+        _write([boxes], [group], path, entry, threshold, float_coordinates)
+    return list(written)
+
+
+def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool]:
+    """The format to write, and whether `target` is a folder."""
+    target = Path(target)
+    is_folder = target.is_dir() or target.suffix.lower() not in KNOWN_SUFFIXES
+    if not is_folder:
+        return format_for_writing(target, to), False
+    if to is None:
+        raise UsageError(
+            f"{target}: this is a folder, so say which format its files should have: --to, or to= in Python. "
+            f"For a single file, use one of the suffixes {', '.join(KNOWN_SUFFIXES)}."
+        )
+    return format_named(to), True
+
+
+def _write(
+    parts: Sequence[Boxes],
+    optics: Sequence[OpticsGroup | None],
+    path: Path,
+    entry: PicksFormat,
+    threshold: float | None,
+    float_coordinates: bool,
+) -> None:
+    if entry.name == "particles-star":
+        kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
+        write_particles_star(kept, path, optics=optics)
+    elif len(parts) > 1:
+        write_joined_picks(parts, path, format=entry.name, threshold=threshold)
+    else:
+        write_picks(parts[0], path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
+
+
+def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:
+    """What the star's optics block says of the micrograph of each; None for one that is not in it."""
+    files = {file.name: file for file in find_micrographs([star])}
+    optics: list[OpticsGroup | None] = [None] * len(parts)
+    for name, i in match_names(list(files), [boxes.micrograph for boxes in parts]).items():
+        optics[i] = files[name].optics
+    return optics
+
+
+def _file_name(boxes: Boxes, entry: PicksFormat) -> PurePosixPath:
+    """Where one micrograph's picks go below the target: its folders stay, so two of one name stay apart."""
+    name = PurePosixPath(without_image_suffix(boxes.micrograph or "picks"))
+    # A name comes from a file: it must not lead out of the target.
+    parts = [part for part in name.parts if part not in ("/", "..", ".")]
+    # EMAN2 looks for <micrograph>_info.json.
+    ending = "_info.json" if entry.name == "eman2" else entry.suffixes[0]
+    return PurePosixPath(*parts[:-1], parts[-1] + ending)
+
+
+def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path, scale: float) -> Boxes:
+    """The picks of this one micrograph, whether `source` is its file, a joined one or a folder."""
+    parts = read_all_picks(source, format=source_format, scale=scale)
+    found = match_names([micrograph.name], [boxes.micrograph for boxes in parts])
+    if found:
+        boxes = parts[found[micrograph.name]]
+    elif source.is_dir():
+        raise InputError(f"{source}: no picks file here belongs to {micrograph}.")
+    else:
+        # One micrograph's file under another name, or the error that says whose picks are there.
+        boxes = read_picks(source, format=source_format, micrograph=micrograph.name, scale=scale)
+    return _of_file(boxes, MicrographFile(micrograph.name, micrograph))
+
+
+def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> list[Boxes]:
+    files = {file.name: file for file in find_micrographs([micrographs])}
+    found = match_names(list(files), [boxes.micrograph for boxes in parts])
+    if not found:
+        raise InputError(
+            f"{micrographs}: none of the {len(files)} micrographs here belongs to one of the {len(parts)} "
+            "sets of picks; names must agree (docs/formats.md says how)."
+        )
+    result = list(parts)
+    for name, i in found.items():
+        result[i] = _of_file(parts[i], files[name])
+    for i in set(range(len(parts))) - set(found.values()):
+        log.warning("%s: there is no micrograph of these picks in %s", parts[i].micrograph, micrographs)
+    return result
+
+
+def _of_file(boxes: Boxes, file: MicrographFile) -> Boxes:
+    """The boxes with shape, pixel size and name of this micrograph."""
+    header = read_header(file.path)
+    boxes = to_full_size(boxes, file.path, shape=header.shape)
+    boxes = boxes.of(pixel_size=file.pixel_size or boxes.pixel_size or header.pixel_size)
+    # A name that is a micrograph's file already stays as it is written: RELION compares the strings.
+    if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
+        return boxes
+    return dataclasses.replace(boxes, micrograph=file.name)

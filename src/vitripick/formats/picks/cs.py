@@ -1,0 +1,140 @@
+"""cryoSPARC `.cs`: a NumPy structured array, one row a particle, places as fractions of the micrograph.
+
+Fields as cryosparc-tools 4 documents them. Not tried with a live cryoSPARC; whether y counts from the first
+or the last row there is open, so the caller can flip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vitripick.atomic import write_bytes_atomically
+from vitripick.errors import FormatError, UsageError
+from vitripick.formats.inside import keep_inside
+from vitripick.formats.names.stems import cryosparc_uid
+from vitripick.formats.picks.topaz import micrograph_names
+from vitripick.formats.text import read_file
+from vitripick.geometry import Boxes, FloatArray
+
+_X, _Y = "location/center_x_frac", "location/center_y_frac"
+_SHAPE, _PATH = "location/micrograph_shape", "location/micrograph_path"
+_SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
+
+
+def read_cs(path: Path) -> list[Boxes]:
+    """Boxes of every micrograph in the file, in the order they come first, with its path and shape."""
+    rows = load_cs(path)
+    missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in (rows.dtype.names or ())]
+    if missing:
+        raise FormatError(
+            f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
+            "micrographs; give the file of a picking job or its passthrough."
+        )
+    paths = rows[_PATH]
+    parts = []
+    for raw in dict.fromkeys(paths.tolist()):
+        some = rows[paths == raw]
+        n_rows, n_columns = (int(n) for n in some[_SHAPE][0])
+        if n_rows == 0 or n_columns == 0 or (some[_SHAPE] != some[_SHAPE][0]).any():
+            raise FormatError(f"{path}: {_text(raw)} should have one shape above zero in {_SHAPE}.")
+        x, y = _float(some[_X]) * n_columns, _float(some[_Y]) * n_rows
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise FormatError(f"{path}: a particle of {_text(raw)} has a place that is not a number.")
+        parts.append(
+            Boxes.at(
+                x,
+                y,
+                confidence=_float(some[_SCORE]) if _SCORE in (rows.dtype.names or ()) else np.nan,
+                micrograph=_text(raw),
+                shape=(n_rows, n_columns),
+            )
+        )
+    return parts or [Boxes.empty()]
+
+
+def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[int | None] | None = None) -> None:
+    """Write all micrographs' picks in one file.
+
+    The confidence goes into `ncc_score` and `power`: Inspect Picks filters on both. Ids are hashes of the
+    micrograph's name and the pick's number, so that the same picks give the same file. `micrograph_uids` are
+    cryoSPARC's own, where they are known.
+    """
+    names = micrograph_names(parts, path, _PATH)
+    for boxes in parts:
+        if boxes.shape is None:
+            raise UsageError(
+                f"{path}: a .cs file holds places as fractions of the micrograph's size, and that of "
+                f"{boxes.micrograph} is not known; give --micrograph."
+            )
+    parts = [keep_inside(boxes, path) for boxes in parts]
+    longest = max((len(name.encode()) for name in names), default=1)
+    fields: list[Any] = [
+        ("uid", "<u8"),
+        ("location/micrograph_uid", "<u8"),
+        ("location/exp_group_id", "<u4"),
+        (_PATH, f"S{longest}"),
+        (_SHAPE, "<u4", (2,)),
+        (_X, "<f4"),
+        (_Y, "<f4"),
+        ("location/min_dist_A", "<f4"),
+    ]
+    # Labels have no confidence, and a NaN there would be filtered away: leave the fields out.
+    has_score = not any(map(len, parts)) or any(np.isfinite(boxes.confidence).any() for boxes in parts)
+    if has_score:
+        fields += [(_SCORE, "<f4"), (_POWER, "<f4")]
+    dtype = np.dtype(fields)
+    rows = np.zeros(sum(map(len, parts)), dtype=dtype)
+    start = 0
+    for name, boxes, uid in zip(names, parts, micrograph_uids or [None] * len(parts), strict=True):
+        assert boxes.shape is not None
+        some = rows[start : start + len(boxes)]
+        start += len(boxes)
+        some["uid"] = [_hash(f"{name}\n{i}") for i in range(len(boxes))]
+        some["location/micrograph_uid"] = uid or cryosparc_uid(name) or _hash(name)
+        some["location/exp_group_id"] = 1
+        some[_PATH] = name.encode()
+        some[_SHAPE] = boxes.shape
+        some[_X] = boxes.x / boxes.shape[1]
+        some[_Y] = boxes.y / boxes.shape[0]
+        if has_score:
+            some[_SCORE] = some[_POWER] = boxes.confidence
+    buffer = io.BytesIO()
+    np.save(buffer, rows, allow_pickle=False)
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+def load_cs(path: Path) -> npt.NDArray[Any]:
+    """The table of a `.cs` file, read without pickling."""
+    data = read_file(path)
+    if not data.startswith(b"\x93NUMPY"):
+        raise FormatError(
+            f"{path}: this is not a NumPy array, which .cs files of picking jobs are; a compressed one "
+            "(CSDAT) has to be saved again by cryosparc-tools in its NumPy format."
+        )
+    try:
+        # Never with pickling: a pickle runs whatever its author wrote.
+        rows: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FormatError(f"{path}: this NumPy array cannot be read: {error}.") from None
+    if rows.dtype.names is None or rows.ndim != 1:
+        raise FormatError(f"{path}: a .cs file is a table with named columns, but this is an array of {rows.dtype}.")
+    return rows
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") or 1
+
+
+def _text(raw: bytes | str) -> str:
+    return raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
+
+
+def _float(column: npt.NDArray[Any]) -> FloatArray:
+    return column.astype(np.float64)

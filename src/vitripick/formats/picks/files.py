@@ -1,0 +1,321 @@
+"""The door for picks and labels: every format comes in and goes out here, as `Boxes` in full-size pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.errors import FormatError, InputError, UsageError
+from vitripick.formats.names.pairing import pair_labels
+from vitripick.formats.names.stems import without_picks_suffix
+from vitripick.formats.picks.box import write_box
+from vitripick.formats.picks.csv_table import is_picks_csv
+from vitripick.formats.picks.table import KNOWN_SUFFIXES, format_for_writing, format_named, format_of_file, sniff
+from vitripick.formats.star.files import read_coordinate_files_star
+from vitripick.geometry import Boxes
+
+
+def read_picks(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    micrograph: str | None = None,
+    box_size_px: float | None = None,
+    shape: tuple[int, int] | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+) -> Boxes:
+    """Picks or labels of one micrograph.
+
+    Parameters
+    ----------
+    path
+        A file in any format of `FORMATS`, or a RELION table of coordinate files (`autopick.star`).
+    format
+        A name of `FORMATS`; by default the suffix says, and the content where formats share a suffix.
+    micrograph
+        Which micrograph, where the file holds several; names match as in `pair_labels`. The boxes get this
+        name.
+    box_size_px
+        Size, in full-size pixels, for boxes whose file does not say; they are NaN without it.
+    shape
+        (rows, columns) of the full-size micrograph, where the caller knows it.
+    flip_y
+        The file counts y from the last row. Needs `shape`, unless the file says it.
+    scale
+        Full-size pixels per pixel of the file, for picks of a downscaled image.
+
+    Raises
+    ------
+    InputError
+        If the file is not there.
+    FormatError
+        If it is not what its format promises, or holds several micrographs and none, or another one, is asked
+        for.
+    UsageError
+        If `flip_y` lacks the shape.
+    """
+    path = Path(path)
+    parts = _read_file(path, format)
+    if micrograph is None and len(parts) > 1:
+        names = ", ".join(str(boxes.micrograph) for boxes in parts[:3])
+        raise FormatError(
+            f"{path}: this file holds the picks of {len(parts)} micrographs ({names}, ...); say which one, "
+            "or use read_all_picks."
+        )
+    boxes = parts[0]
+    if micrograph is not None and (len(parts) > 1 or boxes.micrograph is not None):
+        pairs = pair_labels([micrograph], parts).pairs
+        if micrograph not in pairs:
+            names = ", ".join(str(part.micrograph) for part in parts[:3])
+            raise FormatError(
+                f"{path}: none of the {len(parts)} micrographs in this file is {micrograph}; the first are {names}."
+            )
+        boxes = pairs[micrograph]
+    boxes = boxes.of(micrograph=micrograph)
+    return to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale)
+
+
+def read_all_picks(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    box_size_px: float | None = None,
+    shape: tuple[int, int] | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+) -> list[Boxes]:
+    """Picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
+
+    A run folder of `pick` gives its stored picks (`cbox/`), unless a format is asked for. Any other folder gives every
+    picks file below it, in sorted order; files that hold no picks are passed by, and so are files that a RELION table
+    of coordinate files in the same folder already lists. `Boxes.micrograph` is the name in the file; where the file has
+    none, the file's own path, relative to the folder, without suffix and `_autopick` and the like. Other options as in
+    `read_picks`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or folder, or no picks file in it, or a listed coordinate file is missing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = _read_folder(path, format)
+    else:
+        found = [boxes.of(micrograph=_own_name(boxes, path.name)) for boxes in _read_file(path, format)]
+    return [
+        to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale) for boxes in found
+    ]
+
+
+def write_picks(
+    boxes: Boxes,
+    path: str | Path,
+    *,
+    format: str | None = None,
+    threshold: float | None = None,
+    box_size_px: float | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+    float_coordinates: bool = False,
+) -> None:
+    """Write one micrograph's picks; the suffix chooses the format. No boxes give a valid file without any.
+
+    Parameters
+    ----------
+    boxes
+        In full-size pixels.
+    path
+        Its folder is made if it is missing.
+    format
+        A name of `FORMATS`, where the suffix is not enough (`cryosparc-star`).
+    threshold
+        Leave out picks of a lower confidence; labels, which have none, stay.
+    box_size_px
+        Write square boxes of this size, in full-size pixels, instead of the boxes' own.
+    flip_y
+        Count y from the last row. Needs `boxes.shape`.
+    scale
+        File pixels per full-size pixel: 0.25 for a program that works on images binned by 4.
+    float_coordinates
+        Keep fractions of pixels in `.box`, which some readers refuse.
+
+    Raises
+    ------
+    UsageError
+        If the format needs a size, a name or a shape that the boxes do not have; if the suffix names no
+        format.
+    """
+    path = Path(path)
+    entry = format_for_writing(path, format)
+    if entry.write is None:
+        raise UsageError(f"{path}: files of the format {entry.name} are read, not written.")
+    write = partial(write_box, float_coordinates=float_coordinates) if entry.name == "box" else entry.write
+    write([_for_file(boxes, path, threshold, box_size_px, flip_y, scale)], path)
+
+
+def write_joined_picks(
+    parts: Sequence[Boxes],
+    path: str | Path,
+    *,
+    format: str | None = None,
+    threshold: float | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+) -> None:
+    """Write several micrographs' picks into one file: `star`, `cryosparc-star`, `cs` or `topaz`.
+
+    Every `Boxes` needs its micrograph's name. Options as in `write_picks`.
+    """
+    path = Path(path)
+    entry = format_for_writing(path, format)
+    if entry.write_joined is None:
+        raise UsageError(f"{path}: a file of the format {entry.name} holds one micrograph; write one file for each.")
+    entry.write_joined([_for_file(boxes, path, threshold, None, flip_y, scale) for boxes in parts], path)
+
+
+def to_full_size(
+    boxes: Boxes,
+    path: Path,
+    *,
+    box_size_px: float | None = None,
+    shape: tuple[int, int] | None = None,
+    flip_y: bool = False,
+    scale: float = 1.0,
+) -> Boxes:
+    """From the file's pixels and direction of y to ours; sizes filled in where they are missing."""
+    boxes = _scaled(boxes, scale)
+    if shape is not None and boxes.shape is not None and boxes.shape != shape:
+        raise FormatError(
+            f"{path}: the file says that {boxes.micrograph} has {boxes.shape[0]} rows and {boxes.shape[1]} "
+            f"columns, but the micrograph has {shape[0]} and {shape[1]}; if it was picked on downscaled images, give "
+            "the scale."
+        )
+    boxes = boxes.of(shape=shape)
+    if box_size_px is not None:
+        _positive("box_size_px", box_size_px)
+        unknown = np.isnan(boxes.width) | np.isnan(boxes.height)
+        boxes = dataclasses.replace(
+            boxes,
+            width=np.where(unknown, float(box_size_px), boxes.width),
+            height=np.where(unknown, float(box_size_px), boxes.height),
+        )
+    return _flipped(boxes, path) if flip_y else boxes
+
+
+def _for_file(
+    boxes: Boxes,
+    path: Path,
+    threshold: float | None,
+    box_size_px: float | None,
+    flip_y: bool,
+    scale: float,
+) -> Boxes:
+    if threshold is not None:
+        boxes = boxes.above(threshold)
+    if box_size_px is not None:
+        _positive("box_size_px", box_size_px)
+        boxes = boxes.with_size(box_size_px)
+    return _scaled(_flipped(boxes, path) if flip_y else boxes, scale)
+
+
+def _scaled(boxes: Boxes, scale: float) -> Boxes:
+    _positive("scale", scale)
+    return boxes if scale == 1 else boxes.scaled(scale)
+
+
+def _flipped(boxes: Boxes, path: Path) -> Boxes:
+    if boxes.shape is None:
+        raise UsageError(
+            f"{path}: turning y round needs the number of rows of {boxes.micrograph or 'the micrograph'}; "
+            "give --micrograph (shape= in Python)."
+        )
+    return boxes.flipped(boxes.shape[0])
+
+
+def _positive(name: str, value: float) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise UsageError(f"{name} should be a number above zero, but it is {value}.")
+
+
+def _read_file(path: Path, format: str | None) -> list[Boxes]:
+    """All micrographs of one file, as the file has them; never an empty list."""
+    entry = format_of_file(path, format)
+    if entry.read is None:
+        raise UsageError(f"{path}: files of the format {entry.name} are written, not read.")
+    if entry.name in ("star", "cryosparc-star"):
+        rows = read_coordinate_files_star(path)
+        if rows is not None:
+            return [_read_listed(path, micrograph, listed) for micrograph, listed in rows] or [Boxes.empty()]
+    return entry.read(path)
+
+
+def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
+    """The one micrograph of a file that a RELION table lists, by the table's name for it."""
+    path = _find_listed(table, listed)
+    if path is None:
+        raise InputError(
+            f"{table}: it lists {listed} for {micrograph}, but that file is neither here nor in a folder "
+            "above the table; run in the RELION project's folder."
+        )
+    entry = format_of_file(path)
+    if entry.read is None or (entry.name == "star" and read_coordinate_files_star(path) is not None):
+        raise FormatError(f"{table}: it lists {listed}, which holds no coordinates.")
+    parts = entry.read(path)
+    if len(parts) > 1:
+        parts = list(pair_labels([micrograph], parts).pairs.values())
+        if not parts:
+            raise FormatError(f"{path}: {table} lists this file for {micrograph}, which is not in it.")
+    return dataclasses.replace(parts[0], micrograph=micrograph)
+
+
+def _find_listed(table: Path, listed: str) -> Path | None:
+    # Relative to the RELION project: the folder one stands in, else the one the table lies in, else one above that.
+    for base in (Path(), *table.absolute().parents):
+        if (base / listed).is_file():
+            return base / listed
+    return None
+
+
+def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
+    if format is None and holds_run(folder):
+        folder = folder / "cbox"
+    suffixes = KNOWN_SUFFIXES if format is None else format_named(format).suffixes
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
+    )
+    if format is None:
+        # Tables of all kinds are .csv: one that holds no picks is an error only where it is named.
+        found_as = {file: sniff(file) for file in files}
+        files = [f for f, kind in found_as.items() if kind is not None and (kind.name != "csv" or is_picks_csv(f))]
+    listed: set[Path] = set()
+    for file in files:
+        if file.suffix.lower() == ".star" and format_of_file(file, format).name in ("star", "cryosparc-star"):
+            for _, name in read_coordinate_files_star(file) or ():
+                path = _find_listed(file, name)
+                listed |= set() if path is None else {path.resolve()}
+    found = []
+    for file in files:
+        if file.resolve() not in listed:
+            name = file.relative_to(folder).as_posix()
+            found += [boxes.of(micrograph=_own_name(boxes, name)) for boxes in _read_file(file, format)]
+    if not found:
+        raise InputError(f"{folder}: there are no picks files in this folder ({', '.join(suffixes)}).")
+    return found
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether it is the output of `pick`, finished or not."""
+    # Without run.json: one that was interrupted, or is being watched.
+    records = (folder / "micrographs").rglob("*.json")
+    return (folder / "cbox").is_dir() and ((folder / "run.json").is_file() or next(records, None) is not None)
+
+
+def _own_name(boxes: Boxes, file_name: str) -> str:
+    return without_picks_suffix(file_name) if boxes.micrograph is None else boxes.micrograph

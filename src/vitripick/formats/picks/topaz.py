@@ -1,0 +1,92 @@
+"""Topaz's coordinate tables: tab-separated `image_name x_coord y_coord [score]`, centres, many micrographs.
+
+Topaz counts in pixels of the image it was given, which is usually a downscaled one; the caller scales back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.atomic import write_text_atomically
+from vitripick.errors import FormatError, UsageError
+from vitripick.formats.names.stems import base_name_without_suffix
+from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
+from vitripick.geometry import Boxes
+
+_NEEDED = ("image_name", "x_coord", "y_coord")
+
+
+def read_topaz(path: Path) -> list[Boxes]:
+    """Boxes of every micrograph in the table, in the order they come first; names as they stand there."""
+    lines = read_lines(path)
+    header = lines[0].strip().split("\t") if lines else []
+    if any(name not in header for name in _NEEDED):
+        found = repr(lines[0][:60]) if lines else "an empty file"
+        raise FormatError(
+            f"{path}: a Topaz table starts with the tab-separated names image_name, x_coord, y_coord, but "
+            f"here is {found}."
+        )
+    micrographs: dict[str, list[tuple[float, float, float]]] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
+        named = dict(zip(header, fields, strict=True))
+        micrographs.setdefault(named["image_name"].strip(), []).append(
+            (
+                parse_number(named["x_coord"], what="x_coord", path=path, line=number),
+                parse_number(named["y_coord"], what="y_coord", path=path, line=number),
+                parse_optional(named.get("score", ""), what="score", path=path, line=number),
+            )
+        )
+    parts = []
+    for name, rows in micrographs.items():
+        x, y, score = np.array(rows, dtype=np.float64).T
+        parts.append(Boxes.at(x, y, confidence=score, micrograph=name))
+    return parts or [Boxes.empty()]
+
+
+def write_topaz(parts: Sequence[Boxes], path: Path) -> None:
+    """Write one table for all micrographs; one without picks has no row.
+
+    Topaz knows a micrograph by its base name without suffix, so two of one base name cannot share a file.
+    """
+    names = [base_name_without_suffix(name) for name in micrograph_names(parts, path, "image_name")]
+    refuse_twins(names, parts, path)
+    scored = any(np.isfinite(boxes.confidence).any() for boxes in parts)
+    lines = ["\t".join((*_NEEDED, "score") if scored else _NEEDED)]
+    for name, boxes in zip(names, parts, strict=True):
+        for x, y, score in zip(boxes.x, boxes.y, boxes.confidence, strict=True):
+            fields = [name, format_number(x), format_number(y)]
+            if scored:
+                fields.append("" if np.isnan(score) else format_number(score))
+            lines.append("\t".join(fields))
+    write_text_atomically(path, "\n".join(lines) + "\n")
+
+
+def micrograph_names(parts: Sequence[Boxes], path: Path, column: str) -> list[str]:
+    """The name of every part's micrograph, or a `UsageError` where one has none."""
+    names = []
+    for boxes in parts:
+        if boxes.micrograph is None:
+            raise UsageError(f"{path}: {column} needs the micrograph's name; give --micrograph or Boxes.micrograph.")
+        names.append(boxes.micrograph)
+    return names
+
+
+def refuse_twins(names: Sequence[str], parts: Sequence[Boxes], path: Path) -> None:
+    """A `UsageError` where two micrographs would share one name in the file."""
+    seen: dict[str, str | None] = {}
+    for name, boxes in zip(names, parts, strict=True):
+        if name in seen:
+            raise UsageError(
+                f"{path}: this format knows micrographs by base name, and {seen[name]} and "
+                f"{boxes.micrograph} share "
+                f"{name!r}; write them to separate files."
+            )
+        seen[name] = boxes.micrograph

@@ -1,0 +1,1 @@
+"""Read and write STAR files in the dialect of RELION."""

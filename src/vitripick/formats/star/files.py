@@ -1,0 +1,208 @@
+"""RELION's STAR files of picks: per micrograph, joined, and the tables that list a job's coordinate files.
+
+Places are centres in pixels of the full-size micrograph; there are no box sizes. The dialect is
+`star_dialect`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.atomic import write_text_atomically
+from vitripick.errors import FormatError
+from vitripick.formats.inside import keep_inside
+from vitripick.formats.names.stems import base_name
+from vitripick.formats.picks.topaz import micrograph_names, refuse_twins
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
+from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.particles import read_optics
+from vitripick.formats.text import parse_number, parse_optional, read_lines
+from vitripick.geometry import Boxes
+
+_X, _Y, _SCORE = "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"
+_MICROGRAPH, _COORDINATES = "rlnMicrographName", "rlnMicrographCoordinates"
+_GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
+# RELION's ManualPick writes this for a figure of merit (and angles, and classes) that it does not have.
+_UNKNOWN = -999.0
+# The number RELION 3.1 puts into its files; it and all later versions take the file as current.
+_VERSION = "30001"
+
+
+def read_star(path: Path) -> list[Boxes]:
+    """Picks of every micrograph in a STAR file of coordinates.
+
+    One micrograph without a name where there is no `_rlnMicrographName` column; otherwise one for each name,
+    in the order they come first. RELION 3.0 (one unnamed block) and 3.1+ (an optics block, from which the
+    micrographs' pixel size comes) are both read. A file of zero bytes is RELION's own for "picked, nothing
+    found".
+
+    Raises
+    ------
+    FormatError
+        For what is not RELION's dialect, and for STAR files that hold something else.
+    """
+    blocks = parse_star(read_lines(path), path)
+    if not blocks:
+        return [Boxes.empty()]
+    tables = [block.as_table() for block in blocks]
+    found = [table for table in tables if _X in table and _Y in table]
+    if len(found) != 1:
+        raise FormatError(f"{path}: {_what_it_is(blocks) if not found else 'two tables with coordinates in one file.'}")
+    (table,) = found
+    pixel_sizes = _pixel_sizes(tables, path)
+    x = np.array(_numbers(table, _X, path), dtype=np.float64)
+    y = np.array(_numbers(table, _Y, path), dtype=np.float64)
+    confidence = np.full(len(table), np.nan)
+    if _SCORE in table:
+        fields = zip(table.column(_SCORE), table.lines, strict=True)
+        confidence[:] = [parse_optional(f, what=f"_{_SCORE}", path=path, line=line) for f, line in fields]
+        confidence[confidence == _UNKNOWN] = np.nan
+    groups = table.column(_GROUP) if _GROUP in table else [""] * len(table)
+    only_size = next(iter(pixel_sizes.values())) if len(set(pixel_sizes.values())) == 1 else None
+    whole = Boxes.at(x, y, confidence=confidence, pixel_size=only_size)
+    if _MICROGRAPH not in table:
+        return [whole]
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(table.column(_MICROGRAPH)):
+        rows_of.setdefault(name, []).append(row)
+    parts = [
+        whole.select(np.array(rows, dtype=np.intp)).of(micrograph=name, pixel_size=pixel_sizes.get(groups[rows[0]]))
+        for name, rows in rows_of.items()
+    ]
+    return parts or [whole]
+
+
+def read_coordinate_files_star(path: Path) -> list[tuple[str, str]] | None:
+    """Rows (micrograph, coordinate file) of a job's `autopick.star` or `manualpick.star`; else None."""
+    for block in parse_star(read_lines(path), path):
+        table = block.as_table()
+        if _COORDINATES in table and _MICROGRAPH in table:
+            return list(zip(table.column(_MICROGRAPH), table.column(_COORDINATES), strict=True))
+    return None
+
+
+def read_micrographs_star(path: str | Path) -> list[str]:
+    """Names of the micrographs in a RELION micrographs star, verbatim and in order.
+
+    From `data_micrographs` (3.1+) or an unnamed block (3.0). The names are relative to the RELION project,
+    and RELION finds picks by exact string equality with them.
+
+    Raises
+    ------
+    FormatError
+        If the file lists no micrographs, or particles.
+    """
+    return [name for name, _ in read_micrographs_star_with_optics(path)]
+
+
+def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
+    """As `read_micrographs_star`, each name with its optics group; None where the star has no optics block."""
+    path = Path(path)
+    blocks = parse_star(read_lines(path), path)
+    blocks.sort(key=lambda block: block.name != "micrographs")  # stable: data_micrographs first, the rest in order
+    for block in blocks:
+        table = block.as_table()
+        if _MICROGRAPH in table and _X not in table:
+            if not len(table):
+                raise FormatError(f"{path}: this list of micrographs is empty.")
+            names = table.column(_MICROGRAPH)
+            optics = read_optics([other.as_table() for other in blocks], path)
+            groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
+            return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
+    what = _what_it_is(blocks) if blocks else "the file is empty."
+    raise FormatError(f"{path}: a list of micrographs has a column _{_MICROGRAPH}: {what}")
+
+
+def write_star(parts: Sequence[Boxes], path: Path) -> None:
+    """Write the coordinates of one micrograph, as RELION's own picker does: its name is not in the file.
+
+    Every file has the same columns, as RELION asks of the files of one job; an unknown confidence, as labels
+    have, is -999, RELION's own word for it.
+    """
+    (boxes,) = parts
+    table = coordinates_table(boxes, path)
+    write_text_atomically(path, format_star([StarBlock("", table=table)], version=_VERSION))
+
+
+def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
+    """Write one star for several micrographs, their names verbatim in each row; one without picks has no row.
+
+    The layout is that of RELION 3.0, one unnamed block, which all versions read; `write_particles_star` writes the
+    optics block of later ones.
+    """
+    table = _joined(parts, micrograph_names(parts, path, f"_{_MICROGRAPH}"), path)
+    write_text_atomically(path, format_star([StarBlock("", table=table)]))
+
+
+def write_cryosparc_star(parts: Sequence[Boxes], path: Path) -> None:
+    """Write the joined star for cryoSPARC's Import Particle Stack: micrographs by base name, no optics."""
+    names = [base_name(name) for name in micrograph_names(parts, path, f"_{_MICROGRAPH}")]
+    refuse_twins(names, parts, path)
+    write_text_atomically(path, format_star([StarBlock("", table=_joined(parts, names, path))]))
+
+
+def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Path) -> None:
+    """Write RELION's `autopick.star`: which micrograph's picks stand in which file.
+
+    Parameters
+    ----------
+    rows
+        (micrograph, coordinate file), both relative to the RELION project. The micrograph's name must be the
+        string of the job's input star, character for character: RELION finds no particles otherwise, and does
+        not say so.
+    path
+        Where to write.
+    """
+    rows = list(rows)
+    table = table_of({_MICROGRAPH: [row[0] for row in rows], _COORDINATES: [str(row[1]) for row in rows]})
+    write_text_atomically(path, format_star([StarBlock("coordinate_files", table=table)], version=_VERSION))
+
+
+def coordinates_table(boxes: Boxes, path: Path) -> StarTable:
+    """Centres and confidence of one micrograph, those inside it; `path` is for the warning about others."""
+    boxes = keep_inside(boxes, path)
+    return table_of(
+        {
+            _X: [_fixed(value) for value in boxes.x.tolist()],
+            _Y: [_fixed(value) for value in boxes.y.tolist()],
+            _SCORE: [_fixed(value) for value in np.nan_to_num(boxes.confidence, nan=_UNKNOWN).tolist()],
+        }
+    )
+
+
+def _joined(parts: Sequence[Boxes], names: Sequence[str], path: Path) -> StarTable:
+    joined = StarTable([_MICROGRAPH, _X, _Y, _SCORE])
+    for name, boxes in zip(names, parts, strict=True):
+        joined.rows += [[name, *row] for row in coordinates_table(boxes, path).rows]
+    return joined
+
+
+def _fixed(value: float) -> str:
+    return f"{round(value, 6) + 0.0:.6f}"  # + 0.0 turns -0.0 into 0.0
+
+
+def _numbers(table: StarTable, label: str, path: Path) -> list[float]:
+    fields = zip(table.column(label), table.lines, strict=True)
+    return [parse_number(field, what=f"_{label}", path=path, line=line) for field, line in fields]
+
+
+def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
+    """Å per pixel of each optics group's micrographs; not of its particles, whose images may be binned."""
+    for table in tables:
+        if _PIXEL_SIZE in table and _GROUP in table and _X not in table:
+            return dict(zip(table.column(_GROUP), _numbers(table, _PIXEL_SIZE, path), strict=True))
+    return {}
+
+
+def _what_it_is(blocks: Sequence[StarBlock]) -> str:
+    """One sentence on what a STAR file without coordinates holds, and what to give instead."""
+    labels = {label for block in blocks for label in block.as_table().labels}
+    if _COORDINATES in labels:
+        return "this lists the coordinate files of a job, not coordinates."
+    if _MICROGRAPH in labels and _X not in labels:
+        return f"this lists micrographs, but holds no coordinates (_{_X}, _{_Y}); give the picking job's star."
+    names = ", ".join("data_" + block.name for block in blocks)
+    return f"no table here has _{_X} and _{_Y}; the blocks are {names}."

@@ -1,0 +1,129 @@
+"""RELION's joined particles star (3.1 and later): an optics block, and one row a particle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.atomic import write_text_atomically
+from vitripick.formats.inside import keep_inside
+from vitripick.formats.picks.topaz import micrograph_names
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
+from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.text import format_number, parse_number
+from vitripick.geometry import Boxes
+
+GROUP = "rlnOpticsGroup"
+GROUP_NAME = "rlnOpticsGroupName"
+PIXEL_SIZE = "rlnMicrographPixelSize"
+_NUMBERS = {
+    "voltage_kv": "rlnVoltage",
+    "spherical_aberration_mm": "rlnSphericalAberration",
+    "amplitude_contrast": "rlnAmplitudeContrast",
+    "pixel_size": PIXEL_SIZE,
+}
+_X = "rlnCoordinateX"
+COLUMNS = ("rlnMicrographName", _X, "rlnCoordinateY", "rlnAutopickFigureOfMerit", GROUP)
+_VERSION = "30001"
+
+
+def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGroup]:
+    """OpticsGroup groups of a star by their number as it stands there; empty where the star has none."""
+    for table in tables:
+        if GROUP not in table or GROUP_NAME not in table or _X in table or "rlnMicrographName" in table:
+            continue
+        found: dict[str, OpticsGroup] = {}
+        for row, line in zip(table.rows, table.lines, strict=True):
+            fields = dict(zip(table.labels, row, strict=True))
+            number = parse_number(fields[GROUP], what=f"_{GROUP}", path=path, line=line)
+            values = {
+                name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
+                for name, label in _NUMBERS.items()
+                if label in fields
+            }
+            if values.get("pixel_size", 1.0) <= 0:
+                del values["pixel_size"]
+            found[fields[GROUP]] = OpticsGroup(group=int(number), name=fields[GROUP_NAME], **values)
+        return found
+    return {}
+
+
+def write_particles_star(
+    parts: Sequence[Boxes], path: str | Path, *, optics: Sequence[OpticsGroup | None] | None = None
+) -> None:
+    """Write one particles star with its optics block; a micrograph without picks has no row.
+
+    Parameters
+    ----------
+    parts
+        One a micrograph, each with its name as RELION knows it.
+    path
+        Where to write.
+    optics
+        One for each of `parts`, from the micrographs star. Where it is None, micrographs of one pixel size make one
+        group, and what is not known (voltage and more) is left out: RELION asks for it on import.
+    """
+    path = Path(path)
+    names = micrograph_names(parts, path, "_rlnMicrographName")
+    groups = optics_groups(parts, optics)
+    rows: list[list[str]] = []
+    for name, boxes, group in zip(names, parts, groups, strict=True):
+        kept = keep_inside(boxes, path)
+        score = np.where(np.isnan(kept.confidence), -999.0, kept.confidence)
+        rows += [
+            [name, *(f"{value + 0.0:.6f}" for value in np.round(row, 6)), str(group.group)]
+            for row in zip(kept.x, kept.y, score, strict=True)
+        ]
+    blocks = [optics_block(groups), StarBlock("particles", table=StarTable(list(COLUMNS), rows))]
+    write_text_atomically(path, format_star(blocks, version=_VERSION))
+
+
+def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] | None) -> list[OpticsGroup]:
+    """The optics group of each micrograph: the one it came with, else one for each pixel size.
+
+    Groups that differ in number or name alone stay apart: RELION refines the beam tilt of each on its own.
+    """
+    given = list(optics) if optics is not None else [None] * len(parts)
+    came = []
+    for boxes, group in zip(parts, given, strict=True):
+        if group is None:
+            group = OpticsGroup(pixel_size=boxes.pixel_size)
+        elif group.pixel_size is None:
+            group = dataclasses.replace(group, pixel_size=boxes.pixel_size)
+        came.append(group)
+    written: dict[OpticsGroup, OpticsGroup] = {}
+    # The first of a number keeps it; another one (two stars, two pixel sizes) gets one that nobody has.
+    of_number: dict[int, OpticsGroup] = {}
+    for group in dict.fromkeys(came):
+        of_number.setdefault(group.group, group)
+    number, names = max(of_number, default=0), {group.name for group in of_number.values()}
+    for group in dict.fromkeys(came):
+        if of_number[group.group] == group:
+            written[group] = group
+            continue
+        number += 1
+        # RELION takes groups of one name for one group when it joins stars.
+        name = f"opticsGroup{number}" if group.name in names else group.name
+        names.add(name)
+        written[group] = dataclasses.replace(group, group=number, name=name)
+    return [written[group] for group in came]
+
+
+def optics_block(groups: Sequence[OpticsGroup], more: dict[str, str] | None = None) -> StarBlock:
+    """`data_optics` of these groups, each once; `more` adds columns with one value for all groups."""
+    once = sorted({group.group: group for group in groups}.values(), key=lambda group: group.group)
+    # RELION reads a table by its columns: one that is not known of every group is known of none.
+    known = {
+        name: label
+        for name, label in _NUMBERS.items()
+        if once and all(getattr(group, name) is not None for group in once)
+    }
+    more = more or {}
+    table = StarTable([GROUP, GROUP_NAME, *known.values(), *more])
+    for group in once:
+        numbers = [format_number(getattr(group, name)) for name in known]
+        table.rows.append([str(group.group), group.name, *numbers, *more.values()])
+    return StarBlock("optics", table=table)

@@ -1,0 +1,166 @@
+"""Picking as an External job of cryoSPARC, through cryosparc-tools (extra `[cryosparc]`).
+
+Written from the documentation and the sources of cryosparc-tools 5; not tried with a live cryoSPARC. The direction of y
+is open there (docs/formats.md), so the caller can flip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import MicrographFile, output_stems, read_picks
+from vitripick.geometry import Boxes
+from vitripick.models import ModelFile
+from vitripick.runs.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
+from vitripick.runs.record import refuse_other_files
+from vitripick.runs.resources import resource_errors
+from vitripick.runs.settings import PickSettings
+from vitripick.runs.step import FolderPicker
+from vitripick.runs.suspects import summary_lines
+
+_INPUT, _OUTPUT = "micrographs", "picked_particles"
+
+
+def connect(instance: dict[str, Any]) -> Any:
+    """A connection to an instance, from the arguments of `cryosparc.tools.CryoSPARC`.
+
+    Raises
+    ------
+    UsageError
+        If the extra is missing.
+    InputError
+        If the instance does not answer.
+    """
+    try:
+        from cryosparc.tools import CryoSPARC
+    except ImportError as error:
+        raise UsageError("this needs cryosparc-tools: pip install 'vitripick[cryosparc]'.") from error
+    client = CryoSPARC(**instance)
+    if not client.test_connection():
+        raise InputError("cryoSPARC does not answer; look at the address and the account in the instance's file.")
+    return client
+
+
+def run_cryosparc_job(
+    client: Any,
+    *,
+    project: str,
+    workspace: str,
+    source: str,
+    out: str | Path,
+    model: ModelFile,
+    settings: PickSettings | None = None,
+    device: str = "cpu",
+    flip_y: bool = False,
+    on_done: Callable[[int, int, str], None] | None = None,
+) -> RunSummary:
+    """Pick the micrographs of a job and save them as particles of a new External job.
+
+    Parameters
+    ----------
+    client
+        From `connect`.
+    project, workspace
+        Such as `P3` and `W1`.
+    source
+        The job and its output with the micrographs: `J12.micrographs`.
+    out
+        Our run folder, so that it can go on where it stopped; the project's folder must be readable here.
+    model, settings, device
+        As in `pick_many`.
+    flip_y
+        Count y from the last row.
+    on_done
+        Called with (done, total, name) after each micrograph.
+
+    Returns
+    -------
+    RunSummary
+        As of `pick_many`; its micrographs are named by their path in the project.
+    """
+    source_job, _, output = source.partition(".")
+    if not source_job or not output:
+        raise UsageError(f"{source!r}: give the job and its output with the micrographs, such as J12.micrographs.")
+    found = client.find_project(project)
+    job = found.create_external_job(workspace, title="vitripick: particle picking")
+    job.connect(_INPUT, source_job, output, slots=["micrograph_blob"])
+    job.add_output("particle", _OUTPUT, slots=["location", "pick_stats"])
+    with job.run():
+        exposures = job.load_input(_INPUT, ["micrograph_blob"])
+        # cryosparc-tools 5 has a path here, 4 a function that gives one.
+        folder = Path(found.dir if isinstance(found.dir, PurePath | str) else found.dir())
+        paths = [str(path) for path in exposures["micrograph_blob/path"]]
+        files = [MicrographFile(path, folder / path) for path in paths]
+        picker = FolderPicker(out, model, settings, device=device)
+        with resource_errors(Path(out)):
+            stems = output_stems(files)
+            refuse_other_files(files, stems, Path(out))
+            prepare_folder(Path(out))
+            survey = picker.survey(files)
+            for line in [] if survey is None else survey.in_words():
+                job.log(line)
+            summary = summary_of(picker)
+            pick_each([picker], files, stems, summary, on_done=on_done)
+            finish_run(picker, files, summary)
+        picks = _picks_of(picker, summary, flip_y)
+        rows = {path: i for i, path in enumerate(paths)}
+        particles = job.alloc_output(_OUTPUT, sum(map(len, picks)))
+        fill_particles(particles, picks, exposures, rows)
+        job.save_output(_OUTPUT, particles)
+        for failure in summary.failures:
+            job.log(f"failed: {failure['error']}", level="warning")
+        for line in summary_lines(summary.records):
+            job.log(line)
+        job.log(f"{summary.n_picks} picks on {len(summary.records)} micrographs with {summary.model}")
+    return summary
+
+
+def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dict[str, int]) -> None:
+    """Fill the columns of an allocated table of particles, as far as the instance has them.
+
+    Parameters
+    ----------
+    particles
+        As long as there are picks; columns by name, as of `cryosparc.dataset.Dataset`.
+    picks
+        One a micrograph, named by its path in the project.
+    exposures, rows
+        The micrographs' table, and the row of each path.
+    """
+    n_each = [len(boxes) for boxes in picks]
+    of_exposure = np.repeat([rows[str(boxes.micrograph)] for boxes in picks], n_each).astype(np.intp)
+    shapes = np.repeat(np.array([boxes.shape for boxes in picks], np.uint32).reshape(-1, 2), n_each, axis=0)
+    x, y, confidence = (
+        np.concatenate([getattr(boxes, name) for boxes in picks] or [np.empty(0)]) for name in ("x", "y", "confidence")
+    )
+    columns = {
+        "location/micrograph_uid": np.asarray(exposures["uid"])[of_exposure],
+        "location/micrograph_path": np.asarray(exposures["micrograph_blob/path"])[of_exposure],
+        "location/micrograph_shape": shapes,
+        "location/center_x_frac": x / np.maximum(shapes[:, 1], 1),
+        "location/center_y_frac": y / np.maximum(shapes[:, 0], 1),
+        "pick_stats/ncc_score": confidence,
+        "pick_stats/power": confidence,
+    }
+    if "micrograph_blob/psize_A" in exposures:
+        columns["location/micrograph_psize_A"] = np.asarray(exposures["micrograph_blob/psize_A"])[of_exposure]
+    if "location/exp_group_id" in particles:
+        columns["location/exp_group_id"] = np.ones(len(of_exposure), np.uint32)
+    for name, values in columns.items():
+        if name in particles:
+            particles[name] = values
+
+
+def _picks_of(picker: FolderPicker, summary: RunSummary, flip_y: bool) -> list[Boxes]:
+    picks = [
+        read_picks(picker.layout.path(record.stem, "cbox"))
+        .of(micrograph=record.name, shape=record.shape)
+        .above(summary.threshold)
+        for record in summary.records
+    ]
+    return [boxes.flipped(boxes.shape[0]) if flip_y and boxes.shape is not None else boxes for boxes in picks]

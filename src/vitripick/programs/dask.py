@@ -1,0 +1,300 @@
+"""Pick across machines on Dask (extra `[cluster]`): each worker loads the model once and writes its own files.
+
+The scheduler hands out micrographs one by one; a lost worker costs what it had in hand, which another one picks
+anew. What the workers share is a file system: paths mean the same on all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from vitripick.atomic import remove_leftovers
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.models import device_name, open_model
+from vitripick.runs.export import check_formats
+from vitripick.runs.many import RunSummary, finish_run, prepare_folder, summary_of
+from vitripick.runs.record import Outcome, refuse_other_files
+from vitripick.runs.resources import resource_errors
+from vitripick.runs.settings import PickSettings
+from vitripick.runs.step import FolderPicker
+from vitripick.runs.survey import Survey
+from vitripick.runs.watch.lock import refuse_if_watched
+from vitripick.settings import Settings
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# A scheduler that was just started needs some seconds; a wrong address should not take a minute to be told.
+_SECONDS_TO_ANSWER = 20.0
+_KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster"}
+
+
+class ClusterSettings(Settings):
+    """How to start a cluster; what a TOML of `--cluster` holds.
+
+    Attributes
+    ----------
+    kind
+        The batch system, or `local` for processes on this machine.
+    jobs
+        Batch jobs to ask for; processes where local.
+    options
+        For dask-jobqueue's class of this batch system (or `distributed.LocalCluster`) as they are.
+    """
+
+    kind: Literal["slurm", "pbs", "sge", "lsf", "local"]
+    jobs: int = Field(ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def pick_on_cluster(
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    model: str | Path,
+    settings: PickSettings | None = None,
+    *,
+    cluster: str,
+    device: str = "auto",
+    on_done: Callable[[int, int, str], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+    on_survey: Callable[[Survey], None] | None = None,
+) -> RunSummary:
+    """`pick_many` with the work done by a Dask cluster: the same files, whatever the split.
+
+    Parameters
+    ----------
+    inputs, out, settings, on_done, on_outcome, on_survey
+        As in `pick_many`; paths must mean the same on the workers.
+    model
+        A released model's name or a bundle's path, which every worker loads for itself.
+    cluster
+        Address of a scheduler (`tcp://host:8786`), or a TOML with a `ClusterSettings`.
+    device
+        Chosen on each worker.
+
+    Raises
+    ------
+    InputError, UsageError
+        As in `pick_many`; if the extra is missing, or the workers cannot be started or reached.
+    ResourceError
+        If disk, memory or GPU run out on a worker; what is done stays.
+    """
+    started = time.perf_counter()
+    out = Path(out)
+    bundle = open_model(model)
+    # It picks nothing here; it knows the layout, the threshold, and how a run is finished.
+    picker = FolderPicker(out, bundle, settings)
+    files = find_micrographs(inputs, leave_out=[out])
+    check_formats(picker.settings.formats, [file.name for file in files])
+    stems = output_stems(files)
+    share = WorkerShare(
+        out=str(out),
+        model=str(model if not Path(model).is_file() else Path(model).absolute()),
+        sha256=bundle.sha256,
+        settings=picker.settings,
+        device=device,
+        folder=os.getcwd(),
+    )
+    with _client(cluster) as client, resource_errors(out):
+        refuse_if_watched(out)
+        refuse_other_files(files, stems, out)
+        found = client.submit(survey_on_worker, share, files, pure=False).result()
+        if found is not None:
+            picker.use(found.apply(picker.settings), found)
+            share = dataclasses.replace(share, settings=picker.settings)
+            if on_survey is not None:
+                on_survey(found)
+        prepare_folder(out)
+        summary = summary_of(picker)
+        outcomes = {}
+        for outcome in _results(client, share, files, stems, picker):
+            outcomes[outcome.file.name] = outcome
+            if on_outcome is not None:
+                on_outcome(outcome)
+            if on_done is not None:
+                on_done(len(outcomes), len(files), outcome.file.name)
+        # In the order of the input, so that the joined files are those of one machine.
+        for file in files:
+            summary.add(outcomes[file.name])
+        finish_run(picker, files, summary)
+        remove_leftovers(out)  # of workers that were lost
+        summary.seconds = time.perf_counter() - started
+        picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
+    return summary
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerShare:
+    """What a worker must know to pick; sent with every micrograph, a few hundred bytes."""
+
+    out: str
+    model: str
+    sha256: str
+    settings: PickSettings
+    device: str
+    folder: str
+
+
+# One for each process: a worker loads a model for its first micrograph and keeps it.
+_pickers: dict[WorkerShare, FolderPicker] = {}
+_loading = threading.Lock()
+
+
+def survey_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
+    """What the settings leave open, found on a worker; `survey.json` lies in the run folder when this returns."""
+    with resource_errors(Path(share.out)):
+        return _picker_of(share).survey(files)
+
+
+def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outcome:
+    """One micrograph, on a worker; what it wrote lies in the run folder when this returns."""
+    picker = _picker_of(share)
+    with resource_errors(Path(share.out)):
+        return picker.attempt(file, stem)
+
+
+def _picker_of(share: WorkerShare) -> FolderPicker:
+    # Names are written as they were typed, so paths must mean here what they mean there.
+    if os.getcwd() != share.folder:
+        os.chdir(share.folder)
+    with _loading:
+        picker = _pickers.get(share)
+        if picker is None:
+            model = open_model(share.model)
+            if model.sha256 != share.sha256:
+                raise InputError(f"{share.model}: this worker finds another model there than the one asked for.")
+            picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
+            _pickers.clear()
+            _pickers[share] = picker
+        return picker
+
+
+def _results(
+    client: Client,
+    share: WorkerShare,
+    files: Sequence[MicrographFile],
+    stems: dict[str, str],
+    picker: FolderPicker,
+) -> Iterator[Outcome]:
+    """What became of each micrograph, as it becomes known."""
+    from distributed import KilledWorker, as_completed
+
+    # pure=False: a second run must look at the disk again, not at what Dask remembers of the first.
+    futures = {client.submit(pick_on_worker, share, file, stems[file.name], pure=False): file for file in files}
+    for future in as_completed(list(futures)):
+        file = futures[future]
+        error = future.exception()
+        if error is None:
+            yield future.result()
+        elif isinstance(error, KilledWorker):
+            # Several workers died with it in hand: most likely it needs more memory than they have.
+            yield picker.give_up(
+                file,
+                stems[file.name],
+                f"{file.path}: every worker that picked it was lost ({error}); give the workers more memory.",
+                picker.made_from(file),
+            )
+        else:
+            client.cancel([f for f in futures if not f.done()])
+            raise error
+        future.release()
+
+
+@contextmanager
+def _client(cluster: str) -> Iterator[Client]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("--cluster needs Dask: pip install 'vitripick[cluster]'.") from error
+    # Importing it makes its loggers tell every connection; among these lines nobody finds one that matters.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    if "://" in cluster:
+        try:
+            client = Client(cluster, timeout=_SECONDS_TO_ANSWER)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--cluster {cluster}: no Dask scheduler answers there ({error}).") from error
+        with client:
+            yield client
+        return
+    settings = read_cluster_settings(Path(cluster))
+    with _started(settings) as running, Client(running) as client:
+        yield client
+
+
+def read_cluster_settings(path: Path) -> ClusterSettings:
+    """From a TOML: `kind`, `jobs`, and a table `options`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        return ClusterSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(
+            f"--cluster {path}: neither a scheduler's address (tcp://host:8786) nor a file that can be read "
+            f"({error.strerror})."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise InputError(f"{path}: not a description of a cluster ({error}); docs/lab.md shows one.") from error
+
+
+def make_cluster(settings: ClusterSettings) -> Any:
+    """The cluster of Dask or dask-jobqueue, without workers yet where it is a batch system.
+
+    Raises
+    ------
+    UsageError
+        If the extra is missing, or the options do not suit the class.
+    """
+    try:
+        if settings.kind == "local":
+            from distributed import LocalCluster
+
+            options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", **settings.options}
+            try:
+                return LocalCluster(n_workers=settings.jobs, processes=True, **options)
+            except RuntimeError as error:  # a worker did not start; the cause says why
+                raise UsageError(f"[options] of a local cluster: {error.__cause__ or error}") from error
+        import dask_jobqueue
+
+        return getattr(dask_jobqueue, _KINDS[settings.kind])(**settings.options)
+    except ImportError as error:
+        raise UsageError("--cluster with a batch system: pip install 'vitripick[cluster]'.") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"[options] of a {settings.kind} cluster: {error}") from error
+
+
+@contextmanager
+def _started(settings: ClusterSettings) -> Iterator[Any]:
+    with make_cluster(settings) as running:
+        if settings.kind != "local":
+            # Asked for in the background, where nobody would hear that it is missing.
+            submit = str(running.job_cls.submit_command).split()[0]
+            if shutil.which(submit) is None:
+                raise UsageError(
+                    f"--cluster, kind {settings.kind!r}: there is no {submit!r} on this machine; give the command on "
+                    "one from which jobs are submitted."
+                )
+            # Jobs that end by their time limit or die are asked for again.
+            running.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)
+        yield running

@@ -1,0 +1,291 @@
+"""RELION 5's External job: picking as a job in a RELION project, to the contract of its manual.
+
+RELION calls the program in the project's folder, unquoted, and looks at files only: the coordinate files in the job's
+folder, `RELION_OUTPUT_NODES.star`, and one empty file that says how it ended. Not tried with a live RELION.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from vitripick.atomic import remove_leftovers, write_text_atomically
+from vitripick.errors import InputError, UsageError
+from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.formats.micrographs.finding import whole_stem
+from vitripick.formats.star.dialect import StarBlock, format_star, table_of
+from vitripick.models import DEFAULT_MODEL, device_name, open_model
+from vitripick.runs.export import RunLayout
+from vitripick.runs.many import RunSummary, finish_run, pick_each, summary_of
+from vitripick.runs.resources import resource_errors
+from vitripick.runs.settings import PickSettings
+from vitripick.runs.step import FolderPicker
+from vitripick.runs.suspects import summary_lines
+
+SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
+ABORT_NOW = "RELION_JOB_ABORT_NOW"
+NODES = "RELION_OUTPUT_NODES.star"
+_NODE_TYPE = "MicrographCoordsGroup.star.relion.autopick"
+# Where our store, records and log lie in the job's folder: out of the way of the micrographs' own folders.
+_STORE = "vitripick"
+
+# The labels a user may give in the GUI, and what each is in `PickSettings`; `model` and `device` are beside them.
+_LABELS = {
+    "diameter_angstrom": "diameter_angstrom",
+    "diameter_px": "diameter_px",
+    "keep_diameter": "keep_diameter",
+    "threshold": "threshold",
+    "box_size_px": "box_size_px",
+    "minimum_distance": "minimum_distance_diameters",
+    "edge": "edge",
+    "pixel_size": "pixel_size",
+    "overlays": "overlays",
+    "thumbnails": "thumbnails",
+    "junk_masks": "junk_masks",
+}
+_SWITCHES = ("keep_diameter", "overlays", "thumbnails", "junk_masks")
+_OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
+_LINE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class RelionJob:
+    """What the command line of an External job says.
+
+    Attributes
+    ----------
+    folder
+        The job's, relative to the project: `External/job012`.
+    micrographs
+        The micrographs STAR.
+    threads
+        For the network on a CPU.
+    model, device
+        As in `pick`.
+    settings
+        What the other labels mean.
+    """
+
+    folder: Path
+    micrographs: Path
+    threads: int = 1
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+    settings: PickSettings = field(default_factory=PickSettings)
+
+
+def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = lambda line: None) -> RunSummary | None:
+    """Run an External job from its command line, and leave the file that says how it ended.
+
+    Parameters
+    ----------
+    arguments
+        As RELION gives them, without the program's name.
+    tell
+        Called with lines for the job's `run.out`.
+
+    Returns
+    -------
+    RunSummary or None
+        None if the job was asked to abort.
+
+    Raises
+    ------
+    VitripickError
+        After the marker of failure was written, if the job's folder is known.
+    """
+    folder = job_folder(arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    for marker in (SUCCESS, FAILURE, ABORTED, ABORT_NOW):
+        (folder / marker).unlink(missing_ok=True)
+    end = FAILURE
+    try:
+        summary = _pick(parse_relion_arguments(arguments), tell)
+        if summary is None:
+            end = ABORTED
+            tell("aborted; Continue goes on from here")
+        elif summary.records:
+            end = SUCCESS
+        return summary
+    except KeyboardInterrupt:
+        end = ABORTED
+        raise
+    finally:
+        (folder / ABORT_NOW).unlink(missing_ok=True)
+        (folder / end).touch()
+
+
+def job_folder(arguments: Sequence[str]) -> Path:
+    """The job's folder: the value of `--o`.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    given = dict(_labels_and_values(arguments, strict=False))
+    if not given.get("o"):
+        raise UsageError("RELION gives an External job its folder as --o External/job001/; run this from its GUI.")
+    folder = os.path.normpath(given["o"])
+    # RELION's STAR files name everything from the project's folder.
+    inside = os.path.isabs(folder) and not os.path.relpath(folder).startswith("..")
+    return Path(os.path.relpath(folder) if inside else folder)
+
+
+def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
+    """What RELION and the user said.
+
+    Raises
+    ------
+    UsageError
+        For a label that is not known, a value that cannot be, an input that is not micrographs; names all of them.
+    """
+    given = dict(_labels_and_values(arguments, strict=True))
+    folder = job_folder(arguments)
+    for name in _OTHER_INPUTS:
+        if given.pop(name, ""):
+            raise UsageError(
+                f"--{name}: this job picks micrographs; give a micrographs STAR, and leave that field empty."
+            )
+    star = given.pop("in_mics", "")
+    if not star:
+        raise UsageError("--in_mics is missing: choose a micrographs STAR under Input, such as micrographs_ctf.star.")
+    if not star.endswith(".star"):
+        raise UsageError(f"--in_mics {star}: this should be a micrographs STAR.")
+    threads = given.pop("j", "1")
+    if not threads.isdecimal() or int(threads) < 1:
+        raise UsageError(f"--j {threads}: the number of threads should be a whole number above zero.")
+    given.pop("o")
+    given.pop("pipeline_control", None)
+    unknown = sorted(set(given) - {*_LABELS, "model", "device"})
+    if unknown:
+        raise UsageError(
+            f"unknown label{'s' if len(unknown) > 1 else ''} {', '.join('--' + name for name in unknown)}; the labels "
+            f"are {', '.join(sorted([*_LABELS, 'model', 'device']))}."
+        )
+    # A label whose value is left empty in the GUI is as good as not given, but for a switch.
+    known = {name: value for name, value in given.items() if value or name in _SWITCHES}
+    fields: dict[str, Any] = {_LABELS[name]: _value(name, known[name]) for name in _LABELS if name in known}
+    try:
+        settings = PickSettings(formats=("star",), **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        label = next(name for name, target in _LABELS.items() if target == first["loc"][0])
+        raise UsageError(f"--{label} {known[label]}: {first['msg'].lower()}.") from error
+    return RelionJob(
+        folder=folder,
+        micrographs=Path(star),
+        threads=int(threads),
+        model=known.get("model") or DEFAULT_MODEL,
+        device=known.get("device") or "auto",
+        settings=settings,
+    )
+
+
+def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
+    """Where the coordinates of each micrograph go in the job's folder, without ending.
+
+    As RELION's own picker does it: the micrograph's path after its `JobType/jobNNN/` part. Where two jobs' micrographs
+    would meet there, theirs is the whole path.
+
+    Examples
+    --------
+    >>> relion_stems([MicrographFile("MotionCorr/job002/Movies/a.mrc", Path())])
+    {'MotionCorr/job002/Movies/a.mrc': 'Movies/a'}
+    """
+    short = {file.name: _after_the_job(file.name) for file in files}
+    stems = output_stems([MicrographFile(name, Path()) for name in dict.fromkeys(short.values())])
+    owners: dict[str, int] = {}
+    for name in short.values():
+        owners[stems[name]] = owners.get(stems[name], 0) + 1
+    chosen = {name: tail if owners[stems[tail]] == 1 else whole_stem(name) for name, tail in short.items()}
+    final = output_stems([MicrographFile(name, Path()) for name in chosen.values()])
+    return {name: final[other] for name, other in chosen.items()}
+
+
+def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
+    layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
+    device = device_name(job.device)
+    model, n = open_model(job.model), job.threads
+    picker = FolderPicker(layout, model, job.settings, device=device, jobs=n, threads=n)
+    files = find_micrographs([job.micrographs])
+    for name in (str(job.folder), *(file.name for file in files)):
+        if re.search(r"\s", name):
+            raise InputError(
+                f"{name!r}: a name with a blank; RELION separates its tables and commands by blanks and cannot "
+                "follow it. Rename the file or folder and import it again."
+            )
+    stems = relion_stems(files)
+    told_at = time.monotonic()
+
+    def on_done(done: int, total: int, name: str) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _LINE_SECONDS:
+            told_at = time.monotonic()
+            tell(f"{done} of {total} micrographs, {summary.n_picks} picks")
+
+    with resource_errors(job.folder):
+        layout.out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(job.folder)
+        found = picker.survey(files)
+        for line in [] if found is None else found.in_words():
+            tell(line)
+        summary = summary_of(picker)
+        tell(f"{len(files)} micrographs of {job.micrographs} with {summary.model}, threshold {summary.threshold:g}")
+        abort = job.folder / ABORT_NOW
+        if not pick_each([picker], files, stems, summary, on_done=on_done, stop=abort.exists):
+            return None
+        finish_run(picker, files, summary)
+        nodes = table_of({"rlnPipeLineNodeName": [str(layout.autopick_star)], "rlnPipeLineNodeTypeLabel": [_NODE_TYPE]})
+        write_text_atomically(job.folder / NODES, format_star([StarBlock("output_nodes", table=nodes)]))
+    for failure in summary.failures:
+        tell(f"failed: {failure['error']}")
+    for line in summary_lines(summary.records):
+        tell(line)
+    tell(
+        f"{summary.n_picks} picks on {len(summary.records)} micrographs, {summary.n_skipped} of them picked before, "
+        f"{len(summary.failures)} failed"
+    )
+    return summary
+
+
+def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[str, str]]:
+    """(label, value) of each `--label [value]`; a label without a value has the value ""."""
+    pairs: list[tuple[str, str]] = []
+    for argument in arguments:
+        if argument.startswith("--"):
+            pairs.append((argument[2:].replace("-", "_"), ""))
+        elif pairs and not pairs[-1][1]:
+            pairs[-1] = (pairs[-1][0], argument)
+        elif strict:
+            before = f" after --{pairs[-1][0]} {pairs[-1][1]}" if pairs else ""
+            raise UsageError(
+                f"{argument!r}{before}: one value too many. RELION passes values unquoted, so a blank in a name or "
+                "path takes it apart; use names without blanks."
+            )
+    return pairs
+
+
+def _value(label: str, text: str) -> str | bool:
+    if label not in _SWITCHES:
+        return text
+    # A blank field in the GUI is a label without a value.
+    if text.lower() in ("", "yes", "true", "1"):
+        return True
+    if text.lower() in ("no", "false", "0"):
+        return False
+    raise UsageError(f"--{label} {text}: should be Yes or No.")
+
+
+def _after_the_job(name: str) -> str:
+    parts = PurePosixPath(whole_stem(name)).parts
+    if len(parts) > 2 and re.fullmatch(r"job\d{3,}", parts[1]):
+        return "/".join(parts[2:])
+    return "/".join(parts)

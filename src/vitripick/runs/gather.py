@@ -1,0 +1,145 @@
+"""Bring picks and labels together under the same names: what an evaluation compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitripick.errors import FormatError, InputError
+from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_header
+from vitripick.geometry import Boxes
+from vitripick.runs.folder import is_run_folder, read_run_folder
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredSets:
+    """Picks and labels under the same names, ready for `evaluate`.
+
+    Attributes
+    ----------
+    picks, labels
+        By micrograph.
+    threshold
+        Of the run the picks come from; None where they do not come from one.
+    unmatched_picks
+        Names with picks but no labels: not judged.
+    unmatched_labels
+        Names with labels that are not judged, because the micrograph is not in the run or not in the folder.
+    failed_labels
+        Names of micrographs with labels that failed in the run: not judged.
+    without_picks
+        Names with labels but no picks file: judged as zero picks.
+    diameter_px
+        The run's, where no box of picks or labels could tell it: an empty set, and nothing was picked.
+    """
+
+    picks: dict[str, Boxes]
+    labels: dict[str, Boxes]
+    threshold: float | None = None
+    unmatched_picks: tuple[str, ...] = ()
+    unmatched_labels: tuple[str, ...] = ()
+    failed_labels: tuple[str, ...] = ()
+    without_picks: tuple[str, ...] = ()
+    diameter_px: float | None = None
+
+
+def gather_sets(
+    picks: str | Path,
+    labels: str | Path,
+    *,
+    micrographs: str | Path | None = None,
+    label_box_size_px: float | None = None,
+) -> GatheredSets:
+    """Read picks and labels and pair them by the micrograph's name.
+
+    Parameters
+    ----------
+    picks
+        The output folder of `pick`, or a file or folder in any format we read.
+    labels
+        A file or folder in any format we read.
+    micrographs
+        Folder of the micrographs, for their shapes, which tell where the border is. A run knows them already.
+    label_box_size_px
+        Size of the labels' boxes, where their format has none.
+
+    Raises
+    ------
+    InputError
+        If nothing can be read, or no labels belong to any picks.
+    """
+    label_parts = read_all_picks(labels, box_size_px=label_box_size_px)
+    if is_run_folder(picks):
+        run = read_run_folder(picks)
+        picked = run.read_picks()
+        failed = set(run.failed) - set(picked)
+        # Together, or the labels of one that failed might go to another of nearly its name.
+        pairing = pair_labels([*picked, *sorted(failed)], label_parts)
+        judged = {name: own for name, own in pairing.pairs.items() if name not in failed}
+        compared = [boxes for name, own in judged.items() for boxes in (picked[name], own)]
+        sets = GatheredSets(
+            picks=picked,
+            labels=judged,
+            threshold=run.threshold,
+            unmatched_picks=tuple(name for name in pairing.unmatched_micrographs if name not in failed),
+            unmatched_labels=pairing.unmatched_labels,
+            failed_labels=tuple(name for name in pairing.pairs if name in failed),
+            diameter_px=None if any(map(len, compared)) else run.diameter_px,
+        )
+    elif micrographs is not None:
+        sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
+    else:
+        sets = _by_names(read_all_picks(picks), label_parts, both_files=Path(picks).is_file() and Path(labels).is_file())
+    if sets.failed_labels and not sets.labels:
+        raise InputError(
+            f"{labels}: every micrograph that these labels belong to failed, {sets.failed_labels[0]} for one; "
+            f"{picks}/failures.jsonl says why."
+        )
+    if not sets.labels or not set(sets.labels) - set(sets.without_picks):
+        raise InputError(
+            f"{labels}: none of these labels belongs to any of the picks in {picks}. They are matched by the "
+            "micrograph's name: the same stem, with or without an ending such as _autopick or _DW."
+        )
+    return sets
+
+
+def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
+    """Paired through the micrographs' own names; only labelled ones are opened, for their headers."""
+    files = {file.name: file for file in find_micrographs([folder])}
+    picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
+    labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
+    return GatheredSets(
+        picks=picked.pairs,
+        labels=labels,
+        unmatched_picks=(*picked.unmatched_labels, *(name for name in picked.pairs if name not in labels)),
+        unmatched_labels=labelled.unmatched_labels,
+        without_picks=tuple(name for name in labels if name not in picked.pairs),
+    )
+
+
+def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: bool) -> GatheredSets:
+    """Paired through the names in the picks; two files of one micrograph each need no name."""
+    if both_files and len(pick_parts) == 1 and len(label_parts) == 1:
+        name = label_parts[0].micrograph or pick_parts[0].micrograph or "micrograph"
+        return GatheredSets(picks={name: pick_parts[0]}, labels={name: label_parts[0]})
+    # A part without a name cannot be paired; a placeholder lets it be told to the user.
+    named: dict[str, Boxes] = {}
+    for i, part in enumerate(pick_parts):
+        name = part.micrograph or f"picks {i + 1}"
+        if named.setdefault(name, part) is not part:
+            raise FormatError(
+                f"there are two sets of picks of the name {name}; leave only one of them in the picks' folder, or give "
+                "one of the files."
+            )
+    pairing = pair_labels(list(named), label_parts)
+    alone = {
+        part.micrograph: part
+        for part in label_parts
+        if part.micrograph is not None and part.micrograph in pairing.unmatched_labels
+    }
+    return GatheredSets(
+        picks=named,
+        labels={**pairing.pairs, **alone},
+        unmatched_picks=pairing.unmatched_micrographs,
+        without_picks=tuple(alone),
+    )

@@ -1,0 +1,70 @@
+"""Where the time of a run goes: seconds of each stage per micrograph, files from the disk and from memory apart."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from vitripick.runs.record import Record
+
+STAGES = ("read", "prepare", "network", "decode", "write", "other")
+_PLACES = ("from memory", "partly from memory", "from disk", "from where is unknown")
+
+
+def cached_share(path: Path) -> float | None:
+    """How much of a file lies in the system's file cache, 0-1; None where that cannot be known (not on Linux)."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            pages = np.zeros(-(-len(mapped) // mmap.PAGESIZE), np.uint8)
+            whole = np.frombuffer(mapped, np.uint8)
+            failed = ctypes.CDLL(None).mincore(
+                ctypes.c_void_p(whole.ctypes.data), ctypes.c_size_t(len(mapped)), ctypes.c_void_p(pages.ctypes.data)
+            )
+            del whole  # the map cannot be closed as long as an array looks at it
+    except (OSError, ValueError, AttributeError):  # an empty file; a system without mincore
+        return None
+    return None if failed else float((pages & 1).mean())
+
+
+class Profile:
+    """Collects the times of micrographs as they are done."""
+
+    def __init__(self) -> None:
+        self._records: list[Record] = []
+
+    def add(self, record: Record) -> None:
+        """Count one that was picked; those that were done before have no times."""
+        if record.timings:
+            self._records.append(record)
+
+    def in_words(self) -> str:
+        """A table: median and longest milliseconds of each stage, files from memory and from disk apart."""
+        lines = []
+        for place in _PLACES:
+            here = [record for record in self._records if _place(record.cached) == place]
+            if not here:
+                continue
+            lines.append(f"{len(here)} micrograph{'' if len(here) == 1 else 's'} {place}: ms, median (longest)")
+            columns = {stage: [_milliseconds(record, stage) for record in here] for stage in STAGES}
+            columns["in all"] = [1000 * record.seconds for record in here]
+            lines += [f"  {name:<8}{statistics.median(ms):8.1f}  ({max(ms):.1f})" for name, ms in columns.items()]
+        return "\n".join(lines)
+
+
+def _place(cached: float | None) -> str:
+    if cached is None:
+        return _PLACES[3]
+    return _PLACES[0] if cached > 0.9 else _PLACES[2] if cached < 0.1 else _PLACES[1]
+
+
+def _milliseconds(record: Record, stage: str) -> float:
+    if stage == "other":
+        return 1000 * max(0.0, record.seconds - sum(record.timings.values()))
+    return 1000 * record.timings.get(stage, 0.0)

@@ -1,0 +1,247 @@
+"""What a run folder remembers of each micrograph: that it is done and from what, or why it failed.
+
+Records hold nothing that differs from run to run, so that a run that was killed and went on ends with the same bytes
+as one that was not. Times go to `log/`, one file a process, which is no result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitripick.atomic import host_name, write_text_atomically
+from vitripick.errors import UsageError
+from vitripick.formats import MicrographFile
+from vitripick.formats.names.stems import printable_name
+from vitripick.picking.quality import Quality
+
+RECORDS, FAILED, LOG = "micrographs", "failed", "log"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One micrograph that is done; what `micrographs/STEM.json` holds.
+
+    Attributes
+    ----------
+    name, path, stem
+        The micrograph's identity, where it lay, and what its files are called.
+    from_out
+        The same place counted from the run folder, which is so wherever one stands; empty in older records.
+    from_star
+        Whether the name is a RELION STAR's string, which RELION compares character for character.
+    shape, pixel_size
+        (rows, columns), and Å per pixel where known.
+    n_stored, n_picks
+        Picks down to the floor confidence, and those at or above the threshold.
+    warnings
+        What was tolerated in its file.
+    made_from
+        `size_bytes`, `mtime_ns`, `model` and `settings` (hashes): where all match, it is not picked again.
+    exported
+        Which files there are (a format, `overlay`, `thumbnail`, `junk`, `junk_mask`) and the threshold each was
+        written with.
+    engine
+        What ran the network.
+    quality
+        What picks and junk map tell about it; None in records of before there were quality lines.
+    seconds, timings
+        From the log, where it was read too; not in the record's own file.
+    cached
+        How much of the file lay in the system's file cache, 0-1, where that is known; in the log only.
+    """
+
+    name: str
+    path: str
+    stem: str
+    shape: tuple[int, int]
+    pixel_size: float | None
+    n_stored: int
+    n_picks: int
+    from_out: str = ""
+    from_star: bool = False
+    warnings: tuple[str, ...] = ()
+    made_from: dict[str, Any] = field(default_factory=dict)
+    exported: dict[str, float] = field(default_factory=dict)
+    engine: str = ""
+    quality: Quality | None = None
+    seconds: float = 0.0
+    timings: dict[str, float] = field(default_factory=dict)
+    cached: float | None = None
+
+    @property
+    def relion_name(self) -> str:
+        """What RELION calls it: the STAR's string, else the path as it was typed."""
+        return self.name if self.from_star else self.path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one micrograph: a record, or a failure; `skipped` if it was done before."""
+
+    file: MicrographFile
+    stem: str
+    record: Record | None = None
+    failure: dict[str, Any] | None = None
+    skipped: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, one line a micrograph; the keys are part of the command line's promise."""
+        told: dict[str, Any] = {
+            "micrograph": printable_name(self.file.name),
+            "path": printable_name(str(self.file.path)),
+            "stem": printable_name(self.stem),
+        }
+        if self.record is None:
+            error = "" if self.failure is None else self.failure["error"]
+            return {**told, "status": "failed", "error": error}
+        return {
+            **told,
+            "status": "skipped" if self.skipped else "done",
+            "n_picks": self.record.n_picks,
+            "n_stored": self.record.n_stored,
+            "pixel_size": self.record.pixel_size,
+            "shape": list(self.record.shape),
+            "seconds": self.record.seconds,
+            "warnings": list(self.record.warnings),
+            "quality": None if self.record.quality is None else self.record.quality.to_dict(),
+        }
+
+
+_FIELDS = {entry.name for entry in dataclasses.fields(Record)}
+_NOT_STORED = ("seconds", "timings", "cached")
+
+
+def read_record(path: Path) -> Record | None:
+    """A micrograph's record; None if there is none, or none that can be read as one."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields["shape"] = tuple(fields["shape"])
+        fields["warnings"] = tuple(fields["warnings"])
+        fields["quality"] = Quality.from_dict(fields.get("quality"))
+        # Of another version's record, what is known here; what it was made from then decides.
+        return Record(**{name: value for name, value in fields.items() if name in _FIELDS})
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
+        return None
+
+
+def own_record(file: MicrographFile, out: Path, stem: str) -> Record | None:
+    """The record of this micrograph, as `read_record`.
+
+    Raises
+    ------
+    UsageError
+        If it is that of another file, which is still there: its picks would be overwritten.
+    """
+    record = read_record(record_path(out, stem))
+    if record is None:
+        return None
+    # One whose folder was moved since is gone from its old place, and counts as this one.
+    place = os.path.normpath(os.path.join(os.path.realpath(out), record.from_out)) if record.from_out else record.path
+    if os.path.abspath(place) == os.path.abspath(file.path) or not (os.path.exists(place) and file.path.exists()):
+        return record
+    if os.path.samefile(place, file.path):
+        return record
+    raise UsageError(
+        f"{file.path}: {out} holds the picks of another micrograph under this name, {place}, and they would be "
+        "overwritten. Give both folders in one call, or another --out."
+    )
+
+
+def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], out: Path) -> None:
+    """Raise the `UsageError` of `own_record` before anything is picked, if any of `files` has one."""
+    if (out / RECORDS).is_dir():
+        for file in files:
+            own_record(file, out, stems[file.name])
+
+
+def path_from(out: Path, path: Path) -> str:
+    """Where a micrograph lies, counted from the run folder; empty where no such path leads there."""
+    try:
+        return Path(os.path.relpath(os.path.abspath(path), os.path.realpath(out))).as_posix()
+    except ValueError:  # another drive, on Windows
+        return ""
+
+
+def write_record(record: Record, out: Path) -> None:
+    """Into its place in the run folder `out`."""
+    fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
+    fields["quality"] = None if record.quality is None else record.quality.to_dict()
+    write_text_atomically(record_path(out, record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+
+
+def record_path(out: Path, stem: str) -> Path:
+    """Where the record of one micrograph lies."""
+    return out / RECORDS / f"{stem}.json"
+
+
+def failure_path(out: Path, stem: str) -> Path:
+    """Where it lies that one micrograph failed."""
+    return out / FAILED / f"{printable_name(stem)}.json"
+
+
+def read_failure(path: Path) -> dict[str, Any] | None:
+    """`{"micrograph", "path", "error", "made_from"}`; None if it did not fail."""
+    try:
+        failure = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return failure if isinstance(failure, dict) else None
+
+
+def write_failure(failure: dict[str, Any], out: Path, stem: str) -> None:
+    """Remember that a micrograph failed, and with which file."""
+    write_text_atomically(failure_path(out, stem), json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_failures(failures: list[dict[str, Any]], out: Path) -> None:
+    """`failures.jsonl`, one line a micrograph; no file where none failed."""
+    path = out / "failures.jsonl"
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    told = ({key: f[key] for key in ("micrograph", "path", "error")} for f in failures)
+    write_text_atomically(path, "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in told))
+
+
+def digest(value: Any) -> str:
+    """A short hash of anything JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class RunLog:
+    """Appends to this process's own file below `log/`; made on the first line."""
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / LOG / f"{host_name()}.{os.getpid()}.jsonl"
+
+    def write(self, **fields: Any) -> None:
+        """One line, with the time of day."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"at": round(time.time(), 3), **fields}, ensure_ascii=False) + "\n"
+        # One write each, at the end: a reader sees whole lines, but for the last one of a killed process.
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """Lines of all processes that worked on a run folder, oldest first."""
+    return sorted(_log_lines(out), key=lambda line: float(line.get("at", 0.0)))
+
+
+def _log_lines(out: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted((out / LOG).glob("*.jsonl")):
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                continue  # the last line of a process that was killed while it wrote
+            if isinstance(line, dict):
+                yield line

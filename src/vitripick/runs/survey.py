@@ -1,0 +1,377 @@
+"""A look at some micrographs of a run before it starts: how large the particle is, and which threshold suits.
+
+A diameter that was given is looked at, too: people often give the longest dimension or a box size. Where the network
+clearly sees particles of another size, that one is used, and told, unless `keep_diameter` is set.
+
+What was found lies in `survey.json` in the run folder. It is kept as long as the model and the settings that it
+depends on are the same, so that every share of a run, and every later one, uses one and the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+import vitripick
+from vitripick.atomic import write_text_atomically, write_text_once
+from vitripick.errors import InputError, ResourceError, VitripickError
+from vitripick.formats import MicrographFile, find_micrographs
+from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.geometry import Micrograph
+from vitripick.models import ModelCard, ModelFile
+from vitripick.models.engines import available_cores, make_ready
+from vitripick.picking.diameter import (
+    CROP_NEAR_PX,
+    DiameterEstimate,
+    Sweep,
+    combine,
+    diameters_around,
+    diameters_to_try,
+    sweep,
+)
+from vitripick.runs.jobs import in_order
+from vitripick.picking.one import pick, resolve_diameter_px
+from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
+from vitripick.runs.record import digest
+from vitripick.picking.threshold import ThresholdChoice, choose_threshold
+from vitripick.settings import Settings
+
+if TYPE_CHECKING:
+    from vitripick.models import Model
+    from vitripick.models.engines import Ready
+
+SURVEY = "survey.json"
+N_SURVEYED = 5
+# Where one cannot be read, the next ones of its part of the run are tried, so many in all.
+_TRIES = 3
+# What lies farther than this from a given diameter, in logarithms, must stand out among all diameters.
+_FAR = math.log(2.0)
+
+T = TypeVar("T")
+Opener = Callable[[MicrographFile], Micrograph | MicrographOnDisk]
+
+
+class Survey(Settings):
+    """What a survey found; what `survey.json` holds.
+
+    Attributes
+    ----------
+    vitripick, model, model_sha256
+        Who found it.
+    diameter
+        None where the user gave it, or the model needs none.
+    seen
+        Where the user gave a diameter: what the network sees.
+    threshold
+        None where the user gave it, or the model brings the one of its own particle.
+    made_from
+        Hashes of what each of the three depends on, by name.
+    """
+
+    vitripick: str
+    model: str
+    model_sha256: str
+    diameter: DiameterEstimate | None = None
+    seen: DiameterEstimate | None = None
+    threshold: ThresholdChoice | None = None
+    made_from: dict[str, str] = Field(default_factory=dict)
+
+    def apply(self, settings: PickSettings) -> PickSettings:
+        """Settings with what they leave open filled in, and with a diameter that fits."""
+        changes: dict[str, float] = {}
+        if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
+            changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
+        if self.seen is not None and self.seen.contradicts:
+            changes[f"diameter_{self.seen.unit}"] = self.seen.diameter
+        if self.threshold is not None and settings.threshold is None:
+            changes["threshold"] = self.threshold.threshold
+        return settings.model_copy(update=changes)
+
+    def with_part(self, name: str, part: DiameterEstimate | ThresholdChoice, made_from: str) -> Survey:
+        """With the part of this name."""
+        return self.model_copy(update={name: part, "made_from": {**self.made_from, name: made_from}})
+
+    @property
+    def complete(self) -> bool:
+        """Whether micrographs were there to be looked at."""
+        return self.threshold is None or bool(self.threshold.micrographs)
+
+    def to_text(self) -> str:
+        """For `survey.json`."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def told(self) -> dict[str, Any]:
+        """JSON-ready, for the summary of a run: what was found, without who found it and from what."""
+        return self.model_dump(mode="json", include={"diameter", "seen", "threshold"})
+
+    def in_words(self) -> list[str]:
+        """Lines for people: what was found, how sure that is, and what follows."""
+        parts = (self.diameter, self.seen, self.threshold)
+        return [line for part in parts if part is not None for line in part.in_words()]
+
+
+def survey_micrographs(
+    inputs: Sequence[str | Path],
+    model: ModelFile | Model,
+    settings: PickSettings | None = None,
+    *,
+    device: str = "cpu",
+) -> Survey | None:
+    """Look at up to five micrographs: how large the particle is, and which threshold suits.
+
+    Parameters
+    ----------
+    inputs
+        Files, globs, folders or RELION micrographs STARs; up to five spread over all that they name are looked at.
+    model
+        From `open_model`, or from `load_model`.
+    settings
+        A threshold that is given here is not looked for, and a diameter is only compared with what the network sees,
+        not even that with `keep_diameter`.
+    device
+        To run the network on.
+
+    Returns
+    -------
+    Survey or None
+        `survey.diameter.diameter` (in Å, or in pixels where a pixel size is not known: `survey.diameter.unit`),
+        `survey.seen` and `survey.threshold.threshold`, each None where it was not looked for; `survey.apply(settings)`
+        are the settings to pick with. None where there was nothing to look for, as for a model that was trained on
+        one particle and knows its diameter and threshold.
+
+    Raises
+    ------
+    UsageError
+        If no diameter stands out.
+    InputError
+        If there are no micrographs, or none can be read.
+    """
+    settings = settings or PickSettings()
+    check_settings(model.card, settings)
+    jobs = min(available_cores(), N_SURVEYED)
+
+    def ready() -> Ready:
+        return make_ready(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
+
+    def opened(file: MicrographFile) -> Micrograph | MicrographOnDisk:
+        pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
+        return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
+
+    files = find_micrographs(inputs)
+    return survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
+
+
+def survey_run(
+    files: Sequence[MicrographFile],
+    model: ModelFile | Model,
+    settings: PickSettings,
+    *,
+    ready: Callable[[], Ready],
+    for_sweep: Callable[[], Ready],
+    opened: Opener,
+    jobs: int = 1,
+    out: Path | None = None,
+) -> Survey | None:
+    """What a run leaves open, from its run folder or from some of its micrographs.
+
+    Parameters
+    ----------
+    files
+        All micrographs of the run, as `find_micrographs` lists them: which ones are looked at follows from the list.
+    model, settings
+        As in `survey_micrographs`.
+    ready
+        Gives the model ready to run; only called if micrographs must be looked at.
+    for_sweep
+        Gives it once more, for the search for a diameter alone: engines compile for some image sizes only, and that
+        search, which needs many, would use them up.
+    opened
+        Opens a micrograph.
+    jobs
+        Micrographs to look at at once.
+    out
+        The run folder, for `survey.json`; None to keep nothing.
+
+    Returns
+    -------
+    Survey or None
+        As of `survey_micrographs`; errors as there.
+    """
+    wants = open_questions(model.card, settings)
+    if not wants:
+        return None
+    survey = None if out is None else kept_survey(out, model, settings)
+    if survey is None:
+        survey = Survey(vitripick=vitripick.__version__, model=model.card.name, model_sha256=model.sha256)
+    look = _Look(files, ready, for_sweep, opened, jobs)
+    missing = [name for name in wants if getattr(survey, name) is None]
+    for name in missing:
+        resolved = survey.apply(settings)
+        found = look.threshold(resolved) if name == "threshold" else look.diameter(settings)
+        survey = survey.with_part(name, found, _made_from(name, model, resolved))
+    return _keep(survey, out / SURVEY) if missing and survey.complete and out is not None else survey
+
+
+def kept_survey(out: Path, model: ModelFile | Model, settings: PickSettings) -> Survey | None:
+    """What an earlier survey of a run folder found that still holds and is asked for; None if it found nothing such."""
+    kept = read_survey(out / SURVEY)
+    if kept is None:
+        return None
+    survey = Survey(vitripick=kept.vitripick, model=kept.model, model_sha256=kept.model_sha256)
+    for name in open_questions(model.card, settings):
+        made_from = _made_from(name, model, survey.apply(settings))
+        if kept.made_from.get(name) == made_from:
+            survey = survey.with_part(name, getattr(kept, name), made_from)
+    return survey if survey.made_from else None
+
+
+def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
+    """What a survey must find, in this order: `diameter` or `seen`, `threshold`."""
+    # A model that was trained on one particle brings the diameter and the threshold of that one.
+    if card.diameter_px is not None or card.diameter_angstrom is not None:
+        return ()
+    given = settings.diameter_px is not None or settings.diameter_angstrom is not None
+    wants = []
+    if card.preparation.scale_by == "particle" and not (given and settings.keep_diameter):
+        wants.append("seen" if given else "diameter")
+    if settings.threshold is None:
+        wants.append("threshold")
+    return tuple(wants)
+
+
+def read_survey(path: Path) -> Survey | None:
+    """What a `survey.json` holds; None if there is none, or none that this version can read."""
+    try:
+        return Survey.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[list[MicrographFile]]:
+    """One list for each of `n` parts of the run: the file in its middle, and those to try where that is damaged.
+
+    Examples
+    --------
+    >>> files = [MicrographFile(str(i), Path()) for i in range(100)]
+    >>> [part[0].name for part in spread_over(files)]
+    ['10', '30', '50', '70', '90']
+    """
+    n = min(n, len(files))
+    bounds = [len(files) * i // n for i in range(n + 1)]
+    parts = []
+    for low, high in pairwise(bounds):
+        middle = (low + high) // 2
+        parts.append([*files[middle:high], *files[low:middle]][:_TRIES])
+    return parts
+
+
+class _Look:
+    """Opens micrographs spread over a run, several at once, and asks the network about them."""
+
+    def __init__(
+        self,
+        files: Sequence[MicrographFile],
+        ready: Callable[[], Ready],
+        for_sweep: Callable[[], Ready],
+        opened: Opener,
+        jobs: int,
+    ) -> None:
+        self._parts = spread_over(files)
+        self._ready, self._for_sweep, self._opened, self._jobs = ready, for_sweep, opened, jobs
+        self._errors: list[str] = []
+
+    def diameter(self, settings: PickSettings) -> DiameterEstimate:
+        """One near the given one; any where none is given, or where nothing is seen near it."""
+        if settings.diameter_angstrom is not None:
+            return self._near(settings.diameter_angstrom, "angstrom")
+        if settings.diameter_px is not None:
+            return self._near(settings.diameter_px, "px")
+        return self._anywhere()
+
+    def _anywhere(self, unit: Literal["angstrom", "px"] | None = None, given: float | None = None) -> DiameterEstimate:
+        ready = self._for_sweep()
+        # Where a pixel size is missing on one of them, pixels are what they share.
+        sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
+        if not sizes:
+            raise InputError(f"none of the micrographs that were tried can be read; the first one: {self._errors[0]}")
+        in_angstrom = unit != "px" and all(pixel_size for _, pixel_size in sizes)
+        ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
+        diameters = max(ranges, key=len)
+
+        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+            pixel_size = micrograph.pixel_size if in_angstrom else None
+            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
+
+        return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px", given=given)
+
+    def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
+        ready, diameters = self._for_sweep(), diameters_around(given)
+
+        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+            given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
+            assert given_px is not None  # one was given
+            pixel_size = given / given_px
+            return micrograph.name, sweep(
+                micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX
+            )
+
+        near = combine(dict(self._of_each(look)), unit=unit, given=given)
+        # Nothing near it, or only at the ends of what was tried: as of a diameter in nm, or of the binned micrographs.
+        is_silent = near.n_silent == len(near.micrographs) > 0
+        is_far = abs(math.log(near.diameter / given)) > _FAR
+        return self._anywhere(unit, given) if is_silent or is_far else near
+
+    def threshold(self, settings: PickSettings) -> ThresholdChoice:
+        ready = self._ready()
+        found = self._of_each(lambda m: pick(m, ready, threshold=0.0, **settings.for_pick()))
+        return choose_threshold(found, ready.card)
+
+    def _of_each(self, ask: Callable[[Micrograph | MicrographOnDisk], T]) -> list[T]:
+        """The answer for one micrograph of each part, in their order."""
+
+        def answer(part: list[MicrographFile]) -> T | None:
+            for file in part:
+                try:
+                    return ask(self._opened(file))
+                except ResourceError:
+                    raise
+                except VitripickError as error:
+                    self._errors.append(str(error))
+            return None
+
+        return [given for given in in_order(self._parts, [answer] * self._jobs) if given is not None]
+
+
+def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> str:
+    """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
+    # Engines agree to within their tolerances: no reason to choose anew.
+    leave_out = {*ACT_ON_EXPORT, "engine", "precision"}
+    on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom"}
+    decides = (
+        settings.model_dump(exclude=leave_out) if name == "threshold" else settings.model_dump(include=on_diameter)
+    )
+    return digest([name, model.sha256, decides, vitripick.__version__])
+
+
+def _keep(survey: Survey, path: Path) -> Survey:
+    """Write what was found; where another share was faster, take what that one found."""
+    if write_text_once(path, survey.to_text()):
+        return survey
+    there = read_survey(path)
+    if there is None:
+        others = {}
+    elif all(there.made_from.get(name) == made_from for name, made_from in survey.made_from.items()):
+        return survey.model_copy(update={name: getattr(there, name) for name in survey.made_from})
+    else:
+        # What was not asked for now stays for the next one who does.
+        others = {name: made_from for name, made_from in there.made_from.items() if name not in survey.made_from}
+    merged = survey
+    for name, made_from in others.items():
+        merged = merged.with_part(name, getattr(there, name), made_from)
+    write_text_atomically(path, merged.to_text())
+    return survey

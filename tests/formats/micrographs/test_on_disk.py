@@ -1,0 +1,73 @@
+"""A micrograph that is averaged down while it is read is the one that was read whole and averaged down."""
+
+import numpy as np
+import pytest
+
+from vitripick.errors import MicrographError
+from vitripick.formats import read_micrograph, write_mrc
+from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.geometry import Micrograph
+from vitripick.images import Preparation, prepare, resize
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 20 + 40
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2", "i2", "u2", "i1"])
+@pytest.mark.parametrize("shape", [(86, 61), (100, 75), (400, 300), (133, 299), (1, 1)])
+def test_it_is_what_resizing_makes_of_the_whole_one(tmp_path, dtype, shape):
+    write_mrc(tmp_path / "m.mrc", np.clip(noise((400, 300)), 0, 100), pixel_size=1.5, dtype=dtype)
+    found = open_micrograph(tmp_path / "m.mrc", name="given")
+    assert isinstance(found, MicrographOnDisk)
+    assert (found.shape, found.pixel_size, found.name) == ((400, 300), 1.5, "given")
+    expected = resize(read_micrograph(tmp_path / "m.mrc").image, shape)
+    np.testing.assert_allclose(found.reduced(shape), expected, atol=1e-3 if dtype == "f2" else 2e-4)
+
+
+def test_packed_four_bit_pixels_are_averaged_too(tmp_path):
+    write_mrc(tmp_path / "m.mrc", noise((64, 33)), dtype="i2")
+    data = bytearray((tmp_path / "m.mrc").read_bytes()[:1024])
+    data[12:16] = (101).to_bytes(4, "little")
+    (tmp_path / "m.mrc").write_bytes(data + np.random.default_rng(1).integers(0, 256, 64 * 17, np.uint8).tobytes())
+    whole = read_micrograph(tmp_path / "m.mrc").image
+    np.testing.assert_allclose(open_micrograph(tmp_path / "m.mrc").reduced((13, 9)), resize(whole, (13, 9)), atol=1e-4)
+
+
+@pytest.mark.parametrize("harm", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_mended_as_ever(tmp_path, harm):
+    image = noise((120, 120))
+    image[60, 61] = harm
+    write_mrc(tmp_path / "m.mrc", image)
+    found = open_micrograph(tmp_path / "m.mrc")
+    assert found.reduced((30, 30)) is None
+    how = Preparation(working_diameter_px=6)
+    expected = prepare(read_micrograph(tmp_path / "m.mrc").image, how, diameter_px=24)
+    np.testing.assert_array_equal(prepare(found.pixels, how, diameter_px=24).image, expected.image)
+    assert "NaN or infinite" in found.warnings[0]
+
+
+def test_a_constant_micrograph_is_nothing_but_zeros(tmp_path):
+    write_mrc(tmp_path / "m.mrc", np.full((100, 100), 1234.567, np.float32))
+    found = open_micrograph(tmp_path / "m.mrc")
+    assert not prepare(found.pixels, Preparation(working_diameter_px=7), diameter_px=24).image.any()
+
+
+def test_a_faint_signal_on_a_high_level_is_not_taken_for_constant(tmp_path):
+    write_mrc(tmp_path / "m.mrc", noise((200, 200)) * 1e-3 + 10000)
+    found = open_micrograph(tmp_path / "m.mrc")
+    assert prepare(found.pixels, Preparation(working_diameter_px=8), diameter_px=24).image.std() > 0.5
+
+
+def test_enlarging_and_other_formats_take_the_whole_micrograph(tmp_path):
+    write_mrc(tmp_path / "m.mrc", noise((40, 50)))
+    assert open_micrograph(tmp_path / "m.mrc").reduced((80, 50)) is None
+    picture = "examples/empty/micrographs/18sep28b_grid4e_5_00111gr_00025sq_v02_00008hl_00003en-a.png"
+    assert isinstance(open_micrograph(picture), Micrograph)
+
+
+def test_a_file_cut_short_is_refused_before_it_is_read(tmp_path):
+    write_mrc(tmp_path / "m.mrc", noise((40, 50)))
+    (tmp_path / "m.mrc").write_bytes((tmp_path / "m.mrc").read_bytes()[:-8])
+    with pytest.raises(MicrographError, match="has 9016 of 9024 bytes"):
+        open_micrograph(tmp_path / "m.mrc")
