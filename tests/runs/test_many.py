@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc
-from vitripick.formats.micrographs.finding import RUN_PICTURES
+from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.geometry import Boxes
 from vitripick.picking import pick
 from vitripick.runs import FolderPicker, PickSettings, pick_many, step
@@ -224,7 +224,7 @@ def test_every_picture_of_a_run_lies_where_a_search_for_micrographs_does_not_loo
     pick_many([micrographs], out, model, PickSettings(overlays=True, thumbnails=True))
     pictures = [path.relative_to(out) for path in out.rglob("*") if path.suffix in (".png", ".jpg")]
     assert {path.parts[0] for path in pictures} >= {"overlays", "thumbnails", "distributions"}
-    assert {path.parts[0] for path in pictures} <= set(RUN_PICTURES)
+    assert {path.parts[0] for path in pictures} <= set(PICTURE_FOLDERS)
 
 
 def test_overlays_are_drawn_when_asked_for(model, micrographs, tmp_path):

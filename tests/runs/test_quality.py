@@ -196,17 +196,21 @@ def test_what_is_usual_in_a_run_is_not_faint(records):
 
 
 def test_a_record_keeps_its_quality_line(records, tmp_path):
-    from vitripick.runs.record import record_path, write_record
+    from vitripick.run_layout import RunLayout
+    from vitripick.runs.record import write_record
 
-    write_record(records[2], tmp_path)
-    assert read_record(record_path(tmp_path, records[2].stem)).quality == records[2].quality
+
+    write_record(records[2], RunLayout(tmp_path))
+    assert read_record(RunLayout(tmp_path).record(records[2].stem)).quality == records[2].quality
 
 
 def test_a_quality_line_of_another_version_is_passed_over_and_the_record_kept(records, tmp_path):
-    from vitripick.runs.record import record_path, write_record
+    from vitripick.run_layout import RunLayout
+    from vitripick.runs.record import write_record
 
-    write_record(records[0], tmp_path)
-    path = record_path(tmp_path, records[0].stem)
+
+    write_record(records[0], RunLayout(tmp_path))
+    path = RunLayout(tmp_path).record(records[0].stem)
     fields = json.loads(path.read_text())
     fields["quality"]["of tomorrow"] = 1
     path.write_text(json.dumps(fields))

@@ -15,7 +15,8 @@ from vitripick.models.engines import make_ready
 from vitripick.picking import diameter
 from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
 from vitripick.picking.diameter import diameters_around, sweep
-from vitripick.runs.survey import SURVEY, read_survey, spread_over
+from vitripick.run_layout import SURVEY
+from vitripick.runs.survey import read_survey, spread_over
 
 APOFERRITIN = Path("examples/apoferritin/micrographs")  # 80 px
 BETA_GALACTOSIDASE = Path("examples/betagal/micrographs")  # 27 px

@@ -6,7 +6,7 @@ from vitripick.formats.micrographs.image_file import MicrographHeader
 from vitripick.formats.micrographs.mrc import read_mrc_volume, write_mrc
 from vitripick.formats.names.pairing import Pairing, pair_labels
 from vitripick.formats.picks.convert import convert_picks
-from vitripick.formats.picks.files import holds_run, read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.picks.files import read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.picks.table import FORMATS, PicksFormat
 from vitripick.formats.star.files import read_micrographs_star, write_coordinate_files_star
 from vitripick.formats.star.optics import OpticsGroup
@@ -21,7 +21,6 @@ __all__ = [
     "PicksFormat",
     "convert_picks",
     "find_micrographs",
-    "holds_run",
     "output_stems",
     "pair_labels",
     "read_all_picks",

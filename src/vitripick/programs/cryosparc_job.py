@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from vitripick.errors import InputError, UsageError
-from vitripick.formats import MicrographFile, output_stems, read_picks
+from vitripick.formats import MicrographFile, output_stems
 from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
 from vitripick.runs.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
-from vitripick.runs.record import refuse_other_files
+from vitripick.runs.record import read_stored, refuse_other_files
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.settings import PickSettings
 from vitripick.runs.step import FolderPicker
@@ -99,7 +99,7 @@ def run_cryosparc_job(
         picker = FolderPicker(out, model, settings, device=device)
         with resource_errors(Path(out)):
             stems = output_stems(files)
-            refuse_other_files(files, stems, Path(out))
+            refuse_other_files(files, stems, picker.layout)
             prepare_folder(Path(out))
             survey = picker.survey(files)
             for line in [] if survey is None else survey.in_words():
@@ -157,10 +157,5 @@ def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dic
 
 
 def _picks_of(picker: FolderPicker, summary: RunSummary, flip_y: bool) -> list[Boxes]:
-    picks = [
-        read_picks(picker.layout.path(record.stem, "cbox"))
-        .of(micrograph=record.name, shape=record.shape)
-        .above(summary.threshold)
-        for record in summary.records
-    ]
+    picks = [read_stored(picker.layout, record).above(summary.threshold) for record in summary.records]
     return [boxes.flipped(boxes.shape[0]) if flip_y and boxes.shape is not None else boxes for boxes in picks]

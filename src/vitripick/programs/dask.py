@@ -115,7 +115,7 @@ def pick_on_cluster(
     )
     with _client(cluster) as client, resource_errors(out):
         refuse_if_watched(out)
-        refuse_other_files(files, stems, out)
+        refuse_other_files(files, stems, picker.layout)
         found = client.submit(survey_on_worker, share, files, pure=False).result()
         if found is not None:
             picker.use(found.apply(picker.settings), found)

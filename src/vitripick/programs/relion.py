@@ -22,7 +22,7 @@ from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.formats.micrographs.finding import whole_stem
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
-from vitripick.runs.export import RunLayout
+from vitripick.run_layout import RunLayout
 from vitripick.runs.many import RunSummary, finish_run, pick_each, summary_of
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.settings import PickSettings

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vitripick.run_layout import DISTRIBUTIONS
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.geometry import Boxes, FloatArray, estimated_size_px
 from vitripick.pictures import histogram_png
@@ -40,7 +41,7 @@ def write_distributions(out: str | Path, stored: Iterable[Boxes], threshold: flo
         confidences.append(picks.confidence)
         sizes.append(estimated_size_px(picks.above(threshold)))
     confidence, size = np.concatenate(confidences), np.concatenate(sizes)
-    folder = Path(out) / "distributions"
+    folder = Path(out) / DISTRIBUTIONS
     _write_table(folder / "confidence.csv", "confidence", *_count(confidence, (0.0, 1.0)), threshold)
     write_bytes_atomically(
         folder / "confidence.png", histogram_png(confidence, label="confidence", mark=threshold, limits=(0, 1))

@@ -9,116 +9,64 @@ from pathlib import Path, PurePosixPath
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import UsageError
-from vitripick.formats import (
-    FORMATS,
-    MicrographFile,
-    OpticsGroup,
-    read_picks,
-    write_coordinate_files_star,
-    write_joined_picks,
-    write_particles_star,
-    write_picks,
-)
+from vitripick.formats import FORMATS, MicrographFile, OpticsGroup, write_joined_picks, write_picks
+from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.junk import junk_mask_png, read_junk
-from vitripick.runs.record import Record
+from vitripick.run_layout import PICTURES, STORE_FORMAT, Place, RunLayout
+from vitripick.runs.record import Record, read_stored
+from vitripick.runs.settings import PickSettings
 
-# One file a micrograph: format to (folder, what follows the stem). RELION looks for `_autopick.star`, EMAN2 for
-# `_info.json`.
-_SINGLE = {
-    "star": ("star", "_autopick.star"),
-    "cbox": ("cbox", ".cbox"),
-    "box": ("box", ".box"),
-    "csv": ("csv", ".csv"),
-    "eman2": ("info", "_info.json"),
-    "warp": ("warp", "_vitripick.star"),
-}
-_PICTURES = {
-    "overlay": ("overlays", ".png"),
-    "thumbnail": ("thumbnails", ".jpg"),
-    "junk": ("junk", ".png"),
-    "junk_mask": ("junk_masks", ".png"),
-}
-# One file a run, rebuilt from the stored picks.
-_JOINED = {
-    "particles-star": "particles.star",
-    "cs": "particles.cs",
-    "cryosparc-star": "particles_cryosparc.star",
-    "topaz": "particles_topaz.txt",
-    "cistem": "particles_cistem.txt",
-}
-# The threshold does not matter to these: every pick down to the floor, with its confidence; the junk map.
-_KEEPS_ALL = ("cbox", "csv", "junk", "junk_mask")
-
-# These know micrographs by base name only.
-_BASE_NAME_ONLY = {"cryosparc-star": lambda path: path.name, "topaz": lambda path: path.stem}
+# The junk map is the network's, whatever the threshold of the picks.
+_NOT_OF_THE_THRESHOLD = ("junk", "junk_mask")
 
 
 class ExportError(UsageError):
     """A format cannot hold what was picked; the picks are safe, and all other files are written."""
 
 
-@dataclass(frozen=True)
-class RunLayout:
-    """Where the files of a run lie.
-
-    Attributes
-    ----------
-    out
-        The run folder, with the store, the records and the joined files.
-    star_folder
-        Where the per-micrograph STAR files and `autopick.star` go instead, in a RELION job.
-    """
-
-    out: Path
-    star_folder: Path | None = None
-
-    def path(self, stem: str, name: str) -> Path:
-        """Where one micrograph's file of this format, its `overlay`, `thumbnail`, `junk` or `junk_mask` lies."""
-        folder, ending = _SINGLE[name] if name in _SINGLE else _PICTURES[name]
-        if name == "star" and self.star_folder is not None:
-            return self.star_folder / f"{stem}{ending}"
-        return self.out / folder / f"{stem}{ending}"
-
-    @property
-    def autopick_star(self) -> Path:
-        """RELION's table of the per-micrograph STAR files."""
-        return (self.star_folder or self.out) / "autopick.star"
+def place_of(name: str) -> Place:
+    """Return where the files of a format, or of `overlay`, `thumbnail`, `junk` and `junk_mask`, lie."""
+    return PICTURES[name] if name in PICTURES else FORMATS[name].place
 
 
 def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
     """Raise `UsageError`, before anything is picked, for a format that `pick` cannot write for these names."""
     for name in formats:
-        if name not in _SINGLE and name not in _JOINED:
+        if name not in written_formats():
             raise UsageError(
                 f"--format {name!r}: not a format picks are written in; there are: "
-                f"{', '.join(sorted([*_SINGLE, *_JOINED]))}."
+                f"{', '.join(sorted(written_formats()))}."
             )
+        entry = FORMATS[name]
         seen: dict[str, str] = {}
-        for micrograph in micrographs if name in _BASE_NAME_ONLY else ():
-            other = seen.setdefault(_BASE_NAME_ONLY[name](PurePosixPath(micrograph)), micrograph)
+        for micrograph in micrographs if entry.base_name is not None else ():
+            assert entry.base_name is not None
+            other = seen.setdefault(entry.base_name(PurePosixPath(micrograph)), micrograph)
             if other != micrograph:
                 raise UsageError(
                     f"--format {name} knows micrographs by base name, and {other} and {micrograph} share it; pick "
                     "their folders into different --out, or leave out this format."
                 )
         blank = next((one for one in micrographs if any(map(str.isspace, one))), None)
-        if name == "cistem" and blank is not None:
+        if entry.splits_at_blanks and blank is not None:
             raise UsageError(
-                f"--format cistem: cisTEM's text cannot hold the name {blank!r} with its blank; rename the file or its "
+                f"--format {name}: this format cannot hold the name {blank!r} with its blank; rename the file or its "
                 "folder, or leave out this format."
             )
-    assert set(_SINGLE) | set(_JOINED) <= set(FORMATS)
 
 
-def per_micrograph(formats: Iterable[str]) -> tuple[str, ...]:
-    """Those of `formats` that are written for each micrograph, each once."""
-    return tuple(name for name in dict.fromkeys(formats) if name not in _JOINED)
+def exports_of(settings: PickSettings) -> tuple[str, ...]:
+    """Return all that is written of one micrograph, each once, by name; the store is the first."""
+    pictures = {"overlay": settings.overlays, "thumbnail": settings.thumbnails, "junk_mask": settings.junk_masks}
+    single = [name for name in settings.formats if FORMATS[name].joined_name is None]
+    return tuple(dict.fromkeys([STORE_FORMAT, *single, *(name for name, wanted in pictures.items() if wanted)]))
 
 
 def threshold_of(name: str, threshold: float) -> float:
     """The threshold that one export is written with, of the run's; 0 for those to which it does not matter."""
-    return 0.0 if name in _KEEPS_ALL else threshold
+    keeps_all = name in _NOT_OF_THE_THRESHOLD if name in PICTURES else FORMATS[name].keeps_all
+    return 0.0 if keeps_all else threshold
 
 
 def write_exports(
@@ -129,17 +77,17 @@ def write_exports(
     Overlays and thumbnails need its `image`; overlays and junk masks take the junk map that is kept beside the picks.
     """
     for name in names:
-        path = layout.path(stem, name)
-        if name in _SINGLE:
+        path = layout.path(stem, place_of(name))
+        if name in FORMATS:
             write_picks(picks, path, format=name, threshold=threshold_of(name, threshold))
         elif name == "junk_mask":
-            junk = read_junk(layout.path(stem, "junk"))
+            junk = read_junk(layout.junk(stem))
             if junk is not None and picks.shape is not None:
                 write_bytes_atomically(path, junk_mask_png(junk, picks.shape))
         elif image is not None and name == "overlay":
             from vitripick.pictures import draw_overlay  # matplotlib comes along, a quarter of a second
 
-            junk = read_junk(layout.path(stem, "junk"))
+            junk = read_junk(layout.junk(stem))
             draw_overlay(image, picks.above(threshold), path, title=picks.micrograph, junk=junk)
         elif image is not None:
             from vitripick.pictures import thumbnail_jpeg
@@ -188,10 +136,11 @@ def write_run_exports(
     ExportError
         At the end, when the others are written, if some formats cannot hold what was picked.
     """
-    if "star" in formats:
-        rows = [(relion_name(entry.file), str(layout.path(entry.record.stem, "star"))) for entry in entries]
-        write_coordinate_files_star(rows, layout.autopick_star)
-    joined = [name for name in dict.fromkeys(formats) if name in _JOINED]
+    for kind in (FORMATS[name] for name in dict.fromkeys(formats)):
+        if kind.write_list is not None:
+            rows = [(relion_name(entry.file), str(layout.path(entry.record.stem, kind.place))) for entry in entries]
+            kind.write_list(rows, layout.autopick_star)
+    joined = {name: file for name in formats if (file := FORMATS[name].joined_name) is not None}
     if not joined:
         return
     remembered = {} if remembered is None else remembered
@@ -199,19 +148,17 @@ def write_run_exports(
     for record in (entry.record for entry in entries):
         known = remembered.get(record.stem)
         if known is None or known[0] != record:
-            picks = read_picks(layout.path(record.stem, "cbox"), format="cbox").above(threshold)
-            known = record, picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
+            known = record, read_stored(layout, record).above(threshold)
             remembered[record.stem] = known
         stored.append(known[1])
     refused: dict[str, UsageError] = {}
-    for name in joined:
-        path = layout.out / _JOINED[name]
+    for name, file in joined.items():
+        parts, optics = stored, None
+        if FORMATS[name].takes_optics:  # a format of RELION, which finds micrographs by its own names
+            parts = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
+            optics = [_optics(entry) for entry in entries]
         try:
-            if name == "particles-star":
-                named = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
-                write_particles_star(named, path, optics=[_optics(entry) for entry in entries])
-            else:
-                write_joined_picks(stored, path, format=name)
+            write_joined_picks(parts, layout.out / file, format=name, optics=optics)
         except UsageError as error:
             refused[name] = error
     if refused:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vitripick
+from vitripick.runs.record import read_stored
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_picks
 from vitripick.geometry import Boxes
@@ -205,7 +206,7 @@ def pick_many(
         picker.jobs = min(available_cores() if jobs is None else jobs, max(1, len(mine)))
     with resource_errors(out):
         refuse_if_watched(out)
-        refuse_other_files(mine, stems, out)
+        refuse_other_files(mine, stems, picker.layout)
         # Before the folder is made: without a diameter there is nothing to put there.
         found = picker.survey(files)
         prepare_folder(out)
@@ -306,10 +307,10 @@ def finish_run(
     except ExportError as error:
         refused = error
     if distributions:
-        stored = (read_picks(layout.path(record.stem, "cbox"), format="cbox") for record in summary.records)
+        stored = (read_stored(layout, record) for record in summary.records)
         write_distributions(layout.out, stored, summary.threshold)
-    write_quality(layout.out / "quality.csv", summary.records)
-    write_failures(summary.failures, layout.out)
+    write_quality(layout.quality, summary.records)
+    write_failures(summary.failures, layout)
     run = {
         "vitripick": vitripick.__version__,
         "model": model.card.name,
@@ -319,6 +320,6 @@ def finish_run(
         "engines": sorted({record.engine for record in summary.records}),
         **summary.stable_dict(),
     }
-    write_text_atomically(layout.out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    write_text_atomically(layout.run, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
     if refused is not None:
         raise refused

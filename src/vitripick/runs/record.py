@@ -18,11 +18,11 @@ from typing import Any
 
 from vitripick.atomic import host_name, write_text_atomically
 from vitripick.errors import UsageError
-from vitripick.formats import MicrographFile
-from vitripick.formats.names.stems import printable_name
+from vitripick.formats import MicrographFile, read_picks
+from vitripick.geometry import Boxes
+from vitripick.text import printable_name
 from vitripick.picking.quality import Quality
-
-RECORDS, FAILED, LOG = "micrographs", "failed", "log"
+from vitripick.run_layout import STORE_FORMAT, RunLayout
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
-def own_record(file: MicrographFile, out: Path, stem: str) -> Record | None:
+def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | None:
     """The record of this micrograph, as `read_record`.
 
     Raises
@@ -140,7 +140,7 @@ def own_record(file: MicrographFile, out: Path, stem: str) -> Record | None:
     UsageError
         If it is that of another file, which is still there: its picks would be overwritten.
     """
-    record = read_record(record_path(out, stem))
+    record, out = read_record(layout.record(stem)), layout.out
     if record is None:
         return None
     # One whose folder was moved since is gone from its old place, and counts as this one.
@@ -155,11 +155,11 @@ def own_record(file: MicrographFile, out: Path, stem: str) -> Record | None:
     )
 
 
-def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], out: Path) -> None:
+def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], layout: RunLayout) -> None:
     """Raise the `UsageError` of `own_record` before anything is picked, if any of `files` has one."""
-    if (out / RECORDS).is_dir():
+    if layout.records.is_dir():
         for file in files:
-            own_record(file, out, stems[file.name])
+            own_record(file, layout, stems[file.name])
 
 
 def path_from(out: Path, path: Path) -> str:
@@ -170,21 +170,17 @@ def path_from(out: Path, path: Path) -> str:
         return ""
 
 
-def write_record(record: Record, out: Path) -> None:
-    """Into its place in the run folder `out`."""
+def write_record(record: Record, layout: RunLayout) -> None:
+    """Write a record into its place in the run folder."""
     fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
     fields["quality"] = None if record.quality is None else record.quality.to_dict()
-    write_text_atomically(record_path(out, record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+    write_text_atomically(layout.record(record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
 
-def record_path(out: Path, stem: str) -> Path:
-    """Where the record of one micrograph lies."""
-    return out / RECORDS / f"{stem}.json"
-
-
-def failure_path(out: Path, stem: str) -> Path:
-    """Where it lies that one micrograph failed."""
-    return out / FAILED / f"{printable_name(stem)}.json"
+def read_stored(layout: RunLayout, record: Record) -> Boxes:
+    """Return all stored picks of one micrograph, with its name, shape and pixel size."""
+    picks = read_picks(layout.store(record.stem), format=STORE_FORMAT)
+    return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
 
 
 def read_failure(path: Path) -> dict[str, Any] | None:
@@ -196,14 +192,14 @@ def read_failure(path: Path) -> dict[str, Any] | None:
     return failure if isinstance(failure, dict) else None
 
 
-def write_failure(failure: dict[str, Any], out: Path, stem: str) -> None:
-    """Remember that a micrograph failed, and with which file."""
-    write_text_atomically(failure_path(out, stem), json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
+def write_failure(failure: dict[str, Any], layout: RunLayout, stem: str) -> None:
+    """Write down that a micrograph failed, and with which file."""
+    write_text_atomically(layout.failure(stem), json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_failures(failures: list[dict[str, Any]], out: Path) -> None:
-    """`failures.jsonl`, one line a micrograph; no file where none failed."""
-    path = out / "failures.jsonl"
+def write_failures(failures: list[dict[str, Any]], layout: RunLayout) -> None:
+    """Write the list of failures, one line a micrograph; there is no file where none failed."""
+    path = layout.failures
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -214,34 +210,3 @@ def write_failures(failures: list[dict[str, Any]], out: Path) -> None:
 def digest(value: Any) -> str:
     """A short hash of anything JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-class RunLog:
-    """Appends to this process's own file below `log/`; made on the first line."""
-
-    def __init__(self, out: Path) -> None:
-        self._path = out / LOG / f"{host_name()}.{os.getpid()}.jsonl"
-
-    def write(self, **fields: Any) -> None:
-        """One line, with the time of day."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"at": round(time.time(), 3), **fields}, ensure_ascii=False) + "\n"
-        # One write each, at the end: a reader sees whole lines, but for the last one of a killed process.
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line)
-
-
-def read_log(out: Path) -> list[dict[str, Any]]:
-    """Lines of all processes that worked on a run folder, oldest first."""
-    return sorted(_log_lines(out), key=lambda line: float(line.get("at", 0.0)))
-
-
-def _log_lines(out: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted((out / LOG).glob("*.jsonl")):
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-            except json.JSONDecodeError:
-                continue  # the last line of a process that was killed while it wrote
-            if isinstance(line, dict):
-                yield line

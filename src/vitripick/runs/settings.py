@@ -11,7 +11,6 @@ from vitripick.images import Patches
 from vitripick.models import ModelCard
 from vitripick.models.engines import EngineName, Precision
 from vitripick.models.run import MINIMUM_DISTANCE_DIAMETERS
-from vitripick.runs.export import per_micrograph
 from vitripick.picking.one import Edge
 from vitripick.settings import Settings
 
@@ -44,12 +43,6 @@ class PickSettings(Settings):
     overlays: bool = False
     thumbnails: bool = False
     junk_masks: bool = False
-
-    @property
-    def exports(self) -> tuple[str, ...]:
-        """All that is written of one micrograph, by name; the store is the first."""
-        pictures = {"overlay": self.overlays, "thumbnail": self.thumbnails, "junk_mask": self.junk_masks}
-        return per_micrograph(["cbox", *self.formats, *(name for name, wanted in pictures.items() if wanted)])
 
     def for_pick(self) -> dict[str, Any]:
         """What `pick` is told of them; all but the threshold."""

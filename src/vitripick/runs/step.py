@@ -15,13 +15,15 @@ import cv2
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
-from vitripick.formats.names.stems import printable_name
+from vitripick.text import printable_name
 from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
 from vitripick.models.run import FLOOR_CONFIDENCE
-from vitripick.runs.export import RunLayout, threshold_of, write_exports
+from vitripick.run_layout import STORE_FORMAT, RunLayout
+from vitripick.runs.export import exports_of, place_of, threshold_of, write_exports
+from vitripick.runs.log import RunLog
 from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
 from vitripick.picking.one import look
 from vitripick.runs.record import Outcome
@@ -30,14 +32,12 @@ from vitripick.runs.profile import cached_share
 from vitripick.picking.quality import Quality, assess
 from vitripick.runs.record import (
     Record,
-    RunLog,
     digest,
-    failure_path,
     own_record,
     path_from,
     read_failure,
+    read_stored,
     read_record,
-    record_path,
     write_failure,
     write_record,
 )
@@ -94,7 +94,7 @@ class FolderPicker:
         self.model, self._asked = model, settings or PickSettings()
         check_junk_masks(model.card, self._asked.junk_masks)
         self.use(self._asked)
-        self.log = RunLog(self.layout.out)
+        self.log = RunLog(self.layout)
         self.device, self.jobs, self._threads = str(device), jobs, threads
         self._ready: Ready | None = None
         self._making_ready = threading.Lock()
@@ -129,9 +129,16 @@ class FolderPicker:
             None where the settings and the model leave nothing open; errors as of `survey_micrographs`.
         """
         started = time.perf_counter()
-        ready, anew, out = self._ready_model, self._make_ready, self.layout.out
+        ready, anew = self._ready_model, self._make_ready
         found = survey_run(
-            files, self.model, self._asked, ready=ready, for_sweep=anew, opened=self._read, jobs=self.jobs, out=out
+            files,
+            self.model,
+            self._asked,
+            ready=ready,
+            for_sweep=anew,
+            opened=self._read,
+            jobs=self.jobs,
+            layout=self.layout,
         )
         if found is not None:
             self.use(found.apply(self._asked), found)
@@ -141,7 +148,7 @@ class FolderPicker:
     def resume_survey(self) -> bool:
         """Go on with what an earlier survey of this run folder found; whether nothing is left open then."""
         wants = open_questions(self.model.card, self._asked)
-        found = kept_survey(self.layout.out, self.model, self._asked) if wants else None
+        found = kept_survey(self.layout, self.model, self._asked) if wants else None
         if found is not None:
             self.use(found.apply(self._asked), found)
         return not wants or (found is not None and found.complete)
@@ -174,7 +181,7 @@ class FolderPicker:
             raise
         except VitripickError as error:
             return self.give_up(file, stem, str(error), made_from)
-        failure_path(self.layout.out, stem).unlink(missing_ok=True)
+        self.layout.failure(stem).unlink(missing_ok=True)
         return Outcome(file, stem, record=record, skipped=skipped)
 
     def _require_diameter(self) -> None:
@@ -189,7 +196,7 @@ class FolderPicker:
         """Remember that a micrograph failed, and why."""
         name, path = printable_name(file.name), printable_name(str(file.path))
         failure = {"micrograph": name, "path": path, "error": printable_name(reason), "made_from": made_from}
-        write_failure(failure, self.layout.out, stem)
+        write_failure(failure, self.layout, stem)
         return Outcome(file, stem, failure=failure)
 
     def made_from(self, file: MicrographFile) -> dict[str, Any] | None:
@@ -210,7 +217,7 @@ class FolderPicker:
 
     def failed_before(self, file: MicrographFile, stem: str) -> dict[str, Any] | None:
         """The failure that is on record for exactly this file, model and settings."""
-        failure = read_failure(failure_path(self.layout.out, stem))
+        failure = read_failure(self.layout.failure(stem))
         return failure if failure is not None and failure.get("made_from") == self.made_from(file) else None
 
     def pick_file(
@@ -238,12 +245,12 @@ class FolderPicker:
             raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
         # A job of RELION's that is run once more on another input is to replace what it had.
         in_relion = self.layout.star_folder is not None
-        record = read_record(record_path(out, stem)) if in_relion else own_record(file, out, stem)
+        record = read_record(self.layout.record(stem)) if in_relion else own_record(file, self.layout, stem)
         if record is not None and record.made_from == made_from and record.name == file.name:
             missing = self._missing(record)
             # A quality line of another threshold, or none at all, is made anew from what is stored.
             told = record.quality is not None and record.quality.threshold == self.threshold
-            if not {"cbox", "junk"} & set(missing):
+            if not {STORE_FORMAT, "junk"} & set(missing):
                 return (record if told and not missing else self._export_again(record, file, missing)), True
 
         with timed() as timings:
@@ -263,12 +270,15 @@ class FolderPicker:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
         with stage("write"):
-            record_path(out, stem).unlink(missing_ok=True)
-            write_exports(seen.picks, None, self.layout, stem, ["cbox"], self.threshold)
-            write_junk(self.layout.path(stem, "junk"), seen.junk)
+            self.layout.record(stem).unlink(missing_ok=True)
+            write_exports(seen.picks, None, self.layout, stem, [STORE_FORMAT], self.threshold)
+            write_junk(self.layout.junk(stem), seen.junk)
             # All else is made from the store, now as after a restart, so that it is the same to the last digit.
-            picks = self._stored(stem, micrograph.name, micrograph.shape, micrograph.pixel_size)
-            self._export(picks, micrograph, stem, self.settings.exports[1:])
+            stored = read_picks(self.layout.store(stem), format=STORE_FORMAT)
+            picks = stored.of(
+                micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size
+            )
+            self._export(picks, micrograph, stem, exports_of(self.settings)[1:])
         record = Record(
             name=file.name,
             path=str(file.path),
@@ -285,11 +295,11 @@ class FolderPicker:
             quality=self._quality(picks, stem, seen.diameter_px),
             exported={
                 name: threshold_of(name, self.threshold)
-                for name in sorted([*self.settings.exports, *(["junk"] if seen.junk is not None else [])])
+                for name in sorted([*exports_of(self.settings), *(["junk"] if seen.junk is not None else [])])
             },
         )
         with stage("write"):
-            write_record(record, out)
+            write_record(record, self.layout)
         seconds = time.perf_counter() - started
         record = dataclasses.replace(
             record,
@@ -334,19 +344,19 @@ class FolderPicker:
         """Exports that are not there, or were written with another threshold."""
         return [
             name
-            for name in (*self.settings.exports, *({"junk"} & set(record.exported)))
+            for name in (*exports_of(self.settings), *({"junk"} & set(record.exported)))
             if record.exported.get(name) != threshold_of(name, self.threshold)
-            or not self.layout.path(record.stem, name).is_file()
+            or not self.layout.path(record.stem, place_of(name)).is_file()
         ]
 
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
-        picks = self._stored(record.stem, record.name, record.shape, record.pixel_size)
+        picks = read_stored(self.layout, record)
         micrograph = self._read(file) if PICTURES & set(missing) else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
-            write_record(dataclasses.replace(record, exported=kept), self.layout.out)
+            write_record(dataclasses.replace(record, exported=kept), self.layout)
         self._export(picks, micrograph, record.stem, missing)
         exported = {**kept, **{name: threshold_of(name, self.threshold) for name in missing}}
         record = dataclasses.replace(
@@ -355,16 +365,12 @@ class FolderPicker:
             quality=self._quality(picks, record.stem, record.quality.diameter_px if record.quality else None),
             exported=dict(sorted(exported.items())),
         )
-        write_record(record, self.layout.out)
+        write_record(record, self.layout)
         return record
-
-    def _stored(self, stem: str, name: str, shape: tuple[int, int], pixel_size: float | None) -> Boxes:
-        picks = read_picks(self.layout.path(stem, "cbox"), format="cbox")
-        return picks.of(micrograph=name, shape=shape, pixel_size=pixel_size)
 
     def _quality(self, picks: Boxes, stem: str, diameter_px: float | None) -> Quality:
         # From the map as it is stored, so that another threshold ends like a fresh run with it.
-        junk = read_junk(self.layout.path(stem, "junk"))
+        junk = read_junk(self.layout.junk(stem))
         return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
 
     def _export(

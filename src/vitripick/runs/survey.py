@@ -37,6 +37,7 @@ from vitripick.picking.diameter import (
 from vitripick.runs.jobs import in_order
 from vitripick.picking.one import pick, resolve_diameter_px
 from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
+from vitripick.run_layout import RunLayout
 from vitripick.runs.record import digest
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
 from vitripick.settings import Settings
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from vitripick.models import Model
     from vitripick.models.engines import Ready
 
-SURVEY = "survey.json"
 N_SURVEYED = 5
 # Where one cannot be read, the next ones of its part of the run are tried, so many in all.
 _TRIES = 3
@@ -175,7 +175,7 @@ def survey_run(
     for_sweep: Callable[[], Ready],
     opened: Opener,
     jobs: int = 1,
-    out: Path | None = None,
+    layout: RunLayout | None = None,
 ) -> Survey | None:
     """What a run leaves open, from its run folder or from some of its micrographs.
 
@@ -194,8 +194,8 @@ def survey_run(
         Opens a micrograph.
     jobs
         Micrographs to look at at once.
-    out
-        The run folder, for `survey.json`; None to keep nothing.
+    layout
+        Of the run folder, for `survey.json`; None to keep nothing.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def survey_run(
     wants = open_questions(model.card, settings)
     if not wants:
         return None
-    survey = None if out is None else kept_survey(out, model, settings)
+    survey = None if layout is None else kept_survey(layout, model, settings)
     if survey is None:
         survey = Survey(vitripick=vitripick.__version__, model=model.card.name, model_sha256=model.sha256)
     look = _Look(files, ready, for_sweep, opened, jobs)
@@ -214,12 +214,12 @@ def survey_run(
         resolved = survey.apply(settings)
         found = look.threshold(resolved) if name == "threshold" else look.diameter(settings)
         survey = survey.with_part(name, found, _made_from(name, model, resolved))
-    return _keep(survey, out / SURVEY) if missing and survey.complete and out is not None else survey
+    return _keep(survey, layout.survey) if missing and survey.complete and layout is not None else survey
 
 
-def kept_survey(out: Path, model: ModelFile | Model, settings: PickSettings) -> Survey | None:
+def kept_survey(layout: RunLayout, model: ModelFile | Model, settings: PickSettings) -> Survey | None:
     """What an earlier survey of a run folder found that still holds and is asked for; None if it found nothing such."""
-    kept = read_survey(out / SURVEY)
+    kept = read_survey(layout.survey)
     if kept is None:
         return None
     survey = Survey(vitripick=kept.vitripick, model=kept.model, model_sha256=kept.model_sha256)

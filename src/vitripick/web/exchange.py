@@ -12,12 +12,13 @@ from vitripick.errors import FormatError, MicrographError, UsageError, Vitripick
 from vitripick.formats import (
     FORMATS,
     read_all_picks,
-    write_coordinate_files_star,
     write_joined_picks,
     write_picks,
 )
 from vitripick.formats.names.pairing import match_names
+from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes
+from vitripick.run_layout import AUTOPICK
 from vitripick.web.picksets import PickSets
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import ExportRequest
@@ -26,8 +27,6 @@ from vitripick.web.sheets import Sheets
 
 log = logging.getLogger("vitripick")
 
-# What follows the micrograph's stem where the next program looks for more than a suffix.
-_ENDINGS = {"star": "_autopick.star", "eman2": "_info.json"}
 _PREVIEWED = 12
 
 
@@ -101,13 +100,13 @@ class Exchange:
         names = []
         for format_name in request.formats:
             names += [str(path) for path in _paths(format_name, entries)]
-        n_files = len(names) + ("star" in request.formats)
+        n_lists = sum(FORMATS[format_name].write_list is not None for format_name in request.formats)
         folder = self._next_folder()
-        shown = ["autopick.star"] * ("star" in request.formats) + names
+        shown = [AUTOPICK] * n_lists + names
         return {
             "folder": str(folder),
             "n_micrographs": len(entries),
-            "n_files": n_files,
+            "n_files": n_lists + len(names),
             "names": shown[:_PREVIEWED],
         }
 
@@ -123,17 +122,18 @@ class Exchange:
         folder.mkdir(parents=True)
         for format_name in request.formats:
             paths = [folder / path for path in _paths(format_name, entries)]
-            if _is_joined(format_name):
+            kind = FORMATS[format_name]
+            if kind.joined_name is not None:
                 write_joined_picks([boxes for _, boxes in chosen], paths[0], format=format_name)
                 continue
             for (_, boxes), path in zip(chosen, paths, strict=True):
                 write_picks(boxes, path, format=format_name)
-            if format_name == "star":
+            if kind.write_list is not None:
                 rows = [
                     (e.file.name if e.file.from_star else str(e.file.path), str(path))
                     for e, path in zip(entries, paths, strict=True)
                 ]
-                write_coordinate_files_star(rows, folder / "autopick.star")
+                kind.write_list(rows, folder / AUTOPICK)
         return {
             "folder": str(folder),
             "n_micrographs": len(chosen),
@@ -146,7 +146,7 @@ class Exchange:
         if request.what != "labels" and pick_set is None:
             raise UsageError("there are no picks to export; choose a set of picks first.")
         for format_name in request.formats:
-            if format_name not in FORMATS or not FORMATS[format_name].write:
+            if format_name not in written_formats():
                 raise UsageError(f"{format_name!r} is not a format that is written.")
         picked = set() if pick_set is None else self._pick_sets.micrographs(pick_set)
         for entry in self._project.entries.values():
@@ -176,18 +176,12 @@ class Exchange:
 
 def formats_json() -> list[dict[str, str]]:
     """The formats that are written, for the page."""
-    return [{"name": name, "description": entry.description} for name, entry in FORMATS.items() if entry.write]
-
-
-def _is_joined(format_name: str) -> bool:
-    """Formats of which one file holds the whole export; RELION's own picker writes a file a micrograph."""
-    return format_name != "star" and FORMATS[format_name].write_joined is not None
+    return [{"name": name, "description": entry.description} for name, entry in written_formats().items()]
 
 
 def _paths(format_name: str, entries: list[Entry]) -> list[Path]:
-    suffix = FORMATS[format_name].suffixes[0]
-    if _is_joined(format_name):
-        kind = format_name.removesuffix("-star")
-        return [Path(f"{'particles' if kind == 'particles' else f'particles_{kind}'}{suffix}")] if entries else []
-    ending = _ENDINGS.get(format_name, suffix)
-    return [Path(format_name) / f"{entry.stem}{ending}" for entry in entries]
+    """Return the files of one format below the export's folder: the joined one, or one for each micrograph."""
+    kind = FORMATS[format_name]
+    if kind.joined_name is not None:
+        return [Path(kind.joined_name)] if entries else []
+    return [Path(kind.place.folder) / f"{entry.stem}{kind.place.ending}" for entry in entries]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vitripick.errors import InputError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
-from vitripick.formats.micrographs.finding import RUN_PICTURES
+from vitripick.run_layout import PICTURE_FOLDERS
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_the_run_folder_can_be_left_out(here):
 @pytest.mark.parametrize("out", [".", "m", "m/picks"])
 @pytest.mark.parametrize("searched", ["m", "m/**/*"])
 def test_a_run_folder_at_above_or_below_the_input_hides_its_pictures_and_no_micrograph(here, searched, out):
-    touch("m/a.mrc", "m/g/b.mrc", *(f"{out}/{pictures}/a.png" for pictures in RUN_PICTURES))
+    touch("m/a.mrc", "m/g/b.mrc", *(f"{out}/{pictures}/a.png" for pictures in PICTURE_FOLDERS))
     assert names(searched, leave_out=[out]) == ["a.mrc", "g/b.mrc"]
     assert out != "." or names(".", leave_out=[out]) == ["m/a.mrc", "m/g/b.mrc"]
 

@@ -19,7 +19,7 @@ PICKS = Boxes.at(
     micrograph="a.mrc",
     shape=(300, 500),
 )
-EVERY_FORMAT = [(name, entry.suffixes[0]) for name, entry in FORMATS.items() if entry.reads]
+EVERY_FORMAT = [(name, entry.suffixes[0]) for name, entry in FORMATS.items() if entry.read is not None]
 
 
 @pytest.mark.parametrize(("name", "suffix"), EVERY_FORMAT)

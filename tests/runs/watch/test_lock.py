@@ -11,11 +11,12 @@ import pytest
 from vitripick.atomic import host_name, is_alive
 from vitripick.errors import UsageError
 from vitripick.runs.watch import lock
-from vitripick.runs.watch.lock import LOCK_NAME, FolderLock, refuse_if_watched
+from vitripick.run_layout import LOCK
+from vitripick.runs.watch.lock import FolderLock, refuse_if_watched
 
 
 def write_lock(folder, *, host=None, pid=1, age=0.0):
-    path = folder / LOCK_NAME
+    path = folder / LOCK
     path.write_text(json.dumps({"host": host or host_name(), "pid": pid, "token": "theirs"}))
     os.utime(path, (time.time() - age, time.time() - age))
     return path
@@ -30,7 +31,7 @@ def dead_pid():
 
 def test_a_lock_is_held_and_given_back(tmp_path):
     with FolderLock(tmp_path):
-        holder = json.loads((tmp_path / LOCK_NAME).read_text())
+        holder = json.loads((tmp_path / LOCK).read_text())
         assert (holder["pid"], holder["host"]) == (os.getpid(), host_name())
     assert list(tmp_path.iterdir()) == []
 
@@ -41,19 +42,19 @@ def test_a_living_holder_is_named_and_left_alone(tmp_path, host):
     with pytest.raises(UsageError, match=rf"process {os.getppid()} on {host or host_name()}"), FolderLock(tmp_path):
         pass
     assert json.loads(path.read_text())["token"] == "theirs"
-    assert [p.name for p in tmp_path.iterdir()] == [LOCK_NAME]
+    assert [p.name for p in tmp_path.iterdir()] == [LOCK]
 
 
 def test_the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path, dead_pid):
     write_lock(tmp_path, pid=dead_pid)
     with FolderLock(tmp_path):
-        assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
 
 
 def test_the_lock_of_another_machine_is_taken_over_when_its_heart_has_stopped(tmp_path):
     write_lock(tmp_path, host="othernode", age=61)
     with FolderLock(tmp_path):
-        assert json.loads((tmp_path / LOCK_NAME).read_text())["host"] == host_name()
+        assert json.loads((tmp_path / LOCK).read_text())["host"] == host_name()
 
 
 def test_of_two_who_find_the_same_stale_lock_one_gets_it(tmp_path, dead_pid, monkeypatch):
@@ -68,12 +69,12 @@ def test_of_two_who_find_the_same_stale_lock_one_gets_it(tmp_path, dead_pid, mon
     monkeypatch.setattr(lock, "_is_stale", and_another_is_quicker)
     with pytest.raises(UsageError, match=f"process {os.getppid()}"), FolderLock(tmp_path):
         pass
-    assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getppid()
+    assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getppid()
 
 
 def test_the_heart_beats(tmp_path):
     with FolderLock(tmp_path, beat_seconds=0.02):
-        path = tmp_path / LOCK_NAME
+        path = tmp_path / LOCK
         os.utime(path, (1, 1))
         deadline = time.monotonic() + 10
         while path.stat().st_mtime < 2 and time.monotonic() < deadline:
@@ -88,7 +89,7 @@ def test_a_holder_who_was_asleep_too_long_notices_that_another_one_took_over(tmp
         while not mine.lost and time.monotonic() < deadline:
             time.sleep(0.01)
         assert mine.lost
-    assert (tmp_path / LOCK_NAME).exists()
+    assert (tmp_path / LOCK).exists()
 
 
 def test_without_hard_links_the_lock_works_too(tmp_path, monkeypatch):

@@ -12,11 +12,11 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from vitripick.errors import InputError
 from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words
+from vitripick.formats.star.files import read_micrographs_star_with_optics
 from vitripick.formats.star.optics import OpticsGroup
+from vitripick.run_layout import PICTURE_FOLDERS
 
 _WILDCARD = re.compile(r"[*?\[]")
-# What a run folder fills with pictures of its own (`picking.export`, `picking.distributions`).
-RUN_PICTURES = ("distributions", "junk", "junk_masks", "overlays", "thumbnails")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set
     """
     left_out = set()
     for run_folder in run_folders:
-        for folder in (run_folder, *(os.path.join(run_folder, name) for name in RUN_PICTURES)):
+        for folder in (run_folder, *(os.path.join(run_folder, name) for name in PICTURE_FOLDERS)):
             # A glob names what it finds by the links on the way.
             for place in (os.path.abspath, os.path.realpath):
                 inside = PurePath(place(folder))
@@ -117,8 +117,6 @@ def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set
 
 def star_files(star: Path) -> list[MicrographFile]:
     """The micrographs that a RELION star lists, in its order, whether they are there or not."""
-    from vitripick.formats.star.files import read_micrographs_star_with_optics
-
     folders = [Path(), *Path(os.path.abspath(star)).parents]
     files = []
     for name, optics in read_micrographs_star_with_optics(star):

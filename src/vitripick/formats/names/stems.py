@@ -11,7 +11,6 @@ from vitripick.formats.names.suffixes import MRC_SUFFIXES, RASTER_SUFFIXES, TIFF
 # not read, but files name them.
 IMAGE_SUFFIXES = (*MRC_SUFFIXES, *TIFF_SUFFIXES, *RASTER_SUFFIXES, ".eer")
 PACKED_SUFFIXES = (".gz", ".bz2")
-PICKS_SUFFIXES = (".star", ".cbox", ".box", ".json", ".cs", ".csv", ".txt", ".tsv")
 
 # What labelling and picking programs put behind the micrograph's name: RELION, EMAN2, and people.
 LABEL_ENDINGS = ("_autopick", "_manualpick", "_info", "_picks", "_coords", "_labels", "_boxes")
@@ -45,24 +44,9 @@ def without_image_suffix(name: str) -> str:
     >>> without_image_suffix("grid1/a.b.mrc.gz"), without_image_suffix("May08_04.32.27")
     ('grid1/a.b', 'May08_04.32.27')
     """
-    unpacked = _without_one_of(name, PACKED_SUFFIXES)
-    bare = _without_one_of(unpacked, IMAGE_SUFFIXES)
+    unpacked = without_one_of(name, PACKED_SUFFIXES)
+    bare = without_one_of(unpacked, IMAGE_SUFFIXES)
     return name if bare == unpacked else bare
-
-
-def without_picks_suffix(name: str) -> str:
-    """`name` of a picks file without its suffix and one ending of `LABEL_ENDINGS`; folders stay.
-
-    Examples
-    --------
-    >>> without_picks_suffix("grid1/a_autopick.star"), without_picks_suffix("a_DW.box")
-    ('grid1/a', 'a_DW')
-    """
-    stem = _without_one_of(name, PICKS_SUFFIXES)
-    for ending in LABEL_ENDINGS:
-        if stem.endswith(ending) and PurePosixPath(stem).name != ending:
-            return stem.removesuffix(ending)
-    return stem
 
 
 def split_name(name: str) -> tuple[tuple[str, ...], str]:
@@ -111,21 +95,10 @@ def cryosparc_uid(name: str) -> int | None:
     return uid if 0 < uid < 2**64 else None
 
 
-def _without_one_of(name: str, suffixes: tuple[str, ...]) -> str:
+def without_one_of(name: str, suffixes: tuple[str, ...]) -> str:
+    """Return `name` without the first of `suffixes` that it ends in, in any case of letters."""
     lower = name.lower()
     for suffix in suffixes:
         if lower.endswith(suffix) and len(name) > len(suffix) and name[-len(suffix) - 1] != "/":
             return name[: -len(suffix)]
     return name
-
-
-def printable_name(name: str) -> str:
-    """`name` as text; bytes of a file name that are not UTF-8 as `\\xb5`, which `ls -b` shows in octal.
-
-    Examples
-    --------
-    >>> print(printable_name("mic_\\udcb5m.mrc"), printable_name("µ.mrc"))
-    mic_\\xb5m.mrc µ.mrc
-    """
-    # Python holds such bytes as lone surrogates, which no file in UTF-8 can hold.
-    return name.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")

@@ -22,6 +22,11 @@ _CORNER = ("CoordinateX", "CoordinateY", "Width", "Height")
 _OPTIONAL = ("Confidence", "EstWidth", "EstHeight")
 
 
+def is_cbox(path: Path, start: str) -> bool:
+    """Return whether a file is a CBOX file, by its suffix or by the block that its program writes."""
+    return path.suffix.lower() == ".cbox" or "data_cryolo" in start
+
+
 def read_cbox(path: Path) -> list[Boxes]:
     """Boxes of one micrograph.
 

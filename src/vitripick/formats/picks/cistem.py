@@ -11,7 +11,7 @@ from pathlib import Path
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.formats.inside import keep_inside
-from vitripick.formats.picks.topaz import micrograph_names
+from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.text import format_number
 from vitripick.geometry import Boxes
 

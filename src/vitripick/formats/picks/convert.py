@@ -15,9 +15,8 @@ from vitripick.formats.micrographs.finding import MicrographFile, find_micrograp
 from vitripick.formats.names.pairing import match_names
 from vitripick.formats.names.stems import base_name, has_image_suffix, without_image_suffix
 from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
-from vitripick.formats.picks.table import KNOWN_SUFFIXES, PicksFormat, format_for_writing, format_named
+from vitripick.formats.picks.table import PicksFormat, format_for_writing, format_named, known_suffixes
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.star.particles import write_particles_star
 from vitripick.geometry import Boxes
 
 log = logging.getLogger("vitripick")
@@ -116,10 +115,10 @@ def write_converted(
     target = Path(target)
     entry, is_folder = target_format(target, to)
     optics: list[OpticsGroup | None] = [None] * len(parts)
-    if entry.name == "particles-star" and micrographs is not None and is_star(str(micrographs)):
+    if entry.takes_optics and micrographs is not None and is_star(str(micrographs)):
         optics = _optics_of(parts, micrographs)
     if not is_folder:
-        if len(parts) > 1 and not entry.joins:
+        if len(parts) > 1 and entry.write_joined is None:
             raise UsageError(
                 f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
                 f"give a folder instead, and --to {entry.name}."
@@ -150,13 +149,13 @@ def write_converted(
 def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool]:
     """The format to write, and whether `target` is a folder."""
     target = Path(target)
-    is_folder = target.is_dir() or target.suffix.lower() not in KNOWN_SUFFIXES
+    is_folder = target.is_dir() or target.suffix.lower() not in known_suffixes()
     if not is_folder:
         return format_for_writing(target, to), False
     if to is None:
         raise UsageError(
             f"{target}: this is a folder, so say which format its files should have: --to, or to= in Python. "
-            f"For a single file, use one of the suffixes {', '.join(KNOWN_SUFFIXES)}."
+            f"For a single file, use one of the suffixes {', '.join(known_suffixes())}."
         )
     return format_named(to), True
 
@@ -169,11 +168,8 @@ def _write(
     threshold: float | None,
     float_coordinates: bool,
 ) -> None:
-    if entry.name == "particles-star":
-        kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
-        write_particles_star(kept, path, optics=optics)
-    elif len(parts) > 1:
-        write_joined_picks(parts, path, format=entry.name, threshold=threshold)
+    if len(parts) > 1 or entry.takes_optics:
+        write_joined_picks(parts, path, format=entry.name, threshold=threshold, optics=optics)
     else:
         write_picks(parts[0], path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
 
@@ -192,9 +188,7 @@ def _file_name(boxes: Boxes, entry: PicksFormat) -> PurePosixPath:
     name = PurePosixPath(without_image_suffix(boxes.micrograph or "picks"))
     # A name comes from a file: it must not lead out of the target.
     parts = [part for part in name.parts if part not in ("/", "..", ".")]
-    # EMAN2 looks for <micrograph>_info.json.
-    ending = "_info.json" if entry.name == "eman2" else entry.suffixes[0]
-    return PurePosixPath(*parts[:-1], parts[-1] + ending)
+    return PurePosixPath(*parts[:-1], parts[-1] + entry.plain_ending)
 
 
 def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path, scale: float) -> Boxes:

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import FormatError, UsageError
 from vitripick.formats.inside import keep_inside
+from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
-from vitripick.formats.picks.topaz import micrograph_names
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes, FloatArray
 

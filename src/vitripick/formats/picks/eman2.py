@@ -45,7 +45,7 @@ def write_eman2(parts: Sequence[Boxes], path: Path) -> None:
     write_text_atomically(path, "{\n" + ",\n".join(items) + "\n}\n")
 
 
-def is_eman2(path: Path) -> bool:
+def is_eman2(path: Path, start: str) -> bool:
     """Whether this is a JSON file with a list `boxes`."""
     try:
         return isinstance(_load(path).get("boxes"), list)

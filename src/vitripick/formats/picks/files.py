@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats.names.pairing import pair_labels
-from vitripick.formats.names.stems import without_picks_suffix
-from vitripick.formats.picks.box import write_box
-from vitripick.formats.picks.csv_table import is_picks_csv
-from vitripick.formats.picks.table import KNOWN_SUFFIXES, format_for_writing, format_named, format_of_file, sniff
-from vitripick.formats.star.files import read_coordinate_files_star
+from vitripick.formats.picks.table import (
+    format_for_writing,
+    format_named,
+    format_of_file,
+    known_suffixes,
+    sniff,
+    without_picks_suffix,
+)
+from vitripick.formats.star.optics import OpticsGroup
 from vitripick.geometry import Boxes
+from vitripick.run_layout import STORE, RunLayout
 
 
 def read_picks(
@@ -154,8 +158,8 @@ def write_picks(
     entry = format_for_writing(path, format)
     if entry.write is None:
         raise UsageError(f"{path}: files of the format {entry.name} are read, not written.")
-    write = partial(write_box, float_coordinates=float_coordinates) if entry.name == "box" else entry.write
-    write([_for_file(boxes, path, threshold, box_size_px, flip_y, scale)], path)
+    options = {"float_coordinates": float_coordinates} if entry.takes_fractions else {}
+    entry.write([_for_file(boxes, path, threshold, box_size_px, flip_y, scale)], path, **options)
 
 
 def write_joined_picks(
@@ -166,16 +170,30 @@ def write_joined_picks(
     threshold: float | None = None,
     flip_y: bool = False,
     scale: float = 1.0,
+    optics: Sequence[OpticsGroup | None] | None = None,
 ) -> None:
-    """Write several micrographs' picks into one file: `star`, `cryosparc-star`, `cs` or `topaz`.
+    """Write several micrographs' picks into one file, in a format that can hold them.
 
-    Every `Boxes` needs its micrograph's name. Options as in `write_picks`.
+    Parameters
+    ----------
+    parts
+        One for each micrograph, with its name.
+    path, format, threshold, flip_y, scale
+        As in `write_picks`.
+    optics
+        An optics group for each of `parts`, for the formats that hold them; others leave them out.
+
+    Raises
+    ------
+    UsageError
+        If the format holds one micrograph only, or as in `write_picks`.
     """
     path = Path(path)
     entry = format_for_writing(path, format)
     if entry.write_joined is None:
         raise UsageError(f"{path}: a file of the format {entry.name} holds one micrograph; write one file for each.")
-    entry.write_joined([_for_file(boxes, path, threshold, None, flip_y, scale) for boxes in parts], path)
+    options = {"optics": optics} if entry.takes_optics else {}
+    entry.write_joined([_for_file(boxes, path, threshold, None, flip_y, scale) for boxes in parts], path, **options)
 
 
 def to_full_size(
@@ -247,10 +265,9 @@ def _read_file(path: Path, format: str | None) -> list[Boxes]:
     entry = format_of_file(path, format)
     if entry.read is None:
         raise UsageError(f"{path}: files of the format {entry.name} are written, not read.")
-    if entry.name in ("star", "cryosparc-star"):
-        rows = read_coordinate_files_star(path)
-        if rows is not None:
-            return [_read_listed(path, micrograph, listed) for micrograph, listed in rows] or [Boxes.empty()]
+    rows = None if entry.list_files is None else entry.list_files(path)
+    if rows is not None:
+        return [_read_listed(path, micrograph, listed) for micrograph, listed in rows] or [Boxes.empty()]
     return entry.read(path)
 
 
@@ -263,7 +280,7 @@ def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
             "above the table; run in the RELION project's folder."
         )
     entry = format_of_file(path)
-    if entry.read is None or (entry.name == "star" and read_coordinate_files_star(path) is not None):
+    if entry.read is None or (entry.list_files is not None and entry.list_files(path) is not None):
         raise FormatError(f"{table}: it lists {listed}, which holds no coordinates.")
     parts = entry.read(path)
     if len(parts) > 1:
@@ -282,9 +299,9 @@ def _find_listed(table: Path, listed: str) -> Path | None:
 
 
 def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
-    if format is None and holds_run(folder):
-        folder = folder / "cbox"
-    suffixes = KNOWN_SUFFIXES if format is None else format_named(format).suffixes
+    if format is None and RunLayout(folder).holds_run():
+        folder = folder / STORE.folder
+    suffixes = known_suffixes() if format is None else format_named(format).suffixes
     files = sorted(
         file
         for file in folder.rglob("*")
@@ -293,13 +310,13 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     if format is None:
         # Tables of all kinds are .csv: one that holds no picks is an error only where it is named.
         found_as = {file: sniff(file) for file in files}
-        files = [f for f, kind in found_as.items() if kind is not None and (kind.name != "csv" or is_picks_csv(f))]
+        files = [f for f, kind in found_as.items() if kind and (kind.holds_picks is None or kind.holds_picks(f))]
     listed: set[Path] = set()
     for file in files:
-        if file.suffix.lower() == ".star" and format_of_file(file, format).name in ("star", "cryosparc-star"):
-            for _, name in read_coordinate_files_star(file) or ():
-                path = _find_listed(file, name)
-                listed |= set() if path is None else {path.resolve()}
+        list_files = format_of_file(file, format).list_files
+        for _, name in (list_files(file) if list_files is not None else None) or ():
+            path = _find_listed(file, name)
+            listed |= set() if path is None else {path.resolve()}
     found = []
     for file in files:
         if file.resolve() not in listed:
@@ -308,13 +325,6 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     if not found:
         raise InputError(f"{folder}: there are no picks files in this folder ({', '.join(suffixes)}).")
     return found
-
-
-def holds_run(folder: Path) -> bool:
-    """Whether it is the output of `pick`, finished or not."""
-    # Without run.json: one that was interrupted, or is being watched.
-    records = (folder / "micrographs").rglob("*.json")
-    return (folder / "cbox").is_dir() and ((folder / "run.json").is_file() or next(records, None) is not None)
 
 
 def _own_name(boxes: Boxes, file_name: str) -> str:

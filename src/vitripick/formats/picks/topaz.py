@@ -11,12 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError
+from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name_without_suffix
 from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
 
 _NEEDED = ("image_name", "x_coord", "y_coord")
+
+
+def is_topaz(path: Path, start: str) -> bool:
+    """Return whether a file is a table of Topaz, whose header names the image first."""
+    return start.split("\n", 1)[0].strip().startswith("image_name\t")
 
 
 def read_topaz(path: Path) -> list[Boxes]:
@@ -67,26 +73,3 @@ def write_topaz(parts: Sequence[Boxes], path: Path) -> None:
                 fields.append("" if np.isnan(score) else format_number(score))
             lines.append("\t".join(fields))
     write_text_atomically(path, "\n".join(lines) + "\n")
-
-
-def micrograph_names(parts: Sequence[Boxes], path: Path, column: str) -> list[str]:
-    """The name of every part's micrograph, or a `UsageError` where one has none."""
-    names = []
-    for boxes in parts:
-        if boxes.micrograph is None:
-            raise UsageError(f"{path}: {column} needs the micrograph's name; give --micrograph or Boxes.micrograph.")
-        names.append(boxes.micrograph)
-    return names
-
-
-def refuse_twins(names: Sequence[str], parts: Sequence[Boxes], path: Path) -> None:
-    """A `UsageError` where two micrographs would share one name in the file."""
-    seen: dict[str, str | None] = {}
-    for name, boxes in zip(names, parts, strict=True):
-        if name in seen:
-            raise UsageError(
-                f"{path}: this format knows micrographs by base name, and {seen[name]} and "
-                f"{boxes.micrograph} share "
-                f"{name!r}; write them to separate files."
-            )
-        seen[name] = boxes.micrograph

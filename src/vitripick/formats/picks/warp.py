@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitripick.atomic import write_text_atomically
+from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import base_name_without_suffix
-from vitripick.formats.picks.topaz import micrograph_names
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
 from vitripick.formats.star.files import coordinates_table
 from vitripick.geometry import Boxes

@@ -14,8 +14,8 @@ import numpy as np
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.inside import keep_inside
+from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
-from vitripick.formats.picks.topaz import micrograph_names, refuse_twins
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.particles import read_optics
@@ -29,6 +29,14 @@ _GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
 _UNKNOWN = -999.0
 # The number RELION 3.1 puts into its files; it and all later versions take the file as current.
 _VERSION = "30001"
+
+
+def is_relion_star(path: Path, start: str) -> bool:
+    """Return whether a STAR file holds coordinates, or lists files of them, as RELION writes it."""
+    if "data_cryolo" in start:
+        return False
+    # RELION writes a file of zero bytes for a micrograph without picks.
+    return not start.strip() or "_rlnCoordinateX" in start or "_rlnMicrographCoordinates" in start
 
 
 def read_star(path: Path) -> list[Boxes]:

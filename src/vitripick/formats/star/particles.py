@@ -10,7 +10,7 @@ import numpy as np
 
 from vitripick.atomic import write_text_atomically
 from vitripick.formats.inside import keep_inside
-from vitripick.formats.picks.topaz import micrograph_names
+from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.text import format_number, parse_number

@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from vitripick.run_layout import LOCK
 from vitripick.atomic import host_name, is_alive, temporary_name
 from vitripick.errors import UsageError
 
-LOCK_NAME = "watch.lock"
 _BEAT_SECONDS = 10.0
 # Six missed beats: a busy file server may swallow some.
 _STALE_SECONDS = 60.0
@@ -45,7 +45,7 @@ class FolderLock:
     def __init__(
         self, folder: Path, *, beat_seconds: float = _BEAT_SECONDS, stale_seconds: float = _STALE_SECONDS
     ) -> None:
-        self._path = folder / LOCK_NAME
+        self._path = folder / LOCK
         self._token = uuid.uuid4().hex
         self._beat_seconds = beat_seconds
         self._stale_seconds = stale_seconds
@@ -113,7 +113,7 @@ class FolderLock:
 
 def refuse_if_watched(folder: Path) -> None:
     """Raise `UsageError` while a watcher of this machine is at work in `folder`."""
-    path = folder / LOCK_NAME
+    path = folder / LOCK
     holder = _holder(path)
     if holder is None or holder.get("host") != host_name() or holder.get("pid") == os.getpid():
         return

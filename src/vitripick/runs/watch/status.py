@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitripick.run_layout import STATUS
 from vitripick.atomic import host_name, write_text_atomically
 
-STATUS_NAME = "status.json"
 # What the rate and the longest lag speak of.
 _WINDOW_SECONDS = 600.0
 
@@ -32,7 +32,7 @@ class Progress:
     """
 
     def __init__(self, out: Path, tell: Callable[[str], None], *, status_seconds: float, line_seconds: float) -> None:
-        self._path = out / STATUS_NAME
+        self._path = out / STATUS
         self._tell = tell
         self._status_seconds = status_seconds
         self._line_seconds = line_seconds

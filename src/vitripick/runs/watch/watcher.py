@@ -13,18 +13,19 @@ from typing import Any
 
 from pydantic import Field
 
+from vitripick.run_layout import REPORT, STOP
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.micrographs.finding import output_stems, whole_stem
-from vitripick.formats.names.stems import printable_name
+from vitripick.text import printable_name
 from vitripick.geometry import Boxes
 from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
 from vitripick.runs.export import ExportError, check_formats
 from vitripick.runs.watch.lock import FolderLock
 from vitripick.runs.many import RunSummary, finish_run, summary_of
 from vitripick.runs.watch.status import Progress, in_a_line
-from vitripick.runs.record import Record, failure_path, own_record, read_failure, read_record, record_path
+from vitripick.runs.record import Record, own_record, read_failure, read_record
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.record import (Outcome)
 from vitripick.runs.step import (ChangedFileError, FolderPicker)
@@ -118,7 +119,7 @@ class Watcher:
         self.out = picker.layout.out
         self._source: Source = source_of(source, self.out)
         check_formats(picker.settings.formats, [])
-        self._stop_file = stop_file or self.out / "STOP"
+        self._stop_file = stop_file or self.out / STOP
         self._tell = tell
         self._on_outcome = on_outcome
         self._stop_reason: str | None = None
@@ -237,14 +238,14 @@ class Watcher:
             del self._waiting[name]  # a temporary name that was renamed, or a line that left the STAR
         for name in [name for name in self._failed if name not in seen]:
             outcome = self._failed.pop(name)[2]
-            failure_path(self.out, outcome.stem).unlink(missing_ok=True)
+            self.picker.layout.failure(outcome.stem).unlink(missing_ok=True)
             self._unjoined = True
 
     def _was_done_before(self, file: MicrographFile, signature: Signature) -> bool:
         """Whether an earlier watcher finished with exactly this file; then nothing is to be waited for."""
         stem = self._stem(file)
         made_from = self.picker.made_from(file)
-        record = read_record(record_path(self.out, stem))
+        record = read_record(self.picker.layout.record(stem))
         if record is not None and made_from is not None and record.made_from == made_from:
             outcome = self.picker.attempt(file, stem)  # writes what another threshold or format asks for
             if outcome.record is not None:
@@ -264,7 +265,7 @@ class Watcher:
             told = printable_name(file.name)  # as a failure has it
             bare = output_stems([file])[file.name]
             stem = next(s for s in (bare, whole_stem(file.name)) if self._owner(s) in (None, file.name, told))
-            own_record(file, self.out, stem)
+            own_record(file, self.picker.layout, stem)
             self._stem_of[file.name] = stem
             self._owner_of[stem] = file.name
         return self._stem_of[file.name]
@@ -272,10 +273,10 @@ class Watcher:
     def _owner(self, stem: str) -> str | None:
         if stem in self._owner_of:
             return self._owner_of[stem]
-        record = read_record(record_path(self.out, stem))
+        record = read_record(self.picker.layout.record(stem))
         if record is not None:
             return record.name
-        failure = read_failure(failure_path(self.out, stem))
+        failure = read_failure(self.picker.layout.failure(stem))
         return None if failure is None else failure.get("micrograph")
 
     def _may_pick(self) -> bool:
@@ -337,7 +338,7 @@ class Watcher:
             self._failed[file.name] = (file, waiting.signature, outcome)
             self._tell(f"failed: {error}")
         else:
-            failure_path(self.out, stem).unlink(missing_ok=True)
+            self.picker.layout.failure(stem).unlink(missing_ok=True)
             outcome = Outcome(file, stem, record=record, skipped=skipped)
             self._done[file.name] = (file, waiting.signature, outcome)
             self._progress.finished(since=waiting.since)
@@ -381,7 +382,7 @@ class Watcher:
             from vitripick.runs.report import gather_run
             from vitripick.pictures import write_report
 
-            write_report(self.out / "report.html", [gather_run(self.out)], title=f"Picks: {self.out.name}")
+            write_report(self.out / REPORT, [gather_run(self.out)], title=f"Picks: {self.out.name}")
             self._reported_at = time.monotonic()
             self._report_took = self._reported_at - self._joined_at
         return summary

@@ -1,0 +1,137 @@
+"""Name every file and folder of a run folder, once.
+
+A run folder is what `vitripick pick --out` makes (docs/picking.md shows it):
+
+    run.json                   settings, model, counts; written last
+    micrographs/STEM.json      one record for each micrograph that is done
+    failed/STEM.json           one for each that failed
+    cbox/STEM.cbox             all its picks down to the floor confidence: the store everything else is made from
+    star/, box/, csv/ …        the formats asked for (`formats.picks.table` names their folders)
+    junk/STEM.png              what the network takes for junk, where it says so
+    survey.json                the diameter and the threshold that were found before the first micrograph
+    quality.csv                a line for each micrograph: junk, confidence, what it is suspected of
+    distributions/             confidences and sizes of all picks, as CSV and PNG
+    failures.jsonl             one line for each micrograph that failed
+    log/                       times; no result
+    status.json, watch.lock    of a watcher
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vitripick.text import printable_name
+
+RUN, SURVEY, FAILURES, QUALITY = "run.json", "survey.json", "failures.jsonl", "quality.csv"
+RECORDS, FAILED, LOG, DISTRIBUTIONS = "micrographs", "failed", "log", "distributions"
+STATUS, LOCK, STOP, REPORT, AUTOPICK = "status.json", "watch.lock", "STOP", "report.html", "autopick.star"
+
+
+class Place(NamedTuple):
+    """Where files of one kind lie in a run folder: their folder, and what follows the micrograph's stem."""
+
+    folder: str
+    ending: str
+
+
+# The picks that everything else is made from: every pick down to the floor confidence. The format of this name in
+# `formats.picks.table` reads and writes them.
+STORE_FORMAT = "cbox"
+STORE = Place(STORE_FORMAT, ".cbox")
+# RELION looks for this ending. In a RELION job these files lie in the job's own folder.
+STAR = Place("star", "_autopick.star")
+JUNK = Place("junk", ".png")
+# What is drawn for each micrograph, by the name that records list it under.
+PICTURES = {
+    "overlay": Place("overlays", ".png"),
+    "thumbnail": Place("thumbnails", ".jpg"),
+    "junk": JUNK,
+    "junk_mask": Place("junk_masks", ".png"),
+}
+# Folders of pictures, which a search for micrographs passes over.
+PICTURE_FOLDERS = tuple(sorted({DISTRIBUTIONS, *(place.folder for place in PICTURES.values())}))
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """Say where each file of a run folder lies.
+
+    Attributes
+    ----------
+    out
+        The run folder, with the store, the records and the joined files.
+    star_folder
+        Where the per-micrograph STAR files and `autopick.star` go instead, in a RELION job.
+    """
+
+    out: Path
+    star_folder: Path | None = None
+
+    def path(self, stem: str, place: Place) -> Path:
+        """Return where one micrograph's file of this kind lies."""
+        if place == STAR and self.star_folder is not None:
+            return self.star_folder / f"{stem}{place.ending}"
+        return self.out / place.folder / f"{stem}{place.ending}"
+
+    def store(self, stem: str) -> Path:
+        """Return where all picks of one micrograph are stored."""
+        return self.path(stem, STORE)
+
+    def junk(self, stem: str) -> Path:
+        """Return where the junk map of one micrograph lies."""
+        return self.path(stem, JUNK)
+
+    def record(self, stem: str) -> Path:
+        """Return where the record of one micrograph that is done lies."""
+        return self.out / RECORDS / f"{stem}.json"
+
+    def failure(self, stem: str) -> Path:
+        """Return where it is written that one micrograph failed."""
+        return self.out / FAILED / f"{printable_name(stem)}.json"
+
+    @property
+    def autopick_star(self) -> Path:
+        """RELION's table of the per-micrograph STAR files."""
+        return (self.star_folder or self.out) / AUTOPICK
+
+    @property
+    def run(self) -> Path:
+        """What describes the whole run; it is written last."""
+        return self.out / RUN
+
+    @property
+    def survey(self) -> Path:
+        """What was found before the first micrograph was picked."""
+        return self.out / SURVEY
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records."""
+        return self.out / RECORDS
+
+    @property
+    def log(self) -> Path:
+        """The folder of the times."""
+        return self.out / LOG
+
+    @property
+    def failures(self) -> Path:
+        """The list of the micrographs that failed, written when the run ends."""
+        return self.out / FAILURES
+
+    @property
+    def quality(self) -> Path:
+        """The table with a line for each micrograph."""
+        return self.out / QUALITY
+
+    @property
+    def has_store(self) -> bool:
+        """Whether picks were stored here."""
+        return (self.out / STORE.folder).is_dir()
+
+    def holds_run(self) -> bool:
+        """Whether this is the output of `pick`, finished or not."""
+        # A run that was interrupted or is being watched has records, but no run.json.
+        return self.has_store and (self.run.is_file() or next(self.records.rglob("*.json"), None) is not None)

@@ -1,0 +1,24 @@
+"""Keep what was picked: a run folder that survives a crash, and everything that is made from it."""
+
+from vitripick.runs.distributions import write_distributions
+from vitripick.runs.many import RunSummary, pick_many
+from vitripick.runs.record import Outcome, Record, read_record
+from vitripick.runs.settings import PickSettings
+from vitripick.runs.shards import Shard, parse_shard
+from vitripick.runs.step import FolderPicker
+from vitripick.runs.survey import Survey, survey_micrographs
+
+__all__ = [
+    "FolderPicker",
+    "Outcome",
+    "PickSettings",
+    "Record",
+    "RunSummary",
+    "Shard",
+    "Survey",
+    "parse_shard",
+    "pick_many",
+    "read_record",
+    "survey_micrographs",
+    "write_distributions",
+]

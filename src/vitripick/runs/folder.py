@@ -1,0 +1,160 @@
+"""Read back what `pick` left in a run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitripick.errors import InputError
+from vitripick.geometry import Boxes
+from vitripick.run_layout import RunLayout
+from vitripick.runs.log import read_log
+from vitripick.runs.record import Record, read_record, read_stored
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """The output folder of `pick`, read back.
+
+    Attributes
+    ----------
+    run
+        What `run.json` holds.
+    records
+        One for each micrograph of the run that is done, by name.
+    failures
+        `{"micrograph", "path", "error"}` for each that failed.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    records: dict[str, Record]
+    failures: list[dict[str, Any]]
+
+    @property
+    def layout(self) -> RunLayout:
+        """Where the files of this run lie."""
+        return RunLayout(self.folder)
+
+    @property
+    def threshold(self) -> float | None:
+        """The one picks were exported with."""
+        threshold = self.run.get("threshold")
+        return None if threshold is None else float(threshold)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of the micrographs that failed."""
+        return tuple(failure["micrograph"] for failure in self.failures if "micrograph" in failure)
+
+    @property
+    def diameter_px(self) -> float | None:
+        """The particle's, median over its micrographs; None where no record tells it."""
+        told = [r.quality.diameter_px for r in self.records.values() if r.quality is not None]
+        known = [d for d in told if d is not None]
+        return float(np.median(known)) if known else None
+
+    def read_picks(self) -> dict[str, Boxes]:
+        """All stored picks by micrograph, each with its shape and pixel size."""
+        return {name: self.read_picks_of(record) for name, record in self.records.items()}
+
+    def read_picks_of(self, record: Record) -> Boxes:
+        """All stored picks of one micrograph."""
+        return read_stored(self.layout, record)
+
+
+def is_run_folder(path: str | Path) -> bool:
+    """Whether `path` is the output folder of `pick`, finished or not."""
+    layout = RunLayout(Path(path))
+    return layout.run.is_file() or layout.holds_run()
+
+
+def read_run_folder(folder: str | Path) -> RunFolder:
+    """Read `run.json`, the records of its micrographs with their times from the log, and its failures.
+
+    Records that an earlier run left in the same folder for micrographs this one was not given are left out.
+
+    Raises
+    ------
+    InputError
+        If the folder is not the output of `pick`, or a record is missing or damaged.
+    """
+    folder, layout = Path(folder), RunLayout(Path(folder))
+    if not layout.run.is_file():
+        raise InputError(
+            f"{folder}: there is no run.json here. Give the folder `vitripick pick --out` wrote; if that "
+            "was interrupted, run it again to finish, done micrographs are not picked twice."
+        )
+    run = _read_json(layout.run)
+    wanted = _wanted(run, layout.run)
+    records: dict[str, Record] = {}
+    log = read_log(layout)
+    timed = {line["micrograph"]: line for line in log if "micrograph" in line}
+    for path in _record_paths(layout, wanted):
+        record = read_record(path)
+        if record is None:
+            raise InputError(f"{path}: this is not a record that this version of vitripick wrote. Run pick again.")
+        if record.name in wanted:
+            line = timed.get(record.name)
+            if line is not None:
+                record = replace(record, seconds=line["seconds"], timings=line["timings"])
+            records[record.name] = record
+    lost = sorted(set(wanted) - set(records))
+    if lost:
+        raise InputError(
+            f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
+            f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
+        )
+    records = {name: records[name] for name in wanted}
+    seconds = [line["run"]["seconds"] for line in log if "run" in line]
+    if seconds:
+        run = {**run, "seconds": seconds[-1]}
+    return RunFolder(folder, run, records, _read_failures(layout.failures))
+
+
+def _wanted(run: dict[str, Any], path: Path) -> dict[str, str | None]:
+    """The names of the run's micrographs, each with its stem where `run.json` tells it."""
+    listed = run.get("micrographs")
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
+        raise InputError(f"{path}: this does not list the run's micrographs. Run pick again to write it anew.")
+    return {entry["name"]: entry.get("stem") for entry in listed}
+
+
+def _record_paths(layout: RunLayout, wanted: dict[str, str | None]) -> Iterable[Path]:
+    """The records of a run; where two are of one micrograph, the one that holds comes last."""
+    stems = [stem for stem in wanted.values() if stem is not None]
+    if wanted and len(stems) == len(wanted):
+        return [path for path in map(layout.record, stems) if path.is_file()]
+    # A run.json of before it named the stems: a micrograph whose stem changed left its older record behind.
+    # Hidden ones are being written by a watcher, or were left by a killed one.
+    paths = [path for path in layout.records.rglob("*.json") if not path.name.startswith(".")]
+    return sorted(sorted(paths), key=lambda path: path.stat().st_mtime_ns)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: this should be JSON, but: {error}. Run pick again to write it anew.") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: this should be a JSON object. Run pick again to write it anew.")
+    return fields
+
+
+def _read_failures(path: Path) -> list[dict[str, Any]]:
+    """One JSON object a line; a last line cut short by a crash is kept as it is, for somebody to see."""
+    if not path.is_file():
+        return []
+    failures: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            failure = json.loads(line)
+        except json.JSONDecodeError:
+            failure = None
+        failures.append(failure if isinstance(failure, dict) else {"error": line})
+    return failures

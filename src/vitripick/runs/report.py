@@ -1,0 +1,142 @@
+"""Gather what a report shows of a run: its pictures, its figures and, with labels, how well it did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitripick.errors import MicrographError
+from vitripick.evaluation import evaluate
+from vitripick.formats import read_micrograph
+from vitripick.geometry import Boxes, Image
+from vitripick.picking.junk import read_junk
+from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
+from vitripick.runs.folder import RunFolder, read_run_folder
+from vitripick.runs.gather import gather_sets
+from vitripick.runs.record import Record
+from vitripick.runs.suspects import summary_lines, within_run
+
+# Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
+MAX_OVERLAYS = 24
+_OVERLAY_SIDE_PX = 1100
+
+
+def gather_run(
+    folder: str | Path,
+    labels: str | Path | None = None,
+    *,
+    diameter_px: float | None = None,
+    label_box_size_px: float | None = None,
+    leak: str | None = None,
+    max_overlays: int = MAX_OVERLAYS,
+) -> ReportRun:
+    """All that a report tells of a run, with overlays drawn anew from the micrographs.
+
+    Parameters
+    ----------
+    folder
+        The output folder of `pick`.
+    labels
+        Labels to judge the picks by, a file or folder in any format we read.
+    diameter_px, label_box_size_px, leak
+        For the evaluation; see `evaluate` and `gather_sets`.
+    max_overlays
+        With more micrographs than this, overlays are drawn of so many, taken evenly.
+    """
+    run = read_run_folder(folder)
+    picks = run.read_picks()
+    notes: list[str] = []
+    evaluation, own_labels = None, dict[str, Boxes]()
+    if labels is not None:
+        sets = gather_sets(folder, labels, label_box_size_px=label_box_size_px)
+        own_labels = sets.labels
+        d = sets.diameter_px if diameter_px is None else diameter_px
+        evaluation = evaluate(picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
+        if sets.unmatched_labels:
+            notes.append(_named("Labels of micrographs that are not in this run, not judged", sets.unmatched_labels))
+        if sets.failed_labels:
+            notes.append(_named("Labels of micrographs that failed in this run, not judged", sets.failed_labels))
+        if sets.unmatched_picks:
+            notes.append(_named("Micrographs without labels, not judged", sets.unmatched_picks))
+
+    # Labelled micrographs are the ones worth looking at; without labels, every so-many-th.
+    candidates = [name for name in picks if name in own_labels] or list(picks)
+    indices = np.linspace(0, len(candidates) - 1, min(max_overlays, len(candidates))).astype(int)
+    overlays: dict[str, bytes] = {}
+    montage, n_in_montage = None, -1
+    for name in [candidates[i] for i in np.unique(indices)]:
+        record = run.records[name]
+        try:
+            image = _image(record)
+        except MicrographError as error:
+            notes.append(f"No overlay of {name}: {error}")
+            continue
+        overlays[name] = overlay_png(
+            image,
+            picks[name],
+            labels=own_labels.get(name),
+            threshold=run.threshold,
+            max_side=_OVERLAY_SIDE_PX,
+            title=name,
+            junk=read_junk(run.layout.junk(record.stem)),
+        )
+        if record.n_picks > n_in_montage:
+            montage, n_in_montage = (montage_png(image, picks[name], threshold=run.threshold), record.n_picks)
+    return ReportRun(
+        name=run.folder.resolve().name,
+        micrographs=[
+            ReportMicrograph(
+                name=name,
+                n_picks=record.n_picks,
+                n_stored=record.n_stored,
+                seconds=record.seconds,
+                overlay_png=overlays.get(name),
+                warnings=record.warnings,
+                mean_confidence=None if record.quality is None else record.quality.mean_confidence,
+                junk_share=None if record.quality is None else record.quality.junk_share,
+                suspected=() if record.quality is None else record.quality.suspected,
+            )
+            for name, record in zip(run.records, within_run(list(run.records.values())), strict=True)
+        ],
+        picks=picks,
+        evaluation=evaluation,
+        threshold=run.threshold,
+        settings=_settings(run.run),
+        timings=_timings(run),
+        failures=run.failures,
+        montage_png=montage if n_in_montage > 0 else None,
+        notes=tuple(notes),
+        quality=tuple(summary_lines(list(run.records.values()))),
+    )
+
+
+def _image(record: Record) -> Image:
+    return read_micrograph(Path(record.path), name=record.name).image
+
+
+def _settings(run: dict[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of model and settings, as one flat table."""
+    told = ("model", "model_sha256", "vitripick", "engines")
+    shown: dict[str, Any] = {key: run[key] for key in told if key in run}
+    settings = run.get("settings", {})
+    for key, value in settings.items():
+        shown[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return {**shown, "threshold": run.get("threshold")}
+
+
+def _timings(run: RunFolder) -> dict[str, float]:
+    """Seconds of each step over all micrographs, and of the whole run."""
+    timings: dict[str, float] = {}
+    for record in run.records.values():
+        for step, seconds in record.timings.items():
+            timings[step] = timings.get(step, 0.0) + seconds
+    if "seconds" in run.run:
+        timings["the last run, all in all"] = float(run.run["seconds"])
+    return timings
+
+
+def _named(what: str, names: tuple[str, ...], n: int = 5) -> str:
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return f"{what}: {', '.join(names[:n])}{more}."

@@ -1,0 +1,1 @@
+"""Watch a folder or a growing STAR, and pick micrographs as they arrive."""
