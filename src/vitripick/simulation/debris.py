@@ -7,7 +7,7 @@ import numpy as np
 from vitripick.simulation.poses import tilted_rotations, uniform_rotations
 from vitripick.simulation.projection import Particles
 from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displaced_share
-from vitripick.simulation.structure import Structure
+from vitripick.simulation.structures.structure import Structure
 
 
 def broken(structure: Structure, rng: np.random.Generator) -> Structure:

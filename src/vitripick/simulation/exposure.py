@@ -33,13 +33,13 @@ class Detector(Settings):
         Single pixels hit by an X-ray or cosmic ray, per million.
     """
 
-    pixel_size: float = Field(1.0, gt=0)
-    mtf_nyquist: float = Field(0.5, gt=0, le=1)
-    noise_nyquist: float = Field(0.9, gt=0, le=1)
-    gain_error: float = Field(0.0, ge=0)
-    scan_lines: float = Field(0.0, ge=0)
-    hot_pixels: float = Field(0.0, ge=0, le=0.01)
-    x_rays: float = Field(0.0, ge=0)
+    pixel_size: float = Field(default=1.0, gt=0)
+    mtf_nyquist: float = Field(default=0.5, gt=0, le=1)
+    noise_nyquist: float = Field(default=0.9, gt=0, le=1)
+    gain_error: float = Field(default=0.0, ge=0)
+    scan_lines: float = Field(default=0.0, ge=0)
+    hot_pixels: float = Field(default=0.0, ge=0, le=0.01)
+    x_rays: float = Field(default=0.0, ge=0)
 
 
 class History(Settings):
@@ -57,9 +57,9 @@ class History(Settings):
         Particles bright.
     """
 
-    lowpass_px: float = Field(0.0, ge=0)
+    lowpass_px: float = Field(default=0.0, ge=0)
     eight_bit: bool = False
-    jpeg_quality: int = Field(0, ge=0, le=100)
+    jpeg_quality: int = Field(default=0, ge=0, le=100)
     inverted: bool = False
 
 

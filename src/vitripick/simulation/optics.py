@@ -43,14 +43,14 @@ class Optics(Settings):
         Å^2 of the Gaussian envelope exp(-B k^2 / 4) on amplitudes: motion, drift, incoherence.
     """
 
-    voltage_kv: float = Field(300.0, gt=0)
-    spherical_aberration_mm: float = Field(2.7, ge=0)
-    amplitude_contrast: float = Field(0.1, ge=0, lt=1)
+    voltage_kv: float = Field(default=300.0, gt=0)
+    spherical_aberration_mm: float = Field(default=2.7, ge=0)
+    amplitude_contrast: float = Field(default=0.1, ge=0, lt=1)
     defocus_angstrom: float = 20000.0
     astigmatism_angstrom: float = 0.0
     astigmatism_degrees: float = 0.0
     phase_shift_degrees: float = 0.0
-    b_factor: float = Field(100.0, ge=0)
+    b_factor: float = Field(default=100.0, ge=0)
 
 
 def frequencies(shape: tuple[int, int], pixel_size: float) -> tuple[FloatGrid, FloatGrid]:

@@ -17,7 +17,7 @@ from scipy import fft, ndimage
 from vitripick.geometry import Image
 from vitripick.simulation.poses import Rotations
 from vitripick.simulation.scattering import VOLT_ANGSTROM_SQUARED_PER_ANGSTROM
-from vitripick.simulation.structure import Points, Structure
+from vitripick.simulation.structures.structure import Points, Structure
 
 Field = npt.NDArray[np.float32]
 # Points splatted at a time: 16 MB of coordinates, whatever the number of particles.
@@ -288,18 +288,3 @@ def _fourier_volume(structure: Structure, finest_pixel: float) -> FourierVolume:
         step,
         n * structure.voxel_size,
     )
-
-
-def points_of_volume(volume: npt.NDArray[np.float32], voxel_size: float) -> tuple[Points, npt.NDArray[np.float32]]:
-    """The voxels of a map that hold something, as points in Å from its middle voxel, and their values.
-
-    Parameters
-    ----------
-    volume : (n, n, n)
-        Axes z, y, x.
-    voxel_size
-        Å.
-    """
-    z, y, x = np.nonzero(volume > 0.05 * volume.max())
-    points = (np.column_stack([x, y, z]) - volume.shape[0] // 2) * voxel_size
-    return points.astype(np.float32), volume[z, y, x]

@@ -62,8 +62,3 @@ def interaction_constant(voltage_kv: float) -> float:
         * (rest + kinetic)
         / (2 * rest + kinetic)
     )
-
-
-def phase_per_amplitude(voltage_kv: float, pixel_size: float) -> float:
-    """Phase in rad that one pixel gets from a scattering amplitude of 1 Å in it, in the weak-phase limit."""
-    return interaction_constant(voltage_kv) * VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2
