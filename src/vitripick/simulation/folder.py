@@ -144,6 +144,7 @@ def simulate_folder(
 
 
 def _read_structures(paths: Sequence[Path], settings: SimulateSettings) -> list[Structure]:
+    """Read molecules, all of one kind and assembly if the settings say so."""
     return [read_structure(path, kind=settings.kind, assembly=settings.assembly) for path in paths]
 
 
@@ -164,11 +165,13 @@ _worker: tuple[_Job, list[Structure]] | None = None
 
 
 def _start_worker(job: _Job) -> None:
+    """Read in a worker what all its micrographs need."""
     global _worker
     _worker = job, _read_structures(job.structures, job.settings)
 
 
 def _work(entry: tuple[int, str]) -> int:
+    """Simulate a micrograph, given by index and name, in a worker; return its number of particles."""
     if _worker is None:
         raise RuntimeError("this worker was never started")
     return _simulate_one(*_worker, *entry)

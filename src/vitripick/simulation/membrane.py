@@ -50,6 +50,7 @@ def empty_disc(rng: np.random.Generator) -> Structure:
 
 
 def _lipid(name: str, points: npt.NDArray[np.float64], net: npt.NDArray[np.float64]) -> Structure:
+    """Return a body of lipid from its lattice points."""
     mass = len(points) * _LATTICE**3 * 0.6 / 1000  # about 1 g/cm3
     return Structure(name, "membrane", mass, points.astype(np.float32), net.astype(np.float32), _LATTICE / 2)
 

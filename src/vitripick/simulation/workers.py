@@ -71,6 +71,7 @@ def run_in_processes(
 
 
 def _begin(start: Callable[..., None], shared: tuple[Any, ...]) -> None:
+    """Prepare a new worker."""
     # Ctrl-C reaches the whole group. Workers ignore it, and the parent lets them finish their jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
