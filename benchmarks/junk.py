@@ -20,7 +20,7 @@ from vitripick.geometry import Boxes, Micrograph, match
 from vitripick.models import DEFAULT_MODEL, Model, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
-from vitripick.simulation import load_recipe, read_structure, simulate_micrograph
+from vitripick.simulation import load_scene_recipe, read_structure, simulate_micrograph
 
 DIAMETERS_PX = (16.0, 24.0, 32.0, 48.0)
 SIDE, DIAMETER_PX = 640, 24.0
@@ -61,7 +61,7 @@ def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
         others = [change for change in NONE if change.split("=")[0] not in named]
         debris = DEBRIS if arguments.no_debris else ()
         changes = [f"contamination.{change}" for change in ("chance=1", *others, *debris, *some)]
-        recipe = load_recipe("contaminated", changes=changes)
+        recipe = load_scene_recipe("contaminated", changes=changes)
         counts: dict[str, list[float]] = {}
         for i, name in enumerate(HELD_OUT):
             structure = read_structure(arguments.data / "structures" / f"{name}.npz")

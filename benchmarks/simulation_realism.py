@@ -17,7 +17,7 @@ from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import InputError
 from vitripick.formats import find_micrographs, read_micrograph
 from vitripick.images import Preparation, prepare
-from vitripick.simulation import find_structures, load_recipe, read_structure, simulate_crops, simulate_micrograph
+from vitripick.simulation import find_structures, load_scene_recipe, read_structure, simulate_crops, simulate_micrograph
 
 # Folder, particle diameter in px (the labels' boxes are 1.0-1.1 of it), Å per pixel (10146's is not stated by its
 # source; by the size of its particles it is about 1.65), name. TRPV1's is that of 3838 pixels of 1.2156 Å on 1024.
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/realism"))
     given = parser.parse_args()
     structures = [read_structure(path) for path in find_structures([given.structures])]
-    recipe = load_recipe(given.recipe)
+    recipe = load_scene_recipe(given.recipe)
 
     sheet(given, recipe, structures)
     stream = simulate_crops(

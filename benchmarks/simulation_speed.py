@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vitripick.simulation import find_structures, load_recipe, read_structure, simulate_crops
+from vitripick.simulation import find_structures, load_scene_recipe, read_structure, simulate_crops
 
 WORKING, CROP = 24.0, 256
 
@@ -88,7 +88,7 @@ def make_crops(folder, n, repeats, index, processes, ready, results) -> None:
 
     paths = find_structures(sources) if sources else list(bundled_structures().values())
     stream = simulate_crops(
-        load_recipe("general"),
+        load_scene_recipe("general"),
         [read_structure(path) for path in paths],
         working_diameter_px=WORKING,
         crop_px=CROP,

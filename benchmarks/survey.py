@@ -24,7 +24,7 @@ from vitripick.models import DEFAULT_MODEL, ModelFile, open_model
 from vitripick.models.engines import Ready, make_ready
 from vitripick.picking import pick
 from vitripick.runs import PickSettings, survey_micrographs
-from vitripick.simulation import load_recipe, simulate_folder
+from vitripick.simulation import SimulateSettings, load_scene_recipe, simulate_folder
 
 # Diameter in pixels of the files, as their labels were drawn.
 SETS = {
@@ -114,9 +114,8 @@ def _simulated(structure: Path, out: Path, model: ModelFile, factors: list[float
     # A seed for each, or all would be seen under the same conditions.
     seed = 1 + sum(structure.stem.encode())
     folder = out / structure.stem
-    simulate_folder(
-        load_recipe("general"), folder, n_micrographs=N_SIMULATED, structures=[str(structure)], seed=seed, n_workers=1
-    )
+    settings = SimulateSettings(n_micrographs=N_SIMULATED, seed=seed)
+    simulate_folder(load_scene_recipe("general"), folder, [str(structure)], settings, n_workers=1)
     first = sorted((folder / "parameters").glob("*.json"))[0]
     true = float(json.loads(first.read_text(encoding="utf-8"))["diameter_angstrom"])
     found = _diameter(folder / "micrographs", model, 1.0)

@@ -5,12 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from vitripick.simulation import load_recipe, simulate_crops
+from vitripick.simulation import load_scene_recipe, simulate_crops
 
 
 def take(n, molecules, **more):
     settings = {"working_diameter_px": 24, "crop_px": 128} | more
-    return list(itertools.islice(simulate_crops(load_recipe("general"), molecules, **settings), n))
+    return list(itertools.islice(simulate_crops(load_scene_recipe("general"), molecules, **settings), n))
 
 
 def test_crops_are_ready_to_train_on(trpv3, apoferritin):

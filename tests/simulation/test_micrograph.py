@@ -10,7 +10,13 @@ import pytest
 import vitripick
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
-from vitripick.simulation import bundled_structures, load_recipe, read_structure, recipe_names, simulate_micrograph
+from vitripick.simulation import (
+    bundled_structures,
+    load_scene_recipe,
+    read_structure,
+    scene_recipe_names,
+    simulate_micrograph,
+)
 from vitripick.simulation.micrograph import particle_contrast
 from vitripick.simulation.optics import Optics, weak_contrast
 from vitripick.simulation.projection import Particles, project
@@ -18,7 +24,7 @@ from vitripick.simulation.scene import Field, Scene
 
 
 def simulated(recipe, structures, *, seed=1, changes=(), **more):
-    settings = load_recipe(recipe, changes=changes)
+    settings = load_scene_recipe(recipe, changes=changes)
     return simulate_micrograph(settings, structures, np.random.default_rng(seed), **more)
 
 
@@ -30,7 +36,7 @@ NOISELESS = (
 )
 
 
-@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("recipe", scene_recipe_names())
 def test_the_same_seed_gives_the_same_pixels_and_another_seed_others(recipe, apoferritin, trpv3):
     shape, changes = ((700, 700), ["particles.count=40"]) if recipe == "paper" else ((300, 260), [])
     one, again, other = (
@@ -167,6 +173,7 @@ def test_a_particle_nearer_to_the_source_has_less_defocus(apoferritin):
     field = Field(shape=(128, 128), rim_px=0, padded=(128, 128), pixel_size=3.0)
     group = Particles(apoferritin, np.eye(3)[None], np.array([63.5]), np.array([63.5]))
     scene = Scene(
+        field,
         [group],
         np.array([4000.0]),
         np.ones(1, bool),
@@ -177,7 +184,7 @@ def test_a_particle_nearer_to_the_source_has_less_defocus(apoferritin):
         np.zeros(field.padded, bool),
         {},
     )
-    high = particle_contrast(scene, field, Optics(defocus_angstrom=20000), phase_per_potential=1e-4)
+    high = particle_contrast(scene, Optics(defocus_angstrom=20000), phase_per_potential=1e-4)
     phase = project(apoferritin, np.eye(3), pixel_size=3.0, size_px=128) * np.float32(1e-4)
     np.testing.assert_allclose(high, weak_contrast(phase, 3.0, Optics(defocus_angstrom=16000)), atol=1e-5)
 

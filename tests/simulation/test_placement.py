@@ -5,12 +5,14 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from vitripick.errors import UsageError
-from vitripick.simulation.placement import place
+from vitripick.simulation.placement import PlacementArea, place
+
+SHAPE = (500, 700)
+EVERYWHERE = PlacementArea(SHAPE)
 
 
-def placed(n=60, **more):
-    settings = {"spacing": 0.9} | more
-    return place(np.full(n, 40.0), (500, 700), np.random.default_rng(1), **settings)
+def placed(n=60, area=EVERYWHERE, **more):
+    return place(np.full(n, 40.0), area, np.random.default_rng(1), **more)
 
 
 @pytest.mark.parametrize("spacing", [0.6, 1.0])
@@ -38,7 +40,7 @@ def test_all_centres_lie_inside():
 
 
 def test_a_rim_is_filled_only_around_the_micrograph():
-    result = placed(30, rim_px=25)
+    result = placed(30, PlacementArea(SHAPE, rim_px=25))
     inside = (result.x >= 0) & (result.x <= 699) & (result.y >= 0) & (result.y <= 499)
     assert len(result.x) == 30
     assert not inside.any()
@@ -47,14 +49,19 @@ def test_a_rim_is_filled_only_around_the_micrograph():
 
 
 def test_nothing_is_placed_where_it_is_forbidden():
-    forbidden = np.zeros((500, 700), bool)
+    forbidden = np.zeros(SHAPE, bool)
     forbidden[:, :350] = True
-    assert placed(40, forbidden=forbidden).x.min() > 349
+    assert placed(40, PlacementArea(SHAPE, forbidden=forbidden)).x.min() > 349
 
 
 def test_what_lies_there_already_is_respected():
     first = placed(40)
-    second = place(np.full(30, 40.0), (500, 700), np.random.default_rng(2), taken=(first.x, first.y, np.full(40, 40.0)))
+    second = place(
+        np.full(30, 40.0),
+        EVERYWHERE,
+        np.random.default_rng(2),
+        taken=(first.x, first.y, np.full(40, 40.0)),
+    )
     gap = np.hypot(first.x[:, None] - second.x, first.y[:, None] - second.y)
     assert gap.min() >= 36
 

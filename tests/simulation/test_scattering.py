@@ -8,7 +8,6 @@ from vitripick.simulation.scattering import (
     displaced_share,
     electron_wavelength_angstrom,
     interaction_constant,
-    phase_per_amplitude,
     protein_net_density,
 )
 
@@ -32,7 +31,3 @@ def test_protein_loses_more_than_half_of_its_contrast_to_the_ice_and_nucleic_aci
     assert displaced_share(nucleic=False) == pytest.approx(0.56, abs=0.02)
     assert displaced_share(nucleic=True) == pytest.approx(0.48, abs=0.02)
     assert protein_net_density() == pytest.approx(0.072, abs=0.002)
-
-
-def test_phase_falls_with_the_area_of_the_pixel():
-    assert phase_per_amplitude(300, 1.0) == pytest.approx(4 * phase_per_amplitude(300, 2.0))

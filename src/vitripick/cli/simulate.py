@@ -16,15 +16,15 @@ def simulate(
         list[str] | None,
         typer.Option(help="mmCIF, PDB, MRC map, npz, a folder of these, or a bundled name; repeat for several."),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="A recipe's name (--list shows them) or a TOML file.")] = "clean",
+    recipe: Annotated[str, typer.Option(help="A scene recipe: its name (--list shows them) or a TOML file.")] = "clean",
     micrographs: Annotated[int, typer.Option(min=1, help="How many.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 1,
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE of the recipe, such as particles.count=100; repeat for several."),
+        typer.Option("--set", help="KEY=VALUE of the scene recipe, such as particles.count=100; repeat for several."),
     ] = None,
-    pixel_size: Annotated[float | None, typer.Option(help="Å per pixel, instead of the recipe's.")] = None,
-    shape: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, instead of the recipe's.")] = None,
+    pixel_size: Annotated[float | None, typer.Option(help="Å per pixel, instead of the scene recipe's.")] = None,
+    shape: Annotated[str | None, typer.Option(help="ROWSxCOLUMNS, instead of the scene recipe's.")] = None,
     kind: Annotated[
         str | None, typer.Option(help="What the structures are: soluble, membrane, nucleoprotein, virus, filament.")
     ] = None,
@@ -33,13 +33,13 @@ def simulate(
     dtype: Annotated[str, typer.Option(help="float32 or float16.")] = "float32",
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; all cores by default.")] = None,
     overlays: Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its particles.")] = False,
-    show: Annotated[bool, typer.Option("--list", help="List recipes and bundled structures, and stop.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List scene recipes and bundled structures, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Simulate micrographs whose true particles are known."""
     from vitripick.cli.progress import progress_bar
-    from vitripick.simulation import load_recipe, simulate_folder
-    from vitripick.simulation.structure import KINDS
+    from vitripick.simulation import SimulateSettings, load_scene_recipe, simulate_folder
+    from vitripick.simulation.structures import KINDS
 
     if show:
         _list(as_json)
@@ -50,30 +50,22 @@ def simulate(
         raise typer.BadParameter(f"{dtype!r} is neither float32 nor float16", param_hint="--dtype")
     if kind is not None and kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}", param_hint="--kind")
-    changes = list(change or ())
-    if pixel_size is not None:
-        if not 0 < pixel_size < 100:
-            raise typer.BadParameter(f"must lie between 0 and 100 Å, not {pixel_size}", param_hint="--pixel-size")
-        changes.append(f"pixel_size={pixel_size}")
-    if shape is not None:
-        changes.append(f"shape={list(_shape(shape))}")
-    settings = load_recipe(recipe, changes=changes)
+    if pixel_size is not None and not 0 < pixel_size < 100:
+        raise typer.BadParameter(f"must lie between 0 and 100 Å, not {pixel_size}", param_hint="--pixel-size")
+    settings = SimulateSettings(
+        n_micrographs=micrographs,
+        seed=seed,
+        pixel_size=pixel_size,
+        shape=None if shape is None else _shape(shape),
+        kind=kind,  # type: ignore[arg-type]
+        assembly=assembly,
+        prefix=prefix,
+        dtype=dtype,  # type: ignore[arg-type]
+        overlays=overlays,
+    )
+    scene = load_scene_recipe(recipe, changes=change or ())
     with progress_bar("simulating", "micrographs") as update:
-        summary = simulate_folder(
-            settings,
-            out,
-            n_micrographs=micrographs,
-            structures=structure or (),
-            kind=kind,  # type: ignore[arg-type]
-            assembly=assembly,
-            seed=seed,
-            prefix=prefix,
-            dtype=dtype,  # type: ignore[arg-type]
-            n_workers=jobs,
-            on_progress=update,
-        )
-    if overlays:
-        _draw(out, summary.names)
+        summary = simulate_folder(scene, out, structure or (), settings, n_workers=jobs, on_progress=update)
     if as_json:
         print(
             json.dumps(
@@ -95,26 +87,22 @@ def simulate(
 
 
 def _shape(text: str) -> tuple[int, int]:
+    """Return the rows and columns that a text says."""
     rows, cross, columns = text.lower().partition("x")
     try:
-        return int(rows), int(columns if cross else rows)
+        shape = int(rows), int(columns if cross else rows)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not ROWSxCOLUMNS", param_hint="--shape") from None
-
-
-def _draw(out: Path, names: tuple[str, ...]) -> None:
-    from vitripick.formats import read_micrograph, read_picks
-    from vitripick.pictures import draw_overlay
-
-    for name in names:
-        image = read_micrograph(out / "micrographs" / f"{name}.mrc").image
-        draw_overlay(image, read_picks(out / "labels" / f"{name}.cbox"), out / "overlays" / f"{name}.png", title=name)
+    if min(shape) < 32:
+        raise typer.BadParameter(f"a micrograph has at least 32 rows and columns, not {text}", param_hint="--shape")
+    return shape
 
 
 def _list(as_json: bool) -> None:
-    from vitripick.simulation import bundled_structures, load_recipe, read_structure, recipe_names
+    """Print the scene recipes and bundled structures."""
+    from vitripick.simulation import bundled_structures, load_scene_recipe, read_structure, scene_recipe_names
 
-    recipes = {name: load_recipe(name).description for name in recipe_names()}
+    recipes = {name: load_scene_recipe(name).description for name in scene_recipe_names()}
     structures = {name: read_structure(path) for name, path in bundled_structures().items()}
     if as_json:
         bundled = {
@@ -123,7 +111,7 @@ def _list(as_json: bool) -> None:
         }
         print(json.dumps({"recipes": recipes, "structures": bundled}, indent=1))
         return
-    print("recipes:")
+    print("scene recipes:")
     for name, description in recipes.items():
         print(f"  {name:14s} {description}")
     print("bundled structures:")

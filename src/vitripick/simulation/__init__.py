@@ -1,34 +1,37 @@
-"""Micrographs made to order, with the true particle positions.
+"""Simulate micrographs, with the true positions of their particles.
 
-molecule → projected potential → placement → ice → lens → dose → camera → file: each step is a function of its own
-module and can be called alone (docs/simulation.md walks through them). Nothing here needs torch.
+molecule → projected potential → placement → ice → lens → dose → camera → file: each step is a function in a module of
+its own and can be called alone (docs/simulation.md goes through them). Nothing here needs torch.
 """
 
 from vitripick.simulation.crops import SimulatedCrop, simulate_crops
 from vitripick.simulation.folder import SimulationSummary, simulate_folder
 from vitripick.simulation.micrograph import Simulated, simulate_micrograph
-from vitripick.simulation.reading import (
+from vitripick.simulation.scene_recipe import SceneRecipe, load_scene_recipe, scene_recipe_names
+from vitripick.simulation.settings import SimulateSettings
+from vitripick.simulation.structures import (
+    Structure,
     bundled_structures,
     find_structures,
     read_structure,
     save_structure,
     structure_from_map,
+    structure_from_points,
 )
-from vitripick.simulation.recipe import Recipe, load_recipe, recipe_names
-from vitripick.simulation.structure import Structure, structure_from_points
 
 __all__ = [
-    "Recipe",
+    "SceneRecipe",
+    "SimulateSettings",
     "Simulated",
     "SimulatedCrop",
     "SimulationSummary",
     "Structure",
     "bundled_structures",
     "find_structures",
-    "load_recipe",
+    "load_scene_recipe",
     "read_structure",
-    "recipe_names",
     "save_structure",
+    "scene_recipe_names",
     "simulate_crops",
     "simulate_folder",
     "simulate_micrograph",

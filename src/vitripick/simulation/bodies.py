@@ -1,7 +1,7 @@
 """Thick contaminants: ice balls and crystals, the edge of the support film, gold beads.
 
 They are too strong for the weak-phase picture, so they are drawn as thickness and go through the lens as a wave.
-None of them is labelled, and no particle is placed under them.
+They are never labelled, and no particle is placed under them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Material:
     free_path
         Å after which 1/e of the electrons is left, relative to ice's mean free path.
     grain
-        Of its amorphous carbon's grain, 0-1.
+        How strong its grain of amorphous carbon is, 0-1.
     """
 
     potential: float
@@ -78,6 +78,8 @@ class Bodies:
     ----------
     pixel_size
         Å per pixel.
+    voltage_kv
+        Voltage of the microscope: it decides how many electrons a body swallows.
     phase_potential : (rows, columns), float32
         Projected potential above the ice around, V Å.
     loss : (rows, columns), float32
@@ -89,25 +91,27 @@ class Bodies:
     """
 
     pixel_size: float
+    voltage_kv: float
     phase_potential: Image
     loss: Image
     covered: npt.NDArray[np.bool_]
     contaminants: list[Contaminant] = field(default_factory=list)
 
     @classmethod
-    def none(cls, shape: tuple[int, int], pixel_size: float) -> Bodies:
-        """An empty field."""
-        return cls(pixel_size, np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, bool))
+    def none(cls, shape: tuple[int, int], *, pixel_size: float, voltage_kv: float) -> Bodies:
+        """Return a field of (rows, columns) without bodies."""
+        zeros = np.zeros(shape, np.float32)
+        return cls(pixel_size, voltage_kv, zeros, zeros.copy(), np.zeros(shape, bool))
 
-    def add(self, thickness: Image, material: Material, voltage_kv: float, at: tuple[slice, slice]) -> None:
+    def add(self, thickness: Image, material: Material, at: tuple[slice, slice]) -> None:
         """Put a body of this thickness (Å) into a window of the field."""
         self.phase_potential[at] += np.float32(material.potential) * thickness
-        self.loss[at] += thickness / np.float32(mean_free_path_angstrom(voltage_kv) * material.free_path)
+        self.loss[at] += thickness / np.float32(mean_free_path_angstrom(self.voltage_kv) * material.free_path)
         self.covered[at] |= thickness > 60
 
 
-def add_ice_ball(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float, voltage_kv: float) -> None:
-    """A ball or cap of ice or ethane with a smooth, slightly irregular outline, sometimes one of a small cluster."""
+def add_ice_ball(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float) -> None:
+    """Add a ball or cap of ice or ethane, with a smooth, slightly irregular outline, or a small cluster of them."""
     rows, columns = bodies.loss.shape
     x, y = rng.uniform(0, columns), rng.uniform(0, rows)
     material = ICE if rng.random() < 0.7 else ETHANE
@@ -117,14 +121,14 @@ def add_ice_ball(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: f
         radius = radius_angstrom * np.exp(rng.uniform(-0.3, 0.3)) / bodies.pixel_size
         outline = _outline(rng, roughness=rng.uniform(0.0, 0.12))
         height = _ball(radius, 2 * radius * flatness * bodies.pixel_size, outline)
-        if _add_round(bodies, x, y, radius * 1.4, height, material, voltage_kv, rng):
+        if _add_round(bodies, x, y, radius * 1.4, height, material, rng):
             bodies.contaminants.append(Contaminant("ice_ball", x, y, 2 * radius))
         angle = rng.uniform(0, 2 * np.pi)
         x, y = x + 1.6 * radius * np.cos(angle), y + 1.6 * radius * np.sin(angle)
 
 
-def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float, voltage_kv: float) -> None:
-    """A faceted crystal: a polygon with a bevel, its inside mottled by bends and Bragg contrast."""
+def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom: float) -> None:
+    """Add a faceted crystal: a polygon with a bevel, mottled inside by bends and Bragg contrast."""
     rows, columns = bodies.loss.shape
     x, y = rng.uniform(0, columns), rng.uniform(0, rows)
     radius = radius_angstrom / bodies.pixel_size
@@ -140,23 +144,23 @@ def add_ice_crystal(bodies: Bodies, rng: np.random.Generator, *, radius_angstrom
         inside = np.minimum.reduce(sides)
         return np.asarray(np.clip(inside / bevel, 0, 1) * thickness, np.float32)
 
-    if _add_round(bodies, x, y, radius * 1.3, height, ICE, voltage_kv, rng, mottle=float(rng.uniform(0.05, 0.3))):
+    if _add_round(bodies, x, y, radius * 1.3, height, ICE, rng, mottle=float(rng.uniform(0.05, 0.3))):
         bodies.contaminants.append(Contaminant("ice_crystal", x, y, 2 * radius))
 
 
-def add_gold_beads(bodies: Bodies, rng: np.random.Generator, *, n: int, voltage_kv: float) -> None:
-    """Fiducial beads of 50-150 Å, all of one size, opaque."""
+def add_gold_beads(bodies: Bodies, rng: np.random.Generator, *, n: int) -> None:
+    """Add `n` fiducial beads of 50-150 Å, all of one size, opaque."""
     rows, columns = bodies.loss.shape
     radius = rng.uniform(25, 75) / bodies.pixel_size
     for _ in range(n):
         x, y = rng.uniform(0, columns), rng.uniform(0, rows)
         height = _ball(radius, 2 * radius * bodies.pixel_size)
-        if _add_round(bodies, x, y, radius + 2, height, GOLD, voltage_kv, rng):
+        if _add_round(bodies, x, y, radius + 2, height, GOLD, rng):
             bodies.contaminants.append(Contaminant("gold_bead", x, y, 2 * radius))
 
 
-def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, voltage_kv: float, particles_on_film: bool) -> None:
-    """The rim of a hole in the support film: carbon with its grain, or a gold foil.
+def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, particles_on_film: bool) -> None:
+    """Add the rim of a hole in the support film: carbon with its grain, or a gold foil.
 
     Parameters
     ----------
@@ -164,8 +168,6 @@ def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, voltage_kv: fl
         The film is added to these.
     rng
         Source of all randomness.
-    voltage_kv
-        For the electrons that the film swallows.
     particles_on_film
         Whether particles lie on the film too, and count (on gold they never do).
     """
@@ -190,7 +192,7 @@ def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, voltage_kv: fl
     thickness = np.asarray(film * profile * (1 + ridge), np.float32)
     everywhere = (slice(None), slice(None))
     before = bodies.covered.copy()
-    bodies.add(thickness, GOLD if gold else CARBON, voltage_kv, everywhere)
+    bodies.add(thickness, GOLD if gold else CARBON, everywhere)
     if particles_on_film and not gold:
         bodies.covered = before | (np.abs(depth) < 2 * width)
     if not gold:
@@ -208,12 +210,11 @@ def _add_round(
     reach: float,
     height: Height,
     material: Material,
-    voltage_kv: float,
     rng: np.random.Generator,
     *,
     mottle: float = 0.0,
 ) -> bool:
-    """Add a body given by its height over distance and angle from its middle; False where none of it is inside."""
+    """Add a body, given by its height over distance and angle from its middle; return whether any of it is inside."""
     rows, columns = bodies.loss.shape
     top, bottom = max(0, int(y - reach)), min(rows, int(y + reach) + 2)
     left, right = max(0, int(x - reach)), min(columns, int(x + reach) + 2)
@@ -225,12 +226,12 @@ def _add_round(
     if mottle:
         wave = _slow_field((bottom - top, right - left), max(1.5, reach * float(rng.uniform(0.05, 0.25))), rng)
         thickness = thickness * np.clip(1 + np.float32(mottle) * wave, 0.1, None)
-    bodies.add(thickness, material, voltage_kv, (slice(top, bottom), slice(left, right)))
+    bodies.add(thickness, material, (slice(top, bottom), slice(left, right)))
     return True
 
 
 def _ball(radius: float, top_angstrom: float, outline: Callable[[Image], Image] | None = None) -> Height:
-    """Half an ellipsoid on either side: highest in the middle, steep at the rim."""
+    """Return the height of half an ellipsoid on either side: highest in the middle, steep at the rim."""
 
     def height(r: Image, angle: Image) -> Image:
         rim = radius if outline is None else radius * outline(angle)
@@ -240,7 +241,7 @@ def _ball(radius: float, top_angstrom: float, outline: Callable[[Image], Image] 
 
 
 def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[Image], Image]:
-    """Relative radius over the angle: a few harmonics."""
+    """Return a relative radius over the angle, made of a few harmonics."""
     orders = np.arange(2, 6)
     size = roughness * rng.standard_normal(len(orders)) / np.sqrt(orders)
     turn = rng.uniform(0, 2 * np.pi, len(orders))
@@ -253,7 +254,7 @@ def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[Image],
 
 
 def _slow_field(shape: tuple[int, int], wave_px: float, rng: np.random.Generator) -> Image:
-    """A smooth Gaussian random field of unit sd, drawn on a coarse grid."""
+    """Return a smooth Gaussian random field of unit sd, drawn on a coarse grid."""
     step = max(1.0, wave_px / 2)
     knots = rng.standard_normal((int(shape[0] / step) + 3, int(shape[1] / step) + 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(knots, (0, 0), 1.0)

@@ -1,4 +1,4 @@
-"""Training samples straight into memory: small fields, simulated at the scale that a network sees."""
+"""Simulate training samples straight into memory: small fields at the scale that a network sees."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from vitripick.geometry import Image
 from vitripick.images import normalise_locally
 from vitripick.simulation.micrograph import simulate_micrograph
-from vitripick.simulation.recipe import Recipe
-from vitripick.simulation.structure import Structure
+from vitripick.simulation.scene_recipe import SceneRecipe
+from vitripick.simulation.structures.structure import Structure
 
 # The same window that pickers prepare real micrographs with (`Preparation.background_diameters`).
 _BACKGROUND_DIAMETERS = 2.0
@@ -20,7 +20,7 @@ _BACKGROUND_DIAMETERS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCrop:
-    """A sample to train on.
+    """A sample for training.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class SimulatedCrop:
 
 
 def simulate_crops(
-    recipe: Recipe,
+    recipe: SceneRecipe,
     structures: Sequence[Structure],
     *,
     working_diameter_px: float,
@@ -60,25 +60,25 @@ def simulate_crops(
     first: int = 0,
     step: int = 1,
 ) -> Iterator[SimulatedCrop]:
-    """Endless training samples, each a field of its own with its own draws.
+    """Yield training samples without end, each a field of its own with its own draws.
 
-    Every structure is as likely as any other, whatever its size. Crop i depends on the seed and on i alone, so that
-    workers can share a stream: worker w of n takes `first=w, step=n`.
+    All structures are equally likely, small or large. Crop i depends only on the seed and on i, so workers can share
+    a stream: worker w of n takes `first=w, step=n`.
 
     Parameters
     ----------
     recipe
         Its `pixel_size` and `shape` are not used: the scale follows from the molecule.
     structures
-        Read once, by `read_structure`.
+        Molecules, from `read_structure`.
     working_diameter_px
         The diameter of the particle in the crop.
     crop_px
         Side of the crop.
     scale_jitter
-        The diameter varies log-uniformly from 1 / (1 + jitter) to 1 + jitter of what it should be.
+        The diameter varies log-uniformly between 1 / (1 + jitter) and 1 + jitter of `working_diameter_px`.
     seed, first, step
-        Crops first, first + step, first + 2 step … of the stream of `seed`.
+        Which crops of the stream of `seed`: first, first + step, first + 2 step …
 
     Yields
     ------

@@ -7,18 +7,18 @@ import numpy as np
 from vitripick.simulation.poses import tilted_rotations, uniform_rotations
 from vitripick.simulation.projection import Particles
 from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displaced_share
-from vitripick.simulation.structure import Structure
+from vitripick.simulation.structures.structure import Structure
 
 
 def broken(structure: Structure, rng: np.random.Generator) -> Structure:
-    """Half of a molecule, give or take: what lies on one side of a random plane near its middle."""
+    """Return about half of a molecule: what lies on one side of a random plane near its middle."""
     normal = rng.standard_normal(3)
     along = structure.points @ (normal / np.linalg.norm(normal)).astype(np.float32)
     return structure.part(along > np.quantile(along, rng.uniform(0.35, 0.65)), name=f"{structure.name} broken")
 
 
 def subunit(structure: Structure, rng: np.random.Generator, *, mass_kda: float) -> Structure:
-    """The part of a molecule nearest to one of its points that makes up a mass: a dissociated subunit."""
+    """Return a dissociated subunit: the part of a molecule, around one of its points, that has this mass."""
     seed = structure.points[rng.integers(len(structure.points))]
     order = np.argsort(np.sum((structure.points - seed) ** 2, axis=1))
     share = np.cumsum(np.abs(structure.net[order])) / np.abs(structure.net).sum()
@@ -30,7 +30,7 @@ def subunit(structure: Structure, rng: np.random.Generator, *, mass_kda: float) 
 def aggregate(
     structure: Structure, rng: np.random.Generator, *, x: float, y: float, n: int, pixel_size: float
 ) -> Particles:
-    """A clump of `n` copies that touch and lie through each other in projection, around (x, y)."""
+    """Return a clump of `n` copies, around (x, y), that touch and lie through each other in projection."""
     step = 0.6 * structure.diameter_angstrom / pixel_size
     at = np.zeros((n, 2))
     for i in range(1, n):
@@ -43,7 +43,7 @@ def aggregate(
 def stack(
     structure: Structure, rng: np.random.Generator, *, x: float, y: float, n: int, pixel_size: float
 ) -> Particles:
-    """`n` copies on top of one another along the molecule's z axis, lying in the plane (KLH does this)."""
+    """Return `n` copies that lie in the plane, stacked along the molecule's z axis (KLH does this)."""
     height = float(np.ptp(structure.points[:, 2])) / pixel_size
     rotation = tilted_rotations(rng, axis=(0, 0, 1), tilt_radians=np.full(1, np.pi / 2))
     along = rotation[0, :2, 2]
@@ -52,9 +52,9 @@ def stack(
 
 
 def filament(rng: np.random.Generator, *, length_angstrom: float) -> Structure:
-    """A bent filament along its x axis, built of subunits on a helix: thin like actin, or a tube.
+    """Return a bent filament along its x axis, built of subunits on a helix: thin like actin, or a tube.
 
-    A made-up one, for what it looks like; no deposited structure.
+    It only looks like a filament, and does not come from a deposited structure.
     """
     if rng.random() < 0.6:  # about actin: rise 27.5 Å, twist -166.6 degrees, 42 kDa a subunit (Holmes et al. 1990)
         rise, twist, radius, mass, n_strands = 27.5, np.deg2rad(-166.6), 16.0, 42.0, 1
@@ -85,7 +85,7 @@ def filament(rng: np.random.Generator, *, length_angstrom: float) -> Structure:
 
 
 def genome(structure: Structure, rng: np.random.Generator) -> Structure:
-    """Nucleic acid that fills a capsid, as loose points inside its inner radius; in the capsid's frame."""
+    """Return nucleic acid that fills a capsid: loose points inside its inner radius, in the capsid's frame."""
     radii = np.linalg.norm(structure.points, axis=1)
     inner = 0.95 * float(np.quantile(radii, 0.03))
     spacing = max(6.0, inner / 16)

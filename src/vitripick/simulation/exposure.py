@@ -33,17 +33,17 @@ class Detector(Settings):
         Single pixels hit by an X-ray or cosmic ray, per million.
     """
 
-    pixel_size: float = Field(1.0, gt=0)
-    mtf_nyquist: float = Field(0.5, gt=0, le=1)
-    noise_nyquist: float = Field(0.9, gt=0, le=1)
-    gain_error: float = Field(0.0, ge=0)
-    scan_lines: float = Field(0.0, ge=0)
-    hot_pixels: float = Field(0.0, ge=0, le=0.01)
-    x_rays: float = Field(0.0, ge=0)
+    pixel_size: float = Field(default=1.0, gt=0)
+    mtf_nyquist: float = Field(default=0.5, gt=0, le=1)
+    noise_nyquist: float = Field(default=0.9, gt=0, le=1)
+    gain_error: float = Field(default=0.0, ge=0)
+    scan_lines: float = Field(default=0.0, ge=0)
+    hot_pixels: float = Field(default=0.0, ge=0, le=0.01)
+    x_rays: float = Field(default=0.0, ge=0)
 
 
 class History(Settings):
-    """What people did to the micrograph before it came to us.
+    """What people did to the micrograph before a picker sees it.
 
     Attributes
     ----------
@@ -57,21 +57,21 @@ class History(Settings):
         Particles bright.
     """
 
-    lowpass_px: float = Field(0.0, ge=0)
+    lowpass_px: float = Field(default=0.0, ge=0)
     eight_bit: bool = False
-    jpeg_quality: int = Field(0, ge=0, le=100)
+    jpeg_quality: int = Field(default=0, ge=0, le=100)
     inverted: bool = False
 
 
 def transfer_curve(relative: FloatGrid, at_nyquist: float) -> FloatGrid:
-    """A camera's transfer: the pixel's own sinc, times an exponential that brings it to `at_nyquist`.
+    """Return the transfer of a camera: the pixel's own sinc, times an exponential that brings it to `at_nyquist`.
 
     Parameters
     ----------
     relative
         Frequency over the camera's Nyquist frequency.
     at_nyquist
-        Value at 1; 2 / pi is a perfect camera (all loss is the pixel's outline), and more cannot be told from it.
+        Value at 1. A perfect camera has 2 / pi, all lost by the pixel's outline; larger values count as that.
     """
     sinc = np.sinc(relative / 2)
     rest = min(at_nyquist * np.pi / 2, 1.0)
@@ -87,7 +87,7 @@ def expose(
     pixel_size: float,
     detector: Detector | None = None,
 ) -> Image:
-    """Count electrons.
+    """Return the electrons that a camera counts.
 
     The camera's transfer acts on the signal as MTF and on the noise as NTF: the expected intensity is filtered with
     MTF / NTF, electrons are drawn (Poisson), and the counts are filtered with NTF.
@@ -115,7 +115,7 @@ def expose(
     if detector is not None:
         ky, kx = frequencies((intensity.shape[0], intensity.shape[1]), pixel_size)
         relative = np.sqrt(ky * ky + kx * kx) * np.float32(2 * detector.pixel_size)
-        # The noise's curve has no pixel outline in it: electrons are counted, not averaged over the pixel.
+        # Electrons are counted, not averaged over the pixel, so the curve of the noise has no pixel outline in it.
         noise_transfer = np.exp(np.float32(np.log(detector.noise_nyquist)) * relative)
         expected = _filter(expected, transfer_curve(relative, detector.mtf_nyquist) / noise_transfer)
     counts = _count(np.maximum(expected, 0) * np.float32(dose_per_pixel), rng)
@@ -127,20 +127,23 @@ def expose(
 
 
 def _count(expected: Image, rng: np.random.Generator) -> Image:
+    """Return numbers of electrons, drawn around these expected ones."""
     if float(expected.min()) > 500:
-        # A Poisson distribution this far from zero is a Gaussian to a few per cent of its skew, and six times slower.
+        # This far from zero, a Poisson distribution is almost a Gaussian, and drawing it takes six times as long.
         noise = rng.standard_normal(expected.shape, dtype=np.float32)
         return np.asarray(expected + np.sqrt(expected) * noise, np.float32)
     return rng.poisson(expected).astype(np.float32)
 
 
 def _filter(image: Image, transfer: FloatGrid) -> Image:
+    """Return an image whose half transform is multiplied by this one."""
     spectrum = fft.rfft2(image, workers=1)
     spectrum *= transfer
     return np.asarray(fft.irfft2(spectrum, s=image.shape, workers=1, overwrite_x=True), np.float32)
 
 
 def _defects(counts: Image, rng: np.random.Generator, detector: Detector) -> Image:
+    """Return counts with gain errors, lines, hot pixels and X-rays."""
     rows, columns = counts.shape
     if detector.gain_error > 0:
         counts = counts * (1 + np.float32(detector.gain_error) * rng.standard_normal(counts.shape, dtype=np.float32))
@@ -165,7 +168,7 @@ def illumination(
     vignetting: float = 0.0,
     beam_edge: bool = False,
 ) -> Image:
-    """How bright the beam is over the field, about 1.
+    """Return how bright the beam is over the field, about 1.
 
     Parameters
     ----------
@@ -199,7 +202,7 @@ def illumination(
 
 
 def pass_through(image: Image, history: History) -> Image:
-    """What is left of a micrograph after blurring, stretching and compressing."""
+    """Return a micrograph after blurring, inverting, stretching and compressing it."""
     if history.lowpass_px > 0:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), history.lowpass_px), np.float32)
     if history.inverted:

@@ -1,10 +1,11 @@
-"""Many simulated micrographs into a folder, on all cores.
+"""Simulate many micrographs into a folder, on all cores.
 
 micrographs/NAME.mrc     the images
 labels/NAME.cbox         the true particles
 star/NAME.star           the same for RELION
 csv/NAME.csv             and for scripts
 parameters/NAME.json     everything that was drawn; written last
+overlays/NAME.png        with `overlays`: the image with its particles
 simulation.json          recipe, seed, structures
 """
 
@@ -18,18 +19,20 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
-from vitripick.formats import write_mrc, write_picks
+from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.simulation.micrograph import simulate_micrograph
-from vitripick.simulation.reading import bundled_structures, find_structures, index_entry, read_structure
-from vitripick.simulation.recipe import Recipe
-from vitripick.simulation.structure import Kind, Structure
+from vitripick.simulation.scene_recipe import SceneRecipe
+from vitripick.simulation.settings import SimulateSettings
+from vitripick.simulation.structures import bundled_structures, find_structures, read_structure
+from vitripick.simulation.structures.index import index_entry
+from vitripick.simulation.structures.structure import Structure
 from vitripick.simulation.workers import run_in_processes
 
 log = logging.getLogger("vitripick")
@@ -37,16 +40,16 @@ log = logging.getLogger("vitripick")
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What a run did.
+    """What a call of `simulate_folder` did.
 
     Attributes
     ----------
     out
         The folder.
     names
-        Of all micrographs, in order.
+        Names of all micrographs, in order.
     n_skipped
-        Of these, found done already.
+        How many of these were there already.
     n_particles
         True particles in all micrographs.
     """
@@ -59,58 +62,45 @@ class SimulationSummary:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs to know once."""
+    """What every worker has to know.
 
-    recipe: Recipe
+    `key` stands for everything that decides the bytes of a micrograph, besides its index.
+    """
+
+    recipe: SceneRecipe
     structures: tuple[Path, ...]
-    kind: Kind | None
-    assembly: str
-    seed: int
-    dtype: str
+    settings: SimulateSettings
     out: Path
     key: str
 
 
 def simulate_folder(
-    recipe: Recipe,
+    recipe: SceneRecipe,
     out: str | Path,
-    *,
-    n_micrographs: int,
     structures: Sequence[str | Path] = (),
-    kind: Kind | None = None,
-    assembly: str = "1",
-    seed: int = 1,
-    prefix: str = "simulated",
-    dtype: Literal["float32", "float16"] = "float32",
+    settings: SimulateSettings | None = None,
+    *,
     n_workers: int | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> SimulationSummary:
     """Simulate micrographs with their true particles.
 
-    The same recipe, structures and seed give the same bytes, whatever the number of workers; micrograph i is the
-    same however many there are. Called again, it goes on where it stopped; with another recipe or seed it makes its
-    micrographs anew, and refuses to leave earlier ones of this prefix among them.
+    The same recipe, structures and seed give the same bytes with any number of workers; micrograph i is the same in
+    every number of micrographs. Called again, it goes on where it stopped. With another recipe or seed it replaces
+    its micrographs, and refuses to leave earlier ones of this prefix among the new ones.
 
     Parameters
     ----------
     recipe
-        From `load_recipe`.
+        From `load_scene_recipe`.
     out
         Folder; made if it is missing.
-    n_micrographs
-        How many.
     structures
         Files, folders or bundled names; by default the recipe's own, or else all bundled ones.
-    kind, assembly
-        As in `read_structure`, for all of them.
-    seed
-        Not negative.
-    prefix
-        Micrographs are called PREFIX_0001 and so on; `grid1/mic` puts them in subfolders.
-    dtype
-        Of the MRC files.
+    settings
+        All other options; by default `SimulateSettings()`.
     n_workers
-        Processes; all cores by default, 1 for none besides this one.
+        Number of processes; by default as many as there are cores. With 1, this process does the work.
     on_progress
         Called with (done, all, name).
 
@@ -125,19 +115,22 @@ def simulate_folder(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; simulated micrographs need a folder.")
+    settings = settings or SimulateSettings()
+    prefix = settings.prefix
     start = Path(prefix)
     if not start.name or start.is_absolute() or ".." in start.parts:
         raise UsageError(f"--prefix {prefix!r}: micrographs stay inside {out}; give a name, such as mic or grid1/mic.")
+    changes = {"pixel_size": settings.pixel_size, "shape": settings.shape}
+    recipe = recipe.model_copy(update={key: value for key, value in changes.items() if value is not None})
     sources = list(structures) or list(recipe.structures)
     paths = tuple(find_structures(sources)) if sources else tuple(bundled_structures().values())
-    molecules = [read_structure(path, kind=kind, assembly=assembly) for path in paths]  # a bad one is an error now
-    key = _key(recipe, paths, molecules, kind, assembly, seed, dtype)
-    job = _Job(recipe, paths, kind, assembly, seed, dtype, out, key)
-    names = tuple(f"{prefix}_{index + 1:04d}" for index in range(n_micrographs))
-    _check_what_stays(job, prefix, n_micrographs)
+    molecules = _read_structures(paths, settings)  # a bad file is an error now, before anything is written
+    job = _Job(recipe, paths, settings, out, _key(recipe, paths, molecules, settings))
+    names = tuple(f"{prefix}_{index + 1:04d}" for index in range(settings.n_micrographs))
+    _check_what_stays(job)
     done = {name: n for name in names if (n := _done(job, name)) is not None}
     to_do = [(index, name) for index, name in enumerate(names) if name not in done]
-    write_text_atomically(out / "simulation.json", json.dumps(_provenance(job, n_micrographs), indent=1) + "\n")
+    write_text_atomically(out / "simulation.json", json.dumps(_provenance(job), indent=1) + "\n")
 
     n_particles, n_done = sum(done.values()), len(done)
     for name, n in _run(job, molecules, to_do, n_workers or os.cpu_count() or 1):
@@ -145,18 +138,26 @@ def simulate_folder(
         n_done += 1
         if on_progress is not None:
             on_progress(n_done, len(names), name)
+    if settings.overlays:
+        _draw_overlays(out, names)
     return SimulationSummary(out, names, len(done), n_particles)
+
+
+def _read_structures(paths: Sequence[Path], settings: SimulateSettings) -> list[Structure]:
+    """Read molecules, all of one kind and assembly if the settings say so."""
+    return [read_structure(path, kind=settings.kind, assembly=settings.assembly) for path in paths]
 
 
 def _run(
     job: _Job, molecules: list[Structure], to_do: list[tuple[int, str]], n_workers: int
 ) -> Iterator[tuple[str, int]]:
+    """Simulate micrographs; yield each one's name and number of particles when it is written."""
     n_workers = min(n_workers, len(to_do))
     if n_workers <= 1:
         for index, name in to_do:
             yield name, _simulate_one(job, molecules, index, name)
         return
-    for (_, name), n in run_in_processes(_work, to_do, n_workers, start=_start_worker, told=(job,)):
+    for (_, name), n in run_in_processes(_work, to_do, n_workers, start=_start_worker, shared=(job,)):
         yield name, n
 
 
@@ -164,32 +165,36 @@ _worker: tuple[_Job, list[Structure]] | None = None
 
 
 def _start_worker(job: _Job) -> None:
+    """Read in a worker what all its micrographs need."""
     global _worker
-    _worker = job, [read_structure(path, kind=job.kind, assembly=job.assembly) for path in job.structures]
+    _worker = job, _read_structures(job.structures, job.settings)
 
 
 def _work(entry: tuple[int, str]) -> int:
+    """Simulate a micrograph, given by index and name, in a worker; return its number of particles."""
     if _worker is None:
         raise RuntimeError("this worker was never started")
     return _simulate_one(*_worker, *entry)
 
 
 def _simulate_one(job: _Job, structures: list[Structure], index: int, name: str) -> int:
-    rng = np.random.default_rng([job.seed, index])
+    """Simulate and write one micrograph; return its number of particles."""
+    seed, dtype = job.settings.seed, job.settings.dtype
+    rng = np.random.default_rng([seed, index])
     simulated = simulate_micrograph(job.recipe, structures, rng, name=f"{name}.mrc")
     out, record_path = job.out, job.out / "parameters" / f"{name}.json"
-    # Of the same name an earlier recipe may have left one: it must not vouch for the image that comes now.
+    # An earlier recipe may have left a record of this name; it must not vouch for the image that comes now.
     record_path.unlink(missing_ok=True)
-    write_mrc(out / "micrographs" / f"{name}.mrc", simulated.image, pixel_size=simulated.pixel_size, dtype=job.dtype)
+    write_mrc(out / "micrographs" / f"{name}.mrc", simulated.image, pixel_size=simulated.pixel_size, dtype=dtype)
     for folder, suffix in (("labels", ".cbox"), ("star", ".star"), ("csv", ".csv")):
         write_picks(simulated.boxes, out / folder / f"{name}{suffix}")
-    record = {"micrograph": f"{name}.mrc", "seed": job.seed, "index": index, **simulated.parameters, "key": job.key}
+    record = {"micrograph": f"{name}.mrc", "seed": seed, "index": index, **simulated.parameters, "key": job.key}
     write_text_atomically(record_path, json.dumps(record, indent=1) + "\n")
     return len(simulated.boxes)
 
 
 def _done(job: _Job, name: str) -> int | None:
-    """How many particles a micrograph has that is there already, made by the same recipe and seed."""
+    """Return how many particles a micrograph has, if the same recipe and seed made it already."""
     record = job.out / "parameters" / f"{name}.json"
     if not record.is_file() or not (job.out / "micrographs" / f"{name}.mrc").is_file():
         return None
@@ -198,7 +203,7 @@ def _done(job: _Job, name: str) -> int | None:
 
 
 def _record(path: Path) -> dict[str, Any]:
-    """What was drawn for a micrograph; nothing where the file is cut short or edited."""
+    """Return what was drawn for a micrograph, or nothing if the file is cut short or edited."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -206,17 +211,17 @@ def _record(path: Path) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _check_what_stays(job: _Job, prefix: str, n_micrographs: int) -> None:
-    """Refuse to leave micrographs of another recipe or seed, which training would take for this one's.
+def _check_what_stays(job: _Job) -> None:
+    """Refuse to leave micrographs of another recipe or seed, because training would take them for the new ones.
 
-    Those of another prefix may stay: who gives one wants both.
+    Micrographs of another prefix stay: a prefix is there to keep both.
     """
-    start = job.out / "parameters" / prefix
+    start = job.out / "parameters" / job.settings.prefix
     if not start.parent.is_dir():
         return
     named = re.compile(re.escape(start.name) + r"_(\d{4,})\.json")
     numbers = {path: int(match[1]) for path in start.parent.iterdir() if (match := named.fullmatch(path.name))}
-    staying = sorted(path for path, number in numbers.items() if number > n_micrographs)
+    staying = sorted(path for path, number in numbers.items() if number > job.settings.n_micrographs)
     others = [path.stem for path in staying if _record(path).get("key") != job.key]
     if others:
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
@@ -233,18 +238,11 @@ def _check_what_stays(job: _Job, prefix: str, n_micrographs: int) -> None:
         )
 
 
-def _key(
-    recipe: Recipe,
-    paths: Sequence[Path],
-    molecules: Sequence[Structure],
-    kind: Kind | None,
-    assembly: str,
-    seed: int,
-    dtype: str,
-) -> str:
-    """Of everything that decides the bytes of a micrograph, besides its index."""
-    settings = [recipe.model_dump(), kind, assembly, seed, dtype, vitripick.__version__]
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+def _key(recipe: SceneRecipe, paths: Sequence[Path], molecules: Sequence[Structure], settings: SimulateSettings) -> str:
+    """Return a digest of everything that decides the bytes of a micrograph, besides its index."""
+    options = [settings.kind, settings.assembly, settings.seed, settings.dtype]
+    table = [recipe.model_dump(), *options, vitripick.__version__]
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     for path, molecule in zip(paths, molecules, strict=True):
         digest.update(path.stem.encode() + path.read_bytes())
         if index_entry(path):
@@ -252,15 +250,26 @@ def _key(
     return digest.hexdigest()
 
 
-def _provenance(job: _Job, n_micrographs: int) -> dict[str, Any]:
+def _provenance(job: _Job) -> dict[str, Any]:
+    """Return what `simulation.json` says."""
+    settings = job.settings
     return {
         "recipe": job.recipe.model_dump(),
-        "seed": job.seed,
-        "n_micrographs": n_micrographs,
+        "seed": settings.seed,
+        "n_micrographs": settings.n_micrographs,
         "structures": [path.name for path in job.structures],
-        "kind": job.kind,
-        "assembly": job.assembly,
-        "dtype": job.dtype,
+        "kind": settings.kind,
+        "assembly": settings.assembly,
+        "dtype": settings.dtype,
         "vitripick": vitripick.__version__,
         "key": job.key,
     }
+
+
+def _draw_overlays(out: Path, names: Sequence[str]) -> None:
+    """Draw a PNG of each micrograph with its particles."""
+    from vitripick.pictures import draw_overlay  # matplotlib takes half a second to load, and few runs draw
+
+    for name in names:
+        image = read_micrograph(out / "micrographs" / f"{name}.mrc").image
+        draw_overlay(image, read_picks(out / "labels" / f"{name}.cbox"), out / "overlays" / f"{name}.png", title=name)

@@ -1,4 +1,4 @@
-"""Ice and carbon: how thick, how much they swallow, and the grain they add to the phase."""
+"""Ice and carbon: how thick they are, how many electrons they swallow, and the grain they add to the phase."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CARBON_ATOMS_PER_CUBIC_ANGSTROM = 2.0 * 0.602214 / 12.011
 
 
 def mean_free_path_angstrom(voltage_kv: float) -> float:
-    """Inelastic mean free path in ice, Å: in proportion to the electron's speed squared."""
+    """Return the inelastic mean free path in ice, Å: it grows with the square of the electron's speed."""
 
     def beta_squared(kv: float) -> float:
         gamma = 1 + kv / 510.99895
@@ -40,7 +40,7 @@ def thickness_field(
     wedge: float = 0.0,
     waviness: float = 0.0,
 ) -> Image:
-    """Thickness of the ice: a wedge with a slow random field on it.
+    """Return the thickness of the ice: a wedge with a slow random field on it.
 
     Parameters
     ----------
@@ -71,10 +71,11 @@ def thickness_field(
 
 
 def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05) -> FloatGrid:
-    """Power spectrum of the projected potential of 1 Å of amorphous ice, (V Å)^2 Å^2 per Å.
+    """Return the power spectrum of the projected potential of 1 Å of amorphous ice, (V Å)^2 Å^2 per Å.
 
-    Molecules per area times (47.878 f(k))^2 times the structure factor S(k): a small constant at low frequency, as
-    for any liquid that hardly yields to pressure, and a ring at 1/3.7 Å (Parkhurst et al. 2024 fit the same ring).
+    It is molecules per area times (47.878 f(k))^2 times the structure factor S(k). S(k) is a small constant at low
+    frequency, as in any liquid that hardly yields to pressure, and has a ring at 1/3.7 Å (Parkhurst et al. 2024 fit
+    the same ring).
 
     Parameters
     ----------
@@ -98,9 +99,9 @@ def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05
 
 
 def carbon_spectrum(ky: FloatGrid, kx: FloatGrid) -> FloatGrid:
-    """Power spectrum of the projected potential of 1 Å of amorphous carbon, (V Å)^2 Å^2 per Å.
+    """Return the power spectrum of the projected potential of 1 Å of amorphous carbon, (V Å)^2 Å^2 per Å.
 
-    Nearly white over the range of a micrograph (S about 0.4): the grain that shows Thon rings so well.
+    It is nearly white over the range of a micrograph (S about 0.4), so its grain shows Thon rings well.
     """
     squared = ky * ky + kx * kx
     form = AMPLITUDE["C"] * np.exp(-18.0 / 4 * squared)
@@ -111,7 +112,7 @@ def carbon_spectrum(ky: FloatGrid, kx: FloatGrid) -> FloatGrid:
 
 
 def random_field(shape: tuple[int, int], power: FloatGrid, pixel_size: float, rng: np.random.Generator) -> Image:
-    """A Gaussian random field with a given power spectrum.
+    """Return a Gaussian random field with a given power spectrum.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def random_field(shape: tuple[int, int], power: FloatGrid, pixel_size: float, rn
 
 
 def ice_potential(thickness: Image, pixel_size: float, rng: np.random.Generator, *, structure_factor: float) -> Image:
-    """The ice's own grain: projected potential around its mean, V Å, its variance in proportion to the thickness."""
+    """Return the grain of the ice: projected potential around its mean, V Å; its variance grows with the thickness."""
     shape = (thickness.shape[0], thickness.shape[1])
     unit = random_field(
         shape, ice_spectrum(*frequencies(shape, pixel_size), structure_factor=structure_factor), pixel_size, rng

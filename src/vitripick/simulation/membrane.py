@@ -1,94 +1,27 @@
 """Micelles and nanodiscs around membrane proteins, and empty ones.
 
-Structure files hold no lipids, yet in a micrograph the belt can outweigh the protein. Where it goes is read off the
-protein: the slab in which the surface is most hydrophobic (cf. Lomize et al. 2006, who place proteins in membranes
-by their transfer energy; here carbon against nitrogen and oxygen is enough).
+Structure files hold no lipids, yet in a micrograph the belt can outweigh the protein. `structures.slab` finds where
+it goes.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from vitripick.simulation.scattering import protein_net_density
-from vitripick.simulation.structure import Slab, Structure, directions_over_half_sphere
+from vitripick.simulation.structures.structure import Structure
 
-# Hydrophobic thickness of a membrane, Å.
-_SLAB = 30.0
 # Side of the lattice that lipid is drawn on, Å: finer than what a picker's image resolves.
 _LATTICE = 4.0
 
 
-def find_slab(points: npt.NDArray[Any], carbon: npt.NDArray[np.bool_] | None) -> Slab:
-    """Where the membrane runs through a protein.
-
-    Parameters
-    ----------
-    points : (n, 3)
-        Å, the origin on the molecule's centre.
-    carbon : (n,), bool
-        Which points are carbon atoms; without it, one end of the longest axis is taken, which is a guess.
-
-    Returns
-    -------
-    Slab
-
-    Raises
-    ------
-    ValueError
-        If nothing of the protein lies where the membrane would.
-    """
-    points = np.asarray(points, np.float64)
-    if carbon is None:
-        return _slab_at_the_end(points)
-    distance, _ = cKDTree(points).query(points, k=min(25, len(points)), workers=1)
-    # Atoms on the surface have their 24th neighbour farther away than those within.
-    surface = distance[:, -1] > np.quantile(distance[:, -1], 0.6)
-    outside, nonpolar = points[surface], carbon[surface].astype(np.float64)
-    principal = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
-    step, best = 3.0, (-1.0, principal[0], 0.0)
-    width = round(_SLAB / step)
-    for axis in np.concatenate([principal, directions_over_half_sphere(150)]):
-        along = outside @ axis
-        cells = np.floor((along - along.min()) / step).astype(int)
-        n_cells = int(cells.max()) + 1
-        if n_cells <= width:
-            continue
-        window = np.ones(width)
-        n_all = np.convolve(np.bincount(cells, minlength=n_cells), window, mode="valid")
-        n_carbon = np.convolve(np.bincount(cells, nonpolar, minlength=n_cells), window, mode="valid")
-        # A slab across a thin end has few atoms and any share by chance: ask for a fifth of the surface.
-        share = np.where(n_all > 0.2 * len(outside), n_carbon / np.maximum(n_all, 1), 0)
-        at = int(share.argmax())
-        if share[at] > best[0]:
-            best = (float(share[at]), axis, float(along.min()) + (at + width / 2) * step)
-    return _slab(points, best[1], best[2])
-
-
-def _slab_at_the_end(points: npt.NDArray[np.float64]) -> Slab:
-    axis = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][0]
-    along = points @ axis
-    return _slab(points, axis, float(np.quantile(along, 0.995)) - _SLAB / 2)
-
-
-def _slab(points: npt.NDArray[np.float64], axis: npt.NDArray[np.float64], middle: float) -> Slab:
-    along = points @ axis
-    within = points[np.abs(along - middle) < _SLAB / 2]
-    if not len(within):
-        raise ValueError("nothing of it lies where its membrane would")
-    across = within - np.outer(within @ axis, axis)
-    centre = across.mean(axis=0)
-    return Slab(axis, middle, float(np.quantile(np.linalg.norm(across - centre, axis=1), 0.97)))
-
-
 def belt(structure: Structure, rng: np.random.Generator) -> Structure:
-    """A micelle or nanodisc around a membrane protein, in the protein's own frame (its origin is the protein's).
+    """Return a micelle or nanodisc around a membrane protein, in the frame and with the origin of the protein.
 
-    Drawn at random: thickness 30-45 Å, width of the annulus 6-15 Å, a slightly elliptical outline, head groups of
-    0.3-0.8 of packed protein's contrast, a core from a little lighter than ice to 0.25 of protein.
+    Drawn at random are the thickness (30-45 Å), the width of the annulus (6-15 Å), a slightly elliptical outline, the
+    contrast of head groups (0.3-0.8 of packed protein) and of the core (a little lighter than ice to 0.25 of protein).
 
     Raises
     ------
@@ -111,12 +44,13 @@ def belt(structure: Structure, rng: np.random.Generator) -> Structure:
 
 
 def empty_disc(rng: np.random.Generator) -> Structure:
-    """A nanodisc or micelle without a protein, 70-130 Å wide, its normal along z."""
+    """Return a nanodisc or micelle without a protein, 70-130 Å wide, its normal along z."""
     points, net = _disc(rng.uniform(35, 65), rng, micelle=bool(rng.random() < 0.4))
     return _lipid("empty disc", points, net)
 
 
 def _lipid(name: str, points: npt.NDArray[np.float64], net: npt.NDArray[np.float64]) -> Structure:
+    """Return a body of lipid from its lattice points."""
     mass = len(points) * _LATTICE**3 * 0.6 / 1000  # about 1 g/cm3
     return Structure(name, "membrane", mass, points.astype(np.float32), net.astype(np.float32), _LATTICE / 2)
 
@@ -124,7 +58,7 @@ def _lipid(name: str, points: npt.NDArray[np.float64], net: npt.NDArray[np.float
 def _disc(
     radius: float, rng: np.random.Generator, *, micelle: bool
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Lattice points of a disc around the origin and their net amplitudes; z is the normal."""
+    """Return the lattice points of a disc around the origin and their net amplitudes; z is the normal."""
     thickness = rng.uniform(30, 45)
     stretch = np.exp(rng.uniform(-0.08, 0.08))
     heads, core = rng.uniform(0.3, 0.8), rng.uniform(-0.1, 0.25)
@@ -142,7 +76,7 @@ def _disc(
 
 
 def _basis(axis: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(3, 3): two unit vectors across `axis`, and `axis`."""
+    """Return two unit vectors across `axis`, and `axis` itself, as (3, 3)."""
     helper = np.eye(3)[np.abs(axis).argmin()]
     first = np.cross(helper, axis)
     first /= np.linalg.norm(first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,17 +17,25 @@ from vitripick.simulation.exposure import Detector, History, expose, illuminatio
 from vitripick.simulation.ice import ice_potential, mean_free_path_angstrom, thickness_field
 from vitripick.simulation.optics import Optics, wave_intensity, weak_contrast
 from vitripick.simulation.projection import Particles, project_all
-from vitripick.simulation.recipe import ExposureRecipe, GaussianNoise, IceRecipe, OpticsRecipe, Recipe, draw
 from vitripick.simulation.scattering import electron_wavelength_angstrom, interaction_constant
-from vitripick.simulation.scene import Field, Scene, lay_out
-from vitripick.simulation.structure import Structure
+from vitripick.simulation.scene import Field, Scene
+from vitripick.simulation.scene_builder import SceneBuilder
+from vitripick.simulation.scene_recipe import (
+    ExposureRecipe,
+    GaussianNoise,
+    OpticsRecipe,
+    SceneRecipe,
+    draw,
+)
+from vitripick.simulation.structures.structure import Structure
 
-# Particles whose heights differ by less than this share one defocus: at 10 Å it turns the CTF by 0.1 rad.
+# Particles whose heights differ by less than this share one defocus: at a resolution of 10 Å, the difference turns
+# the CTF by 0.1 rad.
 _SLAB_ANGSTROM = 300.0
-# Detail coarser than this is where a particle's own defocus fringes reach; the rim of the field has room for them.
+# The rim of the field has room for the fringes that defocus puts around particles, from details as fine as this.
 _FRINGE_ANGSTROM = 15.0
-_GRADIENT_FIELD = 4000.0
-_Pixels = TypeVar("_Pixels", Image, npt.NDArray[np.bool_])
+# Scene recipes state gradients for a field of 400 nm.
+_GRADIENT_FIELD_ANGSTROM = 4000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +51,7 @@ class Simulated:
     pixel_size
         Å per pixel.
     junk : (rows, columns), bool
-        Where thick contaminants, clumps and filaments are: ground on which nothing is to be picked.
+        Where thick contaminants, clumps and filaments are: a picker should pick nothing there.
     parameters
         Everything that was drawn, ready for JSON.
     """
@@ -56,7 +64,7 @@ class Simulated:
 
 
 def simulate_micrograph(
-    recipe: Recipe,
+    recipe: SceneRecipe,
     structures: Sequence[Structure],
     rng: np.random.Generator,
     *,
@@ -70,15 +78,15 @@ def simulate_micrograph(
     Parameters
     ----------
     recipe
-        From `load_recipe`.
+        From `load_scene_recipe`.
     structures
-        The particle is drawn from these; filaments among them serve as contaminants, unless there is nothing else.
+        The particle is drawn from these. Filaments serve as contaminants, unless there are only filaments.
     rng
         The same generator state gives the same pixels.
     shape, pixel_size, structure
-        Instead of what the recipe says and the draw gives.
+        If given, they go before what the recipe says and what is drawn.
     name
-        The micrograph's, for the boxes.
+        Name of the micrograph, for the boxes.
 
     Returns
     -------
@@ -101,21 +109,14 @@ def simulate_micrograph(
     field = _field(shape, pixel_size, structure, optics)
     # Ice is at least as thick as what it holds.
     thickness = max(draw(rng, recipe.ice.thickness_angstrom, log=True), structure.diameter_angstrom)
-    scene = lay_out(
-        structure,
-        recipe.particles,
-        recipe.contamination,
-        field,
-        rng,
-        thickness_angstrom=thickness,
-        voltage_kv=optics.voltage_kv,
-        filaments=filaments,
+    scene = SceneBuilder(recipe, field, rng).build(
+        structure, thickness_angstrom=thickness, voltage_kv=optics.voltage_kv, filaments=filaments
     )
     if recipe.noise is not None:
-        image, drawn = _with_gaussian_noise(scene, field, optics, recipe.noise, rng)
+        image, drawn = _with_gaussian_noise(scene, optics, recipe.noise, rng)
     else:
-        image, drawn = _exposed(scene, field, optics, recipe.ice, recipe.exposure, thickness, rng)
-    boxes = _boxes(scene, field, structure, recipe, name)
+        image, drawn = _exposed(scene, optics, recipe, thickness, rng)
+    boxes = _boxes(scene, structure, recipe, name)
     parameters = {
         "structure": structure.name,
         "diameter_angstrom": round(structure.diameter_angstrom, 2),
@@ -128,12 +129,12 @@ def simulate_micrograph(
         "particles": _particle_records(scene, boxes),
         "contaminants": [asdict(contaminant) for contaminant in scene.contaminants],
     }
-    return Simulated(image, boxes, pixel_size, _inside(scene.junk, field).copy(), parameters)
+    return Simulated(image, boxes, pixel_size, field.cut(scene.junk).copy(), parameters)
 
 
-def particle_contrast(scene: Scene, field: Field, optics: Optics, *, phase_per_potential: float) -> Image:
-    """What the particles alone add to the intensity of the padded field, each at the defocus of its height."""
-    heights = scene.z_angstrom
+def particle_contrast(scene: Scene, optics: Optics, *, phase_per_potential: float) -> Image:
+    """Return what the particles alone add to the intensity of the padded field, each at the defocus of its height."""
+    field, heights = scene.field, scene.z_angstrom
     span = float(np.ptp(heights)) if len(heights) else 0.0
     n_slabs = max(1, int(np.ceil(span / _SLAB_ANGSTROM)))
     edges = np.linspace(-span / 2, span / 2, n_slabs + 1) + (float(heights.min() + heights.max()) / 2 if span else 0.0)
@@ -145,13 +146,14 @@ def particle_contrast(scene: Scene, field: Field, optics: Optics, *, phase_per_p
             continue
         groups = [group.select(here) for group in scene.particles]
         phase = project_all(groups, field.padded, pixel_size=field.pixel_size) * np.float32(phase_per_potential)
-        # An underfocused, weaker lens has a plane above the ice in focus: what is higher is nearer to it.
+        # An underfocused lens has a plane above the ice in focus, and a higher particle is nearer to that plane.
         offset = -float(heights[here].mean())
         total += weak_contrast(phase, field.pixel_size, optics, defocus_offset_angstrom=offset)
     return total
 
 
 def _field(shape: tuple[int, int], pixel_size: float, structure: Structure, optics: Optics) -> Field:
+    """Return the field of a micrograph, with a rim as wide as a particle's half and its fringes."""
     defocus = abs(optics.defocus_angstrom) + abs(optics.astigmatism_angstrom)
     fringe = electron_wavelength_angstrom(optics.voltage_kv) * defocus / _FRINGE_ANGSTROM
     rim = int(np.ceil((0.6 * structure.diameter_angstrom + fringe) / pixel_size)) + 4
@@ -160,6 +162,7 @@ def _field(shape: tuple[int, int], pixel_size: float, structure: Structure, opti
 
 
 def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
+    """Return how one micrograph is taken."""
     plate = rng.random() < recipe.phase_plate_chance
     defocus = draw(rng, recipe.phase_plate_defocus_angstrom if plate else recipe.defocus_angstrom)
     return Optics(
@@ -174,26 +177,17 @@ def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
     )
 
 
-def _inside(image: _Pixels, field: Field) -> _Pixels:
-    rows, columns = field.shape
-    return image[field.rim_px : field.rim_px + rows, field.rim_px : field.rim_px + columns]
-
-
 def _exposed(
-    scene: Scene,
-    field: Field,
-    optics: Optics,
-    ice: IceRecipe,
-    exposure: ExposureRecipe,
-    thickness_angstrom: float,
-    rng: np.random.Generator,
+    scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
 ) -> tuple[Image, dict[str, Any]]:
+    """Return the micrograph of a scene in ice, and what was drawn for it, ready for JSON."""
+    field, ice, exposure = scene.field, recipe.ice, recipe.exposure
     wedge, waviness = draw(rng, ice.wedge) * _field_share(field), draw(rng, ice.waviness)
     structure_factor = draw(rng, ice.structure_factor, log=True)
     thickness = thickness_field(field.padded, rng, mean_angstrom=thickness_angstrom, wedge=wedge, waviness=waviness)
     contrast = draw(rng, exposure.contrast)
     sigma = interaction_constant(optics.voltage_kv)
-    signal = particle_contrast(scene, field, optics, phase_per_potential=contrast * sigma)
+    signal = particle_contrast(scene, optics, phase_per_potential=contrast * sigma)
     grain = ice_potential(thickness, field.pixel_size, rng, structure_factor=structure_factor)
     grain += project_all(scene.debris, field.padded, pixel_size=field.pixel_size)
     background = weak_contrast(grain * np.float32(contrast * sigma), field.pixel_size, optics)
@@ -205,10 +199,10 @@ def _exposed(
     intensity *= np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
 
     dose, detector, history, lit = _draw_exposure(exposure, field, rng)
-    seen = _inside(intensity, field) * illumination(field.shape, rng, **lit)
+    seen = field.cut(intensity) * illumination(field.shape, rng, **lit)
     per_pixel = dose * field.pixel_size**2
     counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
-    noise_power = float(_inside(background, field).var()) + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
+    noise_power = float(field.cut(background).var()) + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
     return pass_through(counts, history), {
         "ice": {
             "thickness_angstrom": thickness_angstrom,
@@ -221,18 +215,19 @@ def _exposed(
         "detector": detector.model_dump(),
         "illumination": lit,
         "history": history.model_dump(),
-        "snr": _power_under(signal, scene, field) / noise_power,
+        "snr": _power_under(signal, scene) / noise_power,
     }
 
 
 def _field_share(field: Field) -> float:
-    """The micrograph's longer side over the 400 nm that gradients are stated for, 1.5 at most."""
-    return min(1.5, max(field.shape) * field.pixel_size / _GRADIENT_FIELD)
+    """Return the micrograph's longer side over the 400 nm for which recipes state gradients, 1.5 at most."""
+    return min(1.5, max(field.shape) * field.pixel_size / _GRADIENT_FIELD_ANGSTROM)
 
 
 def _draw_exposure(
     recipe: ExposureRecipe, field: Field, rng: np.random.Generator
 ) -> tuple[float, Detector, History, dict[str, Any]]:
+    """Return the dose in electrons per Å², the camera, what happened to the file, and the options of `illumination`."""
     detector = Detector(
         pixel_size=draw(rng, recipe.detector_pixel_size, log=True),
         mtf_nyquist=draw(rng, recipe.mtf_nyquist),
@@ -258,25 +253,30 @@ def _draw_exposure(
 
 
 def _with_gaussian_noise(
-    scene: Scene, field: Field, optics: Optics, noise: GaussianNoise, rng: np.random.Generator
+    scene: Scene, optics: Optics, noise: GaussianNoise, rng: np.random.Generator
 ) -> tuple[Image, dict[str, Any]]:
-    """The paper's model; contrast is that of the CTF itself, half of what it adds to an intensity."""
+    """Return the micrograph of a scene in the paper's noise, and what was drawn for it, ready for JSON.
+
+    Its contrast is that of the CTF itself: half of what the CTF adds to an intensity.
+    """
+    field = scene.field
     gain = np.float32(noise.signal_per_radian)
     sigma = interaction_constant(optics.voltage_kv)
-    signal = particle_contrast(scene, field, optics, phase_per_potential=float(gain) / 2 * sigma)
+    signal = particle_contrast(scene, optics, phase_per_potential=float(gain) / 2 * sigma)
     structural = project_all(scene.debris, field.padded, pixel_size=field.pixel_size) * np.float32(gain * sigma)
     sd = np.float32(noise.structural_sd * noise.level)
     structural += sd * rng.standard_normal(field.padded, dtype=np.float32)
     image = signal + weak_contrast(structural, field.pixel_size, optics) / 2
     image += np.float32(noise.shot_sd * noise.level) * rng.standard_normal(field.padded, dtype=np.float32)
-    seen = _inside(np.asarray(image, np.float32), field)
-    off = ~_under_particles(scene, field)
+    seen = field.cut(np.asarray(image, np.float32))
+    off = ~_under_particles(scene)
     noise_power = float(seen[off].var()) if off.any() else float("nan")
-    return seen.copy(), {"noise": noise.model_dump(), "snr": _power_under(signal, scene, field) / noise_power}
+    return seen.copy(), {"noise": noise.model_dump(), "snr": _power_under(signal, scene) / noise_power}
 
 
-def _under_particles(scene: Scene, field: Field) -> npt.NDArray[np.bool_]:
-    """(rows, columns), bool: inside the circle around a particle that its projection spans."""
+def _under_particles(scene: Scene) -> npt.NDArray[np.bool_]:
+    """Return which pixels lie inside the circle that a particle's projection spans, (rows, columns)."""
+    field = scene.field
     mask = np.zeros(field.shape, np.uint8)
     particles: Particles = scene.particles[0]
     for x, y, extent in zip(particles.x, particles.y, scene.extents_px.mean(axis=1), strict=True):
@@ -285,14 +285,15 @@ def _under_particles(scene: Scene, field: Field) -> npt.NDArray[np.bool_]:
     return mask.astype(bool)
 
 
-def _power_under(signal: Image, scene: Scene, field: Field) -> float:
-    """Mean square of the particles' own contrast under the particles: the signal power of the SNR."""
-    mask = _under_particles(scene, field)
-    return float(np.mean(_inside(signal, field)[mask] ** 2)) if mask.any() else 0.0
+def _power_under(signal: Image, scene: Scene) -> float:
+    """Return the mean square of the particles' own contrast under the particles: the signal power of the SNR."""
+    mask = _under_particles(scene)
+    return float(np.mean(scene.field.cut(signal)[mask] ** 2)) if mask.any() else 0.0
 
 
-def _boxes(scene: Scene, field: Field, structure: Structure, recipe: Recipe, name: str | None) -> Boxes:
-    particles = scene.particles[0]
+def _boxes(scene: Scene, structure: Structure, recipe: SceneRecipe, name: str | None) -> Boxes:
+    """Return the true particles, in pixels of the micrograph."""
+    field, particles = scene.field, scene.particles[0]
     keep = scene.labelled
     if recipe.particles.box == "constant":
         size = np.full(int(keep.sum()), structure.diameter_angstrom / field.pixel_size)
@@ -309,6 +310,7 @@ def _boxes(scene: Scene, field: Field, structure: Structure, recipe: Recipe, nam
 
 
 def _particle_records(scene: Scene, boxes: Boxes) -> list[dict[str, Any]]:
+    """Return place, height and rotation of each labelled particle, ready for JSON."""
     rotations = scene.particles[0].rotations[scene.labelled]
     heights = scene.z_angstrom[scene.labelled]
     return [

@@ -1,7 +1,7 @@
 """The microscope: contrast transfer, its envelope, and what it makes of a wave.
 
-`torch-ctf` has the same function; it is what the tests compare with. Here it is NumPy, because every worker process
-would wait two seconds for torch and a CTF of 1024^2 takes 15 ms.
+`torch-ctf` has the same function, and the tests compare with it. Here it is in NumPy: a CTF of 1024^2 takes 15 ms, and
+every worker process would wait two seconds for torch.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ class Optics(Settings):
     astigmatism_degrees
         Direction of the larger defocus, from x towards y.
     phase_shift_degrees
-        Of a phase plate; 0 without.
+        Phase shift of a phase plate; 0 without one.
     b_factor
         Å^2 of the Gaussian envelope exp(-B k^2 / 4) on amplitudes: motion, drift, incoherence.
     """
 
-    voltage_kv: float = Field(300.0, gt=0)
-    spherical_aberration_mm: float = Field(2.7, ge=0)
-    amplitude_contrast: float = Field(0.1, ge=0, lt=1)
+    voltage_kv: float = Field(default=300.0, gt=0)
+    spherical_aberration_mm: float = Field(default=2.7, ge=0)
+    amplitude_contrast: float = Field(default=0.1, ge=0, lt=1)
     defocus_angstrom: float = 20000.0
     astigmatism_angstrom: float = 0.0
     astigmatism_degrees: float = 0.0
     phase_shift_degrees: float = 0.0
-    b_factor: float = Field(100.0, ge=0)
+    b_factor: float = Field(default=100.0, ge=0)
 
 
 def frequencies(shape: tuple[int, int], pixel_size: float) -> tuple[FloatGrid, FloatGrid]:
-    """Spatial frequencies of a real image's half transform, cycles per Å.
+    """Return the spatial frequencies of a real image's half transform, cycles per Å.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def frequencies(shape: tuple[int, int], pixel_size: float) -> tuple[FloatGrid, F
 def aberration_phase(
     ky: FloatGrid, kx: FloatGrid, optics: Optics, *, defocus_offset_angstrom: float = 0.0
 ) -> FloatGrid:
-    """chi(k) = pi lambda k^2 df(angle) - pi/2 Cs lambda^3 k^4 + phase shift, rad (Rohou & Grigorieff 2015).
+    """Return chi(k) = pi lambda k^2 df(angle) - pi/2 Cs lambda^3 k^4 + phase shift, rad (Rohou & Grigorieff 2015).
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def aberration_phase(
 
 
 def envelope(ky: FloatGrid, kx: FloatGrid, b_factor: float) -> FloatGrid:
-    """exp(-B k^2 / 4), for amplitudes."""
+    """Return exp(-B k^2 / 4), the envelope of amplitudes."""
     result: FloatGrid = np.exp(np.float32(-b_factor / 4) * (ky * ky + kx * kx))
     return result
 
@@ -103,7 +103,7 @@ def envelope(ky: FloatGrid, kx: FloatGrid, b_factor: float) -> FloatGrid:
 def contrast_transfer(
     shape: tuple[int, int], pixel_size: float, optics: Optics, *, defocus_offset_angstrom: float = 0.0
 ) -> FloatGrid:
-    """The contrast transfer function, without envelope: -sin(chi + arcsin(w)), negative where protein is dark.
+    """Return the contrast transfer function, without envelope: -sin(chi + arcsin(w)), negative where protein is dark.
 
     Returns
     -------
@@ -117,12 +117,12 @@ def contrast_transfer(
 
 
 def weak_contrast(phase: Image, pixel_size: float, optics: Optics, *, defocus_offset_angstrom: float = 0.0) -> Image:
-    """What a weak phase object adds to an intensity of 1.
+    """Return what a weak phase object adds to an intensity of 1.
 
     Parameters
     ----------
     phase : (rows, columns), float32
-        Phase shift in rad; padded by the caller, because opposite edges touch.
+        Phase shift in rad. Opposite edges touch, so the caller pads it.
     pixel_size
         Å per pixel.
     optics
@@ -144,7 +144,7 @@ def weak_contrast(phase: Image, pixel_size: float, optics: Optics, *, defocus_of
 
 
 def wave_intensity(phase: Image, loss: Image, pixel_size: float, optics: Optics) -> Image:
-    """Intensity behind an object of any strength: ice crystals, carbon, gold.
+    """Return the intensity behind an object of any strength: ice crystals, carbon, gold.
 
     The wave exp(i phase - loss / 2) goes through the lens, exp(i chi) under the envelope, and is squared. For a
     weak object it is 1 + `weak_contrast` (a test says so), for a strong one it has the fringes and the darkness.
@@ -182,7 +182,7 @@ def wave_intensity(phase: Image, loss: Image, pixel_size: float, optics: Optics)
 
 
 def _wave(amplitude: FloatGrid, phase: FloatGrid) -> Spectrum:
-    """amplitude * exp(i phase); twice as fast in single precision as through a complex exponential."""
+    """Return amplitude * exp(i phase), twice as fast as a complex exponential in single precision."""
     wave = np.empty(phase.shape, np.complex64)
     np.multiply(amplitude, np.cos(phase), out=wave.real)
     np.multiply(amplitude, np.sin(phase), out=wave.imag)

@@ -10,18 +10,18 @@ Rotations = npt.NDArray[np.float64]
 
 
 def uniform_rotations(n: int, rng: np.random.Generator) -> Rotations:
-    """(n, 3, 3), float64: even over SO(3), from normalised four-dimensional Gaussians."""
+    """Return rotations even over SO(3), from normalised four-dimensional Gaussians, as (n, 3, 3) float64."""
     quaternions = rng.standard_normal((n, 4))
     return _matrices(quaternions)
 
 
 def preferred_rotations(n: int, rng: np.random.Generator, *, axis: npt.ArrayLike, concentration: float) -> Rotations:
-    """Rotations that like to look along one axis of the molecule, with any turn in the plane.
+    """Return rotations that prefer a view along one axis of the molecule, with any turn in the plane.
 
     Parameters
     ----------
     n
-        How many.
+        How many rotations.
     rng
         Source of all randomness.
     axis : (3,)
@@ -41,7 +41,7 @@ def preferred_rotations(n: int, rng: np.random.Generator, *, axis: npt.ArrayLike
 def tilted_rotations(
     rng: np.random.Generator, *, axis: npt.ArrayLike, tilt_radians: npt.NDArray[np.float64]
 ) -> Rotations:
-    """Rotations with a given angle between one axis of the molecule and the beam, the other two angles at random.
+    """Return rotations with given angles between one axis of the molecule and the beam; the other angles are random.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def tilted_rotations(
 
 
 def _onto_z(axis: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(3, 3): a rotation that brings `axis` onto z."""
+    """Return a rotation that brings `axis` onto z, as (3, 3)."""
     unit = axis / np.linalg.norm(axis)
     helper = np.eye(3)[np.abs(unit).argmin()]
     x = np.cross(helper, unit)
@@ -74,6 +74,7 @@ def _onto_z(axis: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _matrices(quaternions: npt.NDArray[np.float64]) -> Rotations:
+    """Return the matrices of quaternions, also of none at all."""
     if not len(quaternions):
         return np.empty((0, 3, 3))
     matrices: Rotations = Rotation.from_quat(quaternions).as_matrix()

@@ -1,7 +1,7 @@
-"""From molecules to projected potential: points splatted into the image, maps cut through their Fourier transform.
+"""Project molecules: splat points into the image, and cut maps through their Fourier transform.
 
-In the weak-phase limit the beam sees the sum of all potential along it, so rotated points dropped straight into the
-image plane are exact and far cheaper than a volume. Projected potential is in V Å throughout.
+In the weak-phase limit the beam sees the sum of all potential along it. Rotated points that are dropped straight into
+the image plane are therefore exact, and far cheaper than a volume. Projected potential is in V Å throughout.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from scipy import fft, ndimage
 from vitripick.geometry import Image
 from vitripick.simulation.poses import Rotations
 from vitripick.simulation.scattering import VOLT_ANGSTROM_SQUARED_PER_ANGSTROM
-from vitripick.simulation.structure import Points, Structure
+from vitripick.simulation.structures.structure import Points, Structure
 
 Field = npt.NDArray[np.float32]
 # Points splatted at a time: 16 MB of coordinates, whatever the number of particles.
 _CHUNK = 500_000
-# Coarser images than this show nothing of a map that its voxels, splatted as points, would not, and faster.
+# In images coarser than this, the voxels of a map are splatted as points: that shows as much and is faster.
 _SLICE_BELOW_VOXELS = 1.2
 # Variance of the bilinear kernel that a point is splatted with, px^2.
 _BILINEAR_VARIANCE = 1 / 6
@@ -51,12 +51,12 @@ class Particles:
         return len(self.x)
 
     def select(self, which: npt.NDArray[np.bool_]) -> Particles:
-        """The copies of a mask."""
+        """Return the copies of a mask."""
         return Particles(self.structure, self.rotations[which], self.x[which], self.y[which])
 
 
 def project(structure: Structure, rotation: npt.NDArray[np.float64], *, pixel_size: float, size_px: int) -> Field:
-    """The projected potential of one molecule in the middle of a square image.
+    """Return the projected potential of one molecule in the middle of a square image.
 
     Parameters
     ----------
@@ -81,12 +81,12 @@ def project(structure: Structure, rotation: npt.NDArray[np.float64], *, pixel_si
 
 
 def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_size: float) -> Field:
-    """The projected potential of all particles of a field, each where it lies.
+    """Return the projected potential of all particles of a field, each where it lies.
 
     Parameters
     ----------
     particles
-        Of any number of kinds; what reaches beyond the field is cut.
+        Any number of groups; what reaches beyond the field is cut.
     shape
         (rows, columns) of the field.
     pixel_size
@@ -106,7 +106,7 @@ def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_siz
         if voxel_size is not None and pixel_size < _SLICE_BELOW_VOXELS * voxel_size:
             _add_slices(total, group, pixel_size)
         else:
-            # Groups that are blurred alike, to a fifth of a pixel, share one splat.
+            # Groups with the same blur, to a fifth of a pixel, share one splat.
             clouds.setdefault(round(5 * group.structure.spread_angstrom / pixel_size) / 5, []).append(group)
     for sigma_px, groups in clouds.items():
         total += _blur(_splat_groups(groups, shape, pixel_size), sigma_px)
@@ -116,7 +116,9 @@ def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_siz
 def splat(
     x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], weights: npt.NDArray[np.float32], shape: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """Drop weights into an image, each shared among the four pixels around it; what lies outside is lost.
+    """Return an image with weights dropped into it, each shared among the four pixels around it.
+
+    What lies outside is lost.
 
     Parameters
     ----------
@@ -130,7 +132,7 @@ def splat(
     (rows, columns), float64
     """
     rows, columns = shape
-    # One pixel of rim takes what lies half outside.
+    # Points half outside go to a rim of one pixel.
     wide = columns + 2
     inside = (x > -1) & (x < columns) & (y > -1) & (y < rows)
     x, y, weights = x[inside], y[inside], weights[inside]
@@ -149,6 +151,7 @@ def splat(
 
 
 def _splat_groups(groups: list[Particles], shape: tuple[int, int], pixel_size: float) -> Field:
+    """Return the projected potential of groups as points, not blurred yet."""
     total = np.zeros(shape, np.float64)
     waiting: list[tuple[Points, npt.NDArray[np.float32]]] = []
     n_waiting = 0
@@ -175,11 +178,13 @@ def _splat_groups(groups: list[Particles], shape: tuple[int, int], pixel_size: f
 def _splat_clouds(
     clouds: list[tuple[Points, npt.NDArray[np.float32]]], shape: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
+    """Return an image with several clouds of points splatted into it."""
     at = np.concatenate([cloud for cloud, _ in clouds], axis=1)
     return splat(at[0], at[1], np.concatenate([weights for _, weights in clouds]), shape)
 
 
 def _blur(image: Image, sigma_px: float) -> Field:
+    """Return a splatted image with the Gaussian that its points stand for, less the blur of the splat itself."""
     left = sigma_px**2 - _BILINEAR_VARIANCE
     if left < 0.04:  # less than a fifth of a pixel: nothing to see
         return image
@@ -187,6 +192,7 @@ def _blur(image: Image, sigma_px: float) -> Field:
 
 
 def _add_slices(total: Field, group: Particles, pixel_size: float) -> None:
+    """Add the projections of a map to a field, each where its particle lies."""
     transform = fourier_volume(group.structure, pixel_size)
     rows, columns = total.shape
     for rotation, x, y in zip(group.rotations, group.x, group.y, strict=True):
@@ -223,7 +229,7 @@ class FourierVolume:
     def slice(
         self, rotation: npt.NDArray[np.float64], *, pixel_size: float, shift_px: tuple[float, float] = (0.0, 0.0)
     ) -> Field:
-        """The projection along the beam.
+        """Return the projection along the beam.
 
         Parameters
         ----------
@@ -256,14 +262,14 @@ class FourierVolume:
 
 
 def fourier_volume(structure: Structure, pixel_size: float) -> FourierVolume:
-    """The transform of a molecule's map for images of a pixel size; the last few are kept.
+    """Return the transform of a molecule's map for images of a pixel size; the last 16 are kept.
 
     Raises
     ------
     ValueError
         If the molecule has no map.
     """
-    # Rounded down to steps of a third of an octave: images of nearly one scale share a transform.
+    # The pixel size is rounded down to a third of an octave, so that images of nearly one scale share a transform.
     return _fourier_volume(structure, 2.0 ** (np.floor(3 * np.log2(pixel_size)) / 3))
 
 
@@ -288,18 +294,3 @@ def _fourier_volume(structure: Structure, finest_pixel: float) -> FourierVolume:
         step,
         n * structure.voxel_size,
     )
-
-
-def points_of_volume(volume: npt.NDArray[np.float32], voxel_size: float) -> tuple[Points, npt.NDArray[np.float32]]:
-    """The voxels of a map that hold something, as points in Å from its middle voxel, and their values.
-
-    Parameters
-    ----------
-    volume : (n, n, n)
-        Axes z, y, x.
-    voxel_size
-        Å.
-    """
-    z, y, x = np.nonzero(volume > 0.05 * volume.max())
-    points = (np.column_stack([x, y, z]) - volume.shape[0] // 2) * voxel_size
-    return points.astype(np.float32), volume[z, y, x]

@@ -1,4 +1,4 @@
-"""Constants of electron scattering, each with its source, and what follows from them in one line.
+"""Constants of electron scattering, each with its source, and short formulas on them.
 
 Amplitudes f(0) are the sums of the five-Gaussian coefficients of Peng et al. 1996 (Acta Cryst. A52, 257), in Å.
 """
@@ -29,10 +29,10 @@ NUCLEIC_AMPLITUDE_PER_DALTON = 0.177
 
 
 def displaced_share(*, nucleic: bool) -> float:
-    """The share of its own amplitude that a molecule loses to the ice it displaces.
+    """Return the share of its own amplitude that a molecule loses to the ice it displaces.
 
-    A particle is seen against ice, so what counts is its amplitude less that of as much ice as it has volume. About
-    0.57 for protein and 0.48 for nucleic acid: gross potential overstates contrast by a factor of two.
+    A particle is seen against ice, so the amplitude of the ice in its place is taken off. The share is about 0.57 for
+    protein and 0.48 for nucleic acid: gross potential overstates contrast by a factor of two.
     """
     if nucleic:
         return ICE_AMPLITUDE_DENSITY * NUCLEIC_VOLUME_PER_DALTON / NUCLEIC_AMPLITUDE_PER_DALTON
@@ -40,19 +40,22 @@ def displaced_share(*, nucleic: bool) -> float:
 
 
 def protein_net_density() -> float:
-    """Net scattering amplitude of packed protein against ice, Å per Å^3 (about 0.07)."""
+    """Return the net scattering amplitude of packed protein against ice, Å per Å^3 (about 0.07)."""
     gross = PROTEIN_AMPLITUDE_PER_DALTON / PROTEIN_VOLUME_PER_DALTON
     return gross * (1 - displaced_share(nucleic=False))
 
 
 def electron_wavelength_angstrom(voltage_kv: float) -> float:
-    """Relativistic wavelength, Å (0.01969 at 300 kV): h / sqrt(2 m e V (1 + e V / 2 m c^2))."""
+    """Return the relativistic wavelength, Å (0.01969 at 300 kV): h / sqrt(2 m e V (1 + e V / 2 m c^2))."""
     volts = voltage_kv * 1e3
     return 12.26426 / math.sqrt(volts * (1 + 0.978476e-6 * volts))
 
 
 def interaction_constant(voltage_kv: float) -> float:
-    """Phase shift per projected potential, rad / (V Å) (6.53e-4 at 300 kV): 2 pi m e lambda / h^2, relativistic."""
+    """Return the phase shift per projected potential, rad / (V Å): 6.53e-4 at 300 kV.
+
+    It is 2 pi m e lambda / h^2 with relativistic mass and wavelength.
+    """
     kinetic = voltage_kv  # keV
     rest = 510.99895
     return (
@@ -62,8 +65,3 @@ def interaction_constant(voltage_kv: float) -> float:
         * (rest + kinetic)
         / (2 * rest + kinetic)
     )
-
-
-def phase_per_amplitude(voltage_kv: float, pixel_size: float) -> float:
-    """Phase in rad that one pixel gets from a scattering amplitude of 1 Å in it, in the weak-phase limit."""
-    return interaction_constant(voltage_kv) * VOLT_ANGSTROM_SQUARED_PER_ANGSTROM / pixel_size**2

@@ -15,7 +15,7 @@ import cv2
 
 from vitripick.errors import ResourceError
 
-# Jobs handed out beyond those in hand, so that no worker waits and a stop is soon over.
+# Few jobs wait beside those that run: no worker runs out of jobs, and a stop is soon over.
 _AHEAD = 2
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -24,20 +24,20 @@ R = TypeVar("R")
 
 
 def run_in_processes(
-    work: Callable[[T], R], jobs: Iterable[T], n_workers: int, *, start: Callable[..., None], told: tuple[Any, ...]
+    work: Callable[[T], R], jobs: Iterable[T], n_workers: int, *, start: Callable[..., None], shared: tuple[Any, ...]
 ) -> Iterator[tuple[T, R]]:
-    """Each job with what `work` made of it, as they are done.
+    """Run jobs in several processes; yield each job with its result as soon as it is done.
 
     Parameters
     ----------
     work
-        A function of a module, called in a worker.
+        A function of a module; a worker calls it with a job.
     jobs
-        What it is called with.
+        The arguments of these calls.
     n_workers
-        Processes.
-    start, told
-        Called once in each worker with `told`: to read what all its jobs need.
+        Number of processes.
+    start, shared
+        Each worker calls `start` once with `shared`, to read what all its jobs need.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def run_in_processes(
     with _one_thread_each():
         # Fresh interpreters: a forked one would inherit threads that hold locks.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=(start, told))
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=(start, shared))
         with pool:
             rest, running = iter(jobs), dict[Future[R], T]()
             try:
@@ -70,16 +70,17 @@ def run_in_processes(
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(start: Callable[..., None], told: tuple[Any, ...]) -> None:
-    # Ctrl-C reaches the whole group; the parent lets what is in hand finish.
+def _begin(start: Callable[..., None], shared: tuple[Any, ...]) -> None:
+    """Prepare a new worker."""
+    # Ctrl-C reaches the whole group. Workers ignore it, and the parent lets them finish their jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    start(*told)
+    start(*shared)
 
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Workers share the cores; libraries in them must not each start a thread a core."""
+    """Let libraries in the workers start one thread each, because the workers share the cores."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:

@@ -22,8 +22,14 @@ from vitripick.cores import usable_cores
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Preparation
 from vitripick.models.card import file_sha256
-from vitripick.simulation import bundled_structures, find_structures, load_recipe, read_structure, simulate_crops
-from vitripick.simulation.structure import Structure
+from vitripick.simulation import (
+    Structure,
+    bundled_structures,
+    find_structures,
+    load_scene_recipe,
+    read_structure,
+    simulate_crops,
+)
 from vitripick.simulation.workers import run_in_processes
 from vitripick.training.data import Sample, TrainingData
 from vitripick.training.settings import SimulatedSet
@@ -147,7 +153,7 @@ class _Job:
     def key(self) -> str:
         """A name for the folder: how many fields are asked for changes none of them."""
         told = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
-        told["recipe"] = load_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
+        told["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
         told["structures"] = [file_sha256(path) for path in self.paths]
         told["working_diameter_px"] = self.working_diameter_px
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
@@ -175,7 +181,7 @@ def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
         return
     own.mkdir(parents=True, exist_ok=True)
     n_workers = min(usable_cores(), len(missing))
-    for start, _ in run_in_processes(_work, missing, n_workers, start=_start_worker, told=(job, own)):
+    for start, _ in run_in_processes(_work, missing, n_workers, start=_start_worker, shared=(job, own)):
         yield start
 
 
@@ -198,7 +204,7 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
     fields = list(
         islice(
             simulate_crops(
-                load_recipe(entry.recipe, changes=entry.changes),
+                load_scene_recipe(entry.recipe, changes=entry.changes),
                 structures,
                 working_diameter_px=job.working_diameter_px,
                 crop_px=entry.field_px,

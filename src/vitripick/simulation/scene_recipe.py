@@ -1,4 +1,4 @@
-"""Recipes: what may be drawn for a simulated micrograph, as TOML or by name."""
+"""Scene recipes: what may be drawn for a simulated micrograph, as TOML or by name."""
 
 from __future__ import annotations
 
@@ -20,26 +20,33 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_BUNDLED = resources.files("vitripick.simulation") / "scene_recipes"
+
 
 def _in_order(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    """Return the value, if it is one number or a range whose smaller number comes first."""
     if isinstance(value, tuple) and value[1] < value[0]:
         raise ValueError(f"a range runs from its smaller number to its larger one, not from {value[0]} to {value[1]}")
     return value
 
 
 def _positive(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    """Return the value, if nothing in it is 0 or less."""
     if min(np.atleast_1d(value)) <= 0:
         raise ValueError("must be larger than 0")
     return value
 
 
 def _not_negative(value: float | tuple[float, float]) -> float | tuple[float, float]:
+    """Return the value, if nothing in it is below 0."""
     if min(np.atleast_1d(value)) < 0:
         raise ValueError("cannot be negative")
     return value
 
 
 def _at_most(limit: float) -> AfterValidator:
+    """Return a validator that refuses numbers above a limit."""
+
     def check(value: float | tuple[float, float]) -> float | tuple[float, float]:
         if max(np.atleast_1d(value)) > limit:
             raise ValueError(f"cannot be larger than {limit:g}")
@@ -53,13 +60,15 @@ AnyRange: TypeAlias = Annotated[float | tuple[float, float], AfterValidator(_in_
 Range: TypeAlias = Annotated[AnyRange, AfterValidator(_not_negative)]
 PositiveRange: TypeAlias = Annotated[AnyRange, AfterValidator(_positive)]
 Chance: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+# (rows, columns).
+Shape: TypeAlias = tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]]
 _T = TypeVar("_T")
-# To choose from, so not empty.
+# The simulator chooses one of these, so there must be one.
 Choice: TypeAlias = Annotated[tuple[_T, ...], Field(min_length=1)]
 
 
 class _RecipeTable(Settings):
-    """A table of a recipe; TOML can say nan and inf, and nothing can be drawn from these."""
+    """A table of a scene recipe. TOML knows nan and inf; these are refused, because nothing can be drawn from them."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
@@ -72,7 +81,7 @@ class ParticleRecipe(_RecipeTable):
     count
         Particles with their centre inside each micrograph; more than fit is an error. Without it, `coverage` decides.
     coverage
-        Share of the micrograph's area under the particles' enclosing circles; what finds no place is left out.
+        Share of the micrograph's area under the particles' enclosing circles; a particle without a place is left out.
     spacing
         Nearest distance of two centres in units of their mean diameter: 1 keeps them apart, 0.6 lets them touch.
     clustering
@@ -80,8 +89,8 @@ class ParticleRecipe(_RecipeTable):
     preferred_chance, preferred_concentration
         How often a micrograph prefers one view, and how strongly (kappa of a von Mises distribution of the tilt).
     tilt_degrees
-        Angle between the molecule's z axis and the beam, for side views (90) or top views (0) only; goes before
-        preferred views.
+        Angle between the molecule's z axis and the beam, for side views (90) or top views (0) only. With it,
+        preferred views are not used.
     belts
         Whether membrane proteins get a micelle or nanodisc.
     genome_chance
@@ -93,7 +102,7 @@ class ParticleRecipe(_RecipeTable):
         Box side over extent or diameter.
     """
 
-    count: int | None = Field(None, ge=0)
+    count: int | None = Field(default=None, ge=0)
     coverage: Range = (0.05, 0.4)
     spacing: PositiveRange = 0.9
     clustering: Range = 0.0
@@ -103,11 +112,11 @@ class ParticleRecipe(_RecipeTable):
     belts: bool = True
     genome_chance: Chance = 0.5
     box: Literal["projected", "constant"] = "projected"
-    box_margin: float = Field(1.15, gt=0)
+    box_margin: float = Field(default=1.15, gt=0)
 
 
 class OpticsRecipe(_RecipeTable):
-    """The microscope; see `Optics`. Lists are chosen from, ranges drawn from."""
+    """The microscope; see `Optics`. From a list one value is chosen, from a range one is drawn."""
 
     voltages_kv: Choice[Annotated[float, Field(gt=0)]] = (300.0,)
     spherical_aberrations_mm: Choice[Annotated[float, Field(ge=0)]] = (2.7,)
@@ -133,11 +142,10 @@ class IceRecipe(_RecipeTable):
 
 
 class ExposureRecipe(_RecipeTable):
-    """Dose, camera, illumination and what became of the file; see `Detector`, `illumination` and `History`.
+    """Dose, camera, illumination and what happened to the file; see `Detector`, `illumination` and `History`.
 
-    `contrast` is the share of the calculated phase contrast that is left: motion, charging and damage take the rest,
-    and images never reach what is calculated (Henderson & McMullan 2013). `gradient` and `vignetting` are those over
-    400 nm; smaller fields have less.
+    `contrast` is the share of the calculated phase contrast that an image has. Motion, charging and damage take the
+    rest (Henderson & McMullan 2013). `gradient` and `vignetting` hold for 400 nm; smaller fields have less.
     """
 
     contrast: Range = 1.0
@@ -162,21 +170,21 @@ class ExposureRecipe(_RecipeTable):
 
 
 class ContaminationRecipe(_RecipeTable):
-    """What lies there and is no particle. A count is drawn evenly and rounded; a chance is per micrograph.
+    """What lies in a micrograph and is no particle. A count is drawn evenly and rounded; a chance is per micrograph.
 
     Attributes
     ----------
     chance
-        How often a micrograph has any contamination of these kinds at all.
+        How often a micrograph has contamination of these kinds.
     ice_balls, ice_crystals, gold_beads
-        How many; their radii are drawn evenly on a log scale.
+        How many there are; their radii are drawn evenly on a log scale.
     support_edge_chance, particles_on_film_chance
         The rim of a hole, and whether carbon carries labelled particles too.
     aggregates, aggregate_size
         Clumps, and molecules in each.
     broken, subunits, discs, filaments, stacks
         Halves of the molecule; pieces of 15-60 kDa; empty micelles and nanodiscs; filaments across the field; piles
-        of the molecule along its z axis. All in numbers, `broken` and `stacks` in shares of the particles.
+        of the molecule along its z axis. All are numbers, but `broken` and `stacks` are shares of the particles.
     background_proteins
         Bare 10-30 kDa proteins per square micrometre.
     """
@@ -205,7 +213,7 @@ class GaussianNoise(_RecipeTable):
     Attributes
     ----------
     level
-        k: both standard deviations are multiplied by it.
+        The paper's k: both standard deviations are multiplied by it.
     structural_sd, shot_sd
         White noise per pixel before and after the CTF.
     signal_per_radian
@@ -213,14 +221,14 @@ class GaussianNoise(_RecipeTable):
         bundled TRPV3 1.25 at k = 1 (docs/simulation.md).
     """
 
-    level: float = Field(1.0, gt=0)
-    structural_sd: float = Field(88.0, ge=0)
-    shot_sd: float = Field(51.0, ge=0)
-    signal_per_radian: float = Field(3050.0, gt=0)
+    level: float = Field(default=1.0, gt=0)
+    structural_sd: float = Field(default=88.0, ge=0)
+    shot_sd: float = Field(default=51.0, ge=0)
+    signal_per_radian: float = Field(default=3050.0, gt=0)
 
 
-class Recipe(_RecipeTable):
-    """How micrographs are simulated.
+class SceneRecipe(_RecipeTable):
+    """How micrographs are simulated: what lies in them, and how they are taken.
 
     Attributes
     ----------
@@ -233,14 +241,14 @@ class Recipe(_RecipeTable):
     pixel_size
         Å per pixel, drawn evenly on a log scale.
     particles, optics, ice, exposure, contamination
-        See each.
+        The tables of the recipe; each class explains its own.
     noise
-        If given, takes the place of ice, exposure and detector.
+        If given, it takes the place of ice, exposure and detector.
     """
 
     description: str = ""
     structures: tuple[str, ...] = ()
-    shape: tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]] = (1024, 1024)
+    shape: Shape = (1024, 1024)
     pixel_size: PositiveRange = 2.0
     particles: ParticleRecipe = ParticleRecipe()
     optics: OpticsRecipe = OpticsRecipe()
@@ -251,7 +259,7 @@ class Recipe(_RecipeTable):
 
 
 def draw(rng: np.random.Generator, value: float | tuple[float, float], *, log: bool = False) -> float:
-    """A number from a `Range`; with `log`, evenly on a log scale."""
+    """Return a number drawn from a `Range`; with `log`, evenly on a log scale."""
     if not isinstance(value, tuple):
         return float(value)
     low, high = value
@@ -260,29 +268,28 @@ def draw(rng: np.random.Generator, value: float | tuple[float, float], *, log: b
     return float(rng.uniform(low, high))
 
 
-def recipe_names() -> tuple[str, ...]:
-    """The recipes that come with vitripick."""
-    folder = resources.files("vitripick.simulation") / "recipes"
-    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+def scene_recipe_names() -> tuple[str, ...]:
+    """Return the names of the scene recipes that come with vitripick."""
+    return tuple(sorted(entry.name[:-5] for entry in _BUNDLED.iterdir() if entry.name.endswith(".toml")))
 
 
-def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe by name or from a TOML file, with changes on top.
+def load_scene_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> SceneRecipe:
+    """Return a scene recipe by name or from a TOML file, with changes on top.
 
-    A file may start from another recipe: `base = "general"` and only what differs.
+    A file may start from another recipe: it says `base = "general"` and only what differs.
 
     Parameters
     ----------
     source
-        One of `recipe_names()`, or a path that ends in `.toml`.
+        One of `scene_recipe_names()`, or a path that ends in `.toml`.
     changes
-        `"key=value"` each, with dots between the tables: `"particles.count=100"`, `"pixel_size=[1.5, 3]"`; the value
+        Texts `"key=value"`, with dots between the tables: `"particles.count=100"`, `"pixel_size=[1.5, 3]"`. The value
         is TOML.
 
     Raises
     ------
     InputError
-        If the file cannot be read or is no TOML, or a key or value in it is wrong.
+        If the file cannot be read or is not TOML, or a key or value in it is wrong.
     UsageError
         If there is no recipe of that name, or a change cannot be used.
     """
@@ -290,7 +297,7 @@ def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
     for change in changes:
         _apply(table, change)
     try:
-        return Recipe.model_validate(table)
+        return SceneRecipe.model_validate(table)
     except ValidationError as error:
         problem = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: "
@@ -299,37 +306,41 @@ def load_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Recipe:
             if not _is_beside_the_point(item)
         )
         kind = UsageError if changes else InputError
-        raise kind(f"recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
+        raise kind(f"scene recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
 
 
 def _in_words(kind: str, message: str) -> str:
+    """Return what is wrong with a value, in words that do not speak of Python."""
     ours = {"extra_forbidden": "there is no such key", "tuple_type": "should be a list", "too_short": "is too short"}
     return ours.get(kind, message.lower().removeprefix("value error, "))
 
 
 def _is_type(part: int | str) -> bool:
-    """Whether a part of an error's place names one of the types of a `Range` and no key."""
+    """Return whether a part of an error's place names one of the types of a `Range`, and not a key."""
     return str(part).startswith(("float", "tuple", "function-after"))
 
 
 def _is_beside_the_point(item: ErrorDetails) -> bool:
-    """Of a `Range`, pydantic says that a bad number is no list either, and a bad list no number."""
+    """Return whether an error only says that a bad number of a `Range` is no list either, or a bad list no number."""
     other = "float_type" if isinstance(item["input"], list) else "tuple_type"
     return item["type"] == other and _is_type(item["loc"][-1])
 
 
 def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """Return the table of a recipe on top of its base; `seen` are the recipes that led here."""
     if str(source) in seen:
-        raise InputError(f"recipe {source}: starts from itself by way of {' and '.join(seen)}.")
-    if str(source) in recipe_names():
-        text = (resources.files("vitripick.simulation") / "recipes" / f"{source}.toml").read_text(encoding="utf-8")
+        raise InputError(f"scene recipe {source}: starts from itself by way of {' and '.join(seen)}.")
+    if str(source) in scene_recipe_names():
+        text = (_BUNDLED / f"{source}.toml").read_text(encoding="utf-8")
     elif str(source).endswith(".toml"):
         try:
             text = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{source}: cannot read this recipe: {error}.") from error
+            raise InputError(f"{source}: cannot read this scene recipe: {error}.") from error
     else:
-        raise UsageError(f"there is no recipe {str(source)!r}; there are {', '.join(recipe_names())}, or a .toml file.")
+        raise UsageError(
+            f"there is no scene recipe {str(source)!r}; there are {', '.join(scene_recipe_names())}, or a .toml file."
+        )
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -343,6 +354,7 @@ def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with the keys of another one on top, table by table."""
     result = dict(under)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -351,6 +363,7 @@ def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(table: dict[str, Any], change: str) -> None:
+    """Put a change, `KEY=VALUE`, into a table."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set {change}: write KEY=VALUE, as in --set particles.count=100.")
@@ -362,7 +375,7 @@ def _apply(table: dict[str, Any], change: str) -> None:
     for part in path:
         inner = table.get(part, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"--set {change}: {part} is no table of the recipe.")
+            raise UsageError(f"--set {change}: {part} is no table of the scene recipe.")
         table[part] = dict(inner)
         table = table[part]
     table[last] = value

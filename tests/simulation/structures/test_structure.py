@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitripick.simulation.poses import uniform_rotations
-from vitripick.simulation.structure import merge_points, scattering_centre, structure_from_points
+from vitripick.simulation.structures.structure import merge_points, scattering_centre, structure_from_points
 
 
 def test_the_origin_is_the_centre_of_scattering(lopsided):

@@ -1,20 +1,20 @@
-"""Recipes by name and from files."""
+"""Scene recipes by name and from files."""
 
 import numpy as np
 import pytest
 
 from vitripick.errors import InputError, UsageError
-from vitripick.simulation import load_recipe, recipe_names
-from vitripick.simulation.recipe import draw
+from vitripick.simulation import load_scene_recipe, scene_recipe_names
+from vitripick.simulation.scene_recipe import draw
 
 
 def test_the_promised_recipes_are_there_and_say_what_they_are():
-    assert set(recipe_names()) == {"clean", "paper", "general", "contaminated", "empty"}
-    assert all(load_recipe(name).description for name in recipe_names())
+    assert set(scene_recipe_names()) == {"clean", "paper", "general", "contaminated", "empty"}
+    assert all(load_scene_recipe(name).description for name in scene_recipe_names())
 
 
 def test_the_paper_recipe_has_the_papers_numbers():
-    recipe = load_recipe("paper")
+    recipe = load_scene_recipe("paper")
     assert recipe.particles.count == 250
     assert (recipe.noise.structural_sd, recipe.noise.shot_sd) == (88, 51)
     assert (recipe.optics.defocus_angstrom, recipe.optics.b_factor) == (25000, 200)
@@ -22,20 +22,21 @@ def test_the_paper_recipe_has_the_papers_numbers():
 
 
 def test_changes_go_on_top():
-    recipe = load_recipe("general", changes=["particles.count=7", "pixel_size=[1.5, 2]", "particles.box=constant"])
+    changes = ["particles.count=7", "pixel_size=[1.5, 2]", "particles.box=constant"]
+    recipe = load_scene_recipe("general", changes=changes)
     assert recipe.particles.count == 7
     assert recipe.pixel_size == (1.5, 2)
     assert recipe.particles.box == "constant"
-    assert recipe.contamination == load_recipe("general").contamination
+    assert recipe.contamination == load_scene_recipe("general").contamination
 
 
 def test_a_file_starts_from_another_recipe(tmp_path):
     (tmp_path / "mine.toml").write_text('base = "general"\n[optics]\ndefocus_angstrom = 9000\n')
     (tmp_path / "yours.toml").write_text('base = "mine.toml"\nshape = [64, 80]\n')
-    recipe = load_recipe(tmp_path / "yours.toml")
+    recipe = load_scene_recipe(tmp_path / "yours.toml")
     assert recipe.optics.defocus_angstrom == 9000
     assert recipe.shape == (64, 80)
-    assert recipe.optics.voltages_kv == load_recipe("general").optics.voltages_kv
+    assert recipe.optics.voltages_kv == load_scene_recipe("general").optics.voltages_kv
 
 
 @pytest.mark.parametrize(
@@ -54,25 +55,25 @@ def test_a_file_starts_from_another_recipe(tmp_path):
 def test_a_bad_recipe_file_says_what_is_wrong(tmp_path, text, complaint):
     (tmp_path / "loop.toml").write_text(text)
     with pytest.raises(InputError, match=complaint):
-        load_recipe(str(tmp_path / "loop.toml"))
+        load_scene_recipe(str(tmp_path / "loop.toml"))
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
-    with pytest.raises(UsageError, match="there is no recipe 'generall'; there are clean, contaminated"):
-        load_recipe("generall")
+    with pytest.raises(UsageError, match="there is no scene recipe 'generall'; there are clean, contaminated"):
+        load_scene_recipe("generall")
     with pytest.raises(InputError, match=r"none\.toml: cannot read"):
-        load_recipe(tmp_path / "none.toml")
+        load_scene_recipe(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize("change", ["particles.count", "=3", "description.x=1"])
 def test_a_change_that_makes_no_sense_is_a_usage_error(change):
     with pytest.raises(UsageError, match="--set"):
-        load_recipe("clean", changes=[change])
+        load_scene_recipe("clean", changes=[change])
 
 
 def test_an_unknown_key_on_the_command_line_is_a_usage_error():
     with pytest.raises(UsageError, match=r"particles\.n: there is no such key"):
-        load_recipe("clean", changes=["particles.n=3"])
+        load_scene_recipe("clean", changes=["particles.n=3"])
 
 
 @pytest.mark.parametrize(
@@ -94,8 +95,8 @@ def test_an_unknown_key_on_the_command_line_is_a_usage_error():
 )
 def test_a_number_nothing_can_be_drawn_from_is_a_usage_error_of_one_sentence(change, complaint):
     with pytest.raises(UsageError) as raised:
-        load_recipe("general", changes=[change])
-    assert str(raised.value) == f"recipe general: {complaint} (docs/simulation.md lists the keys)."
+        load_scene_recipe("general", changes=[change])
+    assert str(raised.value) == f"scene recipe general: {complaint} (docs/simulation.md lists the keys)."
 
 
 def test_a_number_is_drawn_from_its_range():

@@ -16,8 +16,8 @@ Kind: TypeAlias = Literal["soluble", "membrane", "nucleoprotein", "virus", "fila
 KINDS: tuple[str, ...] = get_args(Kind)
 Points: TypeAlias = npt.NDArray[np.float32]
 
-# Lengths are rounded to steps of 2**(1/3) before points are merged, so that a stream of crops at ever new scales
-# meets a handful of cached clouds.
+# A stream of crops has a new scale for each crop. Lengths are therefore rounded to steps of 2**(1/3) before points are
+# merged, so that all crops share a few cached clouds.
 _SCALE_STEPS = 3
 
 
@@ -47,15 +47,15 @@ class Structure:
     Attributes
     ----------
     name
-        Of the file or the library.
+        Name of the file or of the bundled structure.
     kind
         `soluble`, `membrane`, `nucleoprotein`, `virus` or `filament`.
     mass_kda
-        Of the whole.
+        Mass of the whole molecule.
     points : (n, 3), float32
         x, y, z in Å.
     net : (n,), float32
-        Scattering amplitude f(0) of each point less that of the ice it displaces, Å.
+        Scattering amplitude f(0) of each point, less that of the ice that it displaces, Å.
     spread_angstrom
         Sigma of the Gaussian that each point stands for: 1 Å for an atom, about 2.5 Å for a residue.
     volume, voxel_size
@@ -79,20 +79,20 @@ class Structure:
 
     @cached_property
     def diameter_angstrom(self) -> float:
-        """The largest extent in any direction, Å (over 120 directions, so up to 2 % short)."""
+        """Return the largest extent in any direction, Å (over 120 directions, so up to 2 % short)."""
         extents = self._outermost @ directions_over_half_sphere(120).T.astype(np.float32)
         return float((extents.max(axis=0) - extents.min(axis=0)).max())
 
     @cached_property
     def reach_angstrom(self) -> float:
-        """Twice the distance of the farthest point from the origin, Å: at least the diameter, and quickly had."""
+        """Return twice the distance of the farthest point from the origin, Å: at least the diameter, but faster."""
         return 2 * float(np.sqrt(np.max(np.sum(self.points**2, axis=1))))
 
     @cached_property
     def _outermost(self) -> Points:
-        """The points that are outermost in some direction: a few hundred of many thousands."""
+        """Return the points that are outermost in some direction: a few hundred of many thousands."""
         points = self.points
-        if len(points) > 1500:  # first those that are outermost among their neighbours, which are much fewer
+        if len(points) > 1500:  # keep only the outermost among neighbours first: they are far fewer
             radius = np.linalg.norm(points, axis=1)
             direction = _cell_numbers(points / np.maximum(radius, 1e-6)[:, None], 0.15)
             order = np.lexsort((radius, direction))
@@ -103,12 +103,12 @@ class Structure:
         return outermost
 
     def projected_extents(self, rotations: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How wide and how high the molecule is in projection.
+        """Return how wide and how high the molecule is in projection.
 
         Parameters
         ----------
         rotations : (m, 3, 3)
-            Of each particle; image x and y are the first two rows.
+            One rotation for each particle; its first two rows give image x and y.
 
         Returns
         -------
@@ -120,7 +120,7 @@ class Structure:
         return np.column_stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]])
 
     def merged(self, pixel_size: float) -> tuple[Points, npt.NDArray[np.float32]]:
-        """Points and amplitudes with neighbours closer than about a pixel joined into one.
+        """Return points and amplitudes, with neighbours closer than about a pixel joined into one.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Structure:
         return self._merged[cell]
 
     def simplified(self, cell_angstrom: float) -> Structure:
-        """The same molecule with fewer points, those of each cube of this side joined."""
+        """Return the same molecule with fewer points: those of each cube of this side are joined."""
         points, net = merge_points(self.points, self.net, cell_angstrom)
         spread = float(np.hypot(self.spread_angstrom, cell_angstrom / np.sqrt(12)))
         return dataclasses.replace(
@@ -141,14 +141,14 @@ class Structure:
         )
 
     def simple(self, pixel_size: float) -> Structure:
-        """`simplified` for images of this pixel size and no finer than 4 Å; kept for the next time."""
+        """Return it `simplified` for images of this pixel size, no finer than 4 Å, and keep that for the next call."""
         cell = _stepped(max(4.0, 1.4 * pixel_size))
         if cell not in self._simple:
             self._simple[cell] = self.simplified(cell)
         return self._simple[cell]
 
     def part(self, keep: npt.NDArray[np.bool_], *, name: str) -> Structure:
-        """The molecule with only the points of a mask, its origin on what is left.
+        """Return the molecule with only the points of a mask, and its origin on the centre of these.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class Structure:
 
 
 def scattering_centre(points: Points, net: npt.NDArray[np.float32]) -> Points:
-    """(3,), float32: where the scattering has its centre of mass, Å."""
+    """Return where the scattering has its centre of mass, Å, as (3,) float32."""
     centre: Points = np.average(points.astype(np.float64), axis=0, weights=net).astype(np.float32)
     return centre
 
@@ -193,22 +193,22 @@ def structure_from_points(
     spread_angstrom: float = 1.0,
     slab: Slab | None = None,
 ) -> Structure:
-    """A molecule from gross amplitudes: the displaced ice is taken off and the origin put on its centre.
+    """Make a molecule from gross amplitudes: take the displaced ice off and put the origin on its centre.
 
     Parameters
     ----------
     name
-        Of the molecule.
+        Name of the molecule.
     points : (n, 3)
         Å.
     amplitudes : (n,)
         f(0) of each point, hydrogens included, Å.
     kind
-        What it is.
+        What the molecule is.
     mass_kda
-        By default from the amplitudes, at 0.204 Å per dalton.
+        Its mass; by default it follows from the amplitudes, at 0.204 Å per dalton.
     nucleic : (n,), bool
-        Which points are nucleic acid, which displaces less ice for its amplitude.
+        Which points are nucleic acid: that displaces less ice for its amplitude.
     spread_angstrom, slab
         As in `Structure`.
     """
@@ -243,7 +243,7 @@ def merge_points(
         The sum of the weights is kept.
     """
     _, index = np.unique(_cell_numbers(points, cell_angstrom), return_inverse=True)
-    # The centre is weighted by magnitude: lipid tails lighter than ice count negative and must not push it away.
+    # Lipid tails are lighter than ice and count negative. Weighted by magnitude, they do not push the centre away.
     magnitude = np.abs(weights).astype(np.float64) + 1e-12
     total = np.bincount(index, magnitude)
     centres = np.column_stack([np.bincount(index, magnitude * points[:, axis]) / total for axis in range(3)])
@@ -251,12 +251,12 @@ def merge_points(
 
 
 def _stepped(length: float) -> float:
-    """Rounded down to a step of `_SCALE_STEPS` an octave."""
+    """Return a length rounded down to one of `_SCALE_STEPS` steps in each octave."""
     return float(2.0 ** (np.floor(np.log2(length) * _SCALE_STEPS) / _SCALE_STEPS))
 
 
 def _cell_numbers(points: Points, cell: float) -> npt.NDArray[np.int64]:
-    """(n,): which cube of side `cell` each point lies in."""
+    """Return the number of the cube of side `cell` in which each point lies, as (n,)."""
     cells = np.floor((points - points.min(axis=0)) / cell).astype(np.int64)
     sides = cells.max(axis=0) + 1
     numbers: npt.NDArray[np.int64] = (cells[:, 0] * sides[1] + cells[:, 1]) * sides[2] + cells[:, 2]
@@ -264,7 +264,7 @@ def _cell_numbers(points: Points, cell: float) -> npt.NDArray[np.int64]:
 
 
 def directions_over_half_sphere(n: int) -> npt.NDArray[np.float64]:
-    """(n, 3): unit vectors spread evenly over a half sphere (a Fibonacci spiral)."""
+    """Return unit vectors spread evenly over a half sphere (a Fibonacci spiral), as (n, 3)."""
     index = np.arange(n) + 0.5
     z = 1 - index / n
     azimuth = np.pi * (1 + 5**0.5) * index

@@ -1,0 +1,107 @@
+"""Find structure files, and read one of any kind: the suffix chooses the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vitripick.errors import InputError
+from vitripick.simulation.structures.index import index_entry
+from vitripick.simulation.structures.library import LIBRARY_SUFFIX, bundled_structures, read_library
+from vitripick.simulation.structures.maps import MAP_SUFFIXES, read_map
+from vitripick.simulation.structures.models import MODEL_SUFFIXES, read_model
+from vitripick.simulation.structures.structure import Kind, Structure
+
+_SUFFIXES = (*MODEL_SUFFIXES, *MAP_SUFFIXES, LIBRARY_SUFFIX)
+
+
+def find_structures(sources: Sequence[str | Path]) -> list[Path]:
+    """Return the structure files that names, files and folders stand for, sorted within a folder.
+
+    Parameters
+    ----------
+    sources
+        Names of bundled structures (`bundled_structures`), files, or folders (all structure files in them). A folder
+        called like a bundled structure is `./NAME`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, folder or bundled structure, or a folder holds none.
+    """
+    bundled = bundled_structures()
+    found: list[Path] = []
+    for source in sources:
+        path = Path(source)
+        if str(source) in bundled:
+            found.append(bundled[str(source)])
+        elif path.is_dir():
+            inside = sorted(p for p in path.iterdir() if _suffix(p) in _SUFFIXES)
+            if not inside:
+                raise InputError(f"{path}: no structure in this folder (we read {', '.join(_SUFFIXES)}).")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise InputError(
+                f"{source}: neither a file or folder nor a bundled structure ({', '.join(sorted(bundled))})."
+            )
+    return found
+
+
+def read_structure(
+    path: str | Path,
+    *,
+    kind: Kind | None = None,
+    assembly: str = "1",
+) -> Structure:
+    """Read one molecule.
+
+    Parameters
+    ----------
+    path
+        mmCIF or PDB (also `.gz`), a map in MRC, or an npz of the library.
+    kind
+        What the molecule is. By default an `index.csv` beside the file decides, or else the file of a saved
+        structure. Otherwise a model with nucleotides is a nucleoprotein, and all else is soluble.
+    assembly
+        For mmCIF and PDB: the biological assembly to build, or `asu` for the chains as they stand in the file. A
+        file that defines no assembly is taken as it stands.
+
+    Returns
+    -------
+    Structure
+
+    Raises
+    ------
+    InputError
+        If the file is missing or has another suffix, or holds no atoms or a single one. If its map holds NaN or
+        nothing, or its row in `index.csv` has an unknown kind or no mass.
+    UsageError
+        If the molecule should be a membrane protein and no membrane fits it.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such structure file.")
+    entry = index_entry(path)
+    kind = kind or entry.get("kind")
+    mass_kda = entry.get("mw_kda")
+    if suffix in MODEL_SUFFIXES:
+        return read_model(path, _stem(path), kind=kind, assembly=assembly)
+    if suffix in MAP_SUFFIXES:
+        return read_map(path, _stem(path), kind=kind or "soluble", mass_kda=mass_kda)
+    if suffix == LIBRARY_SUFFIX:
+        return read_library(path, kind=kind, mass_kda=mass_kda)
+    raise InputError(f"{path}: no structure file that we know; its suffix should be one of {', '.join(_SUFFIXES)}.")
+
+
+def _suffix(path: Path) -> str:
+    """Return the suffix in lower case, without a `.gz` behind it."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+
+
+def _stem(path: Path) -> str:
+    """Return the file's name without its suffix, and without a `.gz` behind it."""
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
