@@ -10,9 +10,9 @@ from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc
-from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.geometry import Boxes
 from vitripick.picking import pick
+from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.runs import FolderPicker, PickSettings, pick_many, step
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vitripick.geometry import Boxes
-from vitripick.runs import FolderPicker, PickSettings, pick_many, read_record, step
 from vitripick.picking.quality import Quality, assess
-from vitripick.runs.suspects import summary_lines, within_run
+from vitripick.runs import FolderPicker, PickSettings, pick_many, read_record, step
 from vitripick.runs.record import Record
+from vitripick.runs.suspects import summary_lines, within_run
 
 SHAPE = (1000, 1200)
 
@@ -199,7 +199,6 @@ def test_a_record_keeps_its_quality_line(records, tmp_path):
     from vitripick.run_layout import RunLayout
     from vitripick.runs.record import write_record
 
-
     write_record(records[2], RunLayout(tmp_path))
     assert read_record(RunLayout(tmp_path).record(records[2].stem)).quality == records[2].quality
 
@@ -207,7 +206,6 @@ def test_a_record_keeps_its_quality_line(records, tmp_path):
 def test_a_quality_line_of_another_version_is_passed_over_and_the_record_kept(records, tmp_path):
     from vitripick.run_layout import RunLayout
     from vitripick.runs.record import write_record
-
 
     write_record(records[0], RunLayout(tmp_path))
     path = RunLayout(tmp_path).record(records[0].stem)

@@ -13,9 +13,9 @@ from vitripick.formats import find_micrographs, read_micrograph, read_picks, wri
 from vitripick.models import open_model
 from vitripick.models.engines import make_ready
 from vitripick.picking import diameter
-from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
 from vitripick.picking.diameter import diameters_around, sweep
 from vitripick.run_layout import SURVEY
+from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
 from vitripick.runs.survey import read_survey, spread_over
 
 APOFERRITIN = Path("examples/apoferritin/micrographs")  # 80 px

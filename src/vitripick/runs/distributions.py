@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.run_layout import DISTRIBUTIONS
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.geometry import Boxes, FloatArray, estimated_size_px
 from vitripick.pictures import histogram_png
+from vitripick.run_layout import DISTRIBUTIONS
 
 _N_BINS = 40
 Counts = npt.NDArray[np.int64]

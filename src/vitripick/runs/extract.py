@@ -16,10 +16,10 @@ import numpy.typing as npt
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
-from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.star.particles import GROUP, optics_block, optics_groups
 from vitripick.formats.micrographs.stack import open_stack
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
+from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.particles import GROUP, optics_block, optics_groups
 from vitripick.geometry import Boxes, Image
 from vitripick.runs.folder import read_run_folder
 from vitripick.runs.record import Record

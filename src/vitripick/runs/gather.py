@@ -89,7 +89,9 @@ def gather_sets(
     elif micrographs is not None:
         sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
     else:
-        sets = _by_names(read_all_picks(picks), label_parts, both_files=Path(picks).is_file() and Path(labels).is_file())
+        sets = _by_names(
+            read_all_picks(picks), label_parts, both_files=Path(picks).is_file() and Path(labels).is_file()
+        )
     if sets.failed_labels and not sets.labels:
         raise InputError(
             f"{labels}: every micrograph that these labels belong to failed, {sets.failed_labels[0]} for one; "

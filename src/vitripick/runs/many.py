@@ -27,29 +27,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vitripick
-from vitripick.runs.record import read_stored
 from vitripick.atomic import remove_leftovers, write_text_atomically
-from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_picks
+from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
 from vitripick.models.engines import available_cores
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.export import ExportError, RunEntry, check_formats, write_run_exports
 from vitripick.runs.jobs import in_order
-from vitripick.runs.watch.lock import refuse_if_watched
-from vitripick.runs.suspects import within_run, write_quality
-from vitripick.runs.record import Record, read_record, refuse_other_files, write_failures
+from vitripick.runs.record import Outcome, Record, read_stored, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
+from vitripick.runs.settings import PickSettings
 from vitripick.runs.shards import Shard
-from vitripick.runs.record import (Outcome)
-from vitripick.runs.settings import (PickSettings)
-from vitripick.runs.step import (FolderPicker)
+from vitripick.runs.step import FolderPicker
 from vitripick.runs.survey import Survey
+from vitripick.runs.suspects import within_run, write_quality
+from vitripick.runs.watch.lock import refuse_if_watched
 
 if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
+
 
 @dataclass
 class RunSummary:

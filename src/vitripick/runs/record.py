@@ -10,19 +10,18 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitripick.atomic import host_name, write_text_atomically
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.formats import MicrographFile, read_picks
 from vitripick.geometry import Boxes
-from vitripick.text import printable_name
 from vitripick.picking.quality import Quality
 from vitripick.run_layout import STORE_FORMAT, RunLayout
+from vitripick.text import printable_name
 
 
 @dataclass(frozen=True)

@@ -15,39 +15,40 @@ import cv2
 import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
-from vitripick.text import printable_name
 from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
 from vitripick.models.run import FLOOR_CONFIDENCE
+from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
+from vitripick.picking.one import look
+from vitripick.picking.quality import Quality, assess
 from vitripick.run_layout import STORE_FORMAT, RunLayout
 from vitripick.runs.export import exports_of, place_of, threshold_of, write_exports
 from vitripick.runs.log import RunLog
-from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
-from vitripick.picking.one import look
-from vitripick.runs.record import Outcome
-from vitripick.runs.settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.runs.profile import cached_share
-from vitripick.picking.quality import Quality, assess
 from vitripick.runs.record import (
+    Outcome,
     Record,
     digest,
     own_record,
     path_from,
     read_failure,
-    read_stored,
     read_record,
+    read_stored,
     write_failure,
     write_record,
 )
+from vitripick.runs.settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
+from vitripick.text import printable_name
 from vitripick.timing import stage, timed
 
 if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
+
 
 class ChangedFileError(MicrographError):
     """A micrograph was written to while it was read: it is not complete yet."""
@@ -239,7 +240,6 @@ class FolderPicker:
         VitripickError
             If this micrograph cannot be picked, or would overwrite the picks of another one.
         """
-        out = self.layout.out
         made_from = self.made_from(file)
         if settled is not None and (made_from is None or (made_from["size_bytes"], made_from["mtime_ns"]) != settled):
             raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
@@ -259,7 +259,6 @@ class FolderPicker:
     def _pick_anew(
         self, file: MicrographFile, stem: str, made_from: dict[str, Any] | None, timings: dict[str, float]
     ) -> Record:
-        out = self.layout.out
         ready = self._ready_model()
         cached = cached_share(file.path)
         started = time.perf_counter()
@@ -275,14 +274,12 @@ class FolderPicker:
             write_junk(self.layout.junk(stem), seen.junk)
             # All else is made from the store, now as after a restart, so that it is the same to the last digit.
             stored = read_picks(self.layout.store(stem), format=STORE_FORMAT)
-            picks = stored.of(
-                micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size
-            )
+            picks = stored.of(micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size)
             self._export(picks, micrograph, stem, exports_of(self.settings)[1:])
         record = Record(
             name=file.name,
             path=str(file.path),
-            from_out=path_from(out, file.path),
+            from_out=path_from(self.layout.out, file.path),
             stem=stem,
             shape=micrograph.shape,
             pixel_size=micrograph.pixel_size,

@@ -34,12 +34,12 @@ from vitripick.picking.diameter import (
     diameters_to_try,
     sweep,
 )
-from vitripick.runs.jobs import in_order
 from vitripick.picking.one import pick, resolve_diameter_px
-from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
-from vitripick.run_layout import RunLayout
-from vitripick.runs.record import digest
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
+from vitripick.run_layout import RunLayout
+from vitripick.runs.jobs import in_order
+from vitripick.runs.record import digest
+from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
 from vitripick.settings import Settings
 
 if TYPE_CHECKING:

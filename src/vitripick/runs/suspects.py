@@ -18,6 +18,7 @@ from vitripick.runs.record import Record
 # deviations and by so much, where there are enough micrographs with enough picks to say what is usual.
 _FAINT_SIGMAS, _FAINT_BY, _FAINT_FROM, _FAINT_PICKS = 3.0, 0.05, 8, 10
 
+
 def within_run(records: Sequence[Record]) -> list[Record]:
     """The records with what only the whole run can tell: which micrographs are `faint`.
 

@@ -10,8 +10,8 @@ import pytest
 
 from vitripick.atomic import host_name, is_alive
 from vitripick.errors import UsageError
-from vitripick.runs.watch import lock
 from vitripick.run_layout import LOCK
+from vitripick.runs.watch import lock
 from vitripick.runs.watch.lock import FolderLock, refuse_if_watched
 
 

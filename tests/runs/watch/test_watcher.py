@@ -13,8 +13,8 @@ import pytest
 
 from vitripick.errors import InputError, ResourceError, UsageError
 from vitripick.formats import write_mrc
-from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.models import open_model
+from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.runs import FolderPicker, PickSettings, pick_many, step
 from vitripick.runs.watch import watcher as watcher_module
 from vitripick.runs.watch.arrivals import FolderSource, StarSource
@@ -191,7 +191,9 @@ def test_a_watcher_does_not_overwrite_the_picks_of_another_folder(model, microgr
 def test_a_watched_folder_that_is_the_run_folder_gives_none_of_its_pictures(model, micrographs):
     settings = PickSettings(overlays=True, thumbnails=True)
     pick_many([micrographs], micrographs, model, settings)
-    holding_pictures = {path.parent.name for end in ("png", "jpg") for path in micrographs.rglob(f"*.{end}")}
+    holding_pictures = {
+        p.relative_to(micrographs).parts[0] for end in ("png", "jpg") for p in micrographs.rglob(f"*.{end}")
+    }
     assert {"overlays", "thumbnails", "distributions"} <= holding_pictures <= set(PICTURE_FOLDERS)
     assert len(FolderSource(micrographs, micrographs).scan(set())) == 3
     assert len(pick_many([micrographs], micrographs, model, settings).records) == 3

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vitripick.run_layout import LOCK
 from vitripick.atomic import host_name, is_alive, temporary_name
 from vitripick.errors import UsageError
+from vitripick.run_layout import LOCK
 
 _BEAT_SECONDS = 10.0
 # Six missed beats: a busy file server may swallow some.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitripick.run_layout import STATUS
 from vitripick.atomic import host_name, write_text_atomically
+from vitripick.run_layout import STATUS
 
 # What the rate and the longest lag speak of.
 _WINDOW_SECONDS = 600.0

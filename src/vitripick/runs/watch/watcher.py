@@ -13,24 +13,23 @@ from typing import Any
 
 from pydantic import Field
 
-from vitripick.run_layout import REPORT, STOP
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.formats.micrographs.finding import output_stems, whole_stem
-from vitripick.text import printable_name
 from vitripick.geometry import Boxes
-from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
+from vitripick.run_layout import REPORT, STOP
 from vitripick.runs.export import ExportError, check_formats
-from vitripick.runs.watch.lock import FolderLock
 from vitripick.runs.many import RunSummary, finish_run, summary_of
-from vitripick.runs.watch.status import Progress, in_a_line
-from vitripick.runs.record import Record, own_record, read_failure, read_record
+from vitripick.runs.record import Outcome, Record, own_record, read_failure, read_record
 from vitripick.runs.resources import resource_errors
-from vitripick.runs.record import (Outcome)
-from vitripick.runs.step import (ChangedFileError, FolderPicker)
+from vitripick.runs.step import ChangedFileError, FolderPicker
 from vitripick.runs.survey import N_SURVEYED
+from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
+from vitripick.runs.watch.lock import FolderLock
+from vitripick.runs.watch.status import Progress, in_a_line
 from vitripick.settings import Settings
+from vitripick.text import printable_name
 
 # What rebuilding the joined files and the report may take of the time.
 _SHARE_FOR_JOINING = 0.05
@@ -379,8 +378,8 @@ class Watcher:
         self._joined_at = time.monotonic()
         self._join_took = self._joined_at - started
         if report and summary.records:
-            from vitripick.runs.report import gather_run
             from vitripick.pictures import write_report
+            from vitripick.runs.report import gather_run
 
             write_report(self.out / REPORT, [gather_run(self.out)], title=f"Picks: {self.out.name}")
             self._reported_at = time.monotonic()
