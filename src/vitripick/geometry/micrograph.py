@@ -24,7 +24,7 @@ def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Micrograph:
     """One micrograph at full size.
 
@@ -40,6 +40,11 @@ class Micrograph:
         The file it came from, if any.
     warnings
         What the reader tolerated, in words for the user.
+
+    Examples
+    --------
+    >>> Micrograph(np.zeros((400, 300), np.float32), pixel_size=1.24, name="grid3/0042.mrc")
+    grid3/0042.mrc: 400 rows x 300 columns, 1.24 Å/px
     """
 
     image: Image
@@ -55,5 +60,10 @@ class Micrograph:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
+        """Return (rows, columns)."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        scale = "pixel size unknown" if self.pixel_size is None else f"{self.pixel_size:.4g} Å/px"
+        return f"{self.name}: {rows} rows x {columns} columns, {scale}"
