@@ -26,7 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import vitripick
+from vitripick.runs.suspects import within_run, write_quality
+
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems, read_picks
 from vitripick.geometry import Boxes
@@ -35,20 +36,20 @@ from vitripick.models.engines import available_cores
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.export import ExportError, RunEntry, check_formats, write_run_exports
 from vitripick.runs.jobs import in_order
-from vitripick.runs.watch.lock import refuse_if_watched
-from vitripick.runs.suspects import within_run, write_quality
-from vitripick.runs.record import Record, read_record, refuse_other_files, write_failures
+from vitripick.runs.record import Outcome, Record, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
+from vitripick.runs.settings import PickSettings
 from vitripick.runs.shards import Shard
-from vitripick.runs.record import (Outcome)
-from vitripick.runs.settings import (PickSettings)
-from vitripick.runs.step import (FolderPicker)
+from vitripick.runs.step import FolderPicker
 from vitripick.runs.survey import Survey
+from vitripick.runs.watch.lock import refuse_if_watched
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
+
 
 @dataclass
 class RunSummary:
@@ -311,7 +312,7 @@ def finish_run(
     write_quality(layout.out / "quality.csv", summary.records)
     write_failures(summary.failures, layout.out)
     run = {
-        "vitripick": vitripick.__version__,
+        "vitripick": VERSION,
         "model": model.card.name,
         "model_sha256": model.sha256,
         "threshold": summary.threshold,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.names.stems import printable_name
@@ -43,6 +42,7 @@ from vitripick.runs.record import (
 )
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
 from vitripick.timing import stage, timed
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ class FolderPicker:
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
         decides = settings.model_dump(exclude=ACT_ON_EXPORT)
-        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
+        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, VERSION])
 
     @property
     def threshold_from(self) -> str:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-import vitripick
 from vitripick.atomic import write_text_atomically, write_text_once
 from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
@@ -40,6 +39,7 @@ from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
 from vitripick.runs.record import digest
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
 from vitripick.settings import Settings
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     from vitripick.models import Model
@@ -207,7 +207,7 @@ def survey_run(
         return None
     survey = None if out is None else kept_survey(out, model, settings)
     if survey is None:
-        survey = Survey(vitripick=vitripick.__version__, model=model.card.name, model_sha256=model.sha256)
+        survey = Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
     look = _Look(files, ready, for_sweep, opened, jobs)
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
@@ -355,7 +355,7 @@ def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> s
     decides = (
         settings.model_dump(exclude=leave_out) if name == "threshold" else settings.model_dump(include=on_diameter)
     )
-    return digest([name, model.sha256, decides, vitripick.__version__])
+    return digest([name, model.sha256, decides, VERSION])
 
 
 def _keep(survey: Survey, path: Path) -> Survey:

@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_mrc, write_picks
@@ -31,6 +30,7 @@ from vitripick.simulation.reading import bundled_structures, find_structures, in
 from vitripick.simulation.recipe import Recipe
 from vitripick.simulation.structure import Kind, Structure
 from vitripick.simulation.workers import run_in_processes
+from vitripick.version import VERSION
 
 log = logging.getLogger("vitripick")
 
@@ -243,7 +243,7 @@ def _key(
     dtype: str,
 ) -> str:
     """Of everything that decides the bytes of a micrograph, besides its index."""
-    settings = [recipe.model_dump(), kind, assembly, seed, dtype, vitripick.__version__]
+    settings = [recipe.model_dump(), kind, assembly, seed, dtype, VERSION]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for path, molecule in zip(paths, molecules, strict=True):
         digest.update(path.stem.encode() + path.read_bytes())
@@ -261,6 +261,6 @@ def _provenance(job: _Job, n_micrographs: int) -> dict[str, Any]:
         "kind": job.kind,
         "assembly": job.assembly,
         "dtype": job.dtype,
-        "vitripick": vitripick.__version__,
+        "vitripick": VERSION,
         "key": job.key,
     }
