@@ -1,4 +1,4 @@
-"""The micrograph in memory."""
+"""The micrograph, in memory or not."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
 class Micrograph:
     """One micrograph at full size.
 
+    This class holds its pixels. `open_micrograph` may give a subclass that leaves them in the file, and reads them
+    whenever `image` is asked for.
+
     Attributes
     ----------
     image : (rows, columns), float32
@@ -54,14 +57,17 @@ class Micrograph:
     warnings: tuple[str, ...] = field(default=())
 
     @property
-    def pixels(self) -> Image:
-        """What `prepare` takes: the image."""
-        return self.image
-
-    @property
     def shape(self) -> tuple[int, int]:
         """Return (rows, columns)."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+    def reduced(self, shape: tuple[int, int]) -> Image | None:
+        """Return the image at this smaller shape if that needs no look at all of it at once, else None."""
+        return None
+
+    def in_memory(self) -> Micrograph:
+        """Return this micrograph with its pixels in memory, and with the warnings that they gave."""
+        return self
 
     def __repr__(self) -> str:
         rows, columns = self.shape

@@ -15,7 +15,7 @@ import cv2
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.names.stems import printable_name
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import torch
 
     from vitripick.models import Model
+
 
 class ChangedFileError(MicrographError):
     """A micrograph was written to while it was read: it is not complete yet."""
@@ -279,7 +280,7 @@ class FolderPicker:
             n_stored=len(picks),
             n_picks=len(picks.above(self.threshold)),
             from_star=file.from_star,
-            warnings=micrograph.warnings,
+            warnings=seen.warnings,
             made_from=made_from,
             engine=ready.engine,
             quality=self._quality(picks, stem, seen.diameter_px),
@@ -320,7 +321,7 @@ class FolderPicker:
             self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads
         )
 
-    def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
+    def _read(self, file: MicrographFile) -> Micrograph:
         shown = printable_name(str(file.path))
         if shown != str(file.path) or file.name != printable_name(file.name):
             raise MicrographError(
@@ -367,9 +368,7 @@ class FolderPicker:
         junk = read_junk(self.layout.path(stem, "junk"))
         return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
 
-    def _export(
-        self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
-    ) -> None:
+    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
         image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)

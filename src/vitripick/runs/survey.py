@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 from vitripick.atomic import write_text_atomically, write_text_once
 from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.models import ModelCard, ModelFile
 from vitripick.models.engines import available_cores, make_ready
@@ -53,7 +53,7 @@ _TRIES = 3
 _FAR = math.log(2.0)
 
 T = TypeVar("T")
-Opener = Callable[[MicrographFile], Micrograph | MicrographOnDisk]
+Opener = Callable[[MicrographFile], Micrograph]
 
 
 class Survey(Settings):
@@ -158,7 +158,7 @@ def survey_micrographs(
     def ready() -> Ready:
         return make_ready(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
 
-    def opened(file: MicrographFile) -> Micrograph | MicrographOnDisk:
+    def opened(file: MicrographFile) -> Micrograph:
         pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
@@ -303,7 +303,7 @@ class _Look:
         ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
         diameters = max(ranges, key=len)
 
-        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
             pixel_size = micrograph.pixel_size if in_angstrom else None
             return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
 
@@ -312,7 +312,7 @@ class _Look:
     def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
         ready, diameters = self._for_sweep(), diameters_around(given)
 
-        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
             given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
             assert given_px is not None  # one was given
             pixel_size = given / given_px
@@ -331,7 +331,7 @@ class _Look:
         found = self._of_each(lambda m: pick(m, ready, threshold=0.0, **settings.for_pick()))
         return choose_threshold(found, ready.card)
 
-    def _of_each(self, ask: Callable[[Micrograph | MicrographOnDisk], T]) -> list[T]:
+    def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
         """The answer for one micrograph of each part, in their order."""
 
         def answer(part: list[MicrographFile]) -> T | None:
