@@ -65,6 +65,13 @@ def test_imports_run_one_way(path):
     assert not outside, f"{path} imports {outside}"
 
 
+def test_no_part_imports_the_package_that_stands_on_all_of_them():
+    for path in FILES:
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        assert "vitripick" not in names, path
+
+
 def test_a_package_may_not_import_what_may_import_it():
     assert not [(a, b) for a, allowed in ALLOWED.items() for b in allowed if a in ALLOWED[b]]
 

@@ -6,6 +6,8 @@ The same steps as the command line, in the same order::
     micrograph = vitripick.read_micrograph("grid3_0042.mrc")
     picks = vitripick.pick(micrograph, model, diameter_angstrom=130)
     vitripick.write_picks(picks, "grid3_0042.cbox")
+
+`vitripick.sample("apoferritin")` gives a real micrograph to begin with.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from vitripick.version import VERSION as __version__
 
-# Imported on first use: `import vitripick` and `vitripick --help` must not wait seconds for torch.
+# Imported on first use, because `import vitripick` and `vitripick --help` must not wait seconds for torch.
 _HOME = {
     "Boxes": "vitripick.geometry",
     "Micrograph": "vitripick.geometry",
@@ -25,6 +27,7 @@ _HOME = {
     "load_model": "vitripick.models",
     "save_model": "vitripick.models",
     "pick": "vitripick.picking",
+    "sample": "vitripick.samples",
     "train": "vitripick.training",
     "evaluate": "vitripick.evaluation",
 }
@@ -32,11 +35,13 @@ _HOME = {
 __all__ = [
     "Boxes",
     "Micrograph",
+    "__version__",
     "evaluate",
     "load_model",
     "pick",
     "read_micrograph",
     "read_picks",
+    "sample",
     "save_model",
     "train",
     "write_picks",
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from vitripick.geometry import Boxes, Micrograph
     from vitripick.models import load_model, save_model
     from vitripick.picking import pick
+    from vitripick.samples import sample
     from vitripick.training import train
 
 
@@ -57,3 +63,8 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     raise AttributeError(f"module 'vitripick' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, also those that are not imported yet, so that completion shows them."""
+    return __all__

@@ -59,3 +59,65 @@ def test_concatenating_keeps_every_box_and_the_first_ones_micrograph():
     both = concatenate_boxes([Boxes.at([1], [1], micrograph="a.mrc"), Boxes.at([2], [2])])
     assert list(both.x) == [1, 2]
     assert both.micrograph == "a.mrc"
+
+
+PICKS = Boxes.at([1, 2, 3], [4, 5, 6], size_px=80, confidence=[0.31, 0.98, 0.5], micrograph="a.mrc", pixel_size=2.0)
+
+
+@pytest.mark.parametrize(
+    ("which", "x"),
+    [
+        (PICKS.confidence > 0.4, [2, 3]),
+        (slice(0, 2), [1, 2]),
+        (np.array([2, 0, 2]), [3, 1, 3]),
+        ([2, 0], [3, 1]),
+        ([False, True, False], [2]),
+        ([], []),
+        (-1, [3]),
+        (np.argmax(PICKS.confidence), [2]),
+    ],
+    ids=["mask", "slice", "indices", "list", "list of bool", "empty list", "index", "numpy index"],
+)
+def test_indexing_gives_the_boxes_it_names_with_their_micrograph(which, x):
+    part = PICKS[which]
+    assert list(part.x) == x
+    assert list(part.y) == [value + 3 for value in x]
+    assert (part.micrograph, part.pixel_size) == ("a.mrc", 2.0)
+    assert list(PICKS.select(which).x) == x
+
+
+@pytest.mark.parametrize("which", [3, -4, np.array([3]), np.array([True]), "x"])
+def test_an_index_beyond_the_boxes_is_refused(which):
+    with pytest.raises(IndexError):
+        PICKS[which]
+
+
+def test_a_loop_gives_every_box_as_one_index_does():
+    assert [(len(box), box.x.item()) for box in PICKS] == [(1, 1.0), (1, 2.0), (1, 3.0)]
+    assert list(Boxes.empty()) == []
+
+
+def test_boxes_are_not_taken_for_one_array():
+    with pytest.raises(TypeError, match=r"take \.centres"):
+        np.asarray(PICKS)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "words"),
+    [
+        (PICKS, "3 boxes of a.mrc, 80 px, confidence 0.31–0.98"),
+        (PICKS[0], "1 box of a.mrc, 80 px, confidence 0.31"),
+        (Boxes.empty(micrograph="a.mrc"), "0 boxes of a.mrc"),
+        (Boxes.empty(), "0 boxes"),
+        (Boxes.at([1, 2], [3, 4]), "2 boxes, size unknown, no confidence"),
+        (Boxes.at([1, 2], [3, 4], size_px=[64, 96.25]), "2 boxes, 64–96.25 px, no confidence"),
+        (Boxes.at([1, 2], [3, 4], width=64, height=80), "2 boxes, 64 x 80 px, no confidence"),
+        (Boxes.at([1, 2], [3, 4], width=[64, 70], height=80), "2 boxes, 64–70 x 80 px, no confidence"),
+        (
+            Boxes.at([1, 2], [3, 4], size_px=[64, np.nan], confidence=[np.nan, 0.5]),
+            "2 boxes, 64 px where known, confidence 0.50 where known",
+        ),
+    ],
+)
+def test_boxes_say_what_they_are_in_one_line(boxes, words):
+    assert repr(boxes) == words

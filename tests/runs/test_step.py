@@ -11,7 +11,7 @@ import pytest
 
 from vitripick.atomic import atomic_path, host_name, remove_leftovers
 from vitripick.errors import UsageError
-from vitripick.formats import MicrographFile, read_picks, write_mrc
+from vitripick.formats import MicrographFile, read_micrograph, read_picks, write_mrc
 from vitripick.runs import FolderPicker, PickSettings, pick_many, read_record, step
 from vitripick.runs.folder import read_run_folder
 
@@ -138,6 +138,15 @@ def test_a_failure_leaves_the_earlier_result_of_that_micrograph_alone(model, mic
     (micrographs / "a" / "one.mrc").unlink()
     pick_many([micrographs], tmp_path / "out", model)
     assert (tmp_path / "out" / "cbox" / "a" / "one.cbox").read_bytes() == before
+
+
+def test_the_record_says_what_was_tolerated_in_the_pixels(model, micrographs, tmp_path):
+    path = micrographs / "a" / "one.mrc"
+    image = read_micrograph(path).image
+    image[3, 4] = np.nan
+    write_mrc(path, image)
+    record = FolderPicker(tmp_path / "out", model).attempt_path(path).record
+    assert "1 NaN or infinite pixels" in record.warnings[0]
 
 
 def test_a_file_that_changes_while_it_is_read_fails(model, micrographs, tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ import sys
 
 import typer
 
-import vitripick
 from vitripick.cli import (
     convert,
     cryosparc,
@@ -26,6 +25,7 @@ from vitripick.cli import (
     watch,
 )
 from vitripick.errors import VitripickError, what_is_in_the_way
+from vitripick.version import VERSION
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
 _CommandLineError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -60,7 +60,7 @@ for module in (
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"vitripick {vitripick.__version__}")
+        print(f"vitripick {VERSION}")
         raise typer.Exit
 
 

@@ -93,10 +93,10 @@ def doctor(
 
 def versions() -> list[Finding]:
     """Python, vitripick and the libraries it stands on."""
-    import vitripick
+    from vitripick.version import VERSION
 
     findings = [
-        Finding("vitripick", vitripick.__version__),
+        Finding("vitripick", VERSION),
         Finding("python", f"{platform.python_version()} ({sys.executable})"),
     ]
     findings += [_needed(name, module) for name, module in _NEEDED.items()]

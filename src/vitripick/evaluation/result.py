@@ -293,8 +293,11 @@ class Evaluation:
             ("leak", self.leak or "not stated"),
         ]
 
+    def __str__(self) -> str:
+        return self.table()
+
     def table(self) -> str:
-        """Plain text, for a terminal or a log."""
+        """Return all figures as plain text, for a terminal or a log."""
         heads = [result.description for result in self.criteria.values()]
         figures = self.figures()
         lines = [f"{name:<34}  {text}" for name, text in self.facts()]

@@ -1,4 +1,4 @@
-"""The micrograph in memory."""
+"""The micrograph, in memory or not."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Micrograph:
     """One micrograph at full size.
+
+    This class holds its pixels. `open_micrograph` may give a subclass that leaves them in the file, and reads them
+    whenever `image` is asked for.
 
     Attributes
     ----------
@@ -40,6 +43,11 @@ class Micrograph:
         The file it came from, if any.
     warnings
         What the reader tolerated, in words for the user.
+
+    Examples
+    --------
+    >>> Micrograph(np.zeros((400, 300), np.float32), pixel_size=1.24, name="grid3/0042.mrc")
+    grid3/0042.mrc: 400 rows x 300 columns, 1.24 Å/px
     """
 
     image: Image
@@ -49,11 +57,19 @@ class Micrograph:
     warnings: tuple[str, ...] = field(default=())
 
     @property
-    def pixels(self) -> Image:
-        """What `prepare` takes: the image."""
-        return self.image
-
-    @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
+        """Return (rows, columns)."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+    def reduced(self, shape: tuple[int, int]) -> Image | None:
+        """Return the image at this smaller shape if that needs no look at all of it at once, else None."""
+        return None
+
+    def in_memory(self) -> Micrograph:
+        """Return this micrograph with its pixels in memory, and with the warnings that they gave."""
+        return self
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        scale = "pixel size unknown" if self.pixel_size is None else f"{self.pixel_size:.4g} Å/px"
+        return f"{self.name}: {rows} rows x {columns} columns, {scale}"

@@ -7,12 +7,12 @@ disagree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from vitripick.errors import UsageError
-from vitripick.geometry import FloatArray, Image
+from vitripick.geometry import FloatArray, Image, Micrograph
 from vitripick.images.border import NO_BORDER, Border, find_border
 from vitripick.images.normalise import normalise_locally
 from vitripick.images.patches import WHOLE, Patches, patch_length
@@ -104,11 +104,14 @@ class Prepared:
         (rows, columns) of the micrograph it came from.
     border
         Working pixels along its sides that hold no image.
+    warnings
+        What was tolerated when the micrograph was read.
     """
 
     image: Image
     full_shape: tuple[int, int]
     border: Border = NO_BORDER
+    warnings: tuple[str, ...] = ()
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -126,41 +129,35 @@ class Prepared:
         return (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
 
 
-class Reducible(Protocol):
-    """Pixels that can be brought to a smaller size where they lie."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-
-    @property
-    def image(self) -> Image:
-        """All of them."""
-
-    def reduced(self, shape: tuple[int, int]) -> Image | None:
-        """What `resize` would make of the image, or None if that needs the image."""
-
-
-def prepare(image: Image | Reducible, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
+def prepare(micrograph: Micrograph | Image, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
     """Downscale to the working scale in one step and normalise there.
 
     Parameters
     ----------
-    image : (rows, columns), float32
-        The full-size micrograph, in any intensity scale; or where it can be had from.
+    micrograph
+        At full size, in any intensity scale; an image is (rows, columns), float32.
     preparation
         From the model bundle.
     diameter_px
         Particle diameter in full-size pixels; needed where the working scale depends on it.
+
+    Raises
+    ------
+    UsageError
+        If the scale depends on the particle's diameter and none is given.
+    MicrographError
+        If the pixels are still in their file and cannot be read.
     """
-    shape = (int(image.shape[0]), int(image.shape[1]))
-    working_shape = preparation.working_shape(shape, diameter_px=diameter_px)
-    reduced = None if isinstance(image, np.ndarray) else image.reduced(working_shape)
+    if isinstance(micrograph, np.ndarray):
+        micrograph = Micrograph(micrograph)
+    working_shape = preparation.working_shape(micrograph.shape, diameter_px=diameter_px)
+    reduced = micrograph.reduced(working_shape)
     if reduced is None:
-        reduced = _resized(image if isinstance(image, np.ndarray) else image.image, working_shape)
+        micrograph = micrograph.in_memory()
+        reduced = _resized(micrograph.image, working_shape)
     small = np.ascontiguousarray(reduced, dtype=np.float32)
     normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
-    return Prepared(normalised, shape, find_border(small))
+    return Prepared(normalised, micrograph.shape, find_border(small), micrograph.warnings)
 
 
 def _resized(image: Image, shape: tuple[int, int]) -> Image:

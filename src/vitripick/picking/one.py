@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from vitripick.errors import UsageError
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Patches, Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
@@ -35,15 +34,18 @@ class Look:
         the network's scale. None where the network does not say.
     diameter_px
         Of the particle, in full-size pixels: what was asked for, else what the network saw (0 where it saw nothing).
+    warnings
+        What was tolerated when the micrograph was read, its pixels included.
     """
 
     picks: Boxes
     junk: Image | None = None
     diameter_px: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def pick(
-    micrograph: Micrograph | MicrographOnDisk,
+    micrograph: Micrograph,
     model: Model | Ready,
     *,
     threshold: float | None = None,
@@ -106,7 +108,7 @@ def pick(
 
 
 def look(
-    micrograph: Micrograph | MicrographOnDisk,
+    micrograph: Micrograph,
     model: Model | Ready,
     *,
     threshold: float | None = None,
@@ -126,10 +128,10 @@ def look(
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
     with stage("prepare"):
-        prepared = prepare(micrograph.pixels, preparation, diameter_px=diameter)
+        prepared = prepare(micrograph, preparation, diameter_px=diameter)
     if not prepared.image.any():  # a constant micrograph
         nothing = np.zeros((1, 1), np.float32) if model.network.decoding.junk else None
-        return Look(Boxes.empty(**known), nothing, diameter)  # type: ignore[arg-type]
+        return Look(Boxes.empty(**known), nothing, diameter, prepared.warnings)  # type: ignore[arg-type]
     floor = model.card.uncalibrated(FLOOR_CONFIDENCE)
     found = detect(model.network, prepared.image, floor=floor, patches=preparation.patches)
     x, y = prepared.to_full(found.x, found.y)
@@ -157,11 +159,12 @@ def look(
         shape = prepared.image.shape[0], prepared.image.shape[1]
         junk = over_micrograph(found.junk, stride=model.network.decoding.stride, working_shape=shape)
         junk = prepared.border.extended(junk, of=shape)
-    return Look(picks.above(model.card.threshold if threshold is None else threshold), junk, diameter)
+    picks = picks.above(model.card.threshold if threshold is None else threshold)
+    return Look(picks, junk, diameter, prepared.warnings)
 
 
 def resolve_diameter_px(
-    micrograph: Micrograph | MicrographOnDisk,
+    micrograph: Micrograph,
     model: Model | Ready,
     *,
     diameter_px: float | None = None,
@@ -206,7 +209,7 @@ def resolve_diameter_px(
     return None
 
 
-def _check_visible(diameter_px: float, micrograph: Micrograph | MicrographOnDisk) -> None:
+def _check_visible(diameter_px: float, micrograph: Micrograph) -> None:
     """Raise `UsageError` where the network would be shown next to no pixels of a particle, or not a whole one."""
     if why := why_unseen(diameter_px, micrograph.shape):
         raise UsageError(

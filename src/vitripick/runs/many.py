@@ -26,7 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import vitripick
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.geometry import Boxes
@@ -43,6 +42,7 @@ from vitripick.runs.step import FolderPicker
 from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import within_run, write_quality
 from vitripick.runs.watch.lock import refuse_if_watched
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -311,7 +311,7 @@ def finish_run(
     write_quality(layout.quality, summary.records)
     write_failures(summary.failures, layout)
     run = {
-        "vitripick": vitripick.__version__,
+        "vitripick": VERSION,
         "model": model.card.name,
         "model_sha256": model.sha256,
         "threshold": summary.threshold,

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-import vitripick
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
@@ -43,6 +42,7 @@ from vitripick.runs.settings import ACT_ON_EXPORT, PICTURES, PickSettings, check
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
 from vitripick.text import printable_name
 from vitripick.timing import stage, timed
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class FolderPicker:
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
         decides = settings.model_dump(exclude=ACT_ON_EXPORT)
-        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, vitripick.__version__])
+        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, VERSION])
 
     @property
     def threshold_from(self) -> str:
@@ -286,7 +286,7 @@ class FolderPicker:
             n_stored=len(picks),
             n_picks=len(picks.above(self.threshold)),
             from_star=file.from_star,
-            warnings=micrograph.warnings,
+            warnings=seen.warnings,
             made_from=made_from,
             engine=ready.engine,
             quality=self._quality(picks, stem, seen.diameter_px),
@@ -327,7 +327,7 @@ class FolderPicker:
             self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads
         )
 
-    def _read(self, file: MicrographFile) -> Micrograph | MicrographOnDisk:
+    def _read(self, file: MicrographFile) -> Micrograph:
         shown = printable_name(str(file.path))
         if shown != str(file.path) or file.name != printable_name(file.name):
             raise MicrographError(
@@ -370,9 +370,7 @@ class FolderPicker:
         junk = read_junk(self.layout.junk(stem))
         return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
 
-    def _export(
-        self, picks: Boxes, micrograph: Micrograph | MicrographOnDisk | None, stem: str, names: Sequence[str]
-    ) -> None:
+    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
         image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)

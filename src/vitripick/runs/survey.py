@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-import vitripick
 from vitripick.atomic import write_text_atomically, write_text_once
 from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.models import ModelCard, ModelFile
 from vitripick.models.engines import available_cores, make_ready
@@ -41,6 +40,7 @@ from vitripick.runs.jobs import in_order
 from vitripick.runs.record import digest
 from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
 from vitripick.settings import Settings
+from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     from vitripick.models import Model
@@ -53,7 +53,7 @@ _TRIES = 3
 _FAR = math.log(2.0)
 
 T = TypeVar("T")
-Opener = Callable[[MicrographFile], Micrograph | MicrographOnDisk]
+Opener = Callable[[MicrographFile], Micrograph]
 
 
 class Survey(Settings):
@@ -158,7 +158,7 @@ def survey_micrographs(
     def ready() -> Ready:
         return make_ready(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
 
-    def opened(file: MicrographFile) -> Micrograph | MicrographOnDisk:
+    def opened(file: MicrographFile) -> Micrograph:
         pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
@@ -207,7 +207,7 @@ def survey_run(
         return None
     survey = None if layout is None else kept_survey(layout, model, settings)
     if survey is None:
-        survey = Survey(vitripick=vitripick.__version__, model=model.card.name, model_sha256=model.sha256)
+        survey = Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
     look = _Look(files, ready, for_sweep, opened, jobs)
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
@@ -303,7 +303,7 @@ class _Look:
         ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
         diameters = max(ranges, key=len)
 
-        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
             pixel_size = micrograph.pixel_size if in_angstrom else None
             return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
 
@@ -312,7 +312,7 @@ class _Look:
     def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
         ready, diameters = self._for_sweep(), diameters_around(given)
 
-        def look(micrograph: Micrograph | MicrographOnDisk) -> tuple[str, Sweep]:
+        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
             given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
             assert given_px is not None  # one was given
             pixel_size = given / given_px
@@ -331,7 +331,7 @@ class _Look:
         found = self._of_each(lambda m: pick(m, ready, threshold=0.0, **settings.for_pick()))
         return choose_threshold(found, ready.card)
 
-    def _of_each(self, ask: Callable[[Micrograph | MicrographOnDisk], T]) -> list[T]:
+    def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
         """The answer for one micrograph of each part, in their order."""
 
         def answer(part: list[MicrographFile]) -> T | None:
@@ -355,7 +355,7 @@ def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> s
     decides = (
         settings.model_dump(exclude=leave_out) if name == "threshold" else settings.model_dump(include=on_diameter)
     )
-    return digest([name, model.sha256, decides, vitripick.__version__])
+    return digest([name, model.sha256, decides, VERSION])
 
 
 def _keep(survey: Survey, path: Path) -> Survey:

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
@@ -34,6 +33,7 @@ from vitripick.simulation.structures import bundled_structures, find_structures,
 from vitripick.simulation.structures.index import index_entry
 from vitripick.simulation.structures.structure import Structure
 from vitripick.simulation.workers import run_in_processes
+from vitripick.version import VERSION
 
 log = logging.getLogger("vitripick")
 
@@ -241,7 +241,7 @@ def _check_what_stays(job: _Job) -> None:
 def _key(recipe: SceneRecipe, paths: Sequence[Path], molecules: Sequence[Structure], settings: SimulateSettings) -> str:
     """Return a digest of everything that decides the bytes of a micrograph, besides its index."""
     options = [settings.kind, settings.assembly, settings.seed, settings.dtype]
-    table = [recipe.model_dump(), *options, vitripick.__version__]
+    table = [recipe.model_dump(), *options, VERSION]
     digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     for path, molecule in zip(paths, molecules, strict=True):
         digest.update(path.stem.encode() + path.read_bytes())
@@ -261,7 +261,7 @@ def _provenance(job: _Job) -> dict[str, Any]:
         "kind": settings.kind,
         "assembly": settings.assembly,
         "dtype": settings.dtype,
-        "vitripick": vitripick.__version__,
+        "vitripick": VERSION,
         "key": job.key,
     }
 

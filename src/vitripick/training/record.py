@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 
-import vitripick
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.pictures import training_curves_png
@@ -24,6 +23,7 @@ from vitripick.training.data import TrainingData
 from vitripick.training.precision import training_precision
 from vitripick.training.processes import Processes
 from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
+from vitripick.version import VERSION
 
 
 def training_summary(
@@ -43,7 +43,7 @@ def training_summary(
 def versions() -> dict[str, str]:
     """Of what the weights depend on."""
     return {
-        "vitripick": vitripick.__version__,
+        "vitripick": VERSION,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

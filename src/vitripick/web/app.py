@@ -17,8 +17,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-import vitripick
 from vitripick.errors import InputError, UsageError, VitripickError
+from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
 from vitripick.web.images import Filter
 from vitripick.web.picksets import REJECTED_BOXES, picks_json
@@ -112,7 +112,7 @@ class _Api:
     def project(self, request: HttpRequest) -> dict[str, Any]:
         return {
             **project_json(self.s.project),
-            "version": vitripick.__version__,
+            "version": VERSION,
             "formats": formats_json(),
             "efforts": {name: {"steps": effort["steps"]} for name, effort in EFFORTS.items()},
             "rejected_boxes": REJECTED_BOXES,

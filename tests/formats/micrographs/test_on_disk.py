@@ -43,27 +43,42 @@ def test_pixels_that_are_no_numbers_are_mended_as_ever(tmp_path, harm):
     assert found.reduced((30, 30)) is None
     how = Preparation(working_diameter_px=6)
     expected = prepare(read_micrograph(tmp_path / "m.mrc").image, how, diameter_px=24)
-    np.testing.assert_array_equal(prepare(found.pixels, how, diameter_px=24).image, expected.image)
-    assert "NaN or infinite" in found.warnings[0]
+    prepared = prepare(found, how, diameter_px=24)
+    np.testing.assert_array_equal(prepared.image, expected.image)
+    assert "NaN or infinite" in prepared.warnings[0]
+
+
+def test_looking_at_a_micrograph_changes_nothing_in_it(tmp_path):
+    image = noise((40, 50))
+    image[3, 4] = np.nan
+    write_mrc(tmp_path / "m.mrc", image, pixel_size=1.5)
+    found = open_micrograph(tmp_path / "m.mrc")
+    before = dict(vars(found))
+    assert np.isfinite(found.image).all()
+    assert repr(found) == "m.mrc: 40 rows x 50 columns, 1.5 Å/px"
+    assert vars(found) == before
+    assert "NaN or infinite" in found.in_memory().warnings[0]
+    with pytest.raises(AttributeError):
+        found.name = "other"
 
 
 def test_a_constant_micrograph_is_nothing_but_zeros(tmp_path):
     write_mrc(tmp_path / "m.mrc", np.full((100, 100), 1234.567, np.float32))
     found = open_micrograph(tmp_path / "m.mrc")
-    assert not prepare(found.pixels, Preparation(working_diameter_px=7), diameter_px=24).image.any()
+    assert not prepare(found, Preparation(working_diameter_px=7), diameter_px=24).image.any()
 
 
 def test_a_faint_signal_on_a_high_level_is_not_taken_for_constant(tmp_path):
     write_mrc(tmp_path / "m.mrc", noise((200, 200)) * 1e-3 + 10000)
     found = open_micrograph(tmp_path / "m.mrc")
-    assert prepare(found.pixels, Preparation(working_diameter_px=8), diameter_px=24).image.std() > 0.5
+    assert prepare(found, Preparation(working_diameter_px=8), diameter_px=24).image.std() > 0.5
 
 
 def test_enlarging_and_other_formats_take_the_whole_micrograph(tmp_path):
     write_mrc(tmp_path / "m.mrc", noise((40, 50)))
     assert open_micrograph(tmp_path / "m.mrc").reduced((80, 50)) is None
     picture = "examples/empty/micrographs/18sep28b_grid4e_5_00111gr_00025sq_v02_00008hl_00003en-a.png"
-    assert isinstance(open_micrograph(picture), Micrograph)
+    assert type(open_micrograph(picture)) is Micrograph
 
 
 def test_a_file_cut_short_is_refused_before_it_is_read(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,40 +20,49 @@ _PIECE_PIXELS = 1 << 16
 _NEARLY_CONSTANT = 1e-4
 
 
-@dataclass(eq=False)
-class MicrographOnDisk:
-    """Like a `Micrograph`, with its pixels still in the file; only MRC files that are not compressed.
+class MicrographOnDisk(Micrograph):
+    """A `Micrograph` whose pixels are still in the file, an MRC file that is not compressed.
 
-    Attributes
-    ----------
-    shape
-        (rows, columns).
-    pixel_size, name, path
-        As of `Micrograph`.
-    warnings
-        What the reader tolerated; what there is to say about the pixels is added when they are read.
+    `warnings` says what the reader tolerated in the header; those of `in_memory()` say it of the pixels too.
     """
 
     path: Path
-    name: str
-    shape: tuple[int, int]
-    pixel_size: float | None
-    warnings: tuple[str, ...] = field(default=())
+    _shape: tuple[int, int]
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        name: str,
+        shape: tuple[int, int],
+        pixel_size: float | None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        # A micrograph refuses assignments, and this one has no image to give to the usual constructor.
+        vars(self).update(path=path, name=name, _shape=shape, pixel_size=pixel_size, warnings=warnings)
 
     @property
-    def pixels(self) -> MicrographOnDisk:
-        """Itself: what `prepare` reduces."""
-        return self
+    def shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return self._shape
 
     @property
     def image(self) -> Image:
-        """All of it, read anew."""
-        whole = read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
-        self.warnings = whole.warnings
-        return whole.image
+        """Read the file and return all of its pixels: (rows, columns), float32."""
+        return self.in_memory().image
+
+    def in_memory(self) -> Micrograph:
+        """Read the file and return the whole micrograph.
+
+        Raises
+        ------
+        MicrographError
+            As `read_micrograph`.
+        """
+        return read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
 
     def reduced(self, shape: tuple[int, int]) -> Image | None:
-        """Averaged over areas to `shape`, as `resize` does to within rounding, while it is read.
+        """Return it averaged over areas to `shape`, as `resize` does to within rounding, while it is read.
 
         Returns
         -------
@@ -78,10 +86,8 @@ class MicrographOnDisk:
         return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def open_micrograph(
-    path: str | Path, *, name: str | None = None, pixel_size: float | None = None
-) -> Micrograph | MicrographOnDisk:
-    """A micrograph to be reduced while it is read, where its format allows; else read whole.
+def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: float | None = None) -> Micrograph:
+    """Return a micrograph that is averaged down while it is read, where its format allows; else one in memory.
 
     Parameters
     ----------
