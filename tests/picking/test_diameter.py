@@ -33,7 +33,7 @@ def test_silent_micrographs_do_not_move_it():
     found = combine(sweeps, unit="angstrom")
     assert found.diameter == pytest.approx(150, rel=0.06)
     assert [one.diameter is None for one in found.micrographs] == [False, False, True]
-    assert "nothing stands out on 1 more" in found.in_words()[0]
+    assert "nothing stands out on 1 more" in found.summary_lines()[0]
 
 
 def test_one_that_shows_particles_is_enough_among_empty_ones():
@@ -44,13 +44,13 @@ def test_one_that_shows_particles_is_enough_among_empty_ones():
 def test_a_given_diameter_gives_way_where_micrographs_agree_on_another():
     found = combine({"a": responding_to(150), "b": responding_to(150)}, unit="angstrom", given=220)
     assert found.contradicts
-    assert "instead of the 220 Å that were given" in found.in_words()[0]
+    assert "instead of the 220 Å that were given" in found.summary_lines()[0]
 
 
 def test_a_given_diameter_stays_where_the_estimate_is_as_near_as_estimates_are():
     found = combine({"a": responding_to(150), "b": responding_to(150)}, unit="angstrom", given=175)
     assert not found.contradicts
-    assert found.in_words() == []
+    assert found.summary_lines() == []
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_mixed_samples_are_told_with_what_was_found_on_each():
     found = combine(sweeps, unit="angstrom")
     assert found.mixed
     assert found.diameter == pytest.approx(100, rel=0.1)
-    note = found.in_words()[1]
+    note = found.summary_lines()[1]
     assert all(name in note for name in "abcd")
 
 

@@ -10,6 +10,7 @@ from vitripick.geometry import Micrograph, estimated_size_px, match
 from vitripick.models import Model, load_model
 from vitripick.picking import pick, pick_blobs, resolve_diameter_px
 from vitripick.picking.one import look
+from vitripick.settings.pick import PickSettings
 
 SMEARED = Path("examples/betagal_full_size/micrographs/Falcon_2012_06_12-14_33_35_0.jpg")
 
@@ -117,9 +118,9 @@ def test_patches_are_for_networks_that_see_the_whole_micrograph(model, discs):
 
 def test_angstroms_become_pixels_through_the_pixel_size(model):
     micrograph = Micrograph(np.zeros((4, 4), np.float32), pixel_size=2.0)
-    assert resolve_diameter_px(micrograph, model, diameter_angstrom=90) == 45
+    assert resolve_diameter_px(micrograph, model, PickSettings(diameter_angstrom=90)) == 45
     # What the model was trained on: 20 px at 4 Å.
-    assert resolve_diameter_px(micrograph, model) == 40
+    assert resolve_diameter_px(micrograph, model, PickSettings()) == 40
 
 
 def test_angstroms_without_a_pixel_size_say_what_to_do(model):

@@ -43,7 +43,7 @@ def test_a_data_set_in_which_the_model_is_surer_of_all_gets_a_higher_threshold()
 def test_few_picks_leave_the_model_its_own():
     choice = choose_threshold([picks(normal(2, 0.3, 20))], CARD)
     assert (choice.threshold, choice.chosen_by) == (0.4, "model")
-    assert "the model's own" in choice.in_words()[0]
+    assert "the model's own" in choice.summary_lines()[0]
 
 
 def test_many_picks_that_are_all_more_likely_false_leave_the_model_its_own():
@@ -63,4 +63,4 @@ def test_precision_and_recall_to_be_expected_are_told():
     # Of what is picked so much should be true, and so much of what is true should be picked.
     assert 0.6 < choice.expected_precision < 1
     assert 0.6 < choice.expected_recall < 1
-    assert f"{choice.expected_precision:.0%}" in choice.in_words()[0]
+    assert f"{choice.expected_precision:.0%}" in choice.summary_lines()[0]

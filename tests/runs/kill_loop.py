@@ -15,7 +15,8 @@ from pathlib import Path
 
 from vitripick.models import load_model
 from vitripick.runs import FolderPicker, PickSettings
-from vitripick.runs.watch.watcher import Watcher, WatchSettings
+from vitripick.runs.watch.watcher import Watcher
+from vitripick.settings.watch import WatchSettings
 
 N_KILLS = 50
 

@@ -14,7 +14,7 @@ def test_stages_are_told_for_files_from_memory_and_from_disk_apart(model, microg
     times = Profile()
     for record, cached in zip(summary.records, (1.0, 1.0, 0.0), strict=True):
         times.add(dataclasses.replace(record, cached=cached))
-    told = times.in_words()
+    told = times.table()
     assert "2 micrographs from memory" in told
     assert "1 micrograph from disk" in told
     assert all(told.count(f"  {stage} ") == 2 for stage in STAGES)

@@ -118,7 +118,7 @@ def test_a_diameter_that_does_not_fit_what_is_seen_is_replaced_and_that_is_told(
     assert summary.survey.seen.diameter == pytest.approx(80, rel=0.2)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["settings"]["diameter_px"] == summary.survey.seen.diameter
-    told = "\n".join(summary.survey.in_words())
+    told = "\n".join(summary.survey.summary_lines())
     assert f"instead of the {80 * factor:.3g} px that were given" in told
 
 
@@ -127,13 +127,13 @@ def test_where_nothing_is_seen_at_any_diameter_the_given_one_is_used(general, tm
     write_mrc(tmp_path / "in" / "noise.mrc", noise)
     summary = pick_many([tmp_path / "in"], tmp_path / "out", general, PickSettings(diameter_px=30))
     assert (summary.survey.seen.diameter, summary.survey.seen.given) == (30, 30)
-    assert not any("diameter" in line for line in summary.survey.in_words())
+    assert not any("diameter" in line for line in summary.survey.summary_lines())
 
 
 def test_a_diameter_that_fits_is_used_as_it_was_given(general, pieces, tmp_path):
     summary = pick_many([pieces], tmp_path / "out", general, PickSettings(diameter_px=85))
     assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["diameter_px"] == 85
-    assert not any("diameter" in line for line in summary.survey.in_words())
+    assert not any("diameter" in line for line in summary.survey.summary_lines())
 
 
 def test_who_says_so_gets_the_diameter_as_given(general, pieces, tmp_path, no_looking):
@@ -246,7 +246,7 @@ def test_empty_micrographs_stay_empty_at_the_threshold_chosen_for_them(general, 
     assert summary.n_picks == 0
     assert summary.threshold == general.card.threshold
     assert summary.threshold_from == "model"
-    assert "too few" in summary.survey.in_words()[0]
+    assert "too few" in summary.survey.summary_lines()[0]
 
 
 def test_a_damaged_micrograph_is_passed_over(general, pieces, tmp_path):

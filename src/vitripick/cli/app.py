@@ -24,6 +24,7 @@ from vitripick.cli import (
     train,
     watch,
 )
+from vitripick.cli.command import Command
 from vitripick.errors import VitripickError, what_is_in_the_way
 from vitripick.version import VERSION
 
@@ -36,6 +37,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Rich's markup would eat everything in square brackets.
+    rich_markup_mode=None,
 )
 
 for module in (
@@ -55,7 +58,7 @@ for module in (
     doctor,
 ):
     command = getattr(module, module.__name__.rpartition(".")[2])
-    app.command(context_settings=getattr(module, "CONTEXT_SETTINGS", None))(command)
+    app.command(cls=Command, context_settings=getattr(module, "CONTEXT_SETTINGS", None))(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,10 +15,7 @@ def convert(
     target: Annotated[Path, typer.Argument(help="The file to write, or a folder (then give --to).")],
     to: Annotated[
         str | None,
-        typer.Option(
-            help="star, cbox, box, csv, eman2, cs, cryosparc-star, topaz, particles-star, warp or cistem; the suffix "
-            "by default."
-        ),
+        typer.Option(help="Format to write; by default, what the suffix says. There are {formats}."),
     ] = None,
     source_format: Annotated[
         str | None, typer.Option("--from", help="Format of the source, where suffix and content do not say.")

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from vitripick.cli import options
+from vitripick.settings.pick import PickSettings
 
 
+@options.with_settings
 def cryosparc_job(
     source: Annotated[str, typer.Argument(help="Job and output with the micrographs, such as J12.micrographs.")],
     project: Annotated[str, typer.Option(help="Such as P3.")],
@@ -19,11 +21,8 @@ def cryosparc_job(
         Path, typer.Option(help="JSON with the arguments of cryosparc.tools.CryoSPARC; readable by you alone.")
     ],
     out: Annotated[Path, typer.Option(help="Our run folder; run again to go on where it stopped.")],
+    settings: PickSettings,
     model: options.ModelName = None,
-    diameter_angstrom: options.DiameterAngstrom = None,
-    diameter_px: options.DiameterPx = None,
-    keep_diameter: options.KeepDiameter = False,
-    threshold: options.Threshold = None,
     device: options.Device = "auto",
     flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
 ) -> int:
@@ -32,15 +31,11 @@ def cryosparc_job(
     from vitripick.errors import InputError
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.programs.cryosparc_job import connect, run_cryosparc_job
-    from vitripick.runs import PickSettings
 
     try:
         arguments = json.loads(instance.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{instance}: should be JSON with the instance's address and account ({error}).") from None
-    settings = PickSettings(
-        diameter_angstrom=diameter_angstrom, diameter_px=diameter_px, keep_diameter=keep_diameter, threshold=threshold
-    )
     target = device_name(device)
     with progress_bar("picking", "micrographs") as update:
         summary = run_cryosparc_job(

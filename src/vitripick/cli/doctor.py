@@ -183,7 +183,7 @@ def micrograph_round_trip() -> Finding:
         from vitripick.errors import VitripickError
         from vitripick.formats import read_micrograph, write_mrc
     except ImportError as error:
-        return Finding(name, _in_words(error), "problem", "install vitripick again")
+        return Finding(name, _reason(error), "problem", "install vitripick again")
     image = np.arange(48 * 64, dtype=np.float32).reshape(48, 64)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -191,7 +191,7 @@ def micrograph_round_trip() -> Finding:
             write_mrc(path, image, pixel_size=1.5)
             found = read_micrograph(path)
     except (OSError, VitripickError, ValueError) as error:
-        return Finding(name, _in_words(error), "problem", f"make {tempfile.gettempdir()} writable")
+        return Finding(name, _reason(error), "problem", f"make {tempfile.gettempdir()} writable")
     if not np.array_equal(found.image, image) or found.pixel_size != 1.5:
         return Finding(name, "came back changed", "problem", "please report this, with this report")
     return Finding(name, "works")
@@ -212,11 +212,11 @@ def self_test_pick(test: Callable[[], dict[str, Any]] | None = None) -> Finding:
     except VitripickError as error:
         return Finding(name, str(error), "problem", report)
     except ImportError as error:
-        return Finding(name, _in_words(error), "problem", "install vitripick again: a part of it is missing")
+        return Finding(name, _reason(error), "problem", "install vitripick again: a part of it is missing")
     except MemoryError as error:
-        return Finding(name, _in_words(error), "problem", "free some memory and try again")
+        return Finding(name, _reason(error), "problem", "free some memory and try again")
     except (OSError, RuntimeError, ValueError) as error:  # what torch and damaged files raise
-        return Finding(name, _in_words(error), "problem", report)
+        return Finding(name, _reason(error), "problem", report)
     in_all = time.perf_counter() - started
     n, found, false = result["n_particles"], result["n_found"], result["n_false"]
     value = (
@@ -263,7 +263,7 @@ def _free_disk(name: str, folder: Path) -> Finding:
     try:
         free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
-        return Finding(name, f"{folder}: {_in_words(error)}", "problem", "go to a folder that is there")
+        return Finding(name, f"{folder}: {_reason(error)}", "problem", "go to a folder that is there")
     value = f"{free:.1f} GiB free in {folder}"
     if not os.access(folder, os.W_OK):
         return Finding(name, f"{value}, which you may not write to", "note", "write outputs elsewhere: --out")
@@ -272,7 +272,7 @@ def _free_disk(name: str, folder: Path) -> Finding:
     return Finding(name, value)
 
 
-def _in_words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 

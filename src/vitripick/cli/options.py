@@ -1,133 +1,130 @@
-"""The options that `pick` and `watch` share: said once, so that they mean the same."""
+"""Turn settings classes into options of a command, and give the options that several commands share.
+
+A command says `settings: PickSettings`, and `with_settings` puts one option for each field in its place: name, help,
+heading and limits come from `vitripick.settings`. The command receives one object.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
-if TYPE_CHECKING:
-    from vitripick.runs import PickSettings
+from vitripick.settings import MACHINE, Settings, option_names, option_of
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 ModelName = Annotated[
     str | None, typer.Option("--model", help="A released model's name or a bundle; `vitripick models` lists them.")
 ]
-DiameterAngstrom = Annotated[
-    float | None,
-    typer.Option(
-        help="The particle's diameter in Å. Where a model needs one and none is given, or one that does not fit what "
-        "is seen, it is estimated."
-    ),
-]
-DiameterPx = Annotated[float | None, typer.Option(help="The particle's diameter in full-size pixels.")]
-KeepDiameter = Annotated[
-    bool,
-    typer.Option("--keep-diameter", help="Use the diameter that is given even where the network sees another size."),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        min=0,
-        max=1,
-        help="Lowest confidence to export. By default that of a model's own particle; for a general model it is chosen "
-        "from the scores on up to five micrographs.",
-    ),
-]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--format",
-        help="star, cbox, box, csv, eman2, warp, particles-star, cs, cryosparc-star, topaz or cistem; repeat for "
-        "several.  [default: star, cbox]",
-    ),
-]
-BoxSizePx = Annotated[float | None, typer.Option(help="Box size to export; the diameter by default.")]
-MinimumDistance = Annotated[
-    float, typer.Option(min=0, help="Of picks closer than this, in diameters, the most confident stays.")
-]
-MinimumSizePx = Annotated[
-    float | None, typer.Option(help="Leave out what the network saw smaller than this, in full-size pixels.")
-]
-MaximumSizePx = Annotated[
-    float | None, typer.Option(help="Leave out what the network saw larger than this, in full-size pixels.")
-]
-PatchGrid = Annotated[
-    str | None,
-    typer.Option(
-        "--patches", help="yolo, inception_resnet: rows x columns of patches, such as 2x2; as trained by default."
-    ),
-]
-EdgeRule = Annotated[str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")]
-PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
-Overlays = Annotated[bool, typer.Option(help="Draw a PNG of every micrograph with its picks.")]
-Thumbnails = Annotated[bool, typer.Option(help="Draw a small JPEG of every micrograph with its picks.")]
-JunkMasks = Annotated[
-    bool, typer.Option(help="Write a PNG of every micrograph's size that says where it is junk, 0-255.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")]
-Engine = Annotated[
-    str, typer.Option(help="What runs the network on a CPU: openvino, onnxruntime or torch; auto takes the fastest.")
-]
-Precision = Annotated[str, typer.Option(help="Numbers the network is computed in: fp32, int8 or auto.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.", rich_help_panel=MACHINE)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
 
 
-def pick_settings(
-    *,
-    diameter_px: float | None,
-    diameter_angstrom: float | None,
-    keep_diameter: bool,
-    box_size_px: float | None,
-    threshold: float | None,
-    minimum_distance: float,
-    minimum_size_px: float | None,
-    maximum_size_px: float | None,
-    edge: str,
-    patches: str | None,
-    pixel_size: float | None,
-    formats: list[str] | None,
-    overlays: bool,
-    thumbnails: bool,
-    junk_masks: bool = False,
-    engine: str = "auto",
-    precision: str = "auto",
-) -> PickSettings:
-    """The settings that these options mean, or a complaint about the one that cannot be."""
-    if edge not in ("centre", "box"):
-        raise typer.BadParameter(f"{edge!r} is neither centre nor box", param_hint="--edge")
-    for name, value in (
-        ("--diameter-angstrom", diameter_angstrom),
-        ("--diameter-px", diameter_px),
-        ("--box-size-px", box_size_px),
-        ("--pixel-size", pixel_size),
-        ("--minimum-size-px", minimum_size_px),
-        ("--maximum-size-px", maximum_size_px),
-    ):
-        if value is not None and not 0 < value < float("inf"):
-            raise typer.BadParameter(f"must be a positive number, not {value}", param_hint=name)
-    from vitripick.images import parse_patches
-    from vitripick.models.engines import ENGINES, PRECISIONS
-    from vitripick.runs import PickSettings
+def with_settings(command: F) -> F:
+    """Replace each parameter of `command` that is a settings class by one option for each of its fields.
 
-    for option, given, known in (("--engine", engine, ENGINES), ("--precision", precision, PRECISIONS)):
-        if given not in known:
-            raise typer.BadParameter(f"{given!r} is none of {', '.join(known)}", param_hint=option)
-    return PickSettings(
-        diameter_px=diameter_px,
-        diameter_angstrom=diameter_angstrom,
-        keep_diameter=keep_diameter,
-        box_size_px=box_size_px,
-        threshold=threshold,
-        minimum_distance_diameters=minimum_distance,
-        minimum_size_px=minimum_size_px,
-        maximum_size_px=maximum_size_px,
-        patches=None if patches is None else parse_patches(patches),
-        edge=edge,  # type: ignore[arg-type]
-        pixel_size=pixel_size,
-        engine=engine,  # type: ignore[arg-type]
-        precision=precision,  # type: ignore[arg-type]
-        formats=tuple(formats or ("star", "cbox")),
-        overlays=overlays,
-        thumbnails=thumbnails,
-        junk_masks=junk_masks,
+    Values are checked by the settings class; what it refuses becomes a usage error that names the option.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    classes: dict[str, type[Settings]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        hint = hints[name]
+        if isinstance(hint, type) and issubclass(hint, Settings):
+            classes[name] = hint
+            parameters += [_parameter(field_name, field) for field_name, field in hint.model_fields.items()]
+        else:
+            parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def call(**given: Any) -> Any:
+        for name, settings in classes.items():
+            values = {field: given.pop(field) for field in settings.model_fields}
+            given[name] = settings_from(settings, values)
+        return command(**given)
+
+    signature = inspect.Signature(parameters)
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call  # type: ignore[return-value]
+
+
+def settings_from(settings: type[Settings], values: dict[str, Any]) -> Any:
+    """Return the settings of these values, with the default where a value is None or empty.
+
+    Raises
+    ------
+    typer.BadParameter
+        If the settings class refuses a value; it names the option.
+    """
+    given = {name: value for name, value in values.items() if value is not None and value != []}
+    try:
+        return settings(**given)
+    except ValidationError as error:
+        name, reason = first_complaint(error)
+        hint = flag(option_names(settings).get(name, name)) if name else None
+        raise typer.BadParameter(reason, param_hint=hint) from None
+
+
+def first_complaint(error: ValidationError) -> tuple[str, str]:
+    """Return the field that is wrong first, and why, in words."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    limits, value = first.get("ctx", {}), first["input"]
+    if first["type"] in ("greater_than", "finite_number") and limits.get("gt", 0) == 0:
+        return name, f"must be a positive number, not {value}"
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return name, f"{value!r}: {reason[:1].lower()}{reason[1:]}"
+
+
+def flag(name: str) -> str:
+    """Return how an option is typed: `--minimum-distance` for `minimum_distance`."""
+    return "--" + name.replace("_", "-")
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return one field as a parameter that Typer understands."""
+    about, (type_, is_optional) = option_of(field), _plain_type(field.annotation)
+    own_type, metavar = _typer_type(type_, about.metavar)
+    declared = flag(about.name or name)
+    if type_ is bool:
+        declared += f"/--no-{declared[2:]}" if field.default else ""
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    if about.default_text is not None and default is None:
+        shown: bool | str = about.default_text
+    else:
+        shown = default not in (None, False)
+    info = typer.Option(
+        declared, help=field.description, rich_help_panel=about.heading or None, metavar=metavar, show_default=shown
     )
+    annotation = Annotated[own_type | None if is_optional else own_type, info]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _plain_type(annotation: Any) -> tuple[Any, bool]:
+    """Return a field's type without `Annotated` and `None`, and whether it may be None."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        return _plain_type(members[0])[0], True
+    return annotation, False
+
+
+def _typer_type(type_: Any, metavar: str | None) -> tuple[Any, str | None]:
+    """Return the type that Typer parses, and what stands for the value in the help."""
+    if get_origin(type_) is Literal:
+        return str, metavar or "|".join(get_args(type_))
+    if get_origin(type_) is tuple and get_args(type_)[1:] == (...,):
+        return list[str], metavar or "NAME"
+    if type_ in (bool, int, float, str):
+        return type_, metavar
+    return str, metavar

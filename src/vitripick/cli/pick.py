@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitripick.cli import options
+from vitripick.settings import MACHINE
+from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
     from vitripick.runs import Outcome, RunSummary, Survey
@@ -18,74 +20,57 @@ if TYPE_CHECKING:
 _WHOSE = {"given": "as given", "model": "the model's own", "survey": "chosen from the scores, see below"}
 
 
+@options.with_settings
 def pick(
     micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
     out: Annotated[Path, typer.Option(help="Folder for the picks; run again to go on where it stopped.")],
+    settings: PickSettings,
     model: options.ModelName = None,
-    diameter_angstrom: options.DiameterAngstrom = None,
-    diameter_px: options.DiameterPx = None,
-    keep_diameter: options.KeepDiameter = False,
-    threshold: options.Threshold = None,
-    format: options.Formats = None,
-    box_size_px: options.BoxSizePx = None,
-    minimum_distance: options.MinimumDistance = 0.5,
-    minimum_size_px: options.MinimumSizePx = None,
-    maximum_size_px: options.MaximumSizePx = None,
-    edge: options.EdgeRule = "centre",
-    patches: options.PatchGrid = None,
-    pixel_size: options.PixelSize = None,
-    overlays: options.Overlays = False,
-    thumbnails: options.Thumbnails = False,
-    junk_masks: options.JunkMasks = False,
     device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.")
+        str,
+        typer.Option(
+            help="cpu, cuda, cuda:1 …, several (cuda:0,cuda:1), all CUDA devices (all), or auto.",
+            rich_help_panel=MACHINE,
+        ),
     ] = "auto",
-    engine: options.Engine = "auto",
-    precision: options.Precision = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Micrographs to work on at once; one on each core by default. Picks do not change.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
-            help="Pick this share only: 3/16, or auto in an array job. The same command without it finishes the run."
+            help="Pick this share only: 3/16, or auto in an array job. The same command without it finishes the run.",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Pick on a Dask cluster: a scheduler's address, or a TOML that says how to start one."),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Micrographs to work on at once; one on each core by default. Picks do not change."),
+        typer.Option(
+            help="Pick on a Dask cluster: a scheduler's address, or a TOML that says how to start one.",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Tell on stderr how long each stage took, files from disk apart.")
+        bool,
+        typer.Option(
+            "--profile",
+            help="Print on stderr how long each stage took, files from disk apart.",
+            rich_help_panel=MACHINE,
+        ),
     ] = False,
     json_lines: options.JsonLines = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: options.Json = False,
 ) -> int:
     """Find the particles in micrographs and write them for the next program."""
     if shard is not None and cluster is not None:
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
     if jobs is not None and cluster is not None:
         raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
-    settings = options.pick_settings(
-        diameter_px=diameter_px,
-        diameter_angstrom=diameter_angstrom,
-        keep_diameter=keep_diameter,
-        box_size_px=box_size_px,
-        threshold=threshold,
-        minimum_distance=minimum_distance,
-        minimum_size_px=minimum_size_px,
-        maximum_size_px=maximum_size_px,
-        edge=edge,
-        patches=patches,
-        pixel_size=pixel_size,
-        formats=format,
-        overlays=overlays,
-        thumbnails=thumbnails,
-        junk_masks=junk_masks,
-        engine=engine,
-        precision=precision,
-    )
     from vitripick.cli.progress import progress_bar
     from vitripick.models import DEFAULT_MODEL, open_model
     from vitripick.picking import choose_devices
@@ -103,7 +88,7 @@ def pick(
 
     def on_survey(survey: Survey) -> None:
         # At once: who sees a wrong diameter need not wait for the end.
-        for line in survey.in_words():
+        for line in survey.summary_lines():
             print(f"survey: {line}", file=sys.stderr)
 
     with progress_bar("picking", "micrographs") as update:
@@ -140,11 +125,11 @@ def pick(
     elif as_json:
         print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False))
     else:
-        print(_in_words(summary))
+        print(_summary_lines(summary))
         if share is not None:
             print(f"this was share {share}; when all are done, the same command without --shard joins them")
     if profile:
-        print(times.in_words() or "nothing was picked, so there are no times", file=sys.stderr)
+        print(times.table() or "nothing was picked, so there are no times", file=sys.stderr)
     for failure in summary.failures[:5]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     if summary.failures:
@@ -162,7 +147,7 @@ def print_line(outcome: Outcome) -> None:
     print(json.dumps(outcome.to_dict(), ensure_ascii=False), flush=True)
 
 
-def _in_words(summary: RunSummary) -> str:
+def _summary_lines(summary: RunSummary) -> str:
     from vitripick.runs.suspects import summary_lines
 
     n = len(summary.records)
@@ -171,7 +156,7 @@ def _in_words(summary: RunSummary) -> str:
         f"{summary.threshold:g} ({_WHOSE[summary.threshold_from]})"
     ]
     if summary.survey is not None:
-        lines += summary.survey.in_words()
+        lines += summary.survey.summary_lines()
     if summary.n_skipped:
         lines.append(f"{summary.n_skipped} of them were picked before and not picked again")
     seconds = [record.seconds for record in summary.records if record.seconds]  # 0 for those done before

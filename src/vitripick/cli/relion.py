@@ -14,10 +14,11 @@ CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 def relion(context: typer.Context) -> int:
     """Run as an External job of RELION 5; its GUI gives --o, --in_mics, --j and the labels (docs/relion.md).
 
-    Labels: diameter_angstrom, diameter_px, keep_diameter, threshold, model, box_size_px, minimum_distance, edge,
-    pixel_size, device, overlays, thumbnails, junk_masks. To try it by hand, in the project's folder:
+    Labels: {relion_labels}. To try it by hand, in the project's folder:
 
-    vitripick relion --o External/job999/ --in_mics CtfFind/job003/micrographs_ctf.star --diameter_angstrom 130 --j 4
+    \b
+    vitripick relion --o External/job999/ --j 4 \\
+        --in_mics CtfFind/job003/micrographs_ctf.star --diameter_angstrom 130
     """
     from vitripick.programs.relion import run_relion_job
 

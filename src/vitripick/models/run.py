@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _TILE_PX = 2048
 # Picks below this are noise to every user; above it all are stored, so that a threshold never means another run.
 FLOOR_CONFIDENCE = 0.05
-# Two picks nearer than this share of the diameter are one particle seen twice. Labels of crowded micrographs come
-# as near as 0.53 diameters in one pair of a hundred (EMPIAR-10017).
-MINIMUM_DISTANCE_DIAMETERS = 0.5
 
 
 def for_inference(detector: Detector, device: torch.device | str = "cpu") -> Detector:

@@ -101,7 +101,7 @@ class DiameterEstimate(Settings):
             return False
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
-    def in_words(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Lines for people."""
         if self.given is not None and not self.contradicts:
             return []

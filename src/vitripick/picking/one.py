@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from vitripick.errors import UsageError
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
-from vitripick.images import Patches, Prepared, prepare
-from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
+from vitripick.images import Prepared, prepare
+from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.picking.junk import over_micrograph
+from vitripick.settings import option_of
+from vitripick.settings.pick import Edge, PickSettings
 from vitripick.timing import stage
 
 if TYPE_CHECKING:
-    from vitripick.models import Model
+    from vitripick.models import Model, ModelCard
     from vitripick.models.engines import Ready
-
-Edge: TypeAlias = Literal["centre", "box"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +46,7 @@ class Look:
     warnings: tuple[str, ...] = ()
 
 
-def pick(
-    micrograph: Micrograph,
-    model: Model | Ready,
-    *,
-    threshold: float | None = None,
-    diameter_px: float | None = None,
-    diameter_angstrom: float | None = None,
-    box_size_px: float | None = None,
-    minimum_distance_diameters: float = MINIMUM_DISTANCE_DIAMETERS,
-    edge: Edge = "centre",
-    minimum_size_px: float | None = None,
-    maximum_size_px: float | None = None,
-    patches: Patches | None = None,
-) -> Boxes:
+def pick(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | None = None, **options: Any) -> Boxes:
     """Find the particles of one micrograph.
 
     Parameters
@@ -66,21 +55,12 @@ def pick(
         From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
     model
         From `load_model`, or from `make_ready` on a faster engine.
-    threshold
-        Lowest confidence to return; the model's own by default. 0 returns all that is stored, down to 0.05.
-    diameter_px, diameter_angstrom
-        The particle's diameter; Å need the micrograph's pixel size. By default that of the particle the model was
-        trained on, where it was trained on one.
-    box_size_px
-        Size of the boxes returned; the diameter by default.
-    minimum_distance_diameters
-        Of picks closer than this, in diameters, the most confident stays.
-    edge
-        `"centre"`: a box may stick out of the micrograph as long as its centre is inside. `"box"`: it may not.
-    minimum_size_px, maximum_size_px
-        Leave out picks that the network saw smaller or larger than this, in full-size pixels.
-    patches
-        Rows and columns of patches, for a network that sees whole micrographs; by default as the model was trained.
+    settings
+        How to pick; defaults where None.
+    **options
+        The same by name, as in `pick(micrograph, model, diameter_px=80, threshold=0.3)`: each field of `PickSettings`
+        that acts on a single micrograph. `threshold` is the model's own by default; 0 returns all that is stored, down
+        to confidence 0.05. Without a diameter, that of the particle the model was trained on is taken.
 
     Returns
     -------
@@ -90,39 +70,18 @@ def pick(
     Raises
     ------
     UsageError
-        If the diameter is needed and unknown, given in Å without a pixel size, or such that no particle could be seen.
+        If an option is unknown, out of range, or acts in a run only; if the diameter is needed and unknown, given in Å
+        without a pixel size, or such that no particle could be seen.
     """
-    return look(
-        micrograph,
-        model,
-        threshold=threshold,
-        diameter_px=diameter_px,
-        diameter_angstrom=diameter_angstrom,
-        box_size_px=box_size_px,
-        minimum_distance_diameters=minimum_distance_diameters,
-        edge=edge,
-        minimum_size_px=minimum_size_px,
-        maximum_size_px=maximum_size_px,
-        patches=patches,
-    ).picks
+    return look(micrograph, model, settings, **options).picks
 
 
-def look(
-    micrograph: Micrograph,
-    model: Model | Ready,
-    *,
-    threshold: float | None = None,
-    diameter_px: float | None = None,
-    diameter_angstrom: float | None = None,
-    box_size_px: float | None = None,
-    minimum_distance_diameters: float = MINIMUM_DISTANCE_DIAMETERS,
-    edge: Edge = "centre",
-    minimum_size_px: float | None = None,
-    maximum_size_px: float | None = None,
-    patches: Patches | None = None,
-) -> Look:
-    """`pick`, with what else the network says: parameters and errors are the same."""
-    diameter = resolve_diameter_px(micrograph, model, diameter_px=diameter_px, diameter_angstrom=diameter_angstrom)
+def look(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | None = None, **options: Any) -> Look:
+    """Return what `pick` finds, and what else the network says; parameters and errors are the same."""
+    settings = _with_options(settings or PickSettings(), options)
+    check_settings(model.card, settings)
+    threshold, patches = settings.threshold, settings.patches
+    diameter = resolve_diameter_px(micrograph, model, settings)
     if diameter is not None and model.card.preparation.scale_by == "particle":
         _check_visible(diameter, micrograph)
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
@@ -143,7 +102,7 @@ def look(
     picks = Boxes.at(
         x,
         y,
-        size_px=diameter if box_size_px is None else box_size_px,
+        size_px=diameter if settings.box_size_px is None else settings.box_size_px,
         confidence=model.card.calibrated(found.confidence),
         estimated_width=estimated_width,
         estimated_height=estimated_height,
@@ -151,9 +110,9 @@ def look(
         shape=micrograph.shape,
         pixel_size=micrograph.pixel_size,
     )
-    picks = keep_sizes(picks, minimum_px=minimum_size_px, maximum_px=maximum_size_px)
-    picks = remove_overlaps(picks, minimum_distance_px=minimum_distance_diameters * diameter)
-    picks = _inside(picks, prepared, edge)
+    picks = keep_sizes(picks, minimum_px=settings.minimum_size_px, maximum_px=settings.maximum_size_px)
+    picks = remove_overlaps(picks, minimum_distance_px=settings.minimum_distance_diameters * diameter)
+    picks = _inside(picks, prepared, settings.edge)
     junk = None
     if found.junk is not None:
         shape = prepared.image.shape[0], prepared.image.shape[1]
@@ -163,14 +122,15 @@ def look(
     return Look(picks, junk, diameter, prepared.warnings)
 
 
-def resolve_diameter_px(
-    micrograph: Micrograph,
-    model: Model | Ready,
-    *,
-    diameter_px: float | None = None,
-    diameter_angstrom: float | None = None,
-) -> float | None:
-    """The particle's diameter in pixels of this micrograph: what the user said, else what the model was trained on.
+def check_settings(card: ModelCard, settings: PickSettings) -> None:
+    """Raise `UsageError` where settings contradict one another or the model."""
+    if settings.diameter_px is not None and settings.diameter_angstrom is not None:
+        raise UsageError("give the diameter in Å or in pixels, not both.")
+    card.preparation.with_patches(settings.patches or card.preparation.patches)
+
+
+def resolve_diameter_px(micrograph: Micrograph, model: Model | Ready, settings: PickSettings) -> float | None:
+    """Return the particle's diameter in pixels of this micrograph: as given, else what the model was trained on.
 
     Returns
     -------
@@ -182,11 +142,7 @@ def resolve_diameter_px(
     UsageError
         As in `pick`.
     """
-    if diameter_px is not None and diameter_angstrom is not None:
-        raise UsageError("give the diameter in Å or in pixels, not both.")
-    for option, value in (("--diameter-px", diameter_px), ("--diameter-angstrom", diameter_angstrom)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise UsageError(f"{option} must be a positive number, not {value}.")
+    diameter_px, diameter_angstrom = settings.diameter_px, settings.diameter_angstrom
     if diameter_px is not None:
         return diameter_px
     if diameter_angstrom is not None:
@@ -209,6 +165,21 @@ def resolve_diameter_px(
     return None
 
 
+def _with_options(settings: PickSettings, options: dict[str, Any]) -> PickSettings:
+    """Return `settings` with the options that were given by name."""
+    for name in options:
+        field = PickSettings.model_fields.get(name)
+        if field is None:
+            raise UsageError(f"there is no option {name!r} of picking; the options are {', '.join(_OPTIONS)}.")
+        if name not in _OPTIONS:
+            raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
+    try:
+        return PickSettings(**{**dict(settings), **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}.") from None
+
+
 def _check_visible(diameter_px: float, micrograph: Micrograph) -> None:
     """Raise `UsageError` where the network would be shown next to no pixels of a particle, or not a whole one."""
     if why := why_unseen(diameter_px, micrograph.shape):
@@ -229,3 +200,22 @@ def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:
         & (picks.y <= height - border.bottom / scale_y - 0.5 - half_h)
     )
     return picks.select(inside)
+
+
+_OPTIONS = [name for name, field in PickSettings.model_fields.items() if not option_of(field).in_runs_only]
+# So that help(pick) and completion in a notebook list the options.
+pick.__signature__ = look.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        *(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("micrograph", "model")),
+        inspect.Parameter("settings", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None),
+        *(
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=PickSettings.model_fields[name].default,
+                annotation=PickSettings.model_fields[name].annotation,
+            )
+            for name in _OPTIONS
+        ),
+    ]
+)

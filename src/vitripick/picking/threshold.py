@@ -59,7 +59,7 @@ class ThresholdChoice(Settings):
     expected_recall: float | None = None
     micrographs: tuple[str, ...] = ()
 
-    def in_words(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Lines for people."""
         n = len(self.micrographs)
         where = "1 micrograph" if n == 1 else f"{n} micrographs"

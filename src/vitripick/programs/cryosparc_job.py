@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from vitripick.errors import InputError, UsageError
-from vitripick.formats import MicrographFile, output_stems
+from vitripick.formats import MicrographFile
 from vitripick.geometry import Boxes
 from vitripick.models import ModelFile
-from vitripick.runs.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
-from vitripick.runs.record import read_stored, refuse_other_files
-from vitripick.runs.resources import resource_errors
-from vitripick.runs.settings import PickSettings
-from vitripick.runs.step import FolderPicker
+from vitripick.run_layout import RunLayout
+from vitripick.runs.record import read_stored
+from vitripick.runs.run import Listener, Machine, Run
+from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
+from vitripick.settings.pick import PickSettings
 
 _INPUT, _OUTPUT = "micrographs", "picked_particles"
 
@@ -96,18 +96,14 @@ def run_cryosparc_job(
         folder = Path(found.dir if isinstance(found.dir, PurePath | str) else found.dir())
         paths = [str(path) for path in exposures["micrograph_blob/path"]]
         files = [MicrographFile(path, folder / path) for path in paths]
-        picker = FolderPicker(out, model, settings, device=device)
-        with resource_errors(Path(out)):
-            stems = output_stems(files)
-            refuse_other_files(files, stems, picker.layout)
-            prepare_folder(Path(out))
-            survey = picker.survey(files)
-            for line in [] if survey is None else survey.in_words():
+        run = Run(files, out, model, settings, machine=Machine([device]), listener=Listener(on_done=on_done))
+        with run:
+            survey = run.survey()
+            for line in [] if survey is None else survey.summary_lines():
                 job.log(line)
-            summary = summary_of(picker)
-            pick_each([picker], files, stems, summary, on_done=on_done)
-            finish_run(picker, files, summary)
-        picks = _picks_of(picker, summary, flip_y)
+            run.pick()
+            summary = run.finish()
+        picks = _picks_of(run.layout, summary, flip_y)
         rows = {path: i for i, path in enumerate(paths)}
         particles = job.alloc_output(_OUTPUT, sum(map(len, picks)))
         fill_particles(particles, picks, exposures, rows)
@@ -156,6 +152,6 @@ def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dic
             particles[name] = values
 
 
-def _picks_of(picker: FolderPicker, summary: RunSummary, flip_y: bool) -> list[Boxes]:
-    picks = [read_stored(picker.layout, record).above(summary.threshold) for record in summary.records]
+def _picks_of(layout: RunLayout, summary: RunSummary, flip_y: bool) -> list[Boxes]:
+    picks = [read_stored(layout, record).above(summary.threshold) for record in summary.records]
     return [boxes.flipped(boxes.shape[0]) if flip_y and boxes.shape is not None else boxes for boxes in picks]

@@ -12,8 +12,7 @@ import os
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,17 +21,16 @@ from pydantic import Field, ValidationError
 
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, UsageError
-from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.models import device_name, open_model
-from vitripick.runs.export import check_formats
-from vitripick.runs.many import RunSummary, finish_run, prepare_folder, summary_of
-from vitripick.runs.record import Outcome, refuse_other_files
+from vitripick.runs.record import Outcome
 from vitripick.runs.resources import resource_errors
-from vitripick.runs.settings import PickSettings
+from vitripick.runs.run import Listener, Run
 from vitripick.runs.step import FolderPicker
+from vitripick.runs.summary import RunSummary
 from vitripick.runs.survey import Survey
-from vitripick.runs.watch.lock import refuse_if_watched
 from vitripick.settings import Settings
+from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -97,47 +95,28 @@ def pick_on_cluster(
     ResourceError
         If disk, memory or GPU run out on a worker; what is done stays.
     """
-    started = time.perf_counter()
-    out = Path(out)
     bundle = open_model(model)
-    # It picks nothing here; it knows the layout, the threshold, and how a run is finished.
-    picker = FolderPicker(out, bundle, settings)
-    files = find_micrographs(inputs, leave_out=[out])
-    check_formats(picker.settings.formats, [file.name for file in files])
-    stems = output_stems(files)
+    run = Run(
+        find_micrographs(inputs, leave_out=[out]),
+        out,
+        bundle,
+        settings,
+        listener=Listener(on_survey, on_outcome, on_done),
+    )
     share = WorkerShare(
         out=str(out),
         model=str(model if not Path(model).is_file() else Path(model).absolute()),
         sha256=bundle.sha256,
-        settings=picker.settings,
+        settings=run.picker.settings,
         device=device,
         folder=os.getcwd(),
     )
-    with _client(cluster) as client, resource_errors(out):
-        refuse_if_watched(out)
-        refuse_other_files(files, stems, picker.layout)
-        found = client.submit(survey_on_worker, share, files, pure=False).result()
-        if found is not None:
-            picker.use(found.apply(picker.settings), found)
-            share = dataclasses.replace(share, settings=picker.settings)
-            if on_survey is not None:
-                on_survey(found)
-        prepare_folder(out)
-        summary = summary_of(picker)
-        outcomes = {}
-        for outcome in _results(client, share, files, stems, picker):
-            outcomes[outcome.file.name] = outcome
-            if on_outcome is not None:
-                on_outcome(outcome)
-            if on_done is not None:
-                on_done(len(outcomes), len(files), outcome.file.name)
-        # In the order of the input, so that the joined files are those of one machine.
-        for file in files:
-            summary.add(outcomes[file.name])
-        finish_run(picker, files, summary)
-        remove_leftovers(out)  # of workers that were lost
-        summary.seconds = time.perf_counter() - started
-        picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
+    with _client(cluster) as client, run:
+        run.survey(by=lambda files: client.submit(survey_on_worker, share, files, pure=False).result())
+        share = dataclasses.replace(share, settings=run.picker.settings)
+        run.pick(by=lambda files, stems: _results(client, share, files, stems, run.picker))
+        summary = run.finish()
+        remove_leftovers(run.layout.out)  # of workers that were lost
     return summary
 
 
@@ -193,7 +172,7 @@ def _results(
     files: Sequence[MicrographFile],
     stems: dict[str, str],
     picker: FolderPicker,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """What became of each micrograph, as it becomes known."""
     from distributed import KilledWorker, as_completed
 

@@ -16,18 +16,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vitripick.atomic import remove_leftovers, write_text_atomically
+from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.formats.micrographs.finding import whole_stem
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
 from vitripick.run_layout import RunLayout
-from vitripick.runs.many import RunSummary, finish_run, pick_each, summary_of
-from vitripick.runs.resources import resource_errors
-from vitripick.runs.settings import PickSettings
-from vitripick.runs.step import FolderPicker
+from vitripick.runs.run import Listener, Machine, Run
+from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
+from vitripick.settings import option_names
+from vitripick.settings.pick import PickSettings
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
@@ -36,21 +36,10 @@ _NODE_TYPE = "MicrographCoordsGroup.star.relion.autopick"
 # Where our store, records and log lie in the job's folder: out of the way of the micrographs' own folders.
 _STORE = "vitripick"
 
-# The labels a user may give in the GUI, and what each is in `PickSettings`; `model` and `device` are beside them.
-_LABELS = {
-    "diameter_angstrom": "diameter_angstrom",
-    "diameter_px": "diameter_px",
-    "keep_diameter": "keep_diameter",
-    "threshold": "threshold",
-    "box_size_px": "box_size_px",
-    "minimum_distance": "minimum_distance_diameters",
-    "edge": "edge",
-    "pixel_size": "pixel_size",
-    "overlays": "overlays",
-    "thumbnails": "thumbnails",
-    "junk_masks": "junk_masks",
-}
-_SWITCHES = ("keep_diameter", "overlays", "thumbnails", "junk_masks")
+# The labels a user may give in the GUI are the options of picking; `model` and `device` are beside them. The format is
+# RELION's own.
+_LABELS = {label: name for name, label in option_names(PickSettings).items() if name != "formats"}
+_SWITCHES = {label for label, name in _LABELS.items() if PickSettings.model_fields[name].annotation is bool}
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
 
@@ -168,7 +157,7 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
     if unknown:
         raise UsageError(
             f"unknown label{'s' if len(unknown) > 1 else ''} {', '.join('--' + name for name in unknown)}; the labels "
-            f"are {', '.join(sorted([*_LABELS, 'model', 'device']))}."
+            f"are {', '.join(known_labels())}."
         )
     # A label whose value is left empty in the GUI is as good as not given, but for a switch.
     known = {name: value for name, value in given.items() if value or name in _SWITCHES}
@@ -212,9 +201,6 @@ def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
 
 def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
     layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
-    device = device_name(job.device)
-    model, n = open_model(job.model), job.threads
-    picker = FolderPicker(layout, model, job.settings, device=device, jobs=n, threads=n)
     files = find_micrographs([job.micrographs])
     for name in (str(job.folder), *(file.name for file in files)):
         if re.search(r"\s", name):
@@ -222,27 +208,32 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
                 f"{name!r}: a name with a blank; RELION separates its tables and commands by blanks and cannot "
                 "follow it. Rename the file or folder and import it again."
             )
-    stems = relion_stems(files)
     told_at = time.monotonic()
 
     def on_done(done: int, total: int, name: str) -> None:
         nonlocal told_at
         if time.monotonic() - told_at >= _LINE_SECONDS:
             told_at = time.monotonic()
-            tell(f"{done} of {total} micrographs, {summary.n_picks} picks")
+            tell(f"{done} of {total} micrographs, {run.n_picks} picks")
 
-    with resource_errors(job.folder):
-        layout.out.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(job.folder)
-        found = picker.survey(files)
-        for line in [] if found is None else found.in_words():
+    run = Run(
+        files,
+        layout,
+        open_model(job.model),
+        job.settings,
+        machine=Machine([device_name(job.device)], jobs=job.threads, threads=job.threads),
+        stems=relion_stems(files),
+        listener=Listener(on_done=on_done),
+    )
+    with run:
+        found = run.survey()
+        for line in [] if found is None else found.summary_lines():
             tell(line)
-        summary = summary_of(picker)
-        tell(f"{len(files)} micrographs of {job.micrographs} with {summary.model}, threshold {summary.threshold:g}")
-        abort = job.folder / ABORT_NOW
-        if not pick_each([picker], files, stems, summary, on_done=on_done, stop=abort.exists):
+        model, threshold = run.picker.model.card.name, run.picker.threshold
+        tell(f"{len(files)} micrographs of {job.micrographs} with {model}, threshold {threshold:g}")
+        if not run.pick(stop=(job.folder / ABORT_NOW).exists):
             return None
-        finish_run(picker, files, summary)
+        summary = run.finish()
         nodes = table_of({"rlnPipeLineNodeName": [str(layout.autopick_star)], "rlnPipeLineNodeTypeLabel": [_NODE_TYPE]})
         write_text_atomically(job.folder / NODES, format_star([StarBlock("output_nodes", table=nodes)]))
     for failure in summary.failures:
@@ -254,6 +245,11 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
         f"{len(summary.failures)} failed"
     )
     return summary
+
+
+def known_labels() -> list[str]:
+    """Return the labels that a user may give in RELION's GUI."""
+    return sorted([*_LABELS, "model", "device"])
 
 
 def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[str, str]]:

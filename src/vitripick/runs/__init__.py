@@ -1,12 +1,13 @@
 """Keep what was picked: a run folder that survives a crash, and everything that is made from it."""
 
 from vitripick.runs.distributions import write_distributions
-from vitripick.runs.many import RunSummary, pick_many
+from vitripick.runs.many import pick_many
 from vitripick.runs.record import Outcome, Record, read_record
-from vitripick.runs.settings import PickSettings
 from vitripick.runs.shards import Shard, parse_shard
 from vitripick.runs.step import FolderPicker
+from vitripick.runs.summary import RunSummary
 from vitripick.runs.survey import Survey, survey_micrographs
+from vitripick.settings.pick import PickSettings
 
 __all__ = [
     "FolderPicker",

@@ -15,8 +15,9 @@ from vitripick.geometry import Boxes, Image
 from vitripick.picking.junk import junk_mask_png, read_junk
 from vitripick.run_layout import PICTURES, STORE_FORMAT, Place, RunLayout
 from vitripick.runs.record import Record, read_stored
-from vitripick.runs.settings import PickSettings
+from vitripick.settings.pick import PickSettings
 
+NEED_THE_IMAGE = {"overlay", "thumbnail"}
 # The junk map is the network's, whatever the threshold of the picks.
 _NOT_OF_THE_THRESHOLD = ("junk", "junk_mask")
 

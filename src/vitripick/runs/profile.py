@@ -44,7 +44,7 @@ class Profile:
         if record.timings:
             self._records.append(record)
 
-    def in_words(self) -> str:
+    def table(self) -> str:
         """A table: median and longest milliseconds of each stage, files from memory and from disk apart."""
         lines = []
         for place in _PLACES:

@@ -20,10 +20,10 @@ from vitripick.models import ModelFile
 from vitripick.models.engines import Ready, make_ready
 from vitripick.models.run import FLOOR_CONFIDENCE
 from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
-from vitripick.picking.one import look
+from vitripick.picking.one import check_settings, look
 from vitripick.picking.quality import Quality, assess
 from vitripick.run_layout import STORE_FORMAT, RunLayout
-from vitripick.runs.export import exports_of, place_of, threshold_of, write_exports
+from vitripick.runs.export import NEED_THE_IMAGE, exports_of, place_of, threshold_of, write_exports
 from vitripick.runs.log import RunLog
 from vitripick.runs.profile import cached_share
 from vitripick.runs.record import (
@@ -38,8 +38,8 @@ from vitripick.runs.record import (
     write_failure,
     write_record,
 )
-from vitripick.runs.settings import ACT_ON_EXPORT, PICTURES, PickSettings, check_settings
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
+from vitripick.settings.pick import PickSettings
 from vitripick.text import printable_name
 from vitripick.timing import stage, timed
 from vitripick.version import VERSION
@@ -105,8 +105,7 @@ class FolderPicker:
         check_settings(self.model.card, settings)
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
-        decides = settings.model_dump(exclude=ACT_ON_EXPORT)
-        self._settings_hash = digest([decides, FLOOR_CONFIDENCE, VERSION])
+        self._settings_hash = digest([settings.deciding(), FLOOR_CONFIDENCE, VERSION])
 
     @property
     def threshold_from(self) -> str:
@@ -264,7 +263,7 @@ class FolderPicker:
         started = time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
-        seen = look(micrograph, ready, threshold=0.0, **self.settings.for_pick())
+        seen = look(micrograph, ready, self.settings.model_copy(update={"threshold": 0.0}))
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
@@ -349,7 +348,7 @@ class FolderPicker:
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
         """Write what is missing from the store, and the record that says so."""
         picks = read_stored(self.layout, record)
-        micrograph = self._read(file) if PICTURES & set(missing) else None
+        micrograph = self._read(file) if NEED_THE_IMAGE & set(missing) else None
         # First what is not so any more, in case this is the last thing that this process does.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
@@ -372,5 +371,5 @@ class FolderPicker:
 
     def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
         # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
-        image = micrograph.image if micrograph is not None and PICTURES & set(names) else None
+        image = micrograph.image if micrograph is not None and NEED_THE_IMAGE & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)

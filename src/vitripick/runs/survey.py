@@ -33,13 +33,13 @@ from vitripick.picking.diameter import (
     diameters_to_try,
     sweep,
 )
-from vitripick.picking.one import pick, resolve_diameter_px
+from vitripick.picking.one import check_settings, pick, resolve_diameter_px
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
 from vitripick.run_layout import RunLayout
 from vitripick.runs.jobs import in_order
 from vitripick.runs.record import digest
-from vitripick.runs.settings import ACT_ON_EXPORT, PickSettings, check_settings
 from vitripick.settings import Settings
+from vitripick.settings.pick import PickSettings
 from vitripick.version import VERSION
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ class Survey(Settings):
         """JSON-ready, for the summary of a run: what was found, without who found it and from what."""
         return self.model_dump(mode="json", include={"diameter", "seen", "threshold"})
 
-    def in_words(self) -> list[str]:
+    def summary_lines(self) -> list[str]:
         """Lines for people: what was found, how sure that is, and what follows."""
         parts = (self.diameter, self.seen, self.threshold)
-        return [line for part in parts if part is not None for line in part.in_words()]
+        return [line for part in parts if part is not None for line in part.summary_lines()]
 
 
 def survey_micrographs(
@@ -313,7 +313,7 @@ class _Look:
         ready, diameters = self._for_sweep(), diameters_around(given)
 
         def look(micrograph: Micrograph) -> tuple[str, Sweep]:
-            given_px = resolve_diameter_px(micrograph, ready, **{f"diameter_{unit}": given})
+            given_px = resolve_diameter_px(micrograph, ready, PickSettings.model_validate({f"diameter_{unit}": given}))
             assert given_px is not None  # one was given
             pixel_size = given / given_px
             return micrograph.name, sweep(
@@ -328,7 +328,7 @@ class _Look:
 
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
         ready = self._ready()
-        found = self._of_each(lambda m: pick(m, ready, threshold=0.0, **settings.for_pick()))
+        found = self._of_each(lambda m: pick(m, ready, settings.model_copy(update={"threshold": 0.0})))
         return choose_threshold(found, ready.card)
 
     def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
@@ -350,10 +350,10 @@ class _Look:
 def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> str:
     """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
     # Engines agree to within their tolerances: no reason to choose anew.
-    leave_out = {*ACT_ON_EXPORT, "engine", "precision"}
+    no_reason = frozenset({"engine", "precision"})
     on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom"}
     decides = (
-        settings.model_dump(exclude=leave_out) if name == "threshold" else settings.model_dump(include=on_diameter)
+        settings.deciding(leave_out=no_reason) if name == "threshold" else settings.model_dump(include=on_diameter)
     )
     return digest([name, model.sha256, decides, VERSION])
 

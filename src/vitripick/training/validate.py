@@ -10,7 +10,8 @@ import numpy as np
 from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
-from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
+from vitripick.models.run import FLOOR_CONFIDENCE, detect
+from vitripick.settings.pick import MINIMUM_DISTANCE_DIAMETERS
 from vitripick.training.data import Sample
 from vitripick.training.threshold import tune_threshold
 

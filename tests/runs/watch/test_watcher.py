@@ -18,7 +18,8 @@ from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.runs import FolderPicker, PickSettings, pick_many, step
 from vitripick.runs.watch import watcher as watcher_module
 from vitripick.runs.watch.arrivals import FolderSource, StarSource
-from vitripick.runs.watch.watcher import Watcher, WatchSettings
+from vitripick.runs.watch.watcher import Watcher
+from vitripick.settings.watch import WatchSettings
 
 FAST = WatchSettings(
     settle_seconds=0.1, poll_seconds=0.02, retry_seconds=0.02, tries=3, join_seconds=0.05, survey_wait_seconds=0

@@ -89,13 +89,13 @@ def _opened(file: BinaryIO, path: Path) -> Iterator[tifffile.TiffFile]:
     except _DAMAGE as error:
         if "imagecodecs" in str(error):
             raise MicrographError(
-                f"{path}: this TIFF is compressed in a way that needs another package ({_in_words(error)}); "
+                f"{path}: this TIFF is compressed in a way that needs another package ({_reason(error)}); "
                 "pip install vitripick[tiff], or save it uncompressed."
             ) from error
-        raise MicrographError(f"{path}: this TIFF cannot be read ({_in_words(error)}).") from error
+        raise MicrographError(f"{path}: this TIFF cannot be read ({_reason(error)}).") from error
 
 
-def _in_words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(error).strip("'\"") or type(error).__name__
 
 

@@ -7,7 +7,7 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal
 
 from vitripick.cores import usable_cores
 from vitripick.errors import UsageError
@@ -15,14 +15,11 @@ from vitripick.models.card import ModelCard, ModelFile
 from vitripick.models.detections import Network
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
+from vitripick.settings.pick import EngineName, PrecisionName
 
 if TYPE_CHECKING:
     from vitripick.models.bundle import Model
 
-EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
-Precision: TypeAlias = Literal["auto", "fp32", "int8"]
-ENGINES: tuple[str, ...] = get_args(EngineName)
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 # In falling speed.
 _WITH_GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxruntime")
 _INSTALL = {"openvino": "pip install 'vitripick[fast]'", "onnxruntime": "pip install onnxruntime"}
@@ -57,7 +54,7 @@ def make_ready(
     model: ModelFile | Model,
     *,
     engine: EngineName = "auto",
-    precision: Precision = "auto",
+    precision: PrecisionName = "auto",
     device: str = "cpu",
     jobs: int = 1,
     threads: int | None = None,
@@ -120,7 +117,7 @@ def make_ready(
     return Ready(network, model.card, model.sha256, f"{network.version}, {graph.info.precision}")
 
 
-def _graph(model: ModelFile | Model, precision: Precision) -> Graph | str:
+def _graph(model: ModelFile | Model, precision: PrecisionName) -> Graph | str:
     """The graph to run, made if it must be; or in words why there is none."""
     file = model if isinstance(model, ModelFile) else _as_file(model)
     if precision == "auto":
@@ -148,7 +145,9 @@ def _as_file(model: Model) -> ModelFile:
     return ModelFile(model.path or Path("not-saved"), model.card, model.sha256)
 
 
-def _on_torch(model: ModelFile | Model, precision: Precision, device: str, threads: int, *, note: str = "") -> Ready:
+def _on_torch(
+    model: ModelFile | Model, precision: PrecisionName, device: str, threads: int, *, note: str = ""
+) -> Ready:
     if precision == "int8":
         raise UsageError("--precision int8: torch runs networks in fp32 only; leave out --engine torch or --device.")
     import torch

@@ -18,7 +18,7 @@ from vitripick.run_layout import STATUS
 _WINDOW_SECONDS = 600.0
 
 
-class Progress:
+class StatusReport:
     """Keeps the times of what was finished, and tells of it when it is due.
 
     Parameters

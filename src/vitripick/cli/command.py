@@ -1,0 +1,65 @@
+"""How help texts look: options under headings, whole names and whole sentences at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from typer.core import TyperCommand
+
+from vitripick.settings import HEADINGS
+
+# A line may not break at the hyphen of `--a-name`; this one is no place to break at.
+_UNBROKEN = "\u2011"
+
+
+class Command(TyperCommand):
+    """A command whose help lists its options under the headings of their settings."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the whole help; hyphens that were kept from breaking a line are hyphens again."""
+        return str(super().get_help(ctx)).replace(_UNBROKEN, "-")
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does."""
+        self.help = None if self.help is None else _filled(self.help)
+        super().format_help_text(ctx, formatter)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options heading by heading; what has no heading comes first, `--help` last."""
+        by_heading: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(parameter, "rich_help_panel", None) or ""
+                by_heading.setdefault(heading, []).append((record[0], _filled(record[1])))
+        # Options that come from no settings class: where things go, which model, and the help itself.
+        titles = ["", *(h for h in HEADINGS if h in by_heading), *(h for h in by_heading if h and h not in HEADINGS)]
+        for title in titles:
+            if by_heading.get(title):
+                with formatter.section(title or "Options"):
+                    formatter.write_dl(by_heading[title])
+
+
+def _filled(text: str) -> str:
+    """Return a help text with its lists filled in; they are looked up when a help is printed, not before."""
+    for name, listed in _LISTS.items():
+        if f"{{{name}}}" in text:
+            text = text.replace(f"{{{name}}}", listed())
+    return text.replace("-", _UNBROKEN)
+
+
+def _formats() -> str:
+    from vitripick.formats.picks.table import written_formats
+
+    *names, last = written_formats()
+    return f"{', '.join(names)} and {last}"
+
+
+def _relion_labels() -> str:
+    from vitripick.programs.relion import known_labels
+
+    return ", ".join(known_labels())
+
+
+_LISTS: dict[str, Callable[[], str]] = {"formats": _formats, "relion_labels": _relion_labels}

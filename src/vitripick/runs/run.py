@@ -1,0 +1,320 @@
+"""Take a run of picking from the list of micrographs to the files that describe the whole run.
+
+`pick`, shards, clusters, RELION jobs and cryoSPARC jobs all climb this ladder; they differ by who picks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitripick.atomic import remove_leftovers, write_text_atomically
+from vitripick.formats import MicrographFile, output_stems
+from vitripick.geometry import Boxes
+from vitripick.models import ModelFile
+from vitripick.models.engines import available_cores
+from vitripick.run_layout import RunLayout
+from vitripick.runs.distributions import write_distributions
+from vitripick.runs.export import ExportError, RunEntry, check_formats, write_run_exports
+from vitripick.runs.jobs import in_order
+from vitripick.runs.record import Outcome, Record, read_stored, refuse_other_files, write_failures
+from vitripick.runs.resources import resource_errors
+from vitripick.runs.shards import Shard
+from vitripick.runs.step import FolderPicker
+from vitripick.runs.summary import RunSummary
+from vitripick.runs.survey import Survey
+from vitripick.runs.suspects import write_quality
+from vitripick.runs.watch.lock import refuse_if_watched
+from vitripick.settings.pick import PickSettings
+from vitripick.version import VERSION
+
+if TYPE_CHECKING:
+    from vitripick.models import Model
+
+SurveyedBy = Callable[[Sequence[MicrographFile]], "Survey | None"]
+PickedBy = Callable[[Sequence[MicrographFile], "dict[str, str]"], "Generator[Outcome, None, None]"]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a run calls while it works; whatever is None is not called.
+
+    Attributes
+    ----------
+    on_survey
+        Called with what was found before the first micrograph: the diameter, the threshold.
+    on_outcome
+        Called with what became of each micrograph.
+    on_done
+        Called with (done, total, name) after each micrograph, failed ones too.
+    """
+
+    on_survey: Callable[[Survey], None] | None = None
+    on_outcome: Callable[[Outcome], None] | None = None
+    on_done: Callable[[int, int, str], None] | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run works.
+
+    Attributes
+    ----------
+    devices
+        Devices that run the network; several share the micrographs.
+    jobs
+        Micrographs to work on at once, on a single device; None for one on each core. Picks do not depend on it.
+    threads
+        Threads of the network, for all jobs together; one for each core by default.
+    """
+
+    devices: Sequence[str] = ("cpu",)
+    jobs: int | None = 1
+    threads: int | None = None
+
+
+class Run:
+    """One run: find out what is open, pick, and write what describes the whole.
+
+    Parameters
+    ----------
+    files
+        All micrographs of the run, from `find_micrographs`.
+    out
+        The run folder, or its layout where the STAR files lie elsewhere.
+    model
+        From `open_model`, or from `load_model`.
+    settings
+        Defaults where None.
+    machine
+        Where the network runs.
+    stems
+        What the files of each micrograph are called, by its name; `output_stems` by default.
+    share
+        Pick only this share of the micrographs, and leave the files that describe the whole run to a later call.
+    listener
+        What to call meanwhile.
+
+    Raises
+    ------
+    UsageError
+        If the settings cannot work for any micrograph; on entering, if a watcher is at work in the run folder, or picks
+        of other micrographs in it would be overwritten.
+
+    Examples
+    --------
+    ::
+
+        with Run(find_micrographs(["mics"]), "picks", open_model("general"), settings) as run:
+            run.survey()
+            run.pick()
+            summary = run.finish()
+    """
+
+    def __init__(
+        self,
+        files: Sequence[MicrographFile],
+        out: str | Path | RunLayout,
+        model: ModelFile | Model,
+        settings: PickSettings | None = None,
+        *,
+        machine: Machine | None = None,
+        stems: dict[str, str] | None = None,
+        share: Shard | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self._started = time.perf_counter()
+        machine = machine or Machine()
+        self.files = list(files)
+        self._mine = self.files if share is None else share.of(self.files)
+        # Names of outputs follow from the whole list, so that every share calls its files as one run would.
+        self.stems = output_stems(self.files) if stems is None else stems
+        self.pickers = [FolderPicker(out, model, settings, device=d, threads=machine.threads) for d in machine.devices]
+        self.picker = self.pickers[0]
+        self.layout = self.picker.layout
+        if len(self.pickers) == 1:  # several devices have one micrograph each in hand
+            wanted = available_cores() if machine.jobs is None else machine.jobs
+            self.picker.jobs = min(wanted, max(1, len(self._mine)))
+        self._share, self._listener = share, listener or Listener()
+        self._outcomes: dict[str, Outcome] = {}
+        self._stack = ExitStack()
+        check_formats(self.picker.settings.formats, [file.name for file in self.files])
+
+    def __enter__(self) -> Run:
+        with ExitStack() as stack:
+            stack.enter_context(resource_errors(self.layout.out))
+            refuse_if_watched(self.layout.out)
+            # A RELION job that runs once more on another input replaces what it had.
+            if self.layout.star_folder is None:
+                refuse_other_files(self._mine, self.stems, self.layout)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self._stack.__exit__(*error)
+
+    @property
+    def n_picks(self) -> int:
+        """Picks that were exported so far."""
+        return sum(outcome.record.n_picks for outcome in self._outcomes.values() if outcome.record is not None)
+
+    def survey(self, by: SurveyedBy | None = None) -> Survey | None:
+        """Find what the settings leave open, the diameter and the threshold, and go on with that.
+
+        Parameters
+        ----------
+        by
+            Looks at the micrographs instead of this process; what it finds must lie in the run folder.
+
+        Returns
+        -------
+        Survey or None
+            None where nothing is open.
+        """
+        if by is None:
+            found = self.picker.survey(self.files)
+        else:
+            found = by(self.files)
+            if found is not None:
+                self.picker.use(found.apply(self.picker.settings), found)
+        for other in self.pickers[1:]:
+            other.use(self.picker.settings, found)
+        if found is not None and self._listener.on_survey is not None:
+            self._listener.on_survey(found)
+        return found
+
+    def pick(self, by: PickedBy | None = None, *, stop: Callable[[], bool] | None = None) -> bool:
+        """Pick each micrograph of this run or share, as many at once as there are jobs.
+
+        Parameters
+        ----------
+        by
+            Picks the micrographs instead of this process, in any order.
+        stop
+            Asked before each micrograph. When it says so, what was begun is finished and nothing else is begun.
+
+        Returns
+        -------
+        bool
+            False if `stop` said so before the last micrograph.
+        """
+        # Only now: without a diameter there is nothing to put into a folder.
+        prepare_folder(self.layout)
+        outcomes = self._here(stop) if by is None else by(self._mine, self.stems)
+        with closing(outcomes), suppress(CancelledError):
+            for done, outcome in enumerate(outcomes, start=1):
+                self._outcomes[outcome.file.name] = outcome
+                if self._listener.on_outcome is not None:
+                    self._listener.on_outcome(outcome)
+                if self._listener.on_done is not None:
+                    self._listener.on_done(done, len(self._mine), outcome.file.name)
+            return True
+        return False
+
+    def summary(self) -> RunSummary:
+        """Sum up what was done so far, in the order of the micrographs."""
+        summary = summary_of(self.picker)
+        summary.jobs = sum(picker.jobs for picker in self.pickers)
+        summary.engine = self.picker.engine
+        for file in self._mine:
+            if file.name in self._outcomes:
+                summary.add(self._outcomes[file.name])
+        return summary
+
+    def finish(self) -> RunSummary:
+        """Write the files that describe the whole run, and sum it up; a share leaves these files to a later call.
+
+        Raises
+        ------
+        ExportError
+            At the end, when all else is written, if some formats cannot hold what was picked.
+        """
+        summary = self.summary()
+        if self._share is None:
+            finish_run(self.picker, self.files, summary)
+        summary.seconds = time.perf_counter() - self._started
+        self.picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
+        return summary
+
+    def _here(self, stop: Callable[[], bool] | None) -> Generator[Outcome, None, None]:
+        def attempt(picker: FolderPicker, file: MicrographFile) -> Outcome:
+            return picker.attempt(file, self.stems[file.name])
+
+        workers = [partial(attempt, picker) for picker in self.pickers for _ in range(picker.jobs)]
+        return in_order(self._mine, workers, stop=stop)
+
+
+def summary_of(picker: FolderPicker) -> RunSummary:
+    """Return the summary of a run, before its first micrograph."""
+    return RunSummary(
+        out=picker.layout.out,
+        threshold=picker.threshold,
+        model=picker.model.card.name,
+        threshold_from=picker.threshold_from,
+        survey=picker.surveyed,
+    )
+
+
+def prepare_folder(layout: RunLayout) -> None:
+    """Make the run folder, and clear away what killed processes were writing there.
+
+    Raises
+    ------
+    UsageError
+        If a watcher is at work in it.
+    """
+    refuse_if_watched(layout.out)
+    layout.out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(layout.star_folder or layout.out)
+
+
+def finish_run(
+    picker: FolderPicker,
+    files: Iterable[MicrographFile],
+    summary: RunSummary,
+    *,
+    remembered: dict[str, tuple[Record, Boxes]] | None = None,
+    distributions: bool = True,
+) -> None:
+    """Write what describes the whole run from what is there: joined files, quality, failures, `run.json`.
+
+    `remembered` is for `write_run_exports`. Without `distributions` those stay as they are: they need every stored
+    pick, which takes a minute to read for 20,000 micrographs.
+
+    Raises
+    ------
+    ExportError
+        At the end, when all else is written, if some formats cannot hold what was picked.
+    """
+    layout, settings, model = picker.layout, picker.settings, picker.model
+    by_name = {file.name: file for file in files}
+    entries = [RunEntry(by_name[record.name], record) for record in summary.records]
+    refused: ExportError | None = None
+    try:
+        write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
+    except ExportError as error:
+        refused = error
+    if distributions:
+        stored = (read_stored(layout, record) for record in summary.records)
+        write_distributions(layout.out, stored, summary.threshold)
+    write_quality(layout.quality, summary.records)
+    write_failures(summary.failures, layout)
+    run = {
+        "vitripick": VERSION,
+        "model": model.card.name,
+        "model_sha256": model.sha256,
+        "threshold": summary.threshold,
+        "settings": settings.model_dump(),
+        "engines": sorted({record.engine for record in summary.records}),
+        **summary.stable_dict(),
+    }
+    write_text_atomically(layout.run, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    if refused is not None:
+        raise refused

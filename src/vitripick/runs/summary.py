@@ -1,0 +1,100 @@
+"""Sum up what a run did, for `run.json`, for `--json`, and for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vitripick.runs.record import Outcome, Record
+from vitripick.runs.survey import Survey
+from vitripick.runs.suspects import within_run
+
+
+@dataclass
+class RunSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    records
+        One for each micrograph that is done, in the order of the input.
+    failures
+        `{"micrograph", "path", "error"}` for each that failed.
+    n_skipped
+        Of the records, those found done already.
+    threshold
+        Picks at or above this were exported.
+    threshold_from
+        Whose it is: `given`, the `model`'s own, or chosen by the `survey`.
+    survey
+        What a look at some micrographs found beforehand, where something was left open.
+    model
+        Name of the model.
+    engine
+        What ran the network, in words; empty where nothing was picked.
+    jobs
+        How many micrographs were worked on at once.
+    seconds
+        Of the whole run.
+    """
+
+    out: Path
+    threshold: float
+    model: str = ""
+    threshold_from: str = "model"
+    survey: Survey | None = None
+    records: list[Record] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    n_skipped: int = 0
+    engine: str = ""
+    jobs: int = 1
+    seconds: float = 0.0
+
+    @property
+    def n_picks(self) -> int:
+        """Exported picks of all micrographs."""
+        return sum(record.n_picks for record in self.records)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one more micrograph."""
+        if outcome.record is not None:
+            self.records.append(outcome.record)
+            self.n_skipped += outcome.skipped
+        elif outcome.failure is not None:
+            failure = outcome.failure
+            self.failures.append({key: failure[key] for key in ("micrograph", "path", "error")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            **self.stable_dict(),
+            "n_skipped": self.n_skipped,
+            "engine": self.engine,
+            "jobs": self.jobs,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def stable_dict(self) -> dict[str, Any]:
+        """What does not depend on whether the run was interrupted: for `run.json`."""
+        return {
+            "out": str(self.out),
+            "threshold": self.threshold,
+            "threshold_from": self.threshold_from,
+            "survey": None if self.survey is None else self.survey.told(),
+            "n_micrographs": len(self.records),
+            "n_failed": len(self.failures),
+            "n_picks": self.n_picks,
+            "n_stored": sum(record.n_stored for record in self.records),
+            "micrographs": [
+                {
+                    "name": r.name,
+                    "stem": r.stem,
+                    "n_picks": r.n_picks,
+                    "n_stored": r.n_stored,
+                    "quality": None if r.quality is None else r.quality.to_dict(),
+                }
+                for r in within_run(self.records)
+            ],
+            "failures": self.failures,
+        }

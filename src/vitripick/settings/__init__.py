@@ -1,0 +1,84 @@
+"""Every option of a command stands here once: its name, type, limits, default, and what it does.
+
+The settings classes beside this file are read by the library, by the command line, by the labels of RELION jobs, by the
+help texts and by docs/options.md. To add an option: write one field here, and use it where it acts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+PARTICLE, FILTERS, OUTPUT, MACHINE = "Particle", "Threshold and filters", "Output", "Machine"
+# Help texts show the headings in this order; what has no heading comes before them.
+HEADINGS = (PARTICLE, FILTERS, OUTPUT, MACHINE)
+
+
+class Settings(BaseModel):
+    """Frozen settings that refuse unknown keys, so that a misspelt one is an error and not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a setting is to a person who types it, besides its type, limits, default and description.
+
+    Attributes
+    ----------
+    heading
+        Where help texts list it.
+    name
+        How it is written, where that is shorter than the field's name: `minimum_distance` is `--minimum-distance`.
+    metavar
+        What stands for its value in help texts.
+    default_text
+        What the default is, in words, where the field itself has none.
+    decides_picks
+        Whether other picks are stored when it changes. Options that act when files are written leave the stored picks
+        as they are.
+    in_runs_only
+        Whether it acts in a run only, and not where `pick` looks at a single micrograph.
+    """
+
+    heading: str = ""
+    name: str | None = None
+    metavar: str | None = None
+    default_text: str | None = None
+    decides_picks: bool = True
+    in_runs_only: bool = False
+
+
+def option(default: Any, description: str, *, about: Option | None = None, **limits: Any) -> Any:
+    """Return a field with its description, its limits (`gt`, `ge`, `lt`, `le`) and what people read about it."""
+    return Field(default=default, description=description, json_schema_extra={"option": about or Option()}, **limits)  # type: ignore[dict-item]
+
+
+def option_of(field: FieldInfo) -> Option:
+    """Return what people read about a field; a plain `Field` has nothing but its description."""
+    extra = field.json_schema_extra
+    found = extra.get("option") if isinstance(extra, dict) else None
+    return found if isinstance(found, Option) else Option()
+
+
+def option_names(settings: type[Settings]) -> dict[str, str]:
+    """Return how people write each field of a settings class, by the field's name: underscores, no dashes."""
+    return {name: option_of(field).name or name for name, field in settings.model_fields.items()}
+
+
+def _rows_and_columns(value: Any) -> Any:
+    """Return (rows, columns) of a text such as `2x3`; anything else is left to the type."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+)[xX×](\d+)", value.strip())
+    if not found:
+        raise ValueError("give rows x columns, such as 2x2 or 3x3")
+    return int(found[1]), int(found[2])
+
+
+# Rows and columns; a text such as "2x3" is understood, too.
+RowsColumns: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_rows_and_columns)]

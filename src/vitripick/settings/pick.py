@@ -1,0 +1,152 @@
+"""The options of picking: `PickSettings` is the list."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator
+
+from vitripick.settings import FILTERS, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, Settings, option
+
+Edge: TypeAlias = Literal["centre", "box"]
+EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
+PrecisionName: TypeAlias = Literal["auto", "fp32", "int8"]
+ENGINES: tuple[str, ...] = get_args(EngineName)
+PRECISIONS: tuple[str, ...] = get_args(PrecisionName)
+
+# Two picks nearer than this share of the diameter are one particle seen twice. Labels of crowded micrographs come
+# as near as 0.53 diameters in one pair of a hundred (EMPIAR-10017).
+MINIMUM_DISTANCE_DIAMETERS = 0.5
+MOST_PATCHES = 16
+
+
+def _few_patches(patches: tuple[int, int] | None) -> tuple[int, int] | None:
+    if patches is not None and not all(1 <= n <= MOST_PATCHES for n in patches):
+        raise ValueError(f"give rows x columns, such as 2x2 or 3x3, each from 1 to {MOST_PATCHES}")
+    return patches
+
+
+Patches: TypeAlias = Annotated[RowsColumns | None, AfterValidator(_few_patches)]
+
+
+class PickSettings(Settings):
+    """How to pick. Each field's description says what it does.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a key is unknown or a value out of range.
+    """
+
+    diameter_angstrom: float | None = option(
+        None,
+        "The particle's diameter in Å. Where a model needs one and none is given, or one that does not fit what the "
+        "network sees, it is estimated.",
+        about=Option(PARTICLE),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    diameter_px: float | None = option(
+        None, "The particle's diameter in full-size pixels.", about=Option(PARTICLE), gt=0, allow_inf_nan=False
+    )
+    keep_diameter: bool = option(
+        False,
+        "Use the diameter that is given even where the network sees another size.",
+        # It acts on the diameter, and that decides.
+        about=Option(PARTICLE, decides_picks=False, in_runs_only=True),
+    )
+    pixel_size: float | None = option(
+        None,
+        "Å per pixel, where the headers are silent or wrong.",
+        about=Option(PARTICLE, in_runs_only=True),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    patches: Patches = option(
+        None,
+        "Rows and columns of patches, such as 2x2, for a network that sees whole micrographs.",
+        about=Option(PARTICLE, metavar="ROWSxCOLUMNS", default_text="as the model was trained"),
+    )
+    threshold: float | None = option(
+        None,
+        "Lowest confidence to export. By default that of a model's own particle; for a general model it is chosen from "
+        "the scores on up to five micrographs.",
+        about=Option(FILTERS, decides_picks=False),
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
+    minimum_distance_diameters: float = option(
+        MINIMUM_DISTANCE_DIAMETERS,
+        "Of picks closer than this, in diameters, the most confident stays.",
+        about=Option(FILTERS, name="minimum_distance"),
+        ge=0,
+        allow_inf_nan=False,
+    )
+    minimum_size_px: float | None = option(
+        None,
+        "Leave out what the network saw smaller than this, in full-size pixels.",
+        about=Option(FILTERS),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    maximum_size_px: float | None = option(
+        None,
+        "Leave out what the network saw larger than this, in full-size pixels.",
+        about=Option(FILTERS),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    edge: Edge = option(
+        "centre",
+        "centre: a box may stick out of the micrograph as long as its centre is inside; box: it may not.",
+        about=Option(FILTERS),
+    )
+    formats: tuple[str, ...] = option(
+        ("star", "cbox"),
+        "Format of the picks; repeat the option for several. There are {formats}.",
+        about=Option(OUTPUT, name="format", decides_picks=False, in_runs_only=True),
+    )
+    box_size_px: float | None = option(
+        None,
+        "Size of the boxes to export.",
+        about=Option(OUTPUT, default_text="the diameter"),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    overlays: bool = option(
+        False,
+        "Draw a PNG of every micrograph with its picks.",
+        about=Option(OUTPUT, decides_picks=False, in_runs_only=True),
+    )
+    thumbnails: bool = option(
+        False,
+        "Draw a small JPEG of every micrograph with its picks.",
+        about=Option(OUTPUT, decides_picks=False, in_runs_only=True),
+    )
+    junk_masks: bool = option(
+        False,
+        "Write a PNG of every micrograph's size that says where it is junk, 0-255.",
+        about=Option(OUTPUT, decides_picks=False, in_runs_only=True),
+    )
+    engine: EngineName = option(
+        "auto",
+        "What runs the network on a CPU; auto takes the fastest. Micrographs that are done stay so where auto would "
+        "choose another engine today, and are picked again where another one is named.",
+        about=Option(MACHINE, in_runs_only=True),
+    )
+    precision: PrecisionName = option(
+        "auto", "Numbers the network is computed in: fp32, int8 or auto.", about=Option(MACHINE, in_runs_only=True)
+    )
+
+    def deciding(self, *, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
+        """Return, JSON-ready, the settings that decide which picks are stored."""
+        return self.model_dump(exclude=set(ACT_ON_EXPORT | leave_out))
+
+
+# These act when files are written, or on another option.
+ACT_ON_EXPORT = frozenset(
+    name
+    for name, field in PickSettings.model_fields.items()
+    if not field.json_schema_extra["option"].decides_picks  # type: ignore[index, union-attr]
+)

@@ -1,0 +1,49 @@
+"""The options of watching, besides those of picking."""
+
+from __future__ import annotations
+
+from vitripick.settings import OUTPUT, Option, Settings, option
+
+WAITING = "Waiting"
+
+
+class WatchSettings(Settings):
+    """How to wait for micrographs."""
+
+    settle_seconds: float = option(
+        5.0,
+        "Seconds between two looks that must find a file unchanged before it is picked.",
+        about=Option(WAITING, name="settle"),
+        ge=0,
+    )
+    poll_seconds: float = option(
+        2.0, "Seconds between two looks into the folder.", about=Option(WAITING, name="poll"), ge=0.01
+    )
+    tries: int = option(
+        5, "A file that still cannot be picked after this many tries counts as failed.", about=Option(WAITING), ge=1
+    )
+    retry_seconds: float = option(
+        10.0,
+        "Seconds before the second try; twice as long before each further one.",
+        about=Option(WAITING, name="retry"),
+        ge=0,
+    )
+    survey_wait_seconds: float = option(
+        40.0,
+        "Seconds to wait for five micrographs to find diameter and threshold on. One alone may be an odd one, and what "
+        "it says holds for all that follow.",
+        about=Option(WAITING, name="survey_wait"),
+        ge=0,
+    )
+    idle_timeout_seconds: float | None = option(
+        None,
+        "Stop when nothing has arrived and nothing waits for this many seconds.",
+        about=Option(WAITING, name="idle_timeout", default_text="wait for ever"),
+        gt=0,
+    )
+    join_seconds: float = option(
+        60.0, "Seconds between two rebuilds of the joined files, at least.", about=Option(OUTPUT), ge=0
+    )
+    status_seconds: float = option(5.0, "Seconds between two writings of status.json.", about=Option(OUTPUT), ge=0)
+    line_seconds: float = option(60.0, "Seconds between two lines on how it goes.", about=Option(OUTPUT), gt=0)
+    report: bool = option(False, "Rebuild OUT/report.html now and then, and at the end.", about=Option(OUTPUT))
