@@ -8,11 +8,13 @@ Beside it the blob detector at its best threshold, and, with `--other`, another 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import table
-from general import HELD_OUT
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import HELD_OUT, table
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph

@@ -5,7 +5,11 @@ At each level k, 15 simulated micrographs train and 4 validate, as in the paper;
 
 from __future__ import annotations
 
-from cells import cell, settings_from, simulate, table, train_and_judge, usual_parser
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import cell, settings_from, simulate, table, train_and_judge, usual_parser
 
 LEVELS = (1, 4, 6, 8, 10)
 COLUMNS = ["k", "architecture", "seed", "AUC IoU 0.6", "AUC d/4", "F1 default", "recall", "mean IoU", "minutes"]

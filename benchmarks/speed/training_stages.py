@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from cells import table
-from common import RECIPE
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE, table
 
 from vitripick.models import build_detector
 from vitripick.training import default_settings, read_recipe

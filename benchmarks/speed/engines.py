@@ -1,21 +1,24 @@
 """Engines against torch: picks and AUC on the held-out real micrographs, and the time of the network.
 
-.venv/bin/python benchmarks/engines.py --data DATA          # general on every engine
-.venv/bin/python benchmarks/engines.py --model M --set SET    # a model on SET/micrographs and SET/labels
-.venv/bin/python benchmarks/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
+.venv/bin/python benchmarks/speed/engines.py --data DATA          # general on every engine
+.venv/bin/python benchmarks/speed/engines.py --model M --set SET    # a model on SET/micrographs and SET/labels
+.venv/bin/python benchmarks/speed/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import judge, load_sets
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import judge, load_sets
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph

@@ -19,10 +19,12 @@ import threading
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import EXAMPLE
+
 from vitripick.formats import read_micrograph, write_mrc
 from vitripick.runs.watch.arrivals import FolderSource
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 WRITING_SECONDS = 2.0
 
 

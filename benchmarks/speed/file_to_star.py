@@ -18,10 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import EXAMPLE
+
 from vitripick.formats import read_micrograph, write_mrc
 from vitripick.runs.folder import read_run_folder
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 N_MICROGRAPHS = 8
 
 

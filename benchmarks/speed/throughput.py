@@ -1,8 +1,8 @@
 """Micrographs a second, from files to CBOX and STAR, through the command line: many links to a few files.
 
-    .venv/bin/python benchmarks/throughput.py
-    .venv/bin/python benchmarks/throughput.py --shape 4092x5760 --dtype int16
-    .venv/bin/python benchmarks/throughput.py --counts 10 100 1000 2000
+    .venv/bin/python benchmarks/speed/throughput.py
+    .venv/bin/python benchmarks/speed/throughput.py --shape 4092x5760 --dtype int16
+    .venv/bin/python benchmarks/speed/throughput.py --counts 10 100 1000 2000
 
 Every run is bracketed by a reference that uses both cores the same way, a convolution in OpenVINO's fp32, so that a
 busy machine is seen for what it is. Files lie in the page cache: each is read once before.
@@ -21,9 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import EXAMPLE
+
 from vitripick.formats import read_micrograph, write_mrc
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 # 150 Å at 1.2 Å a pixel.
 DIAMETER_PX = 125.0
 

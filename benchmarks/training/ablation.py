@@ -6,11 +6,14 @@ The held-out micrographs have no say here: choices are made on the recipe's vali
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
-from common import RECIPE
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE
 
 from vitripick.training import default_settings, read_recipe, train
 
