@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitripick.cli import options
+from vitripick.text import count
 
 if TYPE_CHECKING:
     from vitripick.runs import Outcome, RunSummary, Survey
@@ -167,7 +168,7 @@ def _in_words(summary: RunSummary) -> str:
 
     n = len(summary.records)
     lines = [
-        f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {summary.model} at threshold "
+        f"{summary.n_picks} picks on {count('micrograph', n)} with {summary.model} at threshold "
         f"{summary.threshold:g} ({_WHOSE[summary.threshold_from]})"
     ]
     if summary.survey is not None:
