@@ -94,26 +94,29 @@ HEAD = (
 
 
 def row(set_name: str, method: str, e: Evaluation, *, leak: str = "no") -> str:
-    """One line of the table."""
+    """Return one line of the table; a dash where there is no figure, such as the precision of no picks."""
     d, iou, half = e.criteria["distance"], e.criteria["iou"], e.criteria["half_distance"]
 
     def interval(value: tuple[float, float] | None) -> str:
         return f" ({value[0]:.3f}-{value[1]:.3f})" if value else ""
+
+    def shown(value: float | None, digits: int = 3) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
 
     error = (d.centre_error_mean_px or 0) / e.diameter_px
     cells = [
         set_name,
         method,
         str(len(e.rows)),
-        f"{d.default.f1:.3f}{interval(d.f1_interval)}",
-        f"{d.default.precision:.3f}",
-        f"{d.default.recall:.3f}",
-        f"{d.best.f1:.3f}",
-        f"{d.chance_f1:.2f}",
-        f"{half.default.f1:.3f}",
-        f"{d.auc:.3f}",
-        f"{iou.auc:.3f}{interval(iou.auc_interval)}",
-        f"{iou.mean_iou:.2f}",
+        shown(d.default.f1) + interval(d.f1_interval),
+        shown(d.default.precision),
+        shown(d.default.recall),
+        shown(d.best.f1),
+        shown(d.chance_f1, 2),
+        shown(half.default.f1),
+        shown(d.auc),
+        shown(iou.auc) + interval(iou.auc_interval),
+        shown(iou.mean_iou, 2),
         f"{error:.3f}",
         str(e.n_duplicates),
         leak,

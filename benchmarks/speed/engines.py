@@ -44,9 +44,10 @@ def main() -> None:
     parser.add_argument("--model", help="with --set: a bundle that was trained on one particle")
     parser.add_argument("--set", type=Path, help="folder with micrographs/ and labels/")
     parser.add_argument("--speed", help="an architecture, with random weights")
+    parser.add_argument("--engines", nargs="+", default=list(dict(ENGINES)), help="beside torch, with --data")
     given = parser.parse_args()
     if given.data:
-        agreement(given.data)
+        agreement(given.data, {"torch", *given.engines})
     if given.model and given.set:
         on_set(given.model, given.set)
     if given.speed:
@@ -70,10 +71,10 @@ def on_set(name: str, folder: Path) -> None:
         print(f"| {ready.engine} | {iou.auc:.4f} | {distance.auc:.4f} | {distance.default.f1:.4f} |", flush=True)
 
 
-def agreement(data: Path) -> None:
+def agreement(data: Path, engines: set[str]) -> None:
     """F1 of each engine's picks with torch's as labels (within a tenth of a diameter), and AUC against real labels."""
     model = open_model(DEFAULT_MODEL)
-    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES]  # type: ignore[arg-type]
+    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES if e in engines]  # type: ignore[arg-type]
     print("| set | engine | F1 with torch | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|")
     for one in load_sets(data):
         reference = None
