@@ -46,6 +46,8 @@ ALONE = {
     "simulation/rate.py": "it starts processes that import it",
     "speed/picking_stages.py": "it sets the number of threads of its process",
 }
+# These compare with OpenVINO, which the extra `fast` brings.
+NEED_OPENVINO = ("speed/picking_stages.py", "speed/throughput.py")
 # These only show their help here, for the reason beside them.
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",
@@ -95,6 +97,8 @@ def test_every_benchmark_runs_here_or_says_why_not():
 
 @pytest.mark.parametrize("script", sorted(SMALLEST))
 def test_each_benchmark_prints_its_table_at_its_smallest_size(script, data, tmp_path, monkeypatch, capfd):
+    if script in NEED_OPENVINO:
+        pytest.importorskip("openvino")
     words = SMALLEST[script].split(" ")
     words = [word.replace("DATA", str(data)).replace("OUT", str(tmp_path)).replace("\t", " ") for word in words]
     if script in ALONE:
