@@ -1,7 +1,4 @@
-"""What the benchmarks share: the real sets, a resumable table of cells, and how picks are judged and shown.
-
-It stays one file, because every script that uses one part uses the next.
-"""
+"""What the benchmarks share: the real sets, a resumable table of cells, and how picks are judged and shown."""
 
 from __future__ import annotations
 
@@ -30,8 +27,6 @@ from vitripick.picking import pick
 from vitripick.training import TrainingSet, TrainSettings, default_settings, read_recipe, train
 
 RECIPE = Path(__file__).parent / "two_sets.toml"
-# A micrograph at full size that comes with the repository, for benchmarks of speed.
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 # The real sets, each with its particle's diameter in pixels of the files, as their labels were drawn.
 DIAMETERS_PX = {
     "apoferritin_empiar10146": 80.0,

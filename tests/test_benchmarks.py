@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from vitripick.simulation import bundled_structures
+
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
-SCRIPTS = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.glob("*/*.py")}
+SCRIPTS = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.glob("*/[!_]*.py")}
 TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")}
 
 # One training step on one crop; DATA and OUT stand for folders.
@@ -77,7 +79,8 @@ def data(tmp_path_factory):
     for kind in ("empty_no_ice", "empty_vitreous_ice", "contamination", "crystalline_ice"):
         _link(empty, root / "quality_examples_micassess" / kind / "empty.png")
     _link(empty, root / "contaminated_empiar10947" / "micrographs" / "empty.png")
-    _link(ROOT / "src" / "vitripick" / "simulation" / "structures", root / "structures")
+    for structure in bundled_structures().values():
+        _link(structure, root / "structures" / structure.name)
     _link(root, root / "real")
     return root
 

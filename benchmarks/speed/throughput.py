@@ -20,11 +20,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _example import example_image
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import EXAMPLE
-
-from vitripick.formats import read_micrograph, write_mrc
+from vitripick.formats import write_mrc
 
 # 150 Å at 1.2 Å a pixel.
 DIAMETER_PX = 125.0
@@ -58,9 +56,7 @@ def main() -> None:
 
 def write_files(folder: Path, given: argparse.Namespace) -> list[Path]:
     """The example, repeated and rolled, as several files."""
-    rows, columns = map(int, given.shape.split("x"))
-    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image
-    image = np.tile(image, (-(-rows // image.shape[0]), -(-columns // image.shape[1])))[:rows, :columns]
+    image = example_image(given.shape)
     names = []
     for i in range(given.files):
         names.append(folder / f"file{i}.mrc")

@@ -19,10 +19,9 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import EXAMPLE
+from _example import example_image
 
-from vitripick.formats import read_micrograph, write_mrc
+from vitripick.formats import write_mrc
 from vitripick.runs.watch.arrivals import FolderSource
 
 WRITING_SECONDS = 2.0
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--per-hour", type=float, default=600)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--diameter-px", type=float, default=108)
-    parser.add_argument("--shape", default="4096x4096", help="rows x columns, at most those of the example")
+    parser.add_argument("--shape", default="4096x4096", help="rows x columns; the example is repeated to fill it")
     parser.add_argument("--options", default="", help="further options of `vitripick watch`, in one string")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
@@ -47,8 +46,7 @@ def main() -> None:
 def arrivals(folder: Path, options: argparse.Namespace) -> None:
     """Let micrographs arrive and measure from the last byte written to the record of the picks."""
     per_hour, minutes = options.per_hour, options.minutes
-    rows, columns = map(int, options.shape.split("x"))
-    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image[:rows, :columns]
+    image = example_image(options.shape)
     write_mrc(folder / "one.mrc", image, pixel_size=1.77)
     data = (folder / "one.mrc").read_bytes()
     there, out = folder / "in", folder / "out"
