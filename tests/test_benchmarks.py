@@ -182,7 +182,16 @@ def test_two_runs_of_the_same_picks_do_not_differ_by_where_they_lie(picked):
     assert (done.returncode, done.stdout.splitlines()[1:]) == (0, []), done.stdout
 
 
-@pytest.mark.parametrize("name", ["cbox/*.cbox", "csv/*.csv", "star/*.star", "particles.cs", "micrographs/*.json"])
+@pytest.mark.parametrize(("key", "differs"), [("mtime_ns", False), ("size_bytes", True)])
+def test_when_a_micrograph_was_written_does_not_matter_but_its_size_does(runs, key, differs):
+    (record,) = runs[1].glob("micrographs/*.json")
+    fields = json.loads(record.read_text())
+    fields["made_from"][key] += 1
+    record.write_text(json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+    assert compare(*runs).returncode == differs
+
+
+@pytest.mark.parametrize("name", ["cbox/*.cbox", "csv/*.csv", "star/*.star", "particles.cs"])
 def test_one_byte_that_differs_is_seen(runs, name):
     (changed,) = runs[1].glob(name)
     data = bytearray(changed.read_bytes())

@@ -3,7 +3,8 @@
     python benchmarks/accuracy/compare_runs.py BEFORE AFTER
     python benchmarks/accuracy/compare_runs.py BEFORE/a AFTER/a BEFORE/b AFTER/b
 
-Not compared are the times in log/ and where the run folder lies, which run.json, the records and autopick.star hold.
+Not compared are the times in log/, when a micrograph's file was written (two checkouts differ in that), and where the
+run folder lies, which run.json, the records and autopick.star hold.
 Ends with 1 if anything differs.
 """
 
@@ -60,7 +61,7 @@ def files_of(run: Path) -> set[str]:
 
 
 def content(run: Path, name: str) -> bytes:
-    """Return what a file of a run folder holds, without the place where that folder was written."""
+    """Return what a file of a run folder holds, without that folder's place and without the micrograph's time."""
     data = (run / name).read_bytes()
     out = str(json.loads((run / "run.json").read_bytes())["out"])
     if name == "run.json":
@@ -71,6 +72,7 @@ def content(run: Path, name: str) -> bytes:
         # The micrograph's place is counted from the run folder, so it changes with that folder's.
         from_out = str(json.loads(data)["from_out"])
         start = out if os.path.isabs(out) else os.path.abspath(run)
+        data = re.sub(rb'"mtime_ns": \d+', b'"mtime_ns": 0', data)
         return _with_value(data, "from_out", os.path.normpath(os.path.join(os.path.realpath(start), from_out)))
     return data
 
