@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from vitripick.text import count
+
 
 def convert(
     source: Annotated[Path, typer.Argument(help="A picks file, or a folder of them.")],
@@ -84,4 +86,4 @@ def convert(
         print(json.dumps({"micrographs": len(parts), "picks": n_picks, "files": files}, ensure_ascii=False))
     else:
         what = written[0] if len(written) == 1 else f"{len(written)} files in {target}"
-        print(f"{n_picks} picks of {len(parts)} micrograph{'' if len(parts) == 1 else 's'}: {what}")
+        print(f"{n_picks} picks of {count('micrograph', len(parts))}: {what}")

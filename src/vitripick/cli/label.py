@@ -33,6 +33,7 @@ def label(
 ) -> None:
     """Label, train, look and correct in the browser."""
     from vitripick.errors import UsageError
+    from vitripick.text import count
 
     try:
         import starlette
@@ -55,6 +56,5 @@ def label(
         pixel_size=pixel_size,
         read_only=read_only,
     )
-    n = len(session.project.entries)
-    say(f"{n} micrograph{'' if n == 1 else 's'}; the project is in {out}")
+    say(f"{count('micrograph', len(session.project.entries))}; the project is in {out}")
     serve(session, host=host, port=port, say=say)

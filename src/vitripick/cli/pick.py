@@ -12,6 +12,7 @@ import typer
 from vitripick.cli import options
 from vitripick.settings import MACHINE
 from vitripick.settings.pick import PickSettings
+from vitripick.text import count
 
 if TYPE_CHECKING:
     from vitripick.runs import Outcome, RunSummary, Survey
@@ -152,7 +153,7 @@ def _summary_lines(summary: RunSummary) -> str:
 
     n = len(summary.records)
     lines = [
-        f"{summary.n_picks} picks on {n} micrograph{'' if n == 1 else 's'} with {summary.model} at threshold "
+        f"{summary.n_picks} picks on {count('micrograph', n)} with {summary.model} at threshold "
         f"{summary.threshold:g} ({_WHOSE[summary.threshold_from]})"
     ]
     if summary.survey is not None:

@@ -23,6 +23,7 @@ from vitripick.evaluation.metrics import (
 )
 from vitripick.evaluation.result import CriterionResult, Evaluation, MicrographRow, Score
 from vitripick.geometry import Boxes, Criterion
+from vitripick.text import listed
 
 BoxesOrSet = Boxes | Mapping[str, Boxes]
 
@@ -315,7 +316,7 @@ def _chance_cases(
     if shapeless:
         band = "no border is ignored there, and " if border else ""
         notes.append(
-            f"The size of {len(shapeless)} of {len(names)} micrographs is not known ({_some(shapeless)}): "
+            f"The size of {len(shapeless)} of {len(names)} micrographs is not known ({listed(shapeless, most=3)}): "
             f"{band}they are left out of the chance level."
         )
     return chance_cases, tuple(notes)
@@ -328,7 +329,3 @@ def _chance_f1(rule: _Rule, chance_cases: list[tuple[Boxes, Boxes]], border: flo
     return Score(
         None, sum(s.n_true for s in scored), sum(s.n_false for s in scored), sum(s.n_missed for s in scored)
     ).f1
-
-
-def _some(names: list[str], n: int = 3) -> str:
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")

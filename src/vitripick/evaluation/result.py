@@ -324,10 +324,6 @@ def _share(value_px: float | None, diameter_px: float | None) -> float | None:
     return None if value_px is None or diameter_px is None else value_px / diameter_px
 
 
-def _share_text(value_px: float | None, diameter_px: float | None) -> str:
-    return _number(_share(value_px, diameter_px))
-
-
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 

@@ -4,10 +4,11 @@ from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
 from vitripick.geometry.filters import estimated_size_px, keep_sizes
 from vitripick.geometry.grey import grey_range
 from vitripick.geometry.matching import Criterion, iou_of_pairs, match
-from vitripick.geometry.micrograph import SMALLEST_PX, Image, Micrograph, why_unseen
+from vitripick.geometry.micrograph import IS_JUNK, SMALLEST_PX, Image, Micrograph, why_unseen
 from vitripick.geometry.overlap import remove_overlaps
 
 __all__ = [
+    "IS_JUNK",
     "SMALLEST_PX",
     "Boxes",
     "Criterion",

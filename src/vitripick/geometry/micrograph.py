@@ -13,6 +13,8 @@ Image: TypeAlias = npt.NDArray[np.float32]
 
 # Fewer pixels than this across a particle show none.
 SMALLEST_PX = 6.0
+# A place of a junk map (0-1) counts as junk from this probability on: for counting picks and for drawing alike.
+IS_JUNK = 0.5
 
 
 def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:

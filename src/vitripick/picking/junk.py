@@ -13,9 +13,6 @@ from vitripick.geometry import Image
 from vitripick.models import ModelCard
 from vitripick.pictures.drawing import pixels_png
 
-# A place is junk where the network gives it at least this probability.
-IS_JUNK = 0.5
-
 
 def check_junk_masks(card: ModelCard, wanted: bool) -> None:
     """Raise `UsageError`, before anything is picked, where masks are wanted of a network that has none."""

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.geometry import Boxes, Image
-from vitripick.picking.junk import IS_JUNK
+from vitripick.geometry import IS_JUNK, Boxes, Image
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

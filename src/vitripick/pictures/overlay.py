@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from vitripick.atomic import write_bytes_atomically
-from vitripick.geometry import Boxes, Image, match
+from vitripick.geometry import IS_JUNK, Boxes, Image, match
 from vitripick.pictures.drawing import (
     GREEN,
     INK,
@@ -36,7 +36,6 @@ _UNKNOWN_SIZE = 0.02
 
 # How much of the colour is laid over junk: what lies below must stay to be seen.
 _TINT = 0.22
-_IS_JUNK = 0.5
 
 _TRUE, _FALSE, _MISSED = "#2fd39a", ORANGE, "#6cc4ff"
 
@@ -137,12 +136,12 @@ def draw_overlay(
 
 def _tint(canvas: Pixels, junk: Image) -> float:
     """Lay colour over the junk of a picture, in place, with an outline; the share of the area that is junk."""
-    share = float(np.mean(junk >= _IS_JUNK))
+    share = float(np.mean(junk >= IS_JUNK))
     if not share:
         return share
     height, width = canvas.shape[:2]
     smooth = cv2.resize(np.asarray(junk, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    inside = (smooth >= _IS_JUNK).astype(np.uint8)
+    inside = (smooth >= IS_JUNK).astype(np.uint8)
     where = inside.astype(bool)
     canvas[where] = np.round((1 - _TINT) * canvas[where] + _TINT * np.array(bgr(YELLOW))).astype(np.uint8)
     outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.runs.record import Record
+from vitripick.text import count
 
 STAGES = ("read", "prepare", "network", "decode", "write", "other")
 _PLACES = ("from memory", "partly from memory", "from disk", "from where is unknown")
@@ -51,7 +52,7 @@ class Profile:
             here = [record for record in self._records if _place(record.cached) == place]
             if not here:
                 continue
-            lines.append(f"{len(here)} micrograph{'' if len(here) == 1 else 's'} {place}: ms, median (longest)")
+            lines.append(f"{count('micrograph', len(here))} {place}: ms, median (longest)")
             columns = {stage: [_milliseconds(record, stage) for record in here] for stage in STAGES}
             columns["in all"] = [1000 * record.seconds for record in here]
             lines += [f"  {name:<8}{statistics.median(ms):8.1f}  ({max(ms):.1f})" for name, ms in columns.items()]

@@ -33,6 +33,7 @@ from vitripick.simulation.structures import bundled_structures, find_structures,
 from vitripick.simulation.structures.index import index_entry
 from vitripick.simulation.structures.structure import Structure
 from vitripick.simulation.workers import run_in_processes
+from vitripick.text import listed
 from vitripick.version import VERSION
 
 log = logging.getLogger("vitripick")
@@ -224,10 +225,9 @@ def _check_what_stays(job: _Job) -> None:
     staying = sorted(path for path, number in numbers.items() if number > job.settings.n_micrographs)
     others = [path.stem for path in staying if _record(path).get("key") != job.key]
     if others:
-        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         raise UsageError(
-            f"{job.out}: holds micrographs of another recipe, seed or version ({shown}) that would stay beside the new "
-            "ones; give another --out, or remove them."
+            f"{job.out}: holds micrographs of another recipe, seed or version ({listed(others, most=3)}) that would "
+            "stay beside the new ones; give another --out, or remove them."
         )
     if staying:
         log.warning(

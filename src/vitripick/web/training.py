@@ -14,6 +14,7 @@ from vitripick.errors import UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
+from vitripick.text import count
 from vitripick.web.jobs import Jobs, Progress, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
@@ -57,8 +58,7 @@ class Training:
             for entry in entries:
                 self._copy_labels(entry, folder)
         self._list(entries, folder / "train.star")
-        n = len(entries)
-        what = f"{n_labels} labels on {n} micrograph{'' if n == 1 else 's'}"
+        what = f"{n_labels} labels on {count('micrograph', len(entries))}"
         job = {
             "kind": "train",
             "title": f"{what}, from {self._model_title(request.start)}",

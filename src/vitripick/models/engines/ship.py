@@ -1,6 +1,6 @@
 """Make the graphs that ship beside a released model: `python -m vitripick.models.engines.ship general`.
 
-Needs the extra `[fast]`. `benchmarks/engines.py` then judges them on real micrographs.
+Needs the extra `[fast]`. `benchmarks/speed/engines.py` then judges them on real micrographs.
 """
 
 from __future__ import annotations

@@ -6,11 +6,14 @@ The held-out micrographs have no say here: choices are made on the recipe's vali
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
-from common import RECIPE
 from torch.utils.flop_counter import FlopCounterMode
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE
 
 from vitripick.training import default_settings, read_recipe, train
 
@@ -34,15 +37,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
     sets, _ = read_recipe(RECIPE, data_root=arguments.data)
     print(
         "| variant | parameters | GFLOP a crop | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|",
         flush=True,
     )
-    for name, changes in VARIANTS.items():
+    for name in arguments.variants:
         settings = default_settings(
-            steps=arguments.steps, batch_size=arguments.batch_size, steps_per_epoch=100, **changes
+            steps=arguments.steps, batch_size=arguments.batch_size, steps_per_epoch=100, **VARIANTS[name]
         )
         folder = arguments.out / name.replace(" ", "_").replace(",", "")
         result = train(sets, folder, settings=settings, device="cpu")

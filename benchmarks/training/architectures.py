@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 import torch
-from cells import cell, settings_from, table, train_and_judge, usual_parser
-from common import RECIPE
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE, cell, settings_from, table, train_and_judge, usual_parser
 
 from vitripick.models import describe
 from vitripick.training import read_recipe

@@ -15,13 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import torch
+from _example import example_image
 
-from vitripick.formats import read_micrograph, write_mrc
+from vitripick.formats import write_mrc
 from vitripick.runs.folder import read_run_folder
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 N_MICROGRAPHS = 8
 
 
@@ -31,9 +30,7 @@ def main() -> None:
     parser.add_argument("--shape", default="4096x4096", help="rows x columns; the example is repeated to fill it")
     parser.add_argument("--diameter-px", type=float, nargs="+", default=[108, 60])
     options = parser.parse_args()
-    rows, columns = map(int, options.shape.split("x"))
-    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image
-    image = np.tile(image, (-(-rows // image.shape[0]), -(-columns // image.shape[1])))[:rows, :columns]
+    image = example_image(options.shape)
     with tempfile.TemporaryDirectory() as folder:
         for i in range(N_MICROGRAPHS):
             write_mrc(Path(folder) / "mics" / f"m{i}.mrc", image, pixel_size=1.77)

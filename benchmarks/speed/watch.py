@@ -19,10 +19,11 @@ import threading
 import time
 from pathlib import Path
 
-from vitripick.formats import read_micrograph, write_mrc
+from _example import example_image
+
+from vitripick.formats import write_mrc
 from vitripick.runs.watch.arrivals import FolderSource
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 WRITING_SECONDS = 2.0
 
 
@@ -32,24 +33,28 @@ def main() -> None:
     parser.add_argument("--per-hour", type=float, default=600)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--diameter-px", type=float, default=108)
+    parser.add_argument("--shape", default="4096x4096", help="rows x columns; the example is repeated to fill it")
+    parser.add_argument("--options", default="", help="further options of `vitripick watch`, in one string")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
     with tempfile.TemporaryDirectory() as folder:
-        arrivals(Path(folder), options.per_hour, options.minutes, options.diameter_px)
+        arrivals(Path(folder), options)
     with tempfile.TemporaryDirectory() as folder:
         scan(Path(folder))
 
 
-def arrivals(folder: Path, per_hour: float, minutes: float, diameter_px: float) -> None:
+def arrivals(folder: Path, options: argparse.Namespace) -> None:
     """Let micrographs arrive and measure from the last byte written to the record of the picks."""
-    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image
+    per_hour, minutes = options.per_hour, options.minutes
+    image = example_image(options.shape)
     write_mrc(folder / "one.mrc", image, pixel_size=1.77)
     data = (folder / "one.mrc").read_bytes()
     there, out = folder / "in", folder / "out"
     there.mkdir()
     command = [sys.executable, "-m", "vitripick.cli.app", "watch", str(there), "--out", str(out), "--device", "cpu"]
     log = (folder / "log.txt").open("w")
-    watcher = subprocess.Popen([*command, "--diameter-px", str(diameter_px)], stderr=log)
+    command += ["--diameter-px", str(options.diameter_px), *options.options.split()]
+    watcher = subprocess.Popen(command, stderr=log)
     while not (out / "status.json").exists():
         time.sleep(0.1)
     n = round(per_hour * minutes / 60)
@@ -60,8 +65,9 @@ def arrivals(folder: Path, per_hour: float, minutes: float, diameter_px: float) 
         path = there / f"mic_{i:05d}.mrc"
         with path.open("wb") as file:
             for start in range(0, len(data), 1 << 22):
-                file.write(data[start : start + (1 << 22)])
-                time.sleep(WRITING_SECONDS * (1 << 22) / len(data))
+                piece = data[start : start + (1 << 22)]
+                file.write(piece)
+                time.sleep(WRITING_SECONDS * len(piece) / len(data))
         written[path.stem] = time.time()
 
     started = time.monotonic()

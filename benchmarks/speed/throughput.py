@@ -1,8 +1,8 @@
 """Micrographs a second, from files to CBOX and STAR, through the command line: many links to a few files.
 
-    .venv/bin/python benchmarks/throughput.py
-    .venv/bin/python benchmarks/throughput.py --shape 4092x5760 --dtype int16
-    .venv/bin/python benchmarks/throughput.py --counts 10 100 1000 2000
+    .venv/bin/python benchmarks/speed/throughput.py
+    .venv/bin/python benchmarks/speed/throughput.py --shape 4092x5760 --dtype int16
+    .venv/bin/python benchmarks/speed/throughput.py --counts 10 100 1000 2000
 
 Every run is bracketed by a reference that uses both cores the same way, a convolution in OpenVINO's fp32, so that a
 busy machine is seen for what it is. Files lie in the page cache: each is read once before.
@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _example import example_image
 
-from vitripick.formats import read_micrograph, write_mrc
+from vitripick.formats import write_mrc
 
-EXAMPLE = Path(__file__).parent.parent / "examples/betagal_full_size/micrographs"
 # 150 Å at 1.2 Å a pixel.
 DIAMETER_PX = 125.0
 
@@ -56,9 +56,7 @@ def main() -> None:
 
 def write_files(folder: Path, given: argparse.Namespace) -> list[Path]:
     """The example, repeated and rolled, as several files."""
-    rows, columns = map(int, given.shape.split("x"))
-    image = read_micrograph(next(EXAMPLE.glob("*.jpg"))).image
-    image = np.tile(image, (-(-rows // image.shape[0]), -(-columns // image.shape[1])))[:rows, :columns]
+    image = example_image(given.shape)
     names = []
     for i in range(given.files):
         names.append(folder / f"file{i}.mrc")

@@ -1,4 +1,4 @@
-"""A benchmark as a table of cells, each a JSON file: a rerun computes what is missing and prints the table."""
+"""What the benchmarks share: the real sets, a resumable table of cells, and how picks are judged and shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -18,11 +19,104 @@ import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.geometry import Boxes, Micrograph
 from vitripick.images import parse_patches
 from vitripick.models import Model, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import TrainingSet, TrainSettings, default_settings, train
+from vitripick.training import TrainingSet, TrainSettings, default_settings, read_recipe, train
+
+RECIPE = Path(__file__).parent / "two_sets.toml"
+# The real sets, each with its particle's diameter in pixels of the files, as their labels were drawn.
+DIAMETERS_PX = {
+    "apoferritin_empiar10146": 80.0,
+    "betagal_empiar10017": 27.0,
+    "t20s_empiar10025": 20.0,
+    "trpv1_empiar10059": 35.0,
+}
+# Structures that the recipe of the bundled model leaves out.
+HELD_OUT = (
+    *("cftr", "b2ar_gs", "integrin_headpiece_fab", "lon_protease", "neuraminidase_fab", "trpv3", "apoferritin"),
+    *("map_betagal", "t20s_proteasome", "t4ss_core", "map_26s", "map_fas", "t4_baseplate"),
+)
+
+Picker = Callable[[Micrograph, float], Boxes]
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A real set: its micrographs and labels, and the ones no training saw."""
+
+    name: str
+    diameter_px: float
+    micrographs: dict[str, Micrograph]
+    labels: dict[str, Boxes]
+    held_out: tuple[str, ...]
+
+
+def load_sets(data: Path) -> list[LabelledSet]:
+    """The two sets that people labelled."""
+    sets, _ = read_recipe(RECIPE, data_root=data)
+    return [_load(entry) for entry in sets]
+
+
+def _load(entry: TrainingSet) -> LabelledSet:
+    files = {file.name: file for file in find_micrographs([entry.micrographs])}
+    pairs = pair_labels(list(files), read_all_picks(entry.labels)).pairs
+    name = Path(entry.micrographs).parent.name
+    return LabelledSet(
+        name=name,
+        diameter_px=DIAMETERS_PX[name],
+        micrographs={key: read_micrograph(files[key].path, name=key) for key in pairs},
+        labels=pairs,
+        held_out=tuple(key for key in pairs if PurePosixPath(key).stem in entry.leave_out),
+    )
+
+
+def judge(one: LabelledSet, names: Iterable[str], picker: Picker, *, threshold: float | None) -> Evaluation:
+    """Pick these micrographs and compare with their labels, border band ignored."""
+    names = list(names)
+    picks = {name: picker(one.micrographs[name], one.diameter_px) for name in names}
+    labels = {name: one.labels[name].of(shape=one.micrographs[name].shape) for name in names}
+    return evaluate(picks, labels, diameter_px=one.diameter_px, threshold=threshold)
+
+
+HEAD = (
+    "| set | method | micrographs | F1 d/4 (95 %) | precision | recall | best F1 | chance F1 | F1 d/2 | AUC d/4 | "
+    "AUC IoU 0.6 (95 %) | mean IoU | centre error / d | duplicates | leak |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def row(set_name: str, method: str, e: Evaluation, *, leak: str = "no") -> str:
+    """Return one line of the table; a dash where there is no figure, such as the precision of no picks."""
+    d, iou, half = e.criteria["distance"], e.criteria["iou"], e.criteria["half_distance"]
+
+    def interval(value: tuple[float, float] | None) -> str:
+        return f" ({value[0]:.3f}-{value[1]:.3f})" if value else ""
+
+    def shown(value: float | None, digits: int = 3) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    error = (d.centre_error_mean_px or 0) / e.diameter_px
+    cells = [
+        set_name,
+        method,
+        str(len(e.rows)),
+        shown(d.default.f1) + interval(d.f1_interval),
+        shown(d.default.precision),
+        shown(d.default.recall),
+        shown(d.best.f1),
+        shown(d.chance_f1, 2),
+        shown(half.default.f1),
+        shown(d.auc),
+        shown(iou.auc) + interval(iou.auc_interval),
+        shown(iou.mean_iou, 2),
+        f"{error:.3f}",
+        str(e.n_duplicates),
+        leak,
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:

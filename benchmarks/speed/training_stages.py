@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from cells import table
-from common import RECIPE
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE, table
 
 from vitripick.models import build_detector
 from vitripick.training import default_settings, read_recipe
@@ -27,12 +29,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the real sets")
     parser.add_argument("--repeats", type=int, default=8)
-    parser.add_argument("--drawing", type=int, help="time so many threads and processes that draw, and nothing else")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's own")
+    parser.add_argument("--drawing", type=int, help="time this number of drawing threads and processes, nothing else")
     arguments = parser.parse_args()
     if arguments.drawing:
         print(drawing_alone(arguments))
         return
     sets, settings = read_recipe(RECIPE, data_root=arguments.data)
+    if arguments.batch_size:
+        settings = settings.model_copy(update={"batch_size": arguments.batch_size})
     detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
     preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
     data = load_training_data(sets[:1], settings, preparation)

@@ -1,4 +1,4 @@
-"""Makes the bundled model `general` from nothing, and judges it on what it was not trained on.
+"""Make the bundled model `general` from nothing, and judge it on what it was not trained on.
 
 First a training on simulated fields alone; from there one training without each real set (its molecule and relatives of
 it are in none), judged on all micrographs of that set; and the model itself, from everything, judged on the real
@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cells import cell, figures, simulate, table
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # where _shared.py lies
+from _shared import DIAMETERS_PX, HELD_OUT, cell, figures, simulate, table
 
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
@@ -31,17 +34,13 @@ from vitripick.training.calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
 RECIPE = RECIPES / "general.toml"
-# Diameter in pixels of the files, as their labels were drawn.
+# Short names, for cells, models and options.
 SETS = {
-    "10146": ("apoferritin_empiar10146", 80.0),
-    "10017": ("betagal_empiar10017", 27.0),
-    "t20s": ("t20s_empiar10025", 20.0),
-    "trpv1": ("trpv1_empiar10059", 35.0),
+    "10146": "apoferritin_empiar10146",
+    "10017": "betagal_empiar10017",
+    "t20s": "t20s_empiar10025",
+    "trpv1": "trpv1_empiar10059",
 }
-HELD_OUT = (
-    *("cftr", "b2ar_gs", "integrin_headpiece_fab", "lon_protease", "neuraminidase_fab", "trpv3", "apoferritin"),
-    *("map_betagal", "t20s_proteasome", "t4ss_core", "map_26s", "map_fas", "t4_baseplate"),
-)
 # In what the calibrated confidences are worth: the default where a run's own scores say nothing better.
 THRESHOLD = 0.4
 DESCRIPTION = (
@@ -77,7 +76,7 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
     def compute() -> dict[str, Any]:
         sets, settings = recipe_of(2, arguments)
-        kept = [entry for entry in sets if isinstance(entry, SimulatedSet) or SETS[name][0] not in entry.micrographs]
+        kept = [entry for entry in sets if isinstance(entry, SimulatedSet) or SETS[name] not in entry.micrographs]
         path = second_training(kept, settings, arguments.out / f"without_{name}", arguments).path
         return judged(arguments.data, name, load_model(path), set(load_labelled(arguments.data, name)[1]))
 
@@ -161,7 +160,7 @@ def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]
 
 def load_labelled(data: Path, name: str) -> tuple[dict[str, Micrograph], dict[str, Boxes]]:
     """All labelled micrographs of a real set."""
-    folder = data / "real" / SETS[name][0]
+    folder = data / "real" / SETS[name]
     files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
     pairs = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
     micrographs = {key: read_micrograph(files[key].path, name=key) for key in pairs}
@@ -171,14 +170,14 @@ def load_labelled(data: Path, name: str) -> tuple[dict[str, Micrograph], dict[st
 def held_out(name: str, data: Path) -> set[str]:
     """The micrographs of a real set that the recipe leaves out."""
     sets, _ = read_recipe(RECIPE, data_root=data)
-    (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name][0] in entry.micrographs]
+    (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
     return {key for key in load_labelled(data, name)[1] if Path(key).stem in own.leave_out}
 
 
 def judged(data: Path, name: str, model: Model, names: set[str]) -> dict[str, Any]:
     """Figures of a model and of the blob detector on some micrographs of a real set."""
     micrographs, labels = load_labelled(data, name)
-    diameter = SETS[name][1]
+    diameter = DIAMETERS_PX[SETS[name]]
     chosen = {key: labels[key] for key in names}
     ready = Model(for_inference(model.detector), model.card, model.sha256)
     ours = {key: pick(micrographs[key], ready, diameter_px=diameter, threshold=0) for key in chosen}

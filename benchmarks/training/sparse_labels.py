@@ -7,11 +7,13 @@ training saw, with all their labels.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import cell, settings_from, simulate, table, train_and_judge, usual_parser
-from common import RECIPE
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE, cell, settings_from, simulate, table, train_and_judge, usual_parser
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, write_picks
 from vitripick.training import TrainingSet, read_recipe

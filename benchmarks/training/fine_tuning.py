@@ -6,16 +6,18 @@ other micrographs of the set with all their labels. `--start SET=PATH` gives the
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import cell, figures, judge_model, table, usual_parser
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import DIAMETERS_PX, cell, figures, judge_model, table, usual_parser
 
 from vitripick.formats import pair_labels, read_all_picks, read_micrograph, write_mrc, write_picks
 from vitripick.models import DEFAULT_MODEL
 from vitripick.training import TrainingSet, default_settings, train
 
-SETS = ("apoferritin_empiar10146", "betagal_empiar10017", "t20s_empiar10025", "trpv1_empiar10059")
 COLUMNS = [
     *(
         "set",
@@ -38,8 +40,8 @@ def main() -> None:
     parser = usual_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--start", action="append", default=[], help="a model, or SET=MODEL for one set; repeat")
-    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--labels", type=int, default=100, help="at most so many")
+    parser.add_argument("--sets", nargs="*", default=list(DIAMETERS_PX), choices=list(DIAMETERS_PX))
+    parser.add_argument("--labels", type=int, default=100, help="at most this number of labels")
     parser.add_argument("--no-scratch", action="store_true", help="leave out the trainings from scratch")
     arguments = parser.parse_args()
     starts = dict(given.split("=", 1) if "=" in given else ("", given) for given in arguments.start)

@@ -9,11 +9,13 @@ within d/4 of a particle, which may lie beside a filament.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import cell, figures, judge_model, settings_from, simulate, table, usual_parser
-from common import RECIPE
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import RECIPE, cell, figures, judge_model, settings_from, simulate, table, usual_parser
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph, write_picks
 from vitripick.models import Model, choose_device

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import DIAMETERS_PX, table
 
 from vitripick.errors import UsageError
 from vitripick.evaluation import Evaluation, evaluate
@@ -26,13 +29,6 @@ from vitripick.picking import pick
 from vitripick.runs import PickSettings, survey_micrographs
 from vitripick.simulation import SimulateSettings, load_scene_recipe, simulate_folder
 
-# Diameter in pixels of the files, as their labels were drawn.
-SETS = {
-    "apoferritin_empiar10146": 80.0,
-    "betagal_empiar10017": 27.0,
-    "t20s_empiar10025": 20.0,
-    "trpv1_empiar10059": 35.0,
-}
 N_SIMULATED = 3
 COLUMNS = ["set", "true", "estimated", "error", "from-to", "chosen", "F1", "model's own", "F1", "best", "F1", "lost"]
 
@@ -42,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the real sets")
     parser.add_argument("--model", action="append", default=[], help="a model, or SET=PATH for one set; repeat")
-    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--sets", nargs="*", default=list(DIAMETERS_PX))
     parser.add_argument("--structures", nargs="*", default=[], help="structure files")
     parser.add_argument("--out", type=Path, default=Path("runs/survey"), help="for simulated micrographs")
     parser.add_argument("--wrong", nargs="*", type=float, default=[], help="factors on the diameter, such as 1.5 0.67")
@@ -72,7 +68,7 @@ def main() -> None:
 
 def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
     micrographs, labels = _load(folder)
-    true_px = SETS[name]
+    true_px = DIAMETERS_PX[name]
     pixel_size = next(iter(micrographs.values())).pixel_size
     found = _diameter(folder / "micrographs", model, pixel_size)
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=true_px))
@@ -100,14 +96,15 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
 
 def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[object]:
     micrographs, labels = _load(folder)
-    assumed = SETS[name] * factor
+    assumed = DIAMETERS_PX[name] * factor
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=assumed))
     assert choice is not None
     assert choice.threshold is not None
     used = choice.apply(PickSettings(diameter_px=assumed)).diameter_px or assumed
     level = choice.threshold.threshold
-    judged = _judge(_picks(micrographs, make_ready(model), used), labels, SETS[name], level).criteria["distance"]
-    return [name, factor, used / SETS[name], level, judged.default.f1, judged.best.f1]
+    picks = _picks(micrographs, make_ready(model), used)
+    judged = _judge(picks, labels, DIAMETERS_PX[name], level).criteria["distance"]
+    return [name, factor, used / DIAMETERS_PX[name], level, judged.default.f1, judged.best.f1]
 
 
 def _simulated(structure: Path, out: Path, model: ModelFile, factors: list[float]) -> list[object]:

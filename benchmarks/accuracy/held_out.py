@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from common import HEAD, judge, load_sets, row
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import HEAD, judge, load_sets, row
 
 from vitripick.models import DEFAULT_MODEL, Model, load_model
 from vitripick.models.run import for_inference

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path, PurePosixPath
 
-from common import HEAD, judge, load_sets, row
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import HEAD, judge, load_sets, row
 
 from vitripick.models import Model
 from vitripick.models.run import for_inference
@@ -22,9 +24,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's own")
+    parser.add_argument("--sets", nargs="+", help="instead of both")
     arguments = parser.parse_args()
+    changes = {"batch_size": arguments.batch_size} if arguments.batch_size else {}
     print(HEAD, flush=True)
     for one in load_sets(arguments.data):
+        if arguments.sets and one.name not in arguments.sets:
+            continue
         usable = sorted(name for name in one.micrographs if name not in one.held_out)
         for position in POSITIONS:
             name = usable[position]
@@ -39,7 +46,7 @@ def main() -> None:
             result = train(
                 entry,
                 arguments.out / f"{one.name}_{stem}",
-                settings=default_settings(steps=arguments.steps),
+                settings=default_settings(steps=arguments.steps, **changes),
                 device="cpu",
             )
             ready = Model(for_inference(result.model.detector), result.model.card, result.model.sha256)

@@ -7,11 +7,13 @@ thinned many times over, a threshold is chosen each time, and judged on the othe
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import table
-from common import LabelledSet, load_sets
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import LabelledSet, load_sets, table
 
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.geometry import Boxes

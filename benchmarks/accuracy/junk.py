@@ -8,11 +8,13 @@ Beside it the blob detector at its best threshold, and, with `--other`, another 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from cells import table
-from general import HELD_OUT
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import HELD_OUT, table
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph
@@ -47,6 +49,8 @@ def main() -> None:
     parser.add_argument("--other", help="another model beside it")
     parser.add_argument("--threshold", type=float, help="instead of each model's own")
     parser.add_argument("--seeds", type=int, default=1, help="micrographs a structure and kind")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="of junk")
+    parser.add_argument("--structures", nargs="+", default=list(HELD_OUT), help="names of files in structures/")
     parser.add_argument("--no-debris", action="store_true", help="no broken molecules and pieces beside the junk")
     arguments = parser.parse_args()
     models = [_ready(name) for name in (arguments.model, arguments.other) if name]
@@ -56,14 +60,15 @@ def main() -> None:
 def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
     """Dirty micrographs of held-out structures, one kind of junk at a time."""
     rows = []
-    for kind, some in KINDS.items():
+    for kind in arguments.kinds:
+        some = KINDS[kind]
         named = {change.split("=")[0] for change in some}
         others = [change for change in NONE if change.split("=")[0] not in named]
         debris = DEBRIS if arguments.no_debris else ()
         changes = [f"contamination.{change}" for change in ("chance=1", *others, *debris, *some)]
         recipe = load_scene_recipe("contaminated", changes=changes)
         counts: dict[str, list[float]] = {}
-        for i, name in enumerate(HELD_OUT):
+        for i, name in enumerate(arguments.structures):
             structure = read_structure(arguments.data / "structures" / f"{name}.npz")
             for seed in range(arguments.seeds):
                 pixel_size = structure.diameter_angstrom / DIAMETER_PX
@@ -86,7 +91,7 @@ def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
                         len(made.boxes),
                     ]
                     counts[method] = [a + float(b) for a, b in zip(counts.get(method, [0.0] * 5), new, strict=True)]
-        n = len(HELD_OUT) * arguments.seeds
+        n = len(arguments.structures) * arguments.seeds
         for method, (area, on, n_picks, right, n_labels) in counts.items():
             avoided = 1 - on / max(n_picks * area / n, 1e-9)
             rows.append([kind, area / n, method, on / n, avoided, right / n_labels, right / max(n_picks, 1)])

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vitripick.simulation import find_structures, load_scene_recipe, read_structure, simulate_crops
+from vitripick.simulation import bundled_structures, find_structures, load_scene_recipe, read_structure, simulate_crops
 
 WORKING, CROP = 24.0, 256
 
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--structures", default="", help="folder of structures; the bundled ones by default")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--crops", type=int, default=300, help="per process and repeat")
+    parser.add_argument("--warm-up", type=int, default=300, help="crops before the clock starts")
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 40])
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores\n")
@@ -62,10 +63,7 @@ def crops_per_second(given: argparse.Namespace, processes: int) -> list[float]:
     """Of all processes together, once each has made its first crops (and cached what it met)."""
     context = multiprocessing.get_context("spawn")
     ready, go = context.Barrier(processes), context.Queue()
-    workers = [
-        context.Process(target=make_crops, args=(given.structures, given.crops, given.repeats, i, processes, ready, go))
-        for i in range(processes)
-    ]
+    workers = [context.Process(target=make_crops, args=(given, i, processes, ready, go)) for i in range(processes)]
     for worker in workers:
         worker.start()
     spans = [go.get() for _ in range(processes * given.repeats)]
@@ -78,15 +76,12 @@ def crops_per_second(given: argparse.Namespace, processes: int) -> list[float]:
     return rates
 
 
-def make_crops(folder, n, repeats, index, processes, ready, results) -> None:
+def make_crops(given, index, processes, ready, results) -> None:
     """One worker: its share of the stream."""
     import cv2
 
     cv2.setNumThreads(1)
-    sources = [folder] if folder else None
-    from vitripick.simulation import bundled_structures
-
-    paths = find_structures(sources) if sources else list(bundled_structures().values())
+    paths = find_structures([given.structures]) if given.structures else list(bundled_structures().values())
     stream = simulate_crops(
         load_scene_recipe("general"),
         [read_structure(path) for path in paths],
@@ -96,11 +91,11 @@ def make_crops(folder, n, repeats, index, processes, ready, results) -> None:
         first=index,
         step=processes,
     )
-    list(itertools.islice(stream, 300))
-    for repeat in range(repeats):
+    list(itertools.islice(stream, given.warm_up))
+    for repeat in range(given.repeats):
         ready.wait()
         started = time.time()
-        for _ in itertools.islice(stream, n):
+        for _ in itertools.islice(stream, given.crops):
             pass
         results.put((repeat, started, time.time()))
 

@@ -1,21 +1,24 @@
 """Engines against torch: picks and AUC on the held-out real micrographs, and the time of the network.
 
-.venv/bin/python benchmarks/engines.py --data DATA          # general on every engine
-.venv/bin/python benchmarks/engines.py --model M --set SET    # a model on SET/micrographs and SET/labels
-.venv/bin/python benchmarks/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
+.venv/bin/python benchmarks/speed/engines.py --data DATA          # general on every engine
+.venv/bin/python benchmarks/speed/engines.py --model M --set SET    # a model on SET/micrographs and SET/labels
+.venv/bin/python benchmarks/speed/engines.py --speed yolo         # the paper's network, untrained, at 1024 x 1024
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from common import judge, load_sets
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import judge, load_sets
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
@@ -41,9 +44,10 @@ def main() -> None:
     parser.add_argument("--model", help="with --set: a bundle that was trained on one particle")
     parser.add_argument("--set", type=Path, help="folder with micrographs/ and labels/")
     parser.add_argument("--speed", help="an architecture, with random weights")
+    parser.add_argument("--engines", nargs="+", default=list(dict(ENGINES)), help="beside torch, with --data")
     given = parser.parse_args()
     if given.data:
-        agreement(given.data)
+        agreement(given.data, {"torch", *given.engines})
     if given.model and given.set:
         on_set(given.model, given.set)
     if given.speed:
@@ -67,10 +71,10 @@ def on_set(name: str, folder: Path) -> None:
         print(f"| {ready.engine} | {iou.auc:.4f} | {distance.auc:.4f} | {distance.default.f1:.4f} |", flush=True)
 
 
-def agreement(data: Path) -> None:
+def agreement(data: Path, engines: set[str]) -> None:
     """F1 of each engine's picks with torch's as labels (within a tenth of a diameter), and AUC against real labels."""
     model = open_model(DEFAULT_MODEL)
-    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES]  # type: ignore[arg-type]
+    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES if e in engines]  # type: ignore[arg-type]
     print("| set | engine | F1 with torch | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|")
     for one in load_sets(data):
         reference = None
