@@ -20,8 +20,8 @@ from starlette.routing import Route
 from vitripick.errors import InputError, UsageError, VitripickError
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
-from vitripick.web.images import Filter
 from vitripick.web.picksets import REJECTED_BOXES, picks_json
+from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
 from vitripick.web.requests import (
     EditRequest,
@@ -130,11 +130,11 @@ class _Api:
 
     def image(self, request: HttpRequest) -> Response:
         entry = self._entry(request)
-        return _jpeg(self.s.images.whole(entry, _filter(request)))
+        return _jpeg(self.s.previews.whole(entry, _filter(request)))
 
     def tile(self, request: HttpRequest) -> Response:
         column, row = request.path_params["column"], request.path_params["row"]
-        return _jpeg(self.s.images.tile(self._entry(request), _filter(request), column, row))
+        return _jpeg(self.s.previews.tile(self._entry(request), _filter(request), column, row))
 
     def histograms(self, request: HttpRequest) -> dict[str, Any]:
         return self.s.pick_sets.histograms(request.path_params["set"])
@@ -191,11 +191,11 @@ class _Api:
         return {"settings": project.settings.model_dump()}
 
     def train(self, request: HttpRequest, body: TrainRequest) -> dict[str, Any]:
-        self.s.training.train(body)
+        self.s.starter.train(body)
         return self._status()
 
     def pick(self, request: HttpRequest, body: PickRequest) -> dict[str, Any]:
-        self.s.training.pick(body)
+        self.s.starter.pick(body)
         return self._status()
 
     def stop(self, request: HttpRequest, body: Request) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class _Api:
     def resume(self, request: HttpRequest, body: Request) -> dict[str, Any]:
         if request.path_params["run"] not in {run["id"] for run in self.s.jobs.all_runs()}:
             raise UsageError("there is no such run.")
-        self.s.training.resume(request.path_params["run"])
+        self.s.starter.resume(request.path_params["run"])
         return self._status()
 
     def preview(self, request: HttpRequest, body: ExportRequest) -> dict[str, Any]:

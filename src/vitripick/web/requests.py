@@ -21,7 +21,7 @@ Point = tuple[Coordinate, Coordinate]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POLYGON_POINTS)]
 Flag = Literal["complete", "empty", "excluded"]
 # A set of picks: `given` on the command line, or the number of a run.
-PickSet = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
+PickSetId = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
 MicrographId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
@@ -74,7 +74,7 @@ class SettingsRequest(Request):
     minimum_distance_px: Size | None = None
     smallest_px: Size | None = None
     largest_px: Size | None = None
-    pick_set: PickSet | None = None
+    pick_set: PickSetId | None = None
     view: Annotated[dict[str, ViewValue], AfterValidator(_short)] | None = None
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitripick.web.exchange import Exchange
-from vitripick.web.images import Images
-from vitripick.web.jobs import Jobs, Progress
+from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.picksets import PickSet, PickSets
+from vitripick.web.previews import Previews
 from vitripick.web.project import Project, ProjectLock, open_project
 from vitripick.web.requests import SettingsRequest
 from vitripick.web.sheets import Sheets
-from vitripick.web.training import Training, root_of
+from vitripick.web.start_jobs import JobStarter, root_of
 
 
 class Session:
@@ -33,12 +33,12 @@ class Session:
         self.project = project
         self._lock = lock
         self.sheets = Sheets(project)
-        self.images = Images(project)
+        self.previews = Previews(project)
         self.pick_sets = PickSets(project, self.sheets)
         self.exchange = Exchange(project, self.sheets, self.pick_sets)
         root = root_of(project)
-        self.jobs = Jobs(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
-        self.training = Training(project, self.sheets, self.jobs)
+        self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
+        self.starter = JobStarter(project, self.sheets, self.jobs)
         self.n_picked = 0
         if picks is not None:
             self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=_threshold(Path(picks))))
@@ -77,7 +77,7 @@ class Session:
         if self.n_picked % 10 == 1:
             self._put(run, grown=True)
 
-    def _ended(self, progress: Progress) -> None:
+    def _ended(self, progress: JobProgress) -> None:
         if not (self.jobs.runs / progress.run / "picks" / "cbox").is_dir():
             return
         self._put(progress.run)

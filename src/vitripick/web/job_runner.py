@@ -32,7 +32,7 @@ _MAX_LOSSES = 2000
 
 
 @dataclass
-class Progress:
+class JobProgress:
     """Of the job that runs now, or of the last one.
 
     Attributes
@@ -80,7 +80,7 @@ class Progress:
         }
 
 
-class Jobs:
+class JobRunner:
     """Starts jobs and follows them.
 
     Parameters
@@ -99,10 +99,10 @@ class Jobs:
         root: Path,
         *,
         on_picked: Callable[[str], None] = lambda run: None,
-        on_end: Callable[[Progress], None] = lambda progress: None,
+        on_end: Callable[[JobProgress], None] = lambda progress: None,
     ) -> None:
         self.runs, self.root = runs.absolute(), root
-        self.progress: Progress | None = None
+        self.progress: JobProgress | None = None
         self.machine: dict[str, Any] | None = None
         self._on_picked, self._on_end = on_picked, on_end
         self._process: subprocess.Popen[str] | None = None
@@ -122,7 +122,7 @@ class Jobs:
             except FileExistsError:
                 number += 1
 
-    def start(self, folder: Path, job: dict[str, Any]) -> Progress:
+    def start(self, folder: Path, job: dict[str, Any]) -> JobProgress:
         """Start a job in its run folder.
 
         Raises
@@ -135,7 +135,7 @@ class Jobs:
                 raise UsageError("something is running already; wait for it, or stop it.")
             write_text_atomically(folder / "job.json", json.dumps(job, indent=1, ensure_ascii=False) + "\n")
             (folder / "result.json").unlink(missing_ok=True)
-            progress = Progress(run=folder.name, kind=job["kind"])
+            progress = JobProgress(run=folder.name, kind=job["kind"])
             with (folder / "log.txt").open("a", encoding="utf-8") as log:
                 self._process = _spawn(folder / "job.json", self.root, log)
             self.progress = progress
@@ -215,7 +215,7 @@ class Jobs:
         except FileNotFoundError:
             return []
 
-    def _follow(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+    def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
         try:
             self._hear(process, progress, folder)
         except (OSError, ValueError) as error:  # a full disk, say: the page must still hear that it is over
@@ -225,7 +225,7 @@ class Jobs:
                 process.terminate()
             progress.ended = time.time()
 
-    def _hear(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+    def _hear(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
         outcome: dict[str, Any] = {}
         for line in process.stdout or ():
             event = json.loads(line)

@@ -100,7 +100,7 @@ class _Shown:
     brightest: float
 
 
-class Images:
+class Previews:
     """The pictures of a project. Pixels without a known size count as 1 Å."""
 
     def __init__(self, project: Project) -> None:

@@ -14,7 +14,7 @@ from vitripick.errors import UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
-from vitripick.web.jobs import Jobs, Progress, bundle_of
+from vitripick.web.job_runner import JobProgress, JobRunner, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
 from vitripick.web.sheets import Sheets, ground_json
@@ -24,13 +24,13 @@ from vitripick.web.worker import EFFORTS
 MIN_LABELS = 5
 
 
-class Training:
+class JobStarter:
     """Starts jobs of a project."""
 
-    def __init__(self, project: Project, sheets: Sheets, jobs: Jobs) -> None:
+    def __init__(self, project: Project, sheets: Sheets, jobs: JobRunner) -> None:
         self._project, self._sheets, self._jobs = project, sheets, jobs
 
-    def train(self, request: TrainRequest) -> Progress:
+    def train(self, request: TrainRequest) -> JobProgress:
         """Copy the labels as they are now into a new run folder, train there, and pick.
 
         Raises
@@ -73,7 +73,7 @@ class Training:
         }
         return self._jobs.start(folder, job)
 
-    def pick(self, request: PickRequest) -> Progress:
+    def pick(self, request: PickRequest) -> JobProgress:
         """Pick with a model that is there; picks of one model gather in one set."""
         to_pick = self._to_pick(request.which, request.micrograph)
         if not to_pick:
@@ -89,7 +89,7 @@ class Training:
         picking = {**self._picking(to_pick, folder), "diameter_px": self._project.settings.box_size_px}
         return self._jobs.start(folder, {**job, "model": model, "trained": True, **picking})
 
-    def resume(self, run: str) -> Progress:
+    def resume(self, run: str) -> JobProgress:
         """Go on with a run that was stopped or cut short."""
         path = self._jobs.runs / run / "job.json"
         try:
