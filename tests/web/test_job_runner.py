@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from vitripick.web.job import Job
 from vitripick.web.job_runner import JobRunner
 from vitripick.web.requests import PickRequest
 from vitripick.web.session import open_session
@@ -17,7 +18,7 @@ def test_a_job_whose_end_cannot_be_written_down_is_over_all_the_same(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     jobs = JobRunner(tmp_path / "runs", tmp_path, on_end=full)
-    progress = jobs.start(jobs.new_folder(), {"kind": "describe"})
+    progress = jobs.start(jobs.new_folder(), Job(kind="describe"))
     end = time.monotonic() + 60
     while progress.running and time.monotonic() < end:
         time.sleep(0.05)
@@ -40,4 +41,4 @@ def test_picks_of_a_training_that_was_stopped_go_elsewhere_so_that_it_may_go_on(
     monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.name, job)))
     session.starter.pick(PickRequest(model="run:001"))
     assert started[0][0] == run
-    assert started[0][1]["model"].endswith(f"001/train/{weights}.safetensors")
+    assert started[0][1].model.endswith(f"001/train/{weights}.safetensors")

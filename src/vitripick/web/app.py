@@ -17,9 +17,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from vitripick.errors import InputError, UsageError, VitripickError
+from vitripick.errors import InputError, NotFoundError, VitripickError
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
+from vitripick.web.job import EFFORTS
 from vitripick.web.picksets import REJECTED_BOXES, picks_json
 from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
@@ -37,7 +38,6 @@ from vitripick.web.security import Door, Guard, refused
 from vitripick.web.session import Session
 from vitripick.web.sheet import Sheet, StaleError
 from vitripick.web.sheets import sheet_json
-from vitripick.web.worker import EFFORTS
 
 STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
@@ -114,7 +114,7 @@ class _Api:
             **project_json(self.s.project),
             "version": VERSION,
             "formats": formats_json(),
-            "efforts": {name: {"steps": effort["steps"]} for name, effort in EFFORTS.items()},
+            "efforts": {name: {"steps": effort.steps} for name, effort in EFFORTS.items()},
             "rejected_boxes": REJECTED_BOXES,
             **self._status(),
         }
@@ -147,10 +147,8 @@ class _Api:
         return {"picks": picks_json(self.s.pick_sets.picks(request.path_params["set"], entry))}
 
     def run_curves(self, request: HttpRequest) -> dict[str, Any]:
-        runs = {run["id"] for run in self.s.jobs.all_runs()}
-        if request.path_params["run"] not in runs:
-            raise UsageError("there is no such run.")
-        return {"rows": self.s.jobs.curves(request.path_params["run"])}
+        run = self.s.jobs.run(request.path_params["run"])
+        return {"rows": self.s.jobs.curves(run.id)}
 
     def see(self, request: HttpRequest, body: Request) -> dict[str, Any]:
         entry = self._entry(request)
@@ -203,8 +201,6 @@ class _Api:
         return self._status()
 
     def resume(self, request: HttpRequest, body: Request) -> dict[str, Any]:
-        if request.path_params["run"] not in {run["id"] for run in self.s.jobs.all_runs()}:
-            raise UsageError("there is no such run.")
         self.s.starter.resume(request.path_params["run"])
         return self._status()
 
@@ -226,7 +222,7 @@ class _Api:
         return {
             "job": None if progress is None else progress.to_json(),
             "machine": session.jobs.machine,
-            "runs": session.jobs.all_runs(),
+            "runs": [run.to_json() for run in session.jobs.all_runs()],
             "pick_sets": [pick_set.to_json() for pick_set in session.pick_sets.all()],
             "pick_set": session.project.settings.pick_set,
             "threshold": session.project.settings.threshold,
@@ -239,7 +235,7 @@ class _Api:
     def _entry(self, request: HttpRequest) -> Entry:
         entry = self.s.project.entries.get(request.path_params["id"])
         if entry is None:
-            raise InputError("there is no such micrograph.")
+            raise NotFoundError("there is no such micrograph.")
         return entry
 
 
@@ -268,8 +264,10 @@ async def _in_words(call: Callable[[], Any]) -> Response:
         result = await run_in_threadpool(call)
     except StaleError as error:
         return refused(409, str(error))
+    except NotFoundError as error:
+        return refused(404, str(error))
     except InputError as error:
-        return refused(404 if "no such micrograph" in str(error) else 422, str(error))
+        return refused(422, str(error))
     except VitripickError as error:
         return refused(400, str(error))
     except OSError as error:

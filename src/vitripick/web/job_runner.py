@@ -1,13 +1,13 @@
-"""Trainings and pickings started from the page: one process at a time, its progress, its folder.
+"""Run the page's jobs: start one process at a time, follow its progress, list the runs and how they ended.
 
 runs/NNN/
-  job.json                 what was asked for
-  labels/, areas/          the labels as they were then
-  train.star, pick.star    which micrographs
+  job.json                 the job (`job.py`)
+  labels/, areas/          the labels at the time of the start
+  train.star, pick.star    the micrographs to train on and to pick
   train/                   the run folder of `vitripick train`
   picks/                   the run folder of `vitripick pick`
-  result.json              how it ended; missing where it was cut short
-  log.txt                  what the process had to say
+  result.json              how the job ended; missing if it was cut short
+  log.txt                  what the process wrote on stderr
 """
 
 from __future__ import annotations
@@ -25,28 +25,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitripick.atomic import write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import InputError, UsageError
+from vitripick.web.job import Job, read_job, write_job
 
 _MAX_LOSSES = 2000
 
 
 @dataclass
 class JobProgress:
-    """Of the job that runs now, or of the last one.
+    """How far the running job is, or how the last one ended.
 
     Attributes
     ----------
     run
-        Its number.
+        The number of the run.
     stage
         `starting`, `training`, `picking`, and in the end `done`, `stopped` or `failed`.
+    step, steps
+        Optimiser steps that are done, and all of them.
+    done, total
+        Micrographs that are picked, and all of them.
     losses
         (step, loss) of each step.
     rows
-        One for each validation.
+        One row of figures for each validation.
     cpu_seconds
-        What the process took, known when it has ended.
+        CPU time of the process; 0 until it has ended.
+    started, ended
+        Seconds since 1970; `ended` is None while the job runs.
     """
 
     run: str
@@ -65,11 +71,11 @@ class JobProgress:
 
     @property
     def running(self) -> bool:
-        """Whether its process is at work."""
+        """Whether the process is at work."""
         return self.ended is None
 
     def to_json(self) -> dict[str, Any]:
-        """For the page; of the losses at most a few hundred."""
+        """Return what the page shows, with a few hundred losses at most."""
         every = max(1, len(self.losses) // 300)
         seconds = (self.ended or time.time()) - self.started
         return {
@@ -80,6 +86,37 @@ class JobProgress:
         }
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of the project, as the page's list shows it.
+
+    Attributes
+    ----------
+    id
+        Its number, which is the name of its folder.
+    outcome, message
+        `running`, `done`, `stopped`, `failed` or `interrupted`, and why.
+    threshold
+        The threshold that the new model's card gives; None without a new model.
+    validation
+        Figures of the new model's validation, by name.
+    """
+
+    id: str
+    kind: str
+    title: str
+    outcome: str
+    message: str
+    has_model: bool
+    has_picks: bool
+    threshold: float | None
+    validation: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        return dict(vars(self))
+
+
 class JobRunner:
     """Starts jobs and follows them.
 
@@ -88,9 +125,9 @@ class JobRunner:
     runs
         The folder of runs.
     root
-        Folder that the micrographs' names start from: the process works there.
+        The folder that the micrographs' names start from, and in which the process works.
     on_picked, on_end
-        Called from the thread that follows the process: micrographs were picked, the job has ended.
+        Called when micrographs were picked, and when the job has ended, from the thread that follows the process.
     """
 
     def __init__(
@@ -110,7 +147,7 @@ class JobRunner:
         self._asked = False
 
     def new_folder(self) -> Path:
-        """`runs/NNN` with the next free number, made."""
+        """Make `runs/NNN` with the next free number, and return it."""
         self.runs.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name) for path in self.runs.iterdir() if path.name.isdecimal()]
         number = max([0, *numbers]) + 1
@@ -122,20 +159,19 @@ class JobRunner:
             except FileExistsError:
                 number += 1
 
-    def start(self, folder: Path, job: dict[str, Any]) -> JobProgress:
+    def start(self, folder: Path, job: Job) -> JobProgress:
         """Start a job in its run folder.
 
         Raises
         ------
         UsageError
-            If another one is at work.
+            If another job is running.
         """
         with self._lock:
-            if self.progress is not None and self.progress.running:
-                raise UsageError("something is running already; wait for it, or stop it.")
-            write_text_atomically(folder / "job.json", json.dumps(job, indent=1, ensure_ascii=False) + "\n")
+            self.refuse_if_busy()
+            write_job(job, folder / "job.json")
             (folder / "result.json").unlink(missing_ok=True)
-            progress = JobProgress(run=folder.name, kind=job["kind"])
+            progress = JobProgress(run=folder.name, kind=job.kind)
             with (folder / "log.txt").open("a", encoding="utf-8") as log:
                 self._process = _spawn(folder / "job.json", self.root, log)
             self.progress = progress
@@ -143,8 +179,19 @@ class JobRunner:
             follower.start()
             return progress
 
+    def refuse_if_busy(self) -> None:
+        """Raise `UsageError` if a job is running."""
+        if self.progress is not None and self.progress.running:
+            raise UsageError("something is running already; wait for it, or stop it.")
+
     def stop(self) -> None:
-        """Ask the job that runs to end after its current step."""
+        """Ask the running job to end after its current step.
+
+        Raises
+        ------
+        UsageError
+            If no job is running.
+        """
         process = self._process
         if process is None or process.stdin is None or process.poll() is not None:
             raise UsageError("nothing is running.")
@@ -155,7 +202,7 @@ class JobRunner:
             raise UsageError("it has ended by itself just now.") from error
 
     def close(self) -> None:
-        """The server ends: so does the process."""
+        """End the process, because the server ends."""
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -170,7 +217,7 @@ class JobRunner:
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "job.json"
-                path.write_text(json.dumps({"kind": "describe"}), encoding="utf-8")
+                write_job(Job(kind="describe"), path)
                 process = _spawn(path, self.root, subprocess.DEVNULL)
                 with process:
                     for line in process.stdout or ():
@@ -180,52 +227,59 @@ class JobRunner:
 
         threading.Thread(target=ask, daemon=True).start()
 
-    def all_runs(self) -> list[dict[str, Any]]:
-        """Every run of the project, oldest first: what it was, how it ended, whether it has a model."""
-        found = []
+    def all_runs(self) -> list[Run]:
+        """Return every run of the project, oldest first; folders without a readable job are left out."""
         folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
-        for folder in folders:
-            job = _read_json(folder / "job.json")
-            if job is None:
-                continue
-            result = _read_json(folder / "result.json") or {"outcome": "interrupted"}
-            if self.progress is not None and self.progress.running and self.progress.run == folder.name:
-                result = {"outcome": "running"}
-            card = _read_json(folder / "train" / "model.json") or {}
-            found.append(
-                {
-                    "id": folder.name,
-                    "kind": job["kind"],
-                    "title": job["title"],
-                    "outcome": result["outcome"],
-                    "message": result.get("message", ""),
-                    "has_model": bundle_of(folder) is not None,
-                    "has_picks": (folder / "picks" / "cbox").is_dir(),
-                    "threshold": card.get("threshold"),
-                    "validation": (card.get("training") or {}).get("validation"),
-                }
-            )
+        return [run for folder in folders if (run := self._run(folder)) is not None]
+
+    def run(self, run: str) -> Run:
+        """Return the run of this number, or raise `UsageError`."""
+        found = next((one for one in self.all_runs() if one.id == run), None)
+        if found is None:
+            raise UsageError("there is no such run.")
         return found
 
     def curves(self, run: str) -> list[dict[str, float]]:
-        """The training curves of a run that is over; empty where it has none."""
+        """Return the training curves of a run, a row for each validation; empty without a training."""
         try:
             with (self.runs / run / "train" / "curves.csv").open(encoding="utf-8", newline="") as file:
                 return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except FileNotFoundError:
             return []
 
+    def _run(self, folder: Path) -> Run | None:
+        try:
+            job = read_job(folder / "job.json")
+        except InputError:
+            return None
+        result = _read_json(folder / "result.json") or {"outcome": "interrupted"}
+        if self.progress is not None and self.progress.running and self.progress.run == folder.name:
+            result = {"outcome": "running"}
+        card = _read_json(folder / "train" / "model.json") or {}
+        return Run(
+            id=folder.name,
+            kind=job.kind,
+            title=job.title,
+            outcome=result["outcome"],
+            message=result.get("message", ""),
+            has_model=bundle_of(folder) is not None,
+            has_picks=(folder / "picks" / "cbox").is_dir(),
+            threshold=card.get("threshold"),
+            validation=(card.get("training") or {}).get("validation"),
+        )
+
     def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
         try:
-            self._hear(process, progress, folder)
-        except (OSError, ValueError) as error:  # a full disk, say: the page must still hear that it is over
+            self._read_events(process, progress, folder)
+        except (OSError, ValueError) as error:
+            # The disk may be full, for example. The page must still see that the job is over.
             progress.stage, progress.message = "failed", str(error)
         finally:
             if process.poll() is None:
                 process.terminate()
             progress.ended = time.time()
 
-    def _hear(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
+    def _read_events(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
         outcome: dict[str, Any] = {}
         for line in process.stdout or ():
             event = json.loads(line)
@@ -252,12 +306,12 @@ class JobRunner:
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
         progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
-        # Before the end is told: who hears of it may ask for the picks at once.
+        # The page may ask for the picks as soon as it sees the end, so `on_end` runs before `ended` is set.
         self._on_end(progress)
 
 
 def bundle_of(run: Path) -> Path | None:
-    """The model of a run; of one that was stopped, the best so far."""
+    """Return the model of a run folder, or its best model so far if the training was stopped, or None."""
     for name in ("model.safetensors", "best.safetensors"):
         if (run / "train" / name).is_file():
             return run / "train" / name

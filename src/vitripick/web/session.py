@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitripick.web.exchange import Exchange
+from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.picksets import PickSet, PickSets
 from vitripick.web.previews import Previews
@@ -43,8 +44,8 @@ class Session:
         if picks is not None:
             self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=_threshold(Path(picks))))
         for run in self.jobs.all_runs():
-            if run["has_picks"]:
-                self._put(run["id"])
+            if run.has_picks:
+                self._put(run.id)
         self._choose(given=picks is not None)
 
     def _choose(self, *, given: bool) -> None:
@@ -62,13 +63,11 @@ class Session:
 
     def _put(self, run: str, *, grown: bool = False) -> None:
         folder = self.jobs.runs / run
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        known = {entry["id"]: entry for entry in self.jobs.all_runs()}[run]
-        threshold = known["threshold"] or _threshold(folder / "picks")
-        trained_on = frozenset(job.get("trained_on", ()))
+        job = read_job(folder / "job.json")
+        threshold = self.jobs.run(run).threshold or _threshold(folder / "picks")
+        title, trained_on = f"run {run}: {job.title}", frozenset(job.trained_on)
         self.pick_sets.put(
-            PickSet(run, f"run {run}: {job['title']}", folder / "picks", threshold=threshold, trained_on=trained_on),
-            grown=grown,
+            PickSet(run, title, folder / "picks", threshold=threshold, trained_on=trained_on), grown=grown
         )
 
     def _picked(self, run: str) -> None:

@@ -1,4 +1,4 @@
-"""From what the page asks (train, pick) to a job: labels copied, micrographs listed, numbers filled in."""
+"""Turn a request of the page (train, pick, resume) into a job: copy labels, list micrographs, fill in numbers."""
 
 from __future__ import annotations
 
@@ -7,51 +7,50 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
+from vitripick.web.job import EFFORTS, Job, read_job
 from vitripick.web.job_runner import JobProgress, JobRunner, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
 from vitripick.web.sheets import Sheets, ground_json
-from vitripick.web.worker import EFFORTS
 
-# Fewer clicks than this teach nothing.
+# A network learns nothing from fewer labels than this.
 MIN_LABELS = 5
 
 
 class JobStarter:
-    """Starts jobs of a project."""
+    """Starts the jobs of a project."""
 
     def __init__(self, project: Project, sheets: Sheets, jobs: JobRunner) -> None:
         self._project, self._sheets, self._jobs = project, sheets, jobs
 
     def train(self, request: TrainRequest) -> JobProgress:
-        """Copy the labels as they are now into a new run folder, train there, and pick.
+        """Copy the present labels into a new run folder, train there, and then pick.
 
         Raises
         ------
         UsageError
-            If there are too few labels, the model to start from is not there, or a job runs.
+            If there are too few labels, if the model to start from does not exist, or if a job is running.
         """
         project = self._project
         entries = self._to_learn_from()
         n_labels = sum(entry.n_labels for entry in entries)
         if n_labels < MIN_LABELS:
             raise UsageError(f"there are {n_labels} labels; click at least {MIN_LABELS} particles, better twenty.")
-        self._refuse_if_busy()
+        self._jobs.refuse_if_busy()
         model = self._model(request.start)
         to_pick = self._to_pick(request.then_pick, request.micrograph)
-        settings = dict(EFFORTS[request.effort])
+        effort = EFFORTS[request.effort]
         if request.start != "scratch":
-            # The start model brings its width, and knows much already.
-            settings.update(steps=settings["steps"] // 2, steps_per_epoch=max(10, settings["steps_per_epoch"] // 2))
+            # The start model brings its own width, and has learnt much already.
+            effort = effort.halved()
         if request.steps is not None:
-            settings.update(steps=request.steps, steps_per_epoch=min(settings["steps_per_epoch"], request.steps))
+            effort = effort.with_steps(request.steps)
         folder = self._jobs.new_folder()
         with project.lock:
             for entry in entries:
@@ -59,44 +58,47 @@ class JobStarter:
         self._list(entries, folder / "train.star")
         n = len(entries)
         what = f"{n_labels} labels on {n} micrograph{'' if n == 1 else 's'}"
-        job = {
-            "kind": "train",
-            "title": f"{what}, from {self._model_title(request.start)}",
-            "name": f"{project.out.absolute().name}-{folder.name}",
-            "description": f"Trained in the browser on {what}.",
-            "start": model,
-            "effort": request.effort,
-            "settings": settings,
-            "trained_on": [entry.file.name for entry in entries],
-            "model": None,
-            **self._picking(to_pick, folder),
-        }
-        return self._jobs.start(folder, job)
+        job = Job(
+            kind="train",
+            title=f"{what}, from {_model_title(request.start)}",
+            name=f"{project.out.absolute().name}-{folder.name}",
+            description=f"Trained in the browser on {what}.",
+            start=model,
+            effort=request.effort,
+            settings=effort,
+            trained_on=tuple(entry.file.name for entry in entries),
+            model=None,
+        )
+        box_size_px = project.box_size_px(next(iter([*to_pick, *project.entries.values()])))
+        return self._jobs.start(folder, self._with_picking(job, to_pick, folder, diameter_px=box_size_px))
 
     def pick(self, request: PickRequest) -> JobProgress:
-        """Pick with a model that is there; picks of one model gather in one set."""
+        """Pick with a model that exists; the picks of one model go into one run folder.
+
+        Raises
+        ------
+        UsageError
+            If there is nothing to pick, if the model does not exist, or if a job is running.
+        """
         to_pick = self._to_pick(request.which, request.micrograph)
         if not to_pick:
             raise UsageError("there is no micrograph to pick.")
-        self._refuse_if_busy()
+        self._jobs.refuse_if_busy()
         model = self._model(request.model)
-        assert model is not None
-        folder, job = self._earlier_run(request.model)
-        if folder is None:
-            folder = self._jobs.new_folder()
-        job = job or {"kind": "pick", "title": self._model_title(request.model), "model_id": request.model}
-        # A box size that nobody has said is a guess for the first click; a model knows better, or looks for itself.
-        picking = {**self._picking(to_pick, folder), "diameter_px": self._project.settings.box_size_px}
-        return self._jobs.start(folder, {**job, "model": model, "trained": True, **picking})
+        folder, job = self._earlier_run(request.model) or (
+            self._jobs.new_folder(),
+            Job(kind="pick", title=_model_title(request.model), model_id=request.model),
+        )
+        job = job.model_copy(update={"model": model, "trained": True})
+        # Until the user sets the box size, it is only a guess for the first click. The model knows a better diameter,
+        # or the picking measures one.
+        job = self._with_picking(job, to_pick, folder, diameter_px=self._project.settings.box_size_px)
+        return self._jobs.start(folder, job)
 
     def resume(self, run: str) -> JobProgress:
-        """Go on with a run that was stopped or cut short."""
-        path = self._jobs.runs / run / "job.json"
-        try:
-            job = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError("there is no such run.") from error
-        return self._jobs.start(path.parent, job)
+        """Continue a run that was stopped or cut short, or raise `UsageError` if there is no such run."""
+        folder = self._jobs.runs / self._jobs.run(run).id
+        return self._jobs.start(folder, read_job(folder / "job.json"))
 
     def _to_learn_from(self) -> list[Entry]:
         return [
@@ -114,12 +116,8 @@ class JobStarter:
         if which == "all":
             return entries
         if micrograph not in self._project.entries:
-            raise UsageError("say which micrograph to pick.")
+            raise UsageError("choose a micrograph to pick.")
         return [self._project.entries[micrograph]]
-
-    def _refuse_if_busy(self) -> None:
-        if self._jobs.progress is not None and self._jobs.progress.running:
-            raise UsageError("something is running already; wait for it, or stop it.")
 
     def _copy_labels(self, entry: Entry, folder: Path) -> None:
         stem = without_image_suffix(name_in_star(entry, self._jobs.root)).lstrip("/")
@@ -132,16 +130,18 @@ class JobStarter:
         table = table_of({"rlnMicrographName": names})
         write_text_atomically(path, format_star([StarBlock("micrographs", table=table)]))
 
-    def _picking(self, to_pick: Sequence[Entry], folder: Path) -> dict[str, Any]:
+    def _with_picking(self, job: Job, to_pick: Sequence[Entry], folder: Path, *, diameter_px: float | None) -> Job:
         if to_pick:
             self._list(to_pick, folder / "pick.star")
-        first = next(iter([*to_pick, *self._project.entries.values()]))
-        return {
-            "pick": bool(to_pick),
-            "n_pick": len(to_pick),
-            "diameter_px": self._project.box_size_px(first),
-            "pixel_size": self._project.settings.pixel_size,
-        }
+        pixel_size = self._project.settings.pixel_size
+        return job.model_copy(
+            update={
+                "pick": bool(to_pick),
+                "n_pick": len(to_pick),
+                "diameter_px": diameter_px,
+                "pixel_size": pixel_size,
+            }
+        )
 
     def _model(self, name: str) -> str | None:
         kind, _, which = name.partition(":")
@@ -150,29 +150,30 @@ class JobStarter:
         if kind == "released":
             known = [card["name"] for card in (self._jobs.machine or {}).get("released", ())]
             if which not in known:
-                raise UsageError(f"there is no released model {which!r} (yet: the list is being read).")
+                raise UsageError(f"there is no released model {which!r}, or the list of models is still being read.")
             return which
         path = bundle_of(self._jobs.runs / which)
         if path is None:
-            raise UsageError(f"run {which} has no model (yet).")
+            raise UsageError(f"run {which} has no model, or not yet.")
         return str(path)
 
-    def _model_title(self, name: str) -> str:
-        kind, _, which = name.partition(":")
-        return {"scratch": "scratch", "released": which, "run": f"run {which}"}[kind]
-
-    def _earlier_run(self, model: str) -> tuple[Path | None, dict[str, Any] | None]:
+    def _earlier_run(self, model: str) -> tuple[Path, Job] | None:
         kind, _, which = model.partition(":")
         for folder in sorted(self._jobs.runs.iterdir()) if self._jobs.runs.is_dir() else ():
             try:
-                job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+                job = read_job(folder / "job.json")
+            except InputError:
                 continue
-            # A training that is not over keeps its folder to itself: it may go on.
-            own = kind == "run" and folder.name == which and (job["kind"] != "train" or _is_over(folder))
-            if own or job.get("model_id") == model:
+            # A training that is not over may be resumed, so its folder takes no other picks.
+            own = kind == "run" and folder.name == which and (job.kind != "train" or _is_over(folder))
+            if own or job.model_id == model:
                 return folder, job
-        return None, None
+        return None
+
+
+def _model_title(name: str) -> str:
+    kind, _, which = name.partition(":")
+    return {"scratch": "scratch", "released": which, "run": f"run {which}"}[kind]
 
 
 def _is_over(run: Path) -> bool:
@@ -180,13 +181,13 @@ def _is_over(run: Path) -> bool:
 
 
 def root_of(project: Project) -> Path:
-    """The folder that most micrographs' names start from: jobs run there and use the same names."""
+    """Return the folder that most micrographs' names start from; jobs run there and use the same names."""
     roots = Counter(_own_root(entry) for entry in project.entries.values())
     return Path(roots.most_common(1)[0][0])
 
 
 def name_in_star(entry: Entry, root: Path) -> str:
-    """Its name, where the job finds it by that; else its absolute path."""
+    """Return the micrograph's name if a job in `root` finds it by that name, else its absolute path."""
     absolute = os.path.abspath(entry.file.path)
     return entry.file.name if str(root / entry.file.name) == absolute else absolute
 
