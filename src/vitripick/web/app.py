@@ -21,7 +21,7 @@ from vitripick.errors import InputError, NotFoundError, VitripickError
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
 from vitripick.web.job import EFFORTS
-from vitripick.web.picksets import REJECTED_BOXES, picks_json
+from vitripick.web.limits import REJECTED_BOXES, picks_json
 from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
 from vitripick.web.requests import (
@@ -143,8 +143,8 @@ class _Api:
         return self.s.pick_sets.curve(request.path_params["set"])
 
     def picks(self, request: HttpRequest) -> dict[str, Any]:
-        entry = self._entry(request)
-        return {"picks": picks_json(self.s.pick_sets.picks(request.path_params["set"], entry))}
+        picks = self.s.pick_sets.picks(request.path_params["set"], self._entry(request))
+        return {"picks": None if picks is None else picks_json(picks)}
 
     def run_curves(self, request: HttpRequest) -> dict[str, Any]:
         run = self.s.jobs.run(request.path_params["run"])

@@ -9,21 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
 from vitripick.formats import pair_labels, read_all_picks, read_picks
 from vitripick.formats.names.pairing import match_names
-from vitripick.geometry import Boxes, remove_overlaps
-from vitripick.web.project import Entry, Project
+from vitripick.geometry import Boxes
+from vitripick.web.limits import ranked, within_limits
+from vitripick.web.project import Entry, Project, ProjectSettings
 from vitripick.web.sheets import Sheets
 
 _KEPT_IN_MEMORY = 256
 N_BINS = 40
-# A pick nearer than this to a rejected place, in boxes, is the rejected one, found again by another model.
-REJECTED_BOXES = 0.25
 _MAX_CURVE_POINTS = 240
 
 
@@ -107,7 +105,8 @@ class PickSets:
             boxes = source if isinstance(source, Boxes) else read_picks(source)
             shape = self._project.header(entry).shape
             size = self._project.box_size_px(entry)
-            boxes = _sized(boxes, size).of(shape=shape, pixel_size=self._project.pixel_size(entry)).by_confidence()
+            boxes = boxes if boxes.has_size else boxes.with_size(size)
+            boxes = ranked(boxes.of(shape=shape, pixel_size=self._project.pixel_size(entry)))
             self._cache[key] = boxes
             while len(self._cache) > _KEPT_IN_MEMORY:
                 self._cache.popitem(last=False)
@@ -116,7 +115,7 @@ class PickSets:
     def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
         """The picks that the page's limits let through: what is shown, counted and exported."""
         picks = self.picks(pick_set_id, entry)
-        return None if picks is None else self._filtered(picks, entry)
+        return None if picks is None else self._within_limits(picks, entry, self._project.settings)
 
     def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
         """Picks by confidence, `N_BINS` bins from 0 to 1, of every micrograph that was picked.
@@ -153,6 +152,8 @@ class PickSets:
             labelled = [e for e in project.entries.values() if e.id in sources and e.flag != "excluded"]
             complete = [e for e in labelled if e.flag in ("complete", "empty")]
             chosen = complete if any(e.n_labels for e in complete) else [e for e in labelled if e.n_labels]
+            # The curve runs over all thresholds; the other limits stay as they are.
+            no_threshold = project.settings.model_copy(update={"threshold": 0.0})
             parts = []
             for i, entry in enumerate(chosen):
                 picks = self.picks(pick_set_id, entry)
@@ -160,10 +161,9 @@ class PickSets:
                     continue
                 labels = self._sheets.boxes(entry)
                 box = project.box_size_px(entry)
-                # The page's other limits count as well; the threshold is what the curve is about.
                 parts.append(
                     judge(
-                        self._filtered(picks, entry, threshold=0.0),
+                        self._within_limits(picks, entry, no_threshold),
                         labels,
                         criterion="distance",
                         distance_px=box / 4,
@@ -184,13 +184,9 @@ class PickSets:
             "n_in_training": sum(entry.file.name in pick_set.trained_on for entry in chosen),
         }
 
-    def _filtered(self, picks: Boxes, entry: Entry, *, threshold: float | None = None) -> Boxes:
-        """The picks within the project's limits that nobody rejected; the page computes the same (static/picks.js)."""
+    def _within_limits(self, picks: Boxes, entry: Entry, settings: ProjectSettings) -> Boxes:
         rejected = np.array(list(self._sheets.get(entry).rejected.values()), dtype=np.float64).reshape(-1, 2)
-        if len(rejected) and len(picks):
-            distance, _ = cKDTree(rejected).query(picks.centres)
-            picks = picks.select(distance > REJECTED_BOXES * self._project.box_size_px(entry))
-        return filtered(picks, self._project, threshold=threshold)
+        return within_limits(picks, settings, rejected=rejected, box_size_px=self._project.box_size_px(entry))
 
     def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
         """Micrograph id to the file of its picks, or the picks where one file holds several micrographs."""
@@ -214,36 +210,3 @@ class PickSets:
                 found[by_name[name].id] = boxes
         self._paths[pick_set.id] = found
         return found
-
-
-def filtered(picks: Boxes, project: Project, *, threshold: float | None = None) -> Boxes:
-    """The picks within the project's limits."""
-    settings = project.settings
-    kept = picks.above(settings.threshold if threshold is None else threshold)
-    size = _seen_size(kept)
-    inside = np.ones(len(kept), dtype=bool)
-    if settings.smallest_px:
-        inside &= ~(size < settings.smallest_px)
-    if settings.largest_px:
-        inside &= ~(size > settings.largest_px)
-    return remove_overlaps(kept.select(inside), minimum_distance_px=settings.minimum_distance_px)
-
-
-def _seen_size(picks: Boxes) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The size that the network saw; that of the box where there is none."""
-    seen = np.sqrt(picks.estimated_width * picks.estimated_height)
-    return np.where(np.isnan(seen), np.sqrt(picks.width * picks.height), seen)
-
-
-def _sized(picks: Boxes, size_px: float) -> Boxes:
-    return picks if picks.has_size else picks.with_size(size_px)
-
-
-def picks_json(picks: Boxes | None) -> list[list[float]] | None:
-    """Rows of x, y, size seen, confidence; surest first."""
-    if picks is None:
-        return None
-    size = _seen_size(picks)
-    confidence = np.nan_to_num(picks.confidence, nan=1.0)
-    rows = np.column_stack([picks.x.round(2), picks.y.round(2), size.round(1), confidence.round(4)])
-    return [[float(value) for value in row] for row in rows]
