@@ -1,4 +1,4 @@
-"""The server's routes: parse, call, answer. One shape for every error: `{"error": "what and what to do"}`."""
+"""The server's routes: each parses a request, calls the library and answers; errors are `{"error": "message"}`."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ Body = TypeVar("Body", bound=Request)
 
 
 def make_app(session: Session, *, door: Door, host: str) -> Starlette:
-    """The whole server over one open project."""
+    """Return the server of one open project."""
     pages = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES}
     api = _Api(session)
 
     async def static(request: HttpRequest) -> Response:
-        # Looked up among the files that are there, never joined to a path.
+        # The name is only looked up among the existing files and never joined to a path, so it cannot leave the folder.
         path = pages.get(request.path_params.get("name", "index.html"))
         if path is None:
             return refused(404, "there is no such page.")
@@ -104,7 +104,7 @@ def make_app(session: Session, *, door: Door, host: str) -> Starlette:
 
 
 class _Api:
-    """What each route does, in plain calls; the routes run them in a thread."""
+    """The work of each route as a plain method; the routes call them in a thread."""
 
     def __init__(self, session: Session) -> None:
         self.s = session
@@ -120,7 +120,7 @@ class _Api:
         }
 
     def status(self, request: HttpRequest) -> dict[str, Any]:
-        # What a page asks for again and again; the answer comes with a later one.
+        # The page asks for the status all the time, so the machine's description can come with a later answer.
         self.s.jobs.describe_machine()
         return self._status()
 
@@ -159,7 +159,7 @@ class _Api:
     def edit(self, request: HttpRequest, body: EditRequest) -> dict[str, Any]:
         entry = self._entry(request)
         sheet = self.s.sheets.edit(entry, body)
-        # The page has made the edit itself already; it only needs to know that the disk has it too.
+        # The page shows the edit already, so the answer only confirms that it is on the disk.
         return {**self._saved(entry, sheet), "revision": sheet.revision}
 
     def undo(self, request: HttpRequest, body: StepRequest) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class _Api:
     async def import_labels(self, request: HttpRequest) -> Response:
         data = await request.body()
         name = request.query_params.get("name", "")
-        return await _in_words(lambda: self.s.exchange.import_bytes(name, data))
+        return await _response_of(lambda: self.s.exchange.import_bytes(name, data))
 
     def _status(self) -> dict[str, Any]:
         session = self.s
@@ -241,7 +241,7 @@ class _Api:
 
 def _answering(answer: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def endpoint(request: HttpRequest) -> Response:
-        return await _in_words(lambda: answer(request))
+        return await _response_of(lambda: answer(request))
 
     return endpoint
 
@@ -253,13 +253,13 @@ def _acting(kind: type[Body], act: Callable[[HttpRequest, Body], Any]) -> Callab
             body = kind.model_validate(json.loads(data or b"{}", parse_constant=_no_number))
         except (ValueError, ValidationError, RecursionError) as error:
             return refused(422, f"this request cannot be understood: {_briefly(error)}")
-        return await _in_words(lambda: act(request, body))
+        return await _response_of(lambda: act(request, body))
 
     return endpoint
 
 
-async def _in_words(call: Callable[[], Any]) -> Response:
-    """Run in a thread, and turn what goes wrong into an answer."""
+async def _response_of(call: Callable[[], Any]) -> Response:
+    """Run a call in a thread, and return its result or its error as a response."""
     try:
         result = await run_in_threadpool(call)
     except StaleError as error:
@@ -271,7 +271,7 @@ async def _in_words(call: Callable[[], Any]) -> Response:
     except VitripickError as error:
         return refused(400, str(error))
     except OSError as error:
-        return refused(507, f"the disk says: {error.strerror or error}. Nothing of this change was kept.")
+        return refused(507, f"the disk reports: {error.strerror or error}. This change was not saved.")
     return result if isinstance(result, Response) else JSONResponse(result)
 
 
@@ -291,12 +291,12 @@ def _filter(request: HttpRequest) -> Filter:
 
 
 def _jpeg(data: bytes) -> Response:
-    # "identity" keeps the middleware from packing what is packed already.
+    # A JPEG does not get smaller by gzip. "identity" makes the middleware leave it alone.
     return Response(data, media_type="image/jpeg", headers={"Content-Encoding": "identity"})
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _briefly(error: Exception) -> str:

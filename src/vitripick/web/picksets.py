@@ -1,4 +1,4 @@
-"""The picks beside the labels: sets of them, read one micrograph at a time, and what there is to say of all."""
+"""Sets of picks beside the labels: read one micrograph at a time, counted, and compared with the labels."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ class PickSet:
     id
         `given` or the number of a run.
     title
-        For people.
-    threshold
-        The model's own, where one is known.
-    trained_on
-        Names of micrographs that the model saw.
+        The name that the page shows.
     folder
         A folder that `vitripick pick` wrote, or any file or folder of picks.
+    threshold
+        The model's own threshold; None where it is not known.
+    trained_on
+        Names of the micrographs that the model was trained on.
+    histograms
+        Micrograph id to the number of picks in each bin of confidence, for the files that were read so far.
     """
 
     id: str
@@ -49,15 +51,14 @@ class PickSet:
     threshold: float | None = None
     trained_on: frozenset[str] = frozenset()
     histograms: dict[str, list[int]] = field(default_factory=dict)
-    complete: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """For the page's list."""
+        """Return what the page's list shows."""
         return {"id": self.id, "title": self.title, "threshold": self.threshold}
 
 
 class PickSets:
-    """All sets of picks of a project; nothing is read before it is asked for."""
+    """All sets of picks of a project; a file is read when its picks are needed."""
 
     def __init__(self, project: Project, sheets: Sheets) -> None:
         self._project, self._sheets = project, sheets
@@ -67,7 +68,7 @@ class PickSets:
         self._lock = threading.RLock()
 
     def put(self, pick_set: PickSet, *, grown: bool = False) -> None:
-        """Add a set, or say that its files have changed; `grown`: there are more of them, the others are as before."""
+        """Add a set, or replace one whose files have changed; `grown`: all its old files are the same."""
         with self._lock:
             before = self._sets.get(pick_set.id)
             if grown and before is not None:
@@ -78,22 +79,22 @@ class PickSets:
                 del self._cache[key]
 
     def all(self) -> list[PickSet]:
-        """In the order they came."""
+        """Return all sets in the order in which they were added."""
         return list(self._sets.values())
 
     def named(self, pick_set_id: str) -> PickSet:
-        """Raise `UsageError` where there is no such set."""
+        """Return the set of this id, or raise `UsageError`."""
         if pick_set_id not in self._sets:
-            raise UsageError("there are no such picks (any more).")
+            raise UsageError("these picks do not exist, or not any more.")
         return self._sets[pick_set_id]
 
     def micrographs(self, pick_set_id: str) -> set[str]:
-        """Ids of those that were picked."""
+        """Return the ids of the micrographs that were picked."""
         with self._lock:
             return set(self._sources(self.named(pick_set_id)))
 
     def picks(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """All stored picks of one micrograph, surest first; None where it was not picked."""
+        """Return all stored picks of one micrograph, surest first, or None if it was not picked."""
         with self._lock:
             key = (pick_set_id, entry.id)
             if key in self._cache:
@@ -113,14 +114,14 @@ class PickSets:
             return boxes
 
     def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """The picks that the page's limits let through: what is shown, counted and exported."""
+        """Return the picks within the limits, which are shown, counted and exported, or None if it was not picked."""
         picks = self.picks(pick_set_id, entry)
         return None if picks is None else self._within_limits(picks, entry, self._project.settings)
 
     def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
-        """Picks by confidence, `N_BINS` bins from 0 to 1, of every micrograph that was picked.
+        """Return the number of picks in each of `N_BINS` bins of confidence from 0 to 1, for every picked micrograph.
 
-        Reads at most `at_most` more files than last time: the page asks again until `complete`.
+        One call reads at most `at_most` files that were not read before. The page asks again until `complete` is true.
         """
         pick_set = self.named(pick_set_id)
         with self._lock:
@@ -141,16 +142,17 @@ class PickSets:
         return {"complete": len(todo) <= at_most, "n_bins": N_BINS, "micrographs": pick_set.histograms}
 
     def curve(self, pick_set_id: str) -> dict[str, Any]:
-        """Precision and recall of the picks against the labels, at every threshold.
+        """Return precision and recall of the picks against the labels, at every threshold.
 
-        Of the micrographs that are fully labelled (or empty); where there is none, of all with labels, and then
-        precision is a lower bound. A pick is true within a quarter of the box of a label, one to one.
+        The micrographs that are fully labelled or empty count. Without any, all micrographs with labels count, and then
+        the precision is a lower bound. A pick is true if a label lies within a quarter of the box; each label makes one
+        pick true at most.
         """
         pick_set, project = self.named(pick_set_id), self._project
         with self._lock:
             sources = self._sources(pick_set)
             labelled = [e for e in project.entries.values() if e.id in sources and e.flag != "excluded"]
-            complete = [e for e in labelled if e.flag in ("complete", "empty")]
+            complete = [e for e in labelled if e.is_fully_labelled]
             chosen = complete if any(e.n_labels for e in complete) else [e for e in labelled if e.n_labels]
             # The curve runs over all thresholds; the other limits stay as they are.
             no_threshold = project.settings.model_copy(update={"threshold": 0.0})
@@ -189,7 +191,7 @@ class PickSets:
         return within_limits(picks, settings, rejected=rejected, box_size_px=self._project.box_size_px(entry))
 
     def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
-        """Micrograph id to the file of its picks, or the picks where one file holds several micrographs."""
+        """Return micrograph id to the file of its picks, or to the picks if one file holds several micrographs."""
         if pick_set.id in self._paths:
             return self._paths[pick_set.id]
         by_name = {entry.file.name: entry for entry in self._project.entries.values()}
@@ -201,7 +203,7 @@ class PickSets:
             for entry in self._project.entries.values():
                 if entry.stem in names:
                     found[entry.id] = names.pop(entry.stem)
-            # A run over other inputs counts its names from another folder.
+            # If the run had other inputs, its names may start from another folder.
             others = [name for name, entry in by_name.items() if entry.id not in found]
             for name, i in match_names(others, list(names)).items():
                 found[by_name[name].id] = list(names.values())[i]

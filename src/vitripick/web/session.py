@@ -1,4 +1,4 @@
-"""One open project with everything that works on it."""
+"""One open project, with everything that works on it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vitripick.web.start_jobs import JobStarter, root_of
 
 
 class Session:
-    """The parts, put together.
+    """Puts the parts of the server together for one project.
 
     Parameters
     ----------
     project
-        Open.
+        The open project.
     picks
-        Picks to show from the start, in any format or as a folder of `vitripick pick`.
+        Picks to show at the start, in any format or as a folder of `vitripick pick`.
     lock
-        Held for as long as the session lives.
+        The lock of the project folder, which the session keeps while it lives.
     """
 
     def __init__(self, project: Project, picks: str | Path | None = None, lock: ProjectLock | None = None) -> None:
@@ -49,7 +49,7 @@ class Session:
         self._choose(given=picks is not None)
 
     def _choose(self, *, given: bool) -> None:
-        """Which picks are shown at the start: those given, else as last time, else the newest."""
+        """Choose the picks to show at the start: the same as last time, else those given, else the newest."""
         known = [pick_set.id for pick_set in self.pick_sets.all()]
         chosen = self.project.settings.pick_set
         if given and chosen is None:
@@ -71,7 +71,7 @@ class Session:
         )
 
     def _picked(self, run: str) -> None:
-        """Another micrograph has picks: the page may show them while the others are still being picked."""
+        """Count a micrograph that was just picked; the page shows its picks while the job goes on."""
         self.n_picked += 1
         if self.n_picked % 10 == 1:
             self._put(run, grown=True)
@@ -86,7 +86,7 @@ class Session:
             settings = self.project.settings
             if threshold is None or settings.pick_set == progress.run:
                 threshold = settings.threshold
-            # Another model's confidences mean something else: its own threshold is the place to start from.
+            # Confidences of another model mean something else, so the new model's own threshold is the start.
             changed = {"pick_set": progress.run, "threshold": threshold}
             self.project.change(SettingsRequest.model_validate(changed))
 
@@ -108,9 +108,9 @@ def open_session(
     inputs, out, box_size_px, pixel_size, read_only
         As in `open_project`.
     picks
-        To show beside the labels.
+        Picks to show beside the labels.
     labels
-        To import, added to those that are there.
+        Labels to import; they are added to those of the project.
     """
     lock = None if read_only else ProjectLock(out)
     if lock is not None:
@@ -118,13 +118,13 @@ def open_session(
     project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
     session = Session(project, picks, lock)
     if labels is not None and not read_only:
-        # Whoever repeats the command to go on has corrected some of these since.
+        # A user who repeats the command to go on may have corrected some of these labels since.
         session.exchange.import_labels(Path(labels), again=True)
     return session
 
 
 def _threshold(folder: Path) -> float | None:
-    """The one a run of picking was exported with."""
+    """Return the threshold of a picking, from its run folder, or None."""
     try:
         return float(json.loads((folder / "run.json").read_text(encoding="utf-8"))["threshold"])
     except (OSError, ValueError, KeyError, TypeError):

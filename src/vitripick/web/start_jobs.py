@@ -17,7 +17,7 @@ from vitripick.web.job import EFFORTS, Job, read_job
 from vitripick.web.job_runner import JobProgress, JobRunner, bundle_of
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
-from vitripick.web.sheets import Sheets, ground_json
+from vitripick.web.sheets import Sheets, areas_json
 
 # A network learns nothing from fewer labels than this.
 MIN_LABELS = 5
@@ -104,7 +104,7 @@ class JobStarter:
         return [
             entry
             for entry in self._project.entries.values()
-            if entry.flag != "excluded" and not entry.error and (entry.n_labels or entry.flag in ("complete", "empty"))
+            if entry.flag != "excluded" and not entry.error and (entry.n_labels or entry.is_fully_labelled)
         ]
 
     def _to_pick(self, which: str, micrograph: str | None) -> list[Entry]:
@@ -122,8 +122,8 @@ class JobStarter:
     def _copy_labels(self, entry: Entry, folder: Path) -> None:
         stem = without_image_suffix(name_in_star(entry, self._jobs.root)).lstrip("/")
         write_picks(self._sheets.boxes(entry), folder / "labels" / f"{stem}.csv")
-        ground = {"complete": entry.flag in ("complete", "empty"), **ground_json(self._sheets.get(entry))}
-        write_text_atomically(folder / "areas" / f"{stem}.json", json.dumps(ground) + "\n")
+        areas = {"complete": entry.is_fully_labelled, **areas_json(self._sheets.get(entry))}
+        write_text_atomically(folder / "areas" / f"{stem}.json", json.dumps(areas) + "\n")
 
     def _list(self, entries: Sequence[Entry], path: Path) -> None:
         names = [name_in_star(entry, self._jobs.root) for entry in entries]
