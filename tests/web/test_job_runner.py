@@ -33,12 +33,12 @@ def test_picks_of_a_training_that_was_stopped_go_elsewhere_so_that_it_may_go_on(
 ):
     session = open_session([micrographs], tmp_path / "out")
     folder = session.jobs.new_folder()
-    (folder / "train").mkdir()
-    (folder / "train" / f"{weights}.safetensors").touch()
+    folder.train.mkdir()
+    (folder.train / f"{weights}.safetensors").touch()
     job = {"kind": "train", "title": "labels", "model": None, "pick": False}
-    (folder / "job.json").write_text(json.dumps(job))
+    folder.job.write_text(json.dumps(job))
     started = []
-    monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.name, job)))
+    monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.id, job)))
     session.starter.pick(PickRequest(model="run:001"))
     assert started[0][0] == run
     assert started[0][1].model.endswith(f"001/train/{weights}.safetensors")

@@ -1,8 +1,9 @@
-"""What the page asks of its second process: one job, as `job.json` holds it."""
+"""What the page asks of its second process: one job, as `job.json` holds it, and the folder that it works in."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,101 @@ class Job(Settings):
     def to_json(self) -> dict[str, Any]:
         """Return the keys that were set, as JSON writes them."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Say where each file of one run of the page lies.
+
+    runs/NNN/
+      job.json                 the job
+      labels/, areas/          the labels at the time of the start
+      train.star, pick.star    the micrographs to train on and to pick
+      train/                   the run folder of `vitripick train`
+      picks/                   the run folder of `vitripick pick`
+      result.json              how the job ended; missing if it was cut short
+      log.txt                  what the process wrote on stderr
+    """
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The number of the run."""
+        return self.path.name
+
+    @property
+    def job(self) -> Path:
+        """The file of the job."""
+        return self.path / "job.json"
+
+    @property
+    def result(self) -> Path:
+        """The file that says how the job ended."""
+        return self.path / "result.json"
+
+    @property
+    def log(self) -> Path:
+        """The text that the process wrote on stderr."""
+        return self.path / "log.txt"
+
+    @property
+    def labels(self) -> Path:
+        """The folder of the copied labels."""
+        return self.path / "labels"
+
+    @property
+    def areas(self) -> Path:
+        """The folder of the copied areas."""
+        return self.path / "areas"
+
+    @property
+    def to_train(self) -> Path:
+        """The list of the micrographs to train on."""
+        return self.path / "train.star"
+
+    @property
+    def to_pick(self) -> Path:
+        """The list of the micrographs to pick."""
+        return self.path / "pick.star"
+
+    @property
+    def train(self) -> Path:
+        """The run folder of the training."""
+        return self.path / "train"
+
+    @property
+    def picks(self) -> Path:
+        """The run folder of the picking."""
+        return self.path / "picks"
+
+    @property
+    def card(self) -> Path:
+        """The model card of the training."""
+        return self.train / "model.json"
+
+    @property
+    def curves(self) -> Path:
+        """The training curves."""
+        return self.train / "curves.csv"
+
+    @property
+    def has_picks(self) -> bool:
+        """Whether picks were stored here."""
+        return (self.picks / "cbox").is_dir()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the training is over."""
+        return self._model.is_file()
+
+    def model(self) -> Path | None:
+        """Return the trained model, or the best one so far if the training was stopped, or None."""
+        return next((path for path in (self._model, self.train / "best.safetensors") if path.is_file()), None)
+
+    @property
+    def _model(self) -> Path:
+        return self.train / "model.safetensors"
 
 
 def read_job(path: Path) -> Job:

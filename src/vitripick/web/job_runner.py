@@ -1,14 +1,4 @@
-"""Run the page's jobs: start one process at a time, follow its progress, list the runs and how they ended.
-
-runs/NNN/
-  job.json                 the job (`job.py`)
-  labels/, areas/          the labels at the time of the start
-  train.star, pick.star    the micrographs to train on and to pick
-  train/                   the run folder of `vitripick train`
-  picks/                   the run folder of `vitripick pick`
-  result.json              how the job ended; missing if it was cut short
-  log.txt                  what the process wrote on stderr
-"""
+"""Run the page's jobs: start one process at a time, follow its progress, list the runs and how they ended."""
 
 from __future__ import annotations
 
@@ -26,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.errors import InputError, UsageError
-from vitripick.web.job import Job, read_job, write_job
+from vitripick.web.job import Job, JobFolder, read_job, write_job
 
 _MAX_LOSSES = 2000
 
@@ -146,20 +136,28 @@ class JobRunner:
         self._lock = threading.Lock()
         self._asked = False
 
-    def new_folder(self) -> Path:
+    def folder(self, run: str) -> JobFolder:
+        """Return the folder of the run of this number."""
+        return JobFolder(self.runs / run)
+
+    def folders(self) -> list[JobFolder]:
+        """Return the folders of all runs, oldest first."""
+        return [JobFolder(path) for path in sorted(self.runs.iterdir())] if self.runs.is_dir() else []
+
+    def new_folder(self) -> JobFolder:
         """Make `runs/NNN` with the next free number, and return it."""
         self.runs.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name) for path in self.runs.iterdir() if path.name.isdecimal()]
         number = max([0, *numbers]) + 1
         while True:
-            folder = self.runs / f"{number:03d}"
+            folder = self.folder(f"{number:03d}")
             try:
-                folder.mkdir()
+                folder.path.mkdir()
                 return folder
             except FileExistsError:
                 number += 1
 
-    def start(self, folder: Path, job: Job) -> JobProgress:
+    def start(self, folder: JobFolder, job: Job) -> JobProgress:
         """Start a job in its run folder.
 
         Raises
@@ -169,11 +167,11 @@ class JobRunner:
         """
         with self._lock:
             self.refuse_if_busy()
-            write_job(job, folder / "job.json")
-            (folder / "result.json").unlink(missing_ok=True)
-            progress = JobProgress(run=folder.name, kind=job.kind)
-            with (folder / "log.txt").open("a", encoding="utf-8") as log:
-                self._process = _spawn(folder / "job.json", self.root, log)
+            write_job(job, folder.job)
+            folder.result.unlink(missing_ok=True)
+            progress = JobProgress(run=folder.id, kind=job.kind)
+            with folder.log.open("a", encoding="utf-8") as log:
+                self._process = _spawn(folder.job, self.root, log)
             self.progress = progress
             follower = threading.Thread(target=self._follow, args=(self._process, progress, folder), daemon=True)
             follower.start()
@@ -216,7 +214,7 @@ class JobRunner:
 
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "job.json"
+                path = JobFolder(Path(folder)).job
                 write_job(Job(kind="describe"), path)
                 process = _spawn(path, self.root, subprocess.DEVNULL)
                 with process:
@@ -229,8 +227,7 @@ class JobRunner:
 
     def all_runs(self) -> list[Run]:
         """Return every run of the project, oldest first; folders without a readable job are left out."""
-        folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
-        return [run for folder in folders if (run := self._run(folder)) is not None]
+        return [run for folder in self.folders() if (run := self._run(folder)) is not None]
 
     def run(self, run: str) -> Run:
         """Return the run of this number, or raise `UsageError`."""
@@ -242,33 +239,33 @@ class JobRunner:
     def curves(self, run: str) -> list[dict[str, float]]:
         """Return the training curves of a run, a row for each validation; empty without a training."""
         try:
-            with (self.runs / run / "train" / "curves.csv").open(encoding="utf-8", newline="") as file:
+            with self.folder(run).curves.open(encoding="utf-8", newline="") as file:
                 return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except FileNotFoundError:
             return []
 
-    def _run(self, folder: Path) -> Run | None:
+    def _run(self, folder: JobFolder) -> Run | None:
         try:
-            job = read_job(folder / "job.json")
+            job = read_job(folder.job)
         except InputError:
             return None
-        result = _read_json(folder / "result.json") or {"outcome": "interrupted"}
-        if self.progress is not None and self.progress.running and self.progress.run == folder.name:
+        result = _read_json(folder.result) or {"outcome": "interrupted"}
+        if self.progress is not None and self.progress.running and self.progress.run == folder.id:
             result = {"outcome": "running"}
-        card = _read_json(folder / "train" / "model.json") or {}
+        card = _read_json(folder.card) or {}
         return Run(
-            id=folder.name,
+            id=folder.id,
             kind=job.kind,
             title=job.title,
             outcome=result["outcome"],
             message=result.get("message", ""),
-            has_model=bundle_of(folder) is not None,
-            has_picks=(folder / "picks" / "cbox").is_dir(),
+            has_model=folder.model() is not None,
+            has_picks=folder.has_picks,
             threshold=card.get("threshold"),
             validation=(card.get("training") or {}).get("validation"),
         )
 
-    def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
+    def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
         try:
             self._read_events(process, progress, folder)
         except (OSError, ValueError) as error:
@@ -279,7 +276,7 @@ class JobRunner:
                 process.terminate()
             progress.ended = time.time()
 
-    def _read_events(self, process: subprocess.Popen[str], progress: JobProgress, folder: Path) -> None:
+    def _read_events(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
         outcome: dict[str, Any] = {}
         for line in process.stdout or ():
             event = json.loads(line)
@@ -301,21 +298,13 @@ class JobRunner:
                 outcome = event
         code = process.wait()
         if not outcome:
-            last = _last_line(folder / "log.txt")
+            last = _last_line(folder.log)
             outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
         progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
         # The page may ask for the picks as soon as it sees the end, so `on_end` runs before `ended` is set.
         self._on_end(progress)
-
-
-def bundle_of(run: Path) -> Path | None:
-    """Return the model of a run folder, or its best model so far if the training was stopped, or None."""
-    for name in ("model.safetensors", "best.safetensors"):
-        if (run / "train" / name).is_file():
-            return run / "train" / name
-    return None
 
 
 def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:

@@ -62,13 +62,11 @@ class Session:
         self.project.settings = self.project.settings.model_copy(update={"pick_set": chosen})
 
     def _put(self, run: str, *, grown: bool = False) -> None:
-        folder = self.jobs.runs / run
-        job = read_job(folder / "job.json")
-        threshold = self.jobs.run(run).threshold or _threshold(folder / "picks")
+        folder = self.jobs.folder(run)
+        job = read_job(folder.job)
+        threshold = self.jobs.run(run).threshold or _threshold(folder.picks)
         title, trained_on = f"run {run}: {job.title}", frozenset(job.trained_on)
-        self.pick_sets.put(
-            PickSet(run, title, folder / "picks", threshold=threshold, trained_on=trained_on), grown=grown
-        )
+        self.pick_sets.put(PickSet(run, title, folder.picks, threshold=threshold, trained_on=trained_on), grown=grown)
 
     def _picked(self, run: str) -> None:
         """Count a micrograph that was just picked; the page shows its picks while the job goes on."""
@@ -77,7 +75,7 @@ class Session:
             self._put(run, grown=True)
 
     def _ended(self, progress: JobProgress) -> None:
-        if not (self.jobs.runs / progress.run / "picks" / "cbox").is_dir():
+        if not self.jobs.folder(progress.run).has_picks:
             return
         self._put(progress.run)
         self.n_picked += 1

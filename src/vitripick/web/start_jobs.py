@@ -13,8 +13,8 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
-from vitripick.web.job import EFFORTS, Job, read_job
-from vitripick.web.job_runner import JobProgress, JobRunner, bundle_of
+from vitripick.web.job import EFFORTS, Job, JobFolder, read_job
+from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
 from vitripick.web.sheets import Sheets, areas_json
@@ -55,13 +55,13 @@ class JobStarter:
         with project.lock:
             for entry in entries:
                 self._copy_labels(entry, folder)
-        self._list(entries, folder / "train.star")
+        self._list(entries, folder.to_train)
         n = len(entries)
         what = f"{n_labels} labels on {n} micrograph{'' if n == 1 else 's'}"
         job = Job(
             kind="train",
             title=f"{what}, from {_model_title(request.start)}",
-            name=f"{project.out.absolute().name}-{folder.name}",
+            name=f"{project.out.absolute().name}-{folder.id}",
             description=f"Trained in the browser on {what}.",
             start=model,
             effort=request.effort,
@@ -97,8 +97,8 @@ class JobStarter:
 
     def resume(self, run: str) -> JobProgress:
         """Continue a run that was stopped or cut short, or raise `UsageError` if there is no such run."""
-        folder = self._jobs.runs / self._jobs.run(run).id
-        return self._jobs.start(folder, read_job(folder / "job.json"))
+        folder = self._jobs.folder(self._jobs.run(run).id)
+        return self._jobs.start(folder, read_job(folder.job))
 
     def _to_learn_from(self) -> list[Entry]:
         return [
@@ -119,20 +119,20 @@ class JobStarter:
             raise UsageError("choose a micrograph to pick.")
         return [self._project.entries[micrograph]]
 
-    def _copy_labels(self, entry: Entry, folder: Path) -> None:
+    def _copy_labels(self, entry: Entry, folder: JobFolder) -> None:
         stem = without_image_suffix(name_in_star(entry, self._jobs.root)).lstrip("/")
-        write_picks(self._sheets.boxes(entry), folder / "labels" / f"{stem}.csv")
+        write_picks(self._sheets.boxes(entry), folder.labels / f"{stem}.csv")
         areas = {"complete": entry.is_fully_labelled, **areas_json(self._sheets.get(entry))}
-        write_text_atomically(folder / "areas" / f"{stem}.json", json.dumps(areas) + "\n")
+        write_text_atomically(folder.areas / f"{stem}.json", json.dumps(areas) + "\n")
 
     def _list(self, entries: Sequence[Entry], path: Path) -> None:
         names = [name_in_star(entry, self._jobs.root) for entry in entries]
         table = table_of({"rlnMicrographName": names})
         write_text_atomically(path, format_star([StarBlock("micrographs", table=table)]))
 
-    def _with_picking(self, job: Job, to_pick: Sequence[Entry], folder: Path, *, diameter_px: float | None) -> Job:
+    def _with_picking(self, job: Job, to_pick: Sequence[Entry], folder: JobFolder, *, diameter_px: float | None) -> Job:
         if to_pick:
-            self._list(to_pick, folder / "pick.star")
+            self._list(to_pick, folder.to_pick)
         pixel_size = self._project.settings.pixel_size
         return job.model_copy(
             update={
@@ -152,20 +152,20 @@ class JobStarter:
             if which not in known:
                 raise UsageError(f"there is no released model {which!r}, or the list of models is still being read.")
             return which
-        path = bundle_of(self._jobs.runs / which)
+        path = self._jobs.folder(which).model()
         if path is None:
             raise UsageError(f"run {which} has no model, or not yet.")
         return str(path)
 
-    def _earlier_run(self, model: str) -> tuple[Path, Job] | None:
+    def _earlier_run(self, model: str) -> tuple[JobFolder, Job] | None:
         kind, _, which = model.partition(":")
-        for folder in sorted(self._jobs.runs.iterdir()) if self._jobs.runs.is_dir() else ():
+        for folder in self._jobs.folders():
             try:
-                job = read_job(folder / "job.json")
+                job = read_job(folder.job)
             except InputError:
                 continue
             # A training that is not over may be resumed, so its folder takes no other picks.
-            own = kind == "run" and folder.name == which and (job.kind != "train" or _is_over(folder))
+            own = kind == "run" and folder.id == which and (job.kind != "train" or folder.is_trained)
             if own or job.model_id == model:
                 return folder, job
         return None
@@ -174,10 +174,6 @@ class JobStarter:
 def _model_title(name: str) -> str:
     kind, _, which = name.partition(":")
     return {"scratch": "scratch", "released": which, "run": f"run {which}"}[kind]
-
-
-def _is_over(run: Path) -> bool:
-    return (run / "train" / "model.safetensors").is_file()
 
 
 def root_of(project: Project) -> Path:

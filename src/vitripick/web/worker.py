@@ -16,7 +16,7 @@ from typing import Any
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, Stopped, VitripickError
-from vitripick.web.job import Job, read_job
+from vitripick.web.job import Job, JobFolder, read_job
 
 _PATIENCE_SECONDS = 20.0
 
@@ -26,7 +26,7 @@ def send_event(event: str, **what: Any) -> None:
     print(json.dumps({"event": event, **what}, ensure_ascii=False), flush=True)
 
 
-def run(job: Job, folder: Path, stop: threading.Event) -> None:
+def run(job: Job, folder: JobFolder, stop: threading.Event) -> None:
     """Do what a job asks for: describe the machine, or train and then pick in the run folder."""
     if job.kind == "describe":
         describe()
@@ -56,16 +56,14 @@ def describe() -> None:
     )
 
 
-def train(job: Job, folder: Path, stop: threading.Event) -> str:
+def train(job: Job, folder: JobFolder, stop: threading.Event) -> str:
     """Train on the labels that the server copied into the run folder, and return the path of the new model."""
     from vitripick.training import TrainingSet, default_settings
     from vitripick.training import train as train_model
 
     if job.settings is None:
         raise InputError("this job says no number of steps; start it again in the page.")
-    entry = TrainingSet(
-        micrographs=str(folder / "train.star"), labels=str(folder / "labels"), areas=str(folder / "areas")
-    )
+    entry = TrainingSet(micrographs=str(folder.to_train), labels=str(folder.labels), areas=str(folder.areas))
     # People label only some particles of most micrographs. Those marked "fully labelled" count in full anyway.
     changes = {"unlabelled": "teach", **job.settings.arguments(from_scratch=job.start is None)}
     if job.start is None:
@@ -77,7 +75,7 @@ def train(job: Job, folder: Path, stop: threading.Event) -> str:
     send_event("stage", stage="training", steps=settings.steps)
     result = train_model(
         entry,
-        folder / "train",
+        folder.train,
         settings=settings,
         start=job.start,
         name=job.name,
@@ -91,7 +89,7 @@ def train(job: Job, folder: Path, stop: threading.Event) -> str:
     return str(result.path)
 
 
-def pick(job: Job, model: str, folder: Path, stop: threading.Event) -> None:
+def pick(job: Job, model: str, folder: JobFolder, stop: threading.Event) -> None:
     """Pick the micrographs of the job into the `picks` of its run folder, except those that are picked already."""
     from vitripick.models import choose_device, load_model
     from vitripick.runs import PickSettings, pick_many
@@ -108,9 +106,7 @@ def pick(job: Job, model: str, folder: Path, stop: threading.Event) -> None:
         diameter_px=job.diameter_px, keep_diameter=True, pixel_size=job.pixel_size, formats=("cbox",)
     )
     bundle = load_model(model)
-    summary = pick_many(
-        [folder / "pick.star"], folder / "picks", bundle, settings, device=choose_device("auto"), on_done=done
-    )
+    summary = pick_many([folder.to_pick], folder.picks, bundle, settings, device=choose_device("auto"), on_done=done)
     failures = {failure["micrograph"]: failure["error"] for failure in summary.failures}
     send_event("finished picking", n_picks=summary.n_picks, threshold=summary.threshold, failures=failures)
 
@@ -122,11 +118,11 @@ def main(path: Path) -> int:
     # The server and the user's browser need the CPU first.
     if hasattr(os, "nice"):  # Windows has no nice
         os.nice(5)
-    job = read_job(path)
+    job, folder = read_job(path), JobFolder(path.parent)
     outcome: dict[str, Any] = {"outcome": "done"}
     code = 0
     try:
-        run(job, path.parent, stop)
+        run(job, folder, stop)
     except Stopped as error:
         outcome, code = {"outcome": "stopped", "message": str(error)}, error.exit_code
     except VitripickError as error:
@@ -135,7 +131,7 @@ def main(path: Path) -> int:
         outcome, code = {"outcome": "failed", "message": "out of memory."}, 5
     outcome["cpu_seconds"] = round(time.process_time(), 1)
     if job.kind != "describe":
-        write_text_atomically(path.parent / "result.json", json.dumps(outcome, ensure_ascii=False) + "\n")
+        write_text_atomically(folder.result, json.dumps(outcome, ensure_ascii=False) + "\n")
     send_event("end", **outcome)
     return code
 
