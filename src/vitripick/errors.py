@@ -37,6 +37,10 @@ class InputError(VitripickError):
     exit_code = 3
 
 
+class NotFoundError(InputError):
+    """A file, or something with a name such as a micrograph of a project, does not exist."""
+
+
 class FormatError(InputError):
     """A file does not hold what its format promises."""
 

@@ -131,6 +131,12 @@ class RunLayout:
         """Whether picks were stored here."""
         return (self.out / STORE.folder).is_dir()
 
+    def stored(self) -> dict[str, Path]:
+        """Return the files of the stored picks by their stem, in sorted order; hidden ones are being written."""
+        folder, ending = self.out / STORE.folder, STORE.ending
+        files = sorted(path for path in folder.rglob(f"*{ending}") if not path.name.startswith("."))
+        return {path.relative_to(folder).as_posix().removesuffix(ending): path for path in files}
+
     def holds_run(self) -> bool:
         """Whether this is the output of `pick`, finished or not."""
         # A run that was interrupted or is being watched has records, but no run.json.

@@ -18,3 +18,9 @@ def test_picks_outside_the_limits_are_left_out_and_the_limits_belong_to_them():
 
 def test_labels_have_no_estimate_and_all_stay():
     assert len(keep_sizes(Boxes.at([1], [2], size_px=10), minimum_px=99)) == 1
+
+
+def test_the_box_stands_in_for_a_missing_estimate_where_the_caller_asks_for_it():
+    boxes = Boxes.at([1, 2], [2, 2], size_px=10, estimated_width=[np.nan, 99], estimated_height=[np.nan, 99])
+    np.testing.assert_allclose(estimated_size_px(boxes, else_box_size=True), [10, 99])
+    assert keep_sizes(boxes, minimum_px=20, else_box_size=True).x.tolist() == [2]

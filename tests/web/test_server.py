@@ -246,3 +246,14 @@ def test_a_tile_has_the_greys_of_the_whole(serve, tmp_path):
     same = whole[-small.shape[0] :, -small.shape[1] :]
     assert np.abs(same - small).mean() < 6
     assert server.raw("GET", f"/api/micrographs/{an_id}/tiles/3/0")[0] == 400
+
+
+def test_only_an_unknown_micrograph_is_a_page_that_does_not_exist(serve, micrographs, tmp_path):
+    """An unreadable file whose name has the words of the other error in it is still an unreadable file."""
+    (micrographs / "no such micrograph.mrc").write_bytes(b"no micrograph")
+    server = serve(micrographs, "--out", tmp_path / "out")
+    assert server.get("/api/micrographs/000000000000")[0] == 404
+    an_id = server.ids()["no such micrograph.mrc"]
+    status, answer = server.get(f"/api/micrographs/{an_id}/image")
+    assert "no such micrograph" in answer["error"]
+    assert status == 422

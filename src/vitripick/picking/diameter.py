@@ -21,6 +21,7 @@ from vitripick.images import prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect, fill_up
 from vitripick.models.stitch import inside
 from vitripick.settings import Settings
+from vitripick.text import count
 
 if TYPE_CHECKING:
     from vitripick.models.engines import Ready
@@ -107,7 +108,7 @@ class DiameterEstimate(Settings):
             return []
         line = (
             f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
-            f"{in_unit(self.high, self.unit)}) on {_count(len(self.micrographs) - self.n_silent)}"
+            f"{in_unit(self.high, self.unit)}) on {count('micrograph', len(self.micrographs) - self.n_silent)}"
         )
         lines = [line + (f"; nothing stands out on {self.n_silent} more" if self.n_silent else "")]
         if self.given is not None:
@@ -268,8 +269,8 @@ def combine(
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
             f"no diameter was given, and none stands out: the network is not sure of anything on "
-            f"{_count(len(sweeps))}, whatever the particle is taken to be between {in_unit(tried[0], unit)} and "
-            f"{in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
+            f"{count('micrograph', len(sweeps))}, whatever the particle is taken to be between "
+            f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
         )
     together = _standing_out(_pooled(telling))
     found = [one.log_diameter for one in each.values() if one is not None]
@@ -349,7 +350,3 @@ def _rounded(log_diameter: float) -> float:
 def in_unit(value: float, unit: str) -> str:
     """Such as `131 Å`."""
     return f"{value:.3g} {'Å' if unit == 'angstrom' else 'px'}"
-
-
-def _count(n: int) -> str:
-    return "1 micrograph" if n == 1 else f"{n} micrographs"

@@ -17,6 +17,7 @@ import numpy as np
 from vitripick.geometry import Boxes, FloatArray
 from vitripick.models import ModelCard
 from vitripick.settings import Settings
+from vitripick.text import count
 
 # With fewer particles than this to be expected, luck would choose.
 _FEW = 30.0
@@ -62,7 +63,7 @@ class ThresholdChoice(Settings):
     def summary_lines(self) -> list[str]:
         """Lines for people."""
         n = len(self.micrographs)
-        where = "1 micrograph" if n == 1 else f"{n} micrographs"
+        where = count("micrograph", n)
         if not n:
             return [f"threshold {self.threshold:g}, the model's own: no micrograph could be looked at beforehand"]
         line = (

@@ -74,6 +74,15 @@ def is_run_folder(path: str | Path) -> bool:
     return layout.run.is_file() or layout.holds_run()
 
 
+def threshold_of_run(folder: str | Path) -> float | None:
+    """Return the threshold that picks were exported with; None where `run.json` is missing or damaged."""
+    try:
+        run = _read_json(RunLayout(Path(folder)).run)
+        return float(run["threshold"])
+    except (OSError, InputError, ValueError, KeyError, TypeError):
+        return None
+
+
 def read_run_folder(folder: str | Path) -> RunFolder:
     """Read `run.json`, the records of its micrographs with their times from the log, and its failures.
 

@@ -17,6 +17,7 @@ from vitripick.runs.folder import RunFolder, read_run_folder
 from vitripick.runs.gather import gather_sets
 from vitripick.runs.record import Record
 from vitripick.runs.suspects import summary_lines, within_run
+from vitripick.text import listed
 
 # Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
 MAX_OVERLAYS = 24
@@ -55,11 +56,13 @@ def gather_run(
         d = sets.diameter_px if diameter_px is None else diameter_px
         evaluation = evaluate(picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
         if sets.unmatched_labels:
-            notes.append(_named("Labels of micrographs that are not in this run, not judged", sets.unmatched_labels))
+            notes.append(
+                f"Labels of micrographs that are not in this run, not judged: {listed(sets.unmatched_labels)}."
+            )
         if sets.failed_labels:
-            notes.append(_named("Labels of micrographs that failed in this run, not judged", sets.failed_labels))
+            notes.append(f"Labels of micrographs that failed in this run, not judged: {listed(sets.failed_labels)}.")
         if sets.unmatched_picks:
-            notes.append(_named("Micrographs without labels, not judged", sets.unmatched_picks))
+            notes.append(f"Micrographs without labels, not judged: {listed(sets.unmatched_picks)}.")
 
     # Labelled micrographs are the ones worth looking at; without labels, every so-many-th.
     candidates = [name for name in picks if name in own_labels] or list(picks)
@@ -135,8 +138,3 @@ def _timings(run: RunFolder) -> dict[str, float]:
     if "seconds" in run.run:
         timings["the last run, all in all"] = float(run.run["seconds"])
     return timings
-
-
-def _named(what: str, names: tuple[str, ...], n: int = 5) -> str:
-    more = f" and {len(names) - n} more" if len(names) > n else ""
-    return f"{what}: {', '.join(names[:n])}{more}."

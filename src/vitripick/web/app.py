@@ -1,4 +1,4 @@
-"""The server's routes: parse, call, answer. One shape for every error: `{"error": "what and what to do"}`."""
+"""The server's routes: each parses a request, calls the library and answers; errors are `{"error": "message"}`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from vitripick.errors import InputError, UsageError, VitripickError
+from vitripick.errors import InputError, NotFoundError, VitripickError
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
-from vitripick.web.images import Filter
-from vitripick.web.picksets import REJECTED_BOXES, picks_json
+from vitripick.web.job import EFFORTS
+from vitripick.web.limits import REJECTED_BOXES, picks_json
+from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
 from vitripick.web.requests import (
     EditRequest,
@@ -37,7 +38,6 @@ from vitripick.web.security import Door, Guard, refused
 from vitripick.web.session import Session
 from vitripick.web.sheet import Sheet, StaleError
 from vitripick.web.sheets import sheet_json
-from vitripick.web.worker import EFFORTS
 
 STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
@@ -51,12 +51,12 @@ Body = TypeVar("Body", bound=Request)
 
 
 def make_app(session: Session, *, door: Door, host: str) -> Starlette:
-    """The whole server over one open project."""
+    """Return the server of one open project."""
     pages = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES}
     api = _Api(session)
 
     async def static(request: HttpRequest) -> Response:
-        # Looked up among the files that are there, never joined to a path.
+        # The name is only looked up among the existing files and never joined to a path, so it cannot leave the folder.
         path = pages.get(request.path_params.get("name", "index.html"))
         if path is None:
             return refused(404, "there is no such page.")
@@ -104,7 +104,7 @@ def make_app(session: Session, *, door: Door, host: str) -> Starlette:
 
 
 class _Api:
-    """What each route does, in plain calls; the routes run them in a thread."""
+    """The work of each route as a plain method; the routes call them in a thread."""
 
     def __init__(self, session: Session) -> None:
         self.s = session
@@ -114,13 +114,13 @@ class _Api:
             **project_json(self.s.project),
             "version": VERSION,
             "formats": formats_json(),
-            "efforts": {name: {"steps": effort["steps"]} for name, effort in EFFORTS.items()},
+            "efforts": {name: {"steps": effort.steps} for name, effort in EFFORTS.items()},
             "rejected_boxes": REJECTED_BOXES,
             **self._status(),
         }
 
     def status(self, request: HttpRequest) -> dict[str, Any]:
-        # What a page asks for again and again; the answer comes with a later one.
+        # The page asks for the status all the time, so the machine's description can come with a later answer.
         self.s.jobs.describe_machine()
         return self._status()
 
@@ -130,11 +130,11 @@ class _Api:
 
     def image(self, request: HttpRequest) -> Response:
         entry = self._entry(request)
-        return _jpeg(self.s.images.whole(entry, _filter(request)))
+        return _jpeg(self.s.previews.whole(entry, _filter(request)))
 
     def tile(self, request: HttpRequest) -> Response:
         column, row = request.path_params["column"], request.path_params["row"]
-        return _jpeg(self.s.images.tile(self._entry(request), _filter(request), column, row))
+        return _jpeg(self.s.previews.tile(self._entry(request), _filter(request), column, row))
 
     def histograms(self, request: HttpRequest) -> dict[str, Any]:
         return self.s.pick_sets.histograms(request.path_params["set"])
@@ -143,14 +143,12 @@ class _Api:
         return self.s.pick_sets.curve(request.path_params["set"])
 
     def picks(self, request: HttpRequest) -> dict[str, Any]:
-        entry = self._entry(request)
-        return {"picks": picks_json(self.s.pick_sets.picks(request.path_params["set"], entry))}
+        picks = self.s.pick_sets.picks(request.path_params["set"], self._entry(request))
+        return {"picks": None if picks is None else picks_json(picks)}
 
     def run_curves(self, request: HttpRequest) -> dict[str, Any]:
-        runs = {run["id"] for run in self.s.jobs.all_runs()}
-        if request.path_params["run"] not in runs:
-            raise UsageError("there is no such run.")
-        return {"rows": self.s.jobs.curves(request.path_params["run"])}
+        run = self.s.jobs.run(request.path_params["run"])
+        return {"rows": self.s.jobs.curves(run.id)}
 
     def see(self, request: HttpRequest, body: Request) -> dict[str, Any]:
         entry = self._entry(request)
@@ -161,7 +159,7 @@ class _Api:
     def edit(self, request: HttpRequest, body: EditRequest) -> dict[str, Any]:
         entry = self._entry(request)
         sheet = self.s.sheets.edit(entry, body)
-        # The page has made the edit itself already; it only needs to know that the disk has it too.
+        # The page shows the edit already, so the answer only confirms that it is on the disk.
         return {**self._saved(entry, sheet), "revision": sheet.revision}
 
     def undo(self, request: HttpRequest, body: StepRequest) -> dict[str, Any]:
@@ -191,11 +189,11 @@ class _Api:
         return {"settings": project.settings.model_dump()}
 
     def train(self, request: HttpRequest, body: TrainRequest) -> dict[str, Any]:
-        self.s.training.train(body)
+        self.s.starter.train(body)
         return self._status()
 
     def pick(self, request: HttpRequest, body: PickRequest) -> dict[str, Any]:
-        self.s.training.pick(body)
+        self.s.starter.pick(body)
         return self._status()
 
     def stop(self, request: HttpRequest, body: Request) -> dict[str, Any]:
@@ -203,9 +201,7 @@ class _Api:
         return self._status()
 
     def resume(self, request: HttpRequest, body: Request) -> dict[str, Any]:
-        if request.path_params["run"] not in {run["id"] for run in self.s.jobs.all_runs()}:
-            raise UsageError("there is no such run.")
-        self.s.training.resume(request.path_params["run"])
+        self.s.starter.resume(request.path_params["run"])
         return self._status()
 
     def preview(self, request: HttpRequest, body: ExportRequest) -> dict[str, Any]:
@@ -218,7 +214,7 @@ class _Api:
     async def import_labels(self, request: HttpRequest) -> Response:
         data = await request.body()
         name = request.query_params.get("name", "")
-        return await _in_words(lambda: self.s.exchange.import_bytes(name, data))
+        return await _response_of(lambda: self.s.exchange.import_bytes(name, data))
 
     def _status(self) -> dict[str, Any]:
         session = self.s
@@ -226,7 +222,7 @@ class _Api:
         return {
             "job": None if progress is None else progress.to_json(),
             "machine": session.jobs.machine,
-            "runs": session.jobs.all_runs(),
+            "runs": [run.to_json() for run in session.jobs.all_runs()],
             "pick_sets": [pick_set.to_json() for pick_set in session.pick_sets.all()],
             "pick_set": session.project.settings.pick_set,
             "threshold": session.project.settings.threshold,
@@ -239,13 +235,13 @@ class _Api:
     def _entry(self, request: HttpRequest) -> Entry:
         entry = self.s.project.entries.get(request.path_params["id"])
         if entry is None:
-            raise InputError("there is no such micrograph.")
+            raise NotFoundError("there is no such micrograph.")
         return entry
 
 
 def _answering(answer: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Awaitable[Response]]:
     async def endpoint(request: HttpRequest) -> Response:
-        return await _in_words(lambda: answer(request))
+        return await _response_of(lambda: answer(request))
 
     return endpoint
 
@@ -257,23 +253,25 @@ def _acting(kind: type[Body], act: Callable[[HttpRequest, Body], Any]) -> Callab
             body = kind.model_validate(json.loads(data or b"{}", parse_constant=_no_number))
         except (ValueError, ValidationError, RecursionError) as error:
             return refused(422, f"this request cannot be understood: {_briefly(error)}")
-        return await _in_words(lambda: act(request, body))
+        return await _response_of(lambda: act(request, body))
 
     return endpoint
 
 
-async def _in_words(call: Callable[[], Any]) -> Response:
-    """Run in a thread, and turn what goes wrong into an answer."""
+async def _response_of(call: Callable[[], Any]) -> Response:
+    """Run a call in a thread, and return its result or its error as a response."""
     try:
         result = await run_in_threadpool(call)
     except StaleError as error:
         return refused(409, str(error))
+    except NotFoundError as error:
+        return refused(404, str(error))
     except InputError as error:
-        return refused(404 if "no such micrograph" in str(error) else 422, str(error))
+        return refused(422, str(error))
     except VitripickError as error:
         return refused(400, str(error))
     except OSError as error:
-        return refused(507, f"the disk says: {error.strerror or error}. Nothing of this change was kept.")
+        return refused(507, f"the disk reports: {error.strerror or error}. This change was not saved.")
     return result if isinstance(result, Response) else JSONResponse(result)
 
 
@@ -293,12 +291,12 @@ def _filter(request: HttpRequest) -> Filter:
 
 
 def _jpeg(data: bytes) -> Response:
-    # "identity" keeps the middleware from packing what is packed already.
+    # A JPEG does not get smaller by gzip. "identity" makes the middleware leave it alone.
     return Response(data, media_type="image/jpeg", headers={"Content-Encoding": "identity"})
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _briefly(error: Exception) -> str:

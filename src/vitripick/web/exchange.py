@@ -1,4 +1,4 @@
-"""Labels in, labels and picks out, in every format that vitripick knows."""
+"""Import labels, and export labels and picks, in every format that vitripick knows."""
 
 from __future__ import annotations
 
@@ -31,16 +31,33 @@ _PREVIEWED = 12
 
 
 class Exchange:
-    """Imports and exports of a project."""
+    """Imports into a project and exports from it."""
 
     def __init__(self, project: Project, sheets: Sheets, pick_sets: PickSets) -> None:
         self._project, self._sheets, self._pick_sets = project, sheets, pick_sets
 
     def import_labels(self, source: Path, *, again: bool = False) -> dict[str, Any]:
-        """Add the labels of a file or folder to those that are there; each micrograph's as one edit.
+        """Add the labels of a file or folder to the project, as one edit for each micrograph.
 
-        The first labels of a project that have a size decide its box size. A micrograph that cannot be read is left
-        out and counted. `again`: as in `Sheets.add`.
+        The first imported labels that have a size set the project's box size, unless it is set. A micrograph that
+        cannot be read is left out.
+
+        Parameters
+        ----------
+        source
+            A file or folder in any format.
+        again
+            As in `Sheets.add`.
+
+        Returns
+        -------
+        dict
+            Counts of micrographs and labels, of labels outside their micrograph, and names that were left out.
+
+        Raises
+        ------
+        FormatError
+            If the source names no micrograph of this project.
         """
         project = self._project
         parts = read_all_picks(source)
@@ -50,7 +67,7 @@ class Exchange:
             found = {next(iter(by_name)): 0}
         if not found:
             names = ", ".join(str(boxes.micrograph) for boxes in parts[:3])
-            raise FormatError(f"{source.name}: none of its micrographs is here (it names {names}).")
+            raise FormatError(f"{source.name}: none of its micrographs is in this project (it names {names}).")
         with project.lock:
             sizes = [parts[i].box_size_px for i in found.values() if parts[i].box_size_px > 0]
             if project.settings.box_size_px is None and sizes:
@@ -81,21 +98,21 @@ class Exchange:
         }
 
     def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:
-        """Labels in a file that the browser sent; of its name only the last part counts."""
+        """Import a file that the browser sent; only the last part of its name counts."""
         base = name.replace("\\", "/").rpartition("/")[2].lstrip(".")
         if not base or "\0" in base or len(base.encode()) > 200:
-            raise UsageError("this file has no name that can be used.")
+            raise UsageError("the name of this file cannot be used; rename it.")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / base
             path.write_bytes(data)
             try:
                 return self.import_labels(path)
             except VitripickError as error:
-                # The name of the temporary folder tells nobody anything.
+                # The name of the temporary folder means nothing to the user.
                 raise type(error)(str(error).replace(f"{folder}/", "")) from error
 
     def preview(self, request: ExportRequest) -> dict[str, Any]:
-        """What `export` would write: how many, and the first few names."""
+        """Return what `export` would write: the folder, counts, and the first few names."""
         entries = [entry for entry, _ in self._chosen(request, only_names=True)]
         names = []
         for format_name in request.formats:
@@ -111,9 +128,14 @@ class Exchange:
         }
 
     def export(self, request: ExportRequest) -> dict[str, Any]:
-        """Write labels, picks, or picks where there are no labels, into a new folder of `exports/`."""
-        if self._project.read_only:
-            raise UsageError("this page only shows: it was started with --read-only.")
+        """Write labels, picks, or both (labels where there are any, else picks) into a new folder of `exports/`.
+
+        Raises
+        ------
+        UsageError
+            If the page is read-only, a format cannot be written, or there is nothing to export.
+        """
+        self._project.refuse_if_read_only()
         folder = self._next_folder()
         chosen = [(entry, boxes) for entry, boxes in self._chosen(request) if boxes is not None]
         if not chosen:
@@ -141,22 +163,22 @@ class Exchange:
         }
 
     def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Boxes | None]]:
-        """Every micrograph that takes part, with its boxes (not read where only names are asked for)."""
+        """Yield every micrograph to export with its boxes, or with None if `only_names` (and then read no picks)."""
         pick_set = self._project.settings.pick_set
         if request.what != "labels" and pick_set is None:
             raise UsageError("there are no picks to export; choose a set of picks first.")
         for format_name in request.formats:
             if format_name not in written_formats():
-                raise UsageError(f"{format_name!r} is not a format that is written.")
+                raise UsageError(f"{format_name!r} is not a format that vitripick can write.")
         picked = set() if pick_set is None else self._pick_sets.micrographs(pick_set)
         for entry in self._project.entries.values():
             if entry.flag == "excluded" or entry.error:
                 continue
             try:
                 self._project.header(entry)
-            except MicrographError:  # remembered in the list; the others go on
+            except MicrographError:  # the list shows the error, and the other micrographs are exported
                 continue
-            labelled = bool(entry.n_labels) or entry.flag in ("complete", "empty")
+            labelled = bool(entry.n_labels) or entry.is_fully_labelled
             if request.what != "picks" and labelled:
                 yield entry, None if only_names else self._sheets.boxes(entry)
             elif request.what != "labels" and pick_set is not None and entry.id in picked:
@@ -175,7 +197,7 @@ class Exchange:
 
 
 def formats_json() -> list[dict[str, str]]:
-    """The formats that are written, for the page."""
+    """Return name and description of each format that can be written."""
     return [{"name": name, "description": entry.description} for name, entry in written_formats().items()]
 
 

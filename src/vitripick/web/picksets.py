@@ -1,4 +1,4 @@
-"""The picks beside the labels: sets of them, read one micrograph at a time, and what there is to say of all."""
+"""Sets of picks beside the labels: read one micrograph at a time, counted, and compared with the labels."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
 from vitripick.formats import pair_labels, read_all_picks, read_picks
 from vitripick.formats.names.pairing import match_names
-from vitripick.geometry import Boxes, remove_overlaps
-from vitripick.web.project import Entry, Project
+from vitripick.geometry import Boxes
+from vitripick.run_layout import RunLayout
+from vitripick.web.limits import ranked, within_limits
+from vitripick.web.project import Entry, Project, ProjectSettings
 from vitripick.web.sheets import Sheets
 
 _KEPT_IN_MEMORY = 256
 N_BINS = 40
-# A pick nearer than this to a rejected place, in boxes, is the rejected one, found again by another model.
-REJECTED_BOXES = 0.25
 _MAX_CURVE_POINTS = 240
 
 
@@ -36,13 +35,15 @@ class PickSet:
     id
         `given` or the number of a run.
     title
-        For people.
-    threshold
-        The model's own, where one is known.
-    trained_on
-        Names of micrographs that the model saw.
+        The name that the page shows.
     folder
         A folder that `vitripick pick` wrote, or any file or folder of picks.
+    threshold
+        The model's own threshold; None where it is not known.
+    trained_on
+        Names of the micrographs that the model was trained on.
+    histograms
+        Micrograph id to the number of picks in each bin of confidence, for the files that were read so far.
     """
 
     id: str
@@ -51,15 +52,14 @@ class PickSet:
     threshold: float | None = None
     trained_on: frozenset[str] = frozenset()
     histograms: dict[str, list[int]] = field(default_factory=dict)
-    complete: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """For the page's list."""
+        """Return what the page's list shows."""
         return {"id": self.id, "title": self.title, "threshold": self.threshold}
 
 
 class PickSets:
-    """All sets of picks of a project; nothing is read before it is asked for."""
+    """All sets of picks of a project; a file is read when its picks are needed."""
 
     def __init__(self, project: Project, sheets: Sheets) -> None:
         self._project, self._sheets = project, sheets
@@ -69,7 +69,7 @@ class PickSets:
         self._lock = threading.RLock()
 
     def put(self, pick_set: PickSet, *, grown: bool = False) -> None:
-        """Add a set, or say that its files have changed; `grown`: there are more of them, the others are as before."""
+        """Add a set, or replace one whose files have changed; `grown`: all its old files are the same."""
         with self._lock:
             before = self._sets.get(pick_set.id)
             if grown and before is not None:
@@ -80,22 +80,22 @@ class PickSets:
                 del self._cache[key]
 
     def all(self) -> list[PickSet]:
-        """In the order they came."""
+        """Return all sets in the order in which they were added."""
         return list(self._sets.values())
 
     def named(self, pick_set_id: str) -> PickSet:
-        """Raise `UsageError` where there is no such set."""
+        """Return the set of this id, or raise `UsageError`."""
         if pick_set_id not in self._sets:
-            raise UsageError("there are no such picks (any more).")
+            raise UsageError("these picks do not exist, or not any more.")
         return self._sets[pick_set_id]
 
     def micrographs(self, pick_set_id: str) -> set[str]:
-        """Ids of those that were picked."""
+        """Return the ids of the micrographs that were picked."""
         with self._lock:
             return set(self._sources(self.named(pick_set_id)))
 
     def picks(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """All stored picks of one micrograph, surest first; None where it was not picked."""
+        """Return all stored picks of one micrograph, surest first, or None if it was not picked."""
         with self._lock:
             key = (pick_set_id, entry.id)
             if key in self._cache:
@@ -107,21 +107,22 @@ class PickSets:
             boxes = source if isinstance(source, Boxes) else read_picks(source)
             shape = self._project.header(entry).shape
             size = self._project.box_size_px(entry)
-            boxes = _sized(boxes, size).of(shape=shape, pixel_size=self._project.pixel_size(entry)).by_confidence()
+            boxes = boxes if boxes.has_size else boxes.with_size(size)
+            boxes = ranked(boxes.of(shape=shape, pixel_size=self._project.pixel_size(entry)))
             self._cache[key] = boxes
             while len(self._cache) > _KEPT_IN_MEMORY:
                 self._cache.popitem(last=False)
             return boxes
 
     def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """The picks that the page's limits let through: what is shown, counted and exported."""
+        """Return the picks within the limits, which are shown, counted and exported, or None if it was not picked."""
         picks = self.picks(pick_set_id, entry)
-        return None if picks is None else self._filtered(picks, entry)
+        return None if picks is None else self._within_limits(picks, entry, self._project.settings)
 
     def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
-        """Picks by confidence, `N_BINS` bins from 0 to 1, of every micrograph that was picked.
+        """Return the number of picks in each of `N_BINS` bins of confidence from 0 to 1, for every picked micrograph.
 
-        Reads at most `at_most` more files than last time: the page asks again until `complete`.
+        One call reads at most `at_most` files that were not read before. The page asks again until `complete` is true.
         """
         pick_set = self.named(pick_set_id)
         with self._lock:
@@ -142,17 +143,20 @@ class PickSets:
         return {"complete": len(todo) <= at_most, "n_bins": N_BINS, "micrographs": pick_set.histograms}
 
     def curve(self, pick_set_id: str) -> dict[str, Any]:
-        """Precision and recall of the picks against the labels, at every threshold.
+        """Return precision and recall of the picks against the labels, at every threshold.
 
-        Of the micrographs that are fully labelled (or empty); where there is none, of all with labels, and then
-        precision is a lower bound. A pick is true within a quarter of the box of a label, one to one.
+        The micrographs that are fully labelled or empty count. Without any, all micrographs with labels count, and then
+        the precision is a lower bound. A pick is true if a label lies within a quarter of the box; each label makes one
+        pick true at most.
         """
         pick_set, project = self.named(pick_set_id), self._project
         with self._lock:
             sources = self._sources(pick_set)
             labelled = [e for e in project.entries.values() if e.id in sources and e.flag != "excluded"]
-            complete = [e for e in labelled if e.flag in ("complete", "empty")]
+            complete = [e for e in labelled if e.is_fully_labelled]
             chosen = complete if any(e.n_labels for e in complete) else [e for e in labelled if e.n_labels]
+            # The curve runs over all thresholds; the other limits stay as they are.
+            no_threshold = project.settings.model_copy(update={"threshold": 0.0})
             parts = []
             for i, entry in enumerate(chosen):
                 picks = self.picks(pick_set_id, entry)
@@ -160,10 +164,9 @@ class PickSets:
                     continue
                 labels = self._sheets.boxes(entry)
                 box = project.box_size_px(entry)
-                # The page's other limits count as well; the threshold is what the curve is about.
                 parts.append(
                     judge(
-                        self._filtered(picks, entry, threshold=0.0),
+                        self._within_limits(picks, entry, no_threshold),
                         labels,
                         criterion="distance",
                         distance_px=box / 4,
@@ -184,28 +187,23 @@ class PickSets:
             "n_in_training": sum(entry.file.name in pick_set.trained_on for entry in chosen),
         }
 
-    def _filtered(self, picks: Boxes, entry: Entry, *, threshold: float | None = None) -> Boxes:
-        """The picks within the project's limits that nobody rejected; the page computes the same (static/picks.js)."""
+    def _within_limits(self, picks: Boxes, entry: Entry, settings: ProjectSettings) -> Boxes:
         rejected = np.array(list(self._sheets.get(entry).rejected.values()), dtype=np.float64).reshape(-1, 2)
-        if len(rejected) and len(picks):
-            distance, _ = cKDTree(rejected).query(picks.centres)
-            picks = picks.select(distance > REJECTED_BOXES * self._project.box_size_px(entry))
-        return filtered(picks, self._project, threshold=threshold)
+        return within_limits(picks, settings, rejected=rejected, box_size_px=self._project.box_size_px(entry))
 
     def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
-        """Micrograph id to the file of its picks, or the picks where one file holds several micrographs."""
+        """Return micrograph id to the file of its picks, or to the picks if one file holds several micrographs."""
         if pick_set.id in self._paths:
             return self._paths[pick_set.id]
         by_name = {entry.file.name: entry for entry in self._project.entries.values()}
-        store = pick_set.folder / "cbox"
+        layout = RunLayout(pick_set.folder)
         found: dict[str, Path | Boxes] = {}
-        if store.is_dir():
-            files = sorted(path for path in store.rglob("*.cbox") if not path.name.startswith("."))
-            names = {path.relative_to(store).as_posix().removesuffix(".cbox"): path for path in files}
+        if layout.has_store:
+            names = layout.stored()
             for entry in self._project.entries.values():
                 if entry.stem in names:
                     found[entry.id] = names.pop(entry.stem)
-            # A run over other inputs counts its names from another folder.
+            # If the run had other inputs, its names may start from another folder.
             others = [name for name, entry in by_name.items() if entry.id not in found]
             for name, i in match_names(others, list(names)).items():
                 found[by_name[name].id] = list(names.values())[i]
@@ -214,36 +212,3 @@ class PickSets:
                 found[by_name[name].id] = boxes
         self._paths[pick_set.id] = found
         return found
-
-
-def filtered(picks: Boxes, project: Project, *, threshold: float | None = None) -> Boxes:
-    """The picks within the project's limits."""
-    settings = project.settings
-    kept = picks.above(settings.threshold if threshold is None else threshold)
-    size = _seen_size(kept)
-    inside = np.ones(len(kept), dtype=bool)
-    if settings.smallest_px:
-        inside &= ~(size < settings.smallest_px)
-    if settings.largest_px:
-        inside &= ~(size > settings.largest_px)
-    return remove_overlaps(kept.select(inside), minimum_distance_px=settings.minimum_distance_px)
-
-
-def _seen_size(picks: Boxes) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The size that the network saw; that of the box where there is none."""
-    seen = np.sqrt(picks.estimated_width * picks.estimated_height)
-    return np.where(np.isnan(seen), np.sqrt(picks.width * picks.height), seen)
-
-
-def _sized(picks: Boxes, size_px: float) -> Boxes:
-    return picks if picks.has_size else picks.with_size(size_px)
-
-
-def picks_json(picks: Boxes | None) -> list[list[float]] | None:
-    """Rows of x, y, size seen, confidence; surest first."""
-    if picks is None:
-        return None
-    size = _seen_size(picks)
-    confidence = np.nan_to_num(picks.confidence, nan=1.0)
-    rows = np.column_stack([picks.x.round(2), picks.y.round(2), size.round(1), confidence.round(4)])
-    return [[float(value) for value in row] for row in rows]

@@ -1,12 +1,12 @@
-"""The project folder: which micrographs, what a person said of each, and the settings. Readable files only.
+"""The project folder: the list of micrographs, the user's flag for each, and the settings, in readable files.
 
     OUT/
-      project.json         settings, and what is known of each micrograph that was looked at
-      labels/STEM.csv      the labels; a file without rows: looked at, no particle there
-      areas/STEM.json      polygons in which nothing is taught
+      project.json         settings, and the flag of each micrograph that was opened
+      labels/STEM.csv      the labels; a file without rows means that there is no particle
+      areas/STEM.json      areas that training ignores, and places of rejected picks
       history/STEM.jsonl   every edit, for undo
       runs/NNN/            trainings and pickings started from the page
-      exports/             what was exported
+      exports/NNN/         exported labels and picks
 
 STEM is the micrograph's name without its suffix, as everywhere in vitripick.
 """
@@ -32,24 +32,28 @@ from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs
 from vitripick.settings import Settings
 from vitripick.web.requests import Flag, SettingsRequest, ViewValue
 
-_FIRST_BOX_SHARE = 0.06  # of the shorter side: something to start from, until the user says
+_FIRST_BOX_SHARE = 0.06  # of the shorter side: the box size until the user sets one
+
+
+# The answer to every attempt to change something in a read-only page.
+READ_ONLY = "this page is read-only, because it was started with --read-only."
 
 
 class ProjectSettings(Settings):
-    """What holds for all micrographs; the page changes it.
+    """Settings of the whole project, which the page changes.
 
     Attributes
     ----------
     box_size_px
-        Of every label, in full-size pixels.
+        Size of every label's box, in full-size pixels.
     pixel_size
-        Å per pixel, where the headers are silent or wrong.
+        Å per pixel, where the headers have none or a wrong one.
     threshold, minimum_distance_px, smallest_px, largest_px
-        Which of the stored picks are shown, counted and exported; 0: no limit.
+        The limits on the picks that are shown, counted and exported; 0 is no limit.
     pick_set
-        Which picks are shown: `given` on the command line, or the number of a run.
+        The set of picks that is shown: `given` on the command line, or the number of a run.
     view
-        How micrographs are shown: contrast, filters and the like, as the page has them.
+        How the page shows micrographs: contrast, filters and the like.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,13 +75,17 @@ class Entry:
     Attributes
     ----------
     id
-        What the page calls it: never a path.
+        Its name in requests of the page (`micrograph_id`), which is never a path.
+    stem
+        Its name in file names of the project.
     flag, seen
-        What a person said of it, and whether it was opened.
+        The user's flag, and whether the user has opened it.
     n_labels
-        Labels it has.
+        Number of its labels.
     error
-        Why it cannot be read, once that is known.
+        The reason why it cannot be read; empty until that is known.
+    header
+        Shape and pixel size, once they are read.
     """
 
     id: str
@@ -89,12 +97,17 @@ class Entry:
     error: str = ""
     header: MicrographHeader | None = None
 
+    @property
+    def is_fully_labelled(self) -> bool:
+        """Whether the user has said that every particle has a label (an empty micrograph has none)."""
+        return self.flag in ("complete", "empty")
+
 
 @dataclass
 class Project:
-    """Everything but the pixels and the edits; see the module.
+    """An open project folder, without pixels and edits.
 
-    `lock` is held by whoever changes anything.
+    A thread that changes anything holds `lock`.
     """
 
     out: Path
@@ -102,28 +115,23 @@ class Project:
     settings: ProjectSettings
     read_only: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
-    # What was said of micrographs of an earlier start that are not in this one: it is kept.
+    # Flags of micrographs that are in `project.json` but not among the inputs of this start. They are kept.
     _others: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def files(self) -> list[MicrographFile]:
-        """In the list's order."""
-        return [entry.file for entry in self.entries.values()]
-
     def labels_path(self, entry: Entry) -> Path:
-        """Of one micrograph."""
+        """Return the file of one micrograph's labels."""
         return self.out / "labels" / f"{entry.stem}.csv"
 
     def areas_path(self, entry: Entry) -> Path:
-        """Of one micrograph."""
+        """Return the file of one micrograph's ignored areas and rejected picks."""
         return self.out / "areas" / f"{entry.stem}.json"
 
     def history_path(self, entry: Entry) -> Path:
-        """Of one micrograph."""
+        """Return the file of one micrograph's edits."""
         return self.out / "history" / f"{entry.stem}.jsonl"
 
     def header(self, entry: Entry) -> MicrographHeader:
-        """Shape and pixel size; a `MicrographError` is remembered in the list."""
+        """Return shape and pixel size, or raise `MicrographError` and keep the error for the list."""
         if entry.header is None:
             try:
                 entry.header = read_header(entry.file.path)
@@ -133,36 +141,45 @@ class Project:
         return entry.header
 
     def pixel_size(self, entry: Entry) -> float | None:
-        """Å per pixel: what the user said, else the header."""
+        """Return Å per pixel: the project's setting, else the header's, else None."""
         return self.settings.pixel_size or self.header(entry).pixel_size
 
-    def box_size_px(self, entry: Entry | None = None) -> float:
-        """Of the labels; before anybody said, a share of the micrograph."""
+    def box_size_px(self, entry: Entry) -> float:
+        """Return the box size of the labels; until the user sets one, it is a share of the micrograph."""
         if self.settings.box_size_px is not None:
             return self.settings.box_size_px
-        if entry is None:
-            return 100.0
         try:
             return float(max(8, round(_FIRST_BOX_SHARE * min(self.header(entry).shape))))
         except MicrographError:
             return 100.0
 
     def mark(self, entry: Entry, *, flag: Flag | None = None, seen: bool = True) -> None:
-        """Say something of a micrograph and save it."""
+        """Set the flag of a micrograph and whether it was opened, and save both."""
         if entry.flag != flag or entry.seen != seen:
             entry.flag, entry.seen = flag, seen
             self.save()
 
+    def refuse_if_read_only(self) -> None:
+        """Raise `UsageError` if the page is read-only."""
+        if self.read_only:
+            raise UsageError(READ_ONLY)
+
     def see(self, entry: Entry) -> None:
-        """It was opened."""
+        """Note that the user has opened a micrograph."""
         if not entry.seen and not self.read_only:
             self.mark(entry, flag=entry.flag)
 
     def change(self, request: SettingsRequest) -> None:
-        """Take over the settings that the request names, and save."""
+        """Set the settings that the request names, and save.
+
+        Raises
+        ------
+        UsageError
+            If the request would remove the box size, or the page is read-only.
+        """
         given = {name: getattr(request, name) for name in request.model_fields_set}
         if given.get("box_size_px", 1.0) is None:
-            raise UsageError("a box size cannot be taken away; give another one.")
+            raise UsageError("the box size cannot be removed; give another one.")
         for name in ("threshold", "minimum_distance_px", "smallest_px", "largest_px", "view"):
             if name in given and given[name] is None:
                 del given[name]
@@ -172,9 +189,14 @@ class Project:
         self.save()
 
     def save(self) -> None:
-        """Write `project.json`, whole or not at all; micrographs nobody looked at are not in it."""
-        if self.read_only:
-            raise UsageError("this page only shows: it was started with --read-only.")
+        """Write `project.json`, whole or not at all, without the micrographs that were never opened.
+
+        Raises
+        ------
+        UsageError
+            If the page is read-only.
+        """
+        self.refuse_if_read_only()
         known = {
             entry.file.name: {"flag": entry.flag, "seen": entry.seen}
             for entry in self.entries.values()
@@ -193,7 +215,7 @@ def open_project(
     pixel_size: float | None = None,
     read_only: bool = False,
 ) -> Project:
-    """Open a project folder, or begin one.
+    """Open a project folder, or make a new one.
 
     Parameters
     ----------
@@ -202,14 +224,16 @@ def open_project(
     out
         The project folder.
     box_size_px, pixel_size
-        Go before what the project has.
+        Replace the project's own settings.
     read_only
-        Nothing may be changed.
+        Change nothing on the disk.
 
     Raises
     ------
     InputError
-        If the inputs name no micrograph, or `project.json` is not ours.
+        If the inputs name no micrograph, or `project.json` cannot be used.
+    UsageError
+        If a number is not positive, or the folder cannot be written to.
     """
     out = Path(out)
     files = find_micrographs(inputs, leave_out=[out])
@@ -217,8 +241,10 @@ def open_project(
     entries: dict[str, Entry] = {}
     for file in files:
         entry = Entry(id=micrograph_id(file.name), file=file, stem=stems[file.name])
-        if entry.id in entries:  # 48 bits of two names alike: once in a hundred thousand projects of 20,000
-            raise UsageError(f"{file.name} and {entries[entry.id].file.name} get one id; open them separately.")
+        if entry.id in entries:  # 48 bits: once in a million projects of 20,000
+            raise UsageError(
+                f"{file.name} and {entries[entry.id].file.name} have the same id; open them in separate projects."
+            )
         entries[entry.id] = entry
     project = Project(out, entries, ProjectSettings(), read_only)
     _read(project)
@@ -238,14 +264,14 @@ def open_project(
 
 
 def micrograph_id(name: str) -> str:
-    """What the page calls a micrograph: the same at every start, and no path."""
+    """Return the id of a micrograph in the page, which is the same at every start and holds no path."""
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 class ProjectLock:
-    """One server a project folder: two would overwrite each other's edits.
+    """Allows one server for a project folder, because two would overwrite each other's edits.
 
-    The file names host and process; the operating system drops the lock with the process, however it ends.
+    The file names the host and the process. The operating system frees the lock when the process ends in any way.
     """
 
     def __init__(self, out: Path) -> None:
@@ -253,7 +279,7 @@ class ProjectLock:
         self._file: Any = None
 
     def take(self) -> None:
-        """Raise `UsageError` if another server has the folder."""
+        """Take the lock, or raise `UsageError` if another server has it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+", encoding="utf-8")
         try:
@@ -266,7 +292,7 @@ class ProjectLock:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             raise UsageError(
-                f"{self._path.parent}: {holder} has this project open; stop that one, or look at it with --read-only."
+                f"{self._path.parent}: {holder} has this project open; stop that one, or open it here with --read-only."
             ) from None
         self._file.truncate(0)
         self._file.write(f"vitripick label on {socket.gethostname()}, process {os.getpid()}\n")
@@ -294,7 +320,7 @@ def _read(project: Project) -> None:
             entry.flag, entry.seen = flag, bool(what.get("seen"))
     except FileNotFoundError:
         if project.read_only and not project.out.is_dir():
-            raise UsageError(f"{project.out}: there is no project here to show.") from None
+            raise UsageError(f"{project.out}: there is no project here.") from None
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise FormatError(f"{path}: this project file cannot be used: {error}") from error
 
@@ -312,12 +338,12 @@ def _count_labels(project: Project) -> None:
 
 
 def listed(entry: Entry) -> list[Any]:
-    """One row of the page's list."""
+    """Return one row of the page's list."""
     return [entry.id, entry.file.name, entry.n_labels, entry.flag, int(entry.seen), entry.error]
 
 
 def project_json(project: Project) -> dict[str, Any]:
-    """What the page starts from."""
+    """Return the project's part of what the page needs at its start."""
     return {
         "out": project.out.name,
         "read_only": project.read_only,

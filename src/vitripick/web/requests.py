@@ -1,4 +1,4 @@
-"""What the page may send: every body is one of these, with its limits; anything else is refused."""
+"""The bodies that the page may send, each with its limits; the server refuses anything else."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Size = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POLYGON_POINTS)]
 Flag = Literal["complete", "empty", "excluded"]
-# A set of picks: `given` on the command line, or the number of a run.
-PickSet = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
+# Picks that were given on the command line, or the number of a run.
+PickSetId = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
 MicrographId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Request(Settings):
-    """Base of all bodies: unknown keys and numbers that are none are refused."""
+    """Base of all bodies, which refuses unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EditRequest(Request):
-    """One edit of the labels; `revision` is that of the state it was made on."""
+    """Change the labels; `revision` is the revision of the labels that the user saw."""
 
     revision: Number
     add: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
@@ -45,20 +45,20 @@ class EditRequest(Request):
 
 
 class StepRequest(Request):
-    """Undo or redo one edit."""
+    """Undo or redo one edit; `revision` as in `EditRequest`."""
 
     revision: Number
 
 
 class FlagRequest(Request):
-    """What a person says of a whole micrograph."""
+    """Set or remove the flag of a micrograph."""
 
     flag: Flag | None
 
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:
     if len(values) > 50 or any(len(key) > 50 for key in values):
-        raise ValueError("too many settings of the view")
+        raise ValueError("too many settings of the view, or too long a name")
     return values
 
 
@@ -66,7 +66,7 @@ ViewValue = bool | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str,
 
 
 class SettingsRequest(Request):
-    """Settings of the project; what is left out stays."""
+    """Change settings of the project; those that are left out stay as they are."""
 
     box_size_px: Positive | None = None
     pixel_size: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] | None = None
@@ -74,23 +74,23 @@ class SettingsRequest(Request):
     minimum_distance_px: Size | None = None
     smallest_px: Size | None = None
     largest_px: Size | None = None
-    pick_set: PickSet | None = None
+    pick_set: PickSetId | None = None
     view: Annotated[dict[str, ViewValue], AfterValidator(_short)] | None = None
 
 
 class TrainRequest(Request):
-    """Train a model on the labels as they are now, and pick with it."""
+    """Train a model on the present labels, and then pick with it."""
 
     start: Annotated[str, Field(pattern=r"^(scratch|released:[\w.-]{1,60}|run:\d{3,6})$")] = "scratch"
     effort: Literal["quick", "standard", "thorough"] = "quick"
     then_pick: Literal["none", "this", "labelled", "all"] = "this"
     micrograph: MicrographId | None = None
-    # For tests and the impatient: fewer steps than the effort's own.
+    # Replaces the steps of the effort, for tests and for a quick try.
     steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class PickRequest(Request):
-    """Pick with a model that is there."""
+    """Pick with a released model or with the model of a run."""
 
     model: Annotated[str, Field(pattern=r"^(released:[\w.-]{1,60}|run:\d{3,6})$")]
     which: Literal["this", "labelled", "all"] = "all"
@@ -98,7 +98,7 @@ class PickRequest(Request):
 
 
 class ExportRequest(Request):
-    """Write labels or picks for the next program."""
+    """Write labels or picks into files for the next program."""
 
     what: Literal["labels", "picks", "both"] = "labels"
     formats: Annotated[tuple[Annotated[str, Field(max_length=30)], ...], Field(min_length=1, max_length=20)]

@@ -1,9 +1,9 @@
-"""Who may talk to the server: the node is shared with others, and browsers visit other pages.
+"""Keep strangers out of the server: other users share the machine, and the user's browser visits other pages.
 
-- A token, good for one visit, becomes a cookie that scripts cannot read and other sites cannot send.
-- The Host header must be this machine's: a page of another name that resolves to 127.0.0.1 gets nothing.
-- Whatever changes something must come from this page (Origin) and be JSON, or a file with a name.
-- Bodies are cut off at a limit, before they are read.
+- A token opens the page once and becomes a cookie, which scripts cannot read and other sites cannot send.
+- The Host header must name this machine, so a page of another name that resolves to 127.0.0.1 gets nothing.
+- A request that changes something must come from this page (Origin), and be JSON or an imported file.
+- Bodies that are too long are cut off before they are read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Callable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vitripick.web.project import READ_ONLY
 
 MAX_BODY_BYTES = 8 << 20
 MAX_IMPORT_BYTES = 64 << 20
@@ -34,24 +36,24 @@ _HEADERS = {
 }
 _NO_ENTRY = """<!doctype html><meta charset="utf-8"><title>vitripick</title>
 <h1>Open the link that vitripick printed</h1>
-<p>This page opens with the link in the terminal where <code>vitripick label</code> runs. Each link works once; the
-next one is printed there when it was used. If the server was started again, use its new link: nothing is lost.</p>
+<p>This page opens with the link in the terminal where <code>vitripick label</code> runs. Each link works once. After
+that, the terminal shows the next link. If the server was started again, use its new link: nothing is lost.</p>
 """
 
 
 class BodyTooLargeError(Exception):
-    """More bytes came than may."""
+    """A request has more bytes than it may have."""
 
 
 class Door:
-    """Tokens and cookies of one server.
+    """Keeps the tokens and cookies of one server.
 
     Parameters
     ----------
     cookie_name
-        Differs between servers: browsers share cookies between the ports of a host.
+        A name of this server only, because browsers share cookies between the ports of a host.
     on_entry
-        Called when a token was used, with the next one.
+        Called with the next token, when one was used.
     """
 
     def __init__(self, cookie_name: str, on_entry: Callable[[str], None] = lambda token: None) -> None:
@@ -61,7 +63,7 @@ class Door:
         self._on_entry = on_entry
 
     def enter(self, token: str) -> str | None:
-        """The session that a right token opens; the token is used up."""
+        """Return the cookie of a new session, or None for a wrong token; a token opens one session only."""
         if not secrets.compare_digest(token.encode(), self.token.encode()):
             return None
         session = secrets.token_urlsafe(24)
@@ -71,7 +73,7 @@ class Door:
         return session
 
     def knows(self, headers: Headers) -> bool:
-        """Whether the request carries a session of this server."""
+        """Return whether the request has the cookie of a session of this server."""
         for part in headers.get("cookie", "").split(";"):
             name, _, value = part.strip().partition("=")
             if name == self.cookie_name and value in self._sessions:
@@ -80,7 +82,7 @@ class Door:
 
 
 class Guard:
-    """ASGI middleware that lets through only what the rules above allow."""
+    """ASGI middleware that lets a request through only if the rules above allow it."""
 
     def __init__(self, app: ASGIApp, *, door: Door, host: str, read_only: bool = False) -> None:
         self.app, self.door, self.read_only = app, door, read_only
@@ -125,7 +127,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_own(host_name(host)):
-            return refused(421, "this is not the address this page is served at.")
+            return refused(421, "this is not the address of this page.")
         if scope["path"] == "/" and scope["method"] == "GET" and b"token=" in scope["query_string"]:
             return self._enter(scope)
         if not self.door.knows(headers):
@@ -135,12 +137,12 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return None
         if headers.get("origin") != f"http://{host}" or headers.get("sec-fetch-site", "same-origin") != "same-origin":
-            return refused(403, "only this page itself may change anything.")
+            return refused(403, "only this page itself may change something.")
         wanted = "application/octet-stream" if scope["path"] == IMPORT_PATH else "application/json"
         if headers.get("content-type", "").partition(";")[0].strip() != wanted:
             return refused(415, f"send {wanted}.")
         if self.read_only:
-            return refused(403, "this page only shows: it was started with --read-only.")
+            return refused(403, READ_ONLY)
         limit = MAX_IMPORT_BYTES if scope["path"] == IMPORT_PATH else MAX_BODY_BYTES
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > limit:
@@ -151,31 +153,31 @@ class Guard:
         token = scope["query_string"].decode("latin-1").partition("token=")[2].partition("&")[0]
         session = self.door.enter(token)
         if session is None:
-            # Somebody who is in already may follow an old link, or reload.
+            # A user with a session may follow an old link, or reload.
             return RedirectResponse("/", 303) if self.door.knows(Headers(scope=scope)) else HTMLResponse(_NO_ENTRY, 401)
         response = RedirectResponse("/", 303)
         response.set_cookie(self.door.cookie_name, session, httponly=True, samesite="strict", path="/")
         return response
 
     def _is_own(self, name: str) -> bool:
-        # No other site can make a browser send a bare address that is not its own.
+        # A page of another site cannot fake a bare address: the browser sends the address that it connects to.
         return is_loopback(name) if self.loopback_only else name in self.names or _is_address(name)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to `host`."""
+    """Return whether only this machine can reach a server that listens at `host`."""
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def host_name(host: str) -> str:
-    """The Host header without its port and brackets."""
+    """Return the host of a Host header, without port and brackets, in lower case."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 
 def refused(status: int, message: str) -> Response:
-    """One shape for every error."""
+    """Return an error as a response, in the one form that all errors have."""
     return JSONResponse({"error": message}, status)
 
 

@@ -1,4 +1,4 @@
-"""Start the server, say where it is, stop it on Ctrl-C."""
+"""Start the server, print its link, and stop it on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
     Parameters
     ----------
     session
-        Open.
+        The open project.
     host
-        Address to listen at; other than loopback only where the user asked for it.
+        The address to listen at. Other machines can reach any address but the loopback.
     port
-        None: `DEFAULT_PORT`, or any free one where that is taken.
+        None: `DEFAULT_PORT`, or any free port if that one is taken.
     say
-        Prints for the user.
+        Prints a line for the user.
 
     Raises
     ------
     UsageError
-        If nothing can listen there.
+        If the server cannot listen at this address.
     """
     import uvicorn
 
@@ -44,17 +44,17 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
         return f"http://{shown}:{actual}/?token={token}"
 
     def next_link(token: str) -> None:
-        say(f"A browser has entered. Another one: {link(token)}")
+        say(f"A browser has opened the page. The link for another one: {link(token)}")
 
     door = Door(f"vitripick_{actual}", next_link)
     say(f"vitripick label: {link(door.token)}")
     if is_loopback(host):
-        say("From your own computer: first, in a terminal there,")
+        say("To open it from your own computer, first type in a terminal there:")
         say(f"  ssh -N -L {actual}:127.0.0.1:{actual} {getpass.getuser()}@{socket.getfqdn()}")
-        say("and then open the link above. Ctrl-C here ends the server; everything is saved as you work.")
+        say("Then open the link above. Ctrl-C here ends the server; everything is saved as you work.")
     else:
-        say("WARNING: everybody who reaches this machine can try this address, and what you see and send is not")
-        say("encrypted. Without --host only this machine can reach it, and ssh -L brings it to yours.")
+        say("WARNING: other machines can reach this address, and the connection is not encrypted.")
+        say("Without --host only this machine can reach it, and ssh -L brings the page to your computer.")
     config = uvicorn.Config(
         make_app(session, door=door, host=host),
         log_level="warning",
@@ -89,5 +89,5 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def say(message: str) -> None:
-    """On stderr: stdout is for results."""
+    """Print a line on stderr, because stdout is for results."""
     print(message, file=sys.stderr, flush=True)

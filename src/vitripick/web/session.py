@@ -1,54 +1,55 @@
-"""One open project with everything that works on it."""
+"""One open project, with everything that works on it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from vitripick.runs.folder import threshold_of_run
 from vitripick.web.exchange import Exchange
-from vitripick.web.images import Images
-from vitripick.web.jobs import Jobs, Progress
+from vitripick.web.job import read_job
+from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.picksets import PickSet, PickSets
+from vitripick.web.previews import Previews
 from vitripick.web.project import Project, ProjectLock, open_project
 from vitripick.web.requests import SettingsRequest
 from vitripick.web.sheets import Sheets
-from vitripick.web.training import Training, root_of
+from vitripick.web.start_jobs import JobStarter, root_of
 
 
 class Session:
-    """The parts, put together.
+    """Puts the parts of the server together for one project.
 
     Parameters
     ----------
     project
-        Open.
+        The open project.
     picks
-        Picks to show from the start, in any format or as a folder of `vitripick pick`.
+        Picks to show at the start, in any format or as a folder of `vitripick pick`.
     lock
-        Held for as long as the session lives.
+        The lock of the project folder, which the session keeps while it lives.
     """
 
     def __init__(self, project: Project, picks: str | Path | None = None, lock: ProjectLock | None = None) -> None:
         self.project = project
         self._lock = lock
         self.sheets = Sheets(project)
-        self.images = Images(project)
+        self.previews = Previews(project)
         self.pick_sets = PickSets(project, self.sheets)
         self.exchange = Exchange(project, self.sheets, self.pick_sets)
         root = root_of(project)
-        self.jobs = Jobs(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
-        self.training = Training(project, self.sheets, self.jobs)
+        self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
+        self.starter = JobStarter(project, self.sheets, self.jobs)
         self.n_picked = 0
         if picks is not None:
-            self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=_threshold(Path(picks))))
+            self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=threshold_of_run(Path(picks))))
         for run in self.jobs.all_runs():
-            if run["has_picks"]:
-                self._put(run["id"])
+            if run.has_picks:
+                self._put(run.id)
         self._choose(given=picks is not None)
 
     def _choose(self, *, given: bool) -> None:
-        """Which picks are shown at the start: those given, else as last time, else the newest."""
+        """Choose the picks to show at the start: the same as last time, else those given, else the newest."""
         known = [pick_set.id for pick_set in self.pick_sets.all()]
         chosen = self.project.settings.pick_set
         if given and chosen is None:
@@ -61,24 +62,20 @@ class Session:
         self.project.settings = self.project.settings.model_copy(update={"pick_set": chosen})
 
     def _put(self, run: str, *, grown: bool = False) -> None:
-        folder = self.jobs.runs / run
-        job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        known = {entry["id"]: entry for entry in self.jobs.all_runs()}[run]
-        threshold = known["threshold"] or _threshold(folder / "picks")
-        trained_on = frozenset(job.get("trained_on", ()))
-        self.pick_sets.put(
-            PickSet(run, f"run {run}: {job['title']}", folder / "picks", threshold=threshold, trained_on=trained_on),
-            grown=grown,
-        )
+        folder = self.jobs.folder(run)
+        job = read_job(folder.job)
+        threshold = self.jobs.run(run).threshold or threshold_of_run(folder.picks)
+        title, trained_on = f"run {run}: {job.title}", frozenset(job.trained_on)
+        self.pick_sets.put(PickSet(run, title, folder.picks, threshold=threshold, trained_on=trained_on), grown=grown)
 
     def _picked(self, run: str) -> None:
-        """Another micrograph has picks: the page may show them while the others are still being picked."""
+        """Count a micrograph that was just picked; the page shows its picks while the job goes on."""
         self.n_picked += 1
         if self.n_picked % 10 == 1:
             self._put(run, grown=True)
 
-    def _ended(self, progress: Progress) -> None:
-        if not (self.jobs.runs / progress.run / "picks" / "cbox").is_dir():
+    def _ended(self, progress: JobProgress) -> None:
+        if not self.jobs.folder(progress.run).has_picks:
             return
         self._put(progress.run)
         self.n_picked += 1
@@ -87,7 +84,7 @@ class Session:
             settings = self.project.settings
             if threshold is None or settings.pick_set == progress.run:
                 threshold = settings.threshold
-            # Another model's confidences mean something else: its own threshold is the place to start from.
+            # Confidences of another model mean something else, so the new model's own threshold is the start.
             changed = {"pick_set": progress.run, "threshold": threshold}
             self.project.change(SettingsRequest.model_validate(changed))
 
@@ -109,9 +106,9 @@ def open_session(
     inputs, out, box_size_px, pixel_size, read_only
         As in `open_project`.
     picks
-        To show beside the labels.
+        Picks to show beside the labels.
     labels
-        To import, added to those that are there.
+        Labels to import; they are added to those of the project.
     """
     lock = None if read_only else ProjectLock(out)
     if lock is not None:
@@ -119,14 +116,6 @@ def open_session(
     project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
     session = Session(project, picks, lock)
     if labels is not None and not read_only:
-        # Whoever repeats the command to go on has corrected some of these since.
+        # A user who repeats the command to go on may have corrected some of these labels since.
         session.exchange.import_labels(Path(labels), again=True)
     return session
-
-
-def _threshold(folder: Path) -> float | None:
-    """The one a run of picking was exported with."""
-    try:
-        return float(json.loads((folder / "run.json").read_text(encoding="utf-8"))["threshold"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -1,8 +1,8 @@
-"""The labels of one micrograph as they are edited, with every edit that led there.
+"""The labels of one micrograph, with every edit that led to them.
 
-The log (`history/STEM.jsonl`, one edit a line, only ever appended to) is written and flushed before the labels
-themselves. So whatever moment the server is killed at, reading both again gives the state that was last acknowledged
-or the one after it, and undo goes back to the first click.
+The log (`history/STEM.jsonl`) has one edit a line and only grows. It is written and flushed before the labels. So the
+server may be killed at any moment: reading both files again gives the last state that was acknowledged, or the next
+one, and undo still goes back to the first click.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Point: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[Point, ...]
 
 _VERSION = 1
-# Hundredths of a pixel: finer than anybody clicks, and short to read.
+# Hundredths of a pixel are finer than a click, and short to read.
 _DECIMALS = 2
 
 
 class StaleError(UsageError):
-    """An edit of a state that is no longer the newest: made in two windows at once."""
+    """An edit does not fit the labels, because another window has changed them."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Edit:
     Attributes
     ----------
     add, remove
-        Labels by number, with their centre in full-size pixels.
+        Label number to centre, in full-size pixels.
     move
         Label number to (centre before, centre after).
     add_areas, remove_areas
-        Polygons in which nothing is taught or counted, by number.
+        Area number to polygon; training and counts ignore what lies inside.
     reject, unreject
-        Places of picks that a person said are no particles, by number.
+        Number to the place of a pick that the user rejected.
     """
 
     add: dict[int, Point] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Edit:
     unreject: dict[int, Point] = field(default_factory=dict)
 
     def inverted(self) -> Edit:
-        """The edit that takes this one back."""
+        """Return the edit that undoes this one."""
         return Edit(
             add=self.remove,
             remove=self.add,
@@ -66,7 +66,7 @@ class Edit:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Only what is not empty; numbers first in each row."""
+        """Return the parts that are not empty; in each row the number comes first."""
         rows: dict[str, Any] = {
             "add": [[n, *p] for n, p in self.add.items()],
             "remove": [[n, *p] for n, p in self.remove.items()],
@@ -80,7 +80,7 @@ class Edit:
 
     @classmethod
     def from_json(cls, rows: dict[str, Any]) -> Edit:
-        """What `to_json` wrote."""
+        """Return the edit that `to_json` wrote."""
         return cls(
             add={int(n): (float(x), float(y)) for n, x, y in rows.get("add", ())},
             remove={int(n): (float(x), float(y)) for n, x, y in rows.get("remove", ())},
@@ -96,16 +96,16 @@ class Edit:
 
 @dataclass
 class Sheet:
-    """One micrograph's labels and ignored areas now, and the way back.
+    """The labels, ignored areas and rejected picks of one micrograph, and the edits to undo and redo.
 
     Attributes
     ----------
     labels, areas, rejected
-        Number to centre, polygon, or place of a rejected pick. Numbers are never used twice within a log.
+        Number to centre, polygon, or place of a rejected pick. A log uses every number once only.
     done, undone
-        Edits that undo and redo take next from their ends.
+        Edits to undo and to redo; the last one is the next.
     revision
-        Lines in the log: tells whether a window has seen the newest state.
+        Number of lines in the log. A window with another revision has old labels.
     """
 
     labels: dict[int, Point] = field(default_factory=dict)
@@ -116,14 +116,26 @@ class Sheet:
     revision: int = 0
 
     def ever_labelled(self) -> set[Point]:
-        """Every place that is a label, or was one as far back as undo goes."""
+        """Return every place that is a label, or that was one at some time in the log."""
         places = set(self.labels.values())
         for edit in (*self.done, *self.undone):
             places |= {*edit.add.values(), *edit.remove.values(), *(p for move in edit.move.values() for p in move)}
         return places
 
+    def label_numbers(self) -> set[int]:
+        """Return every number that a label has, or had at some time in the log."""
+        edits = (*self.done, *self.undone)
+        return {*self.labels, *(n for edit in edits for n in (*edit.add, *edit.remove))}
+
+    def next_number(self) -> int:
+        """Return a number that no label, area or rejected pick ever had."""
+        edits = (*self.done, *self.undone)
+        areas = {*self.areas, *(n for e in edits for n in (*e.add_areas, *e.remove_areas))}
+        rejected = {*self.rejected, *(n for e in edits for n in (*e.reject, *e.unreject))}
+        return 1 + max({0} | self.label_numbers() | areas | rejected)
+
     def to_json(self) -> dict[str, Any]:
-        """For the page."""
+        """Return what the page shows."""
         return {
             "labels": [[n, *p] for n, p in self.labels.items()],
             "areas": [[n, [list(p) for p in polygon]] for n, polygon in self.areas.items()],
@@ -134,7 +146,7 @@ class Sheet:
         }
 
     def apply(self, edit: Edit) -> None:
-        """Change labels and areas; the edit must fit them."""
+        """Make an edit, or raise `StaleError` if it does not fit the labels and areas."""
         for number in [*edit.remove, *edit.move]:
             if number not in self.labels:
                 raise StaleError(f"label {number} is not there any more; reload the page.")
@@ -159,7 +171,7 @@ class Sheet:
         self.rejected.update(edit.reject)
 
     def take(self, line: dict[str, Any]) -> None:
-        """One line of the log: an edit, an undo or a redo."""
+        """Make the edit, undo or redo that one line of the log says."""
         if "edit" in line:
             edit = Edit.from_json(line["edit"])
             self.apply(edit)
@@ -175,19 +187,29 @@ class Sheet:
 
 
 def place(x: float, y: float) -> Point:
-    """A centre as it is stored."""
+    """Return a centre with the decimals that are stored."""
     return round(float(x), _DECIMALS), round(float(y), _DECIMALS)
 
 
 def as_polygon(points: Iterable[Iterable[float]]) -> Polygon:
-    """A polygon from rows of x and y."""
+    """Return a polygon from rows of x and y, with the decimals that are stored."""
     return tuple(place(*point) for point in points)
 
 
 def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
-    """The state that the log leads to and the one before its last line; None where there is no log.
+    """Read a log.
 
-    A last line without its end is one that was never acknowledged: it is dropped, from the file too.
+    A last line without its end was never acknowledged. It is removed, from the file too.
+
+    Returns
+    -------
+    (Sheet, Sheet) or None
+        The labels after the last line, and before it; None without a log.
+
+    Raises
+    ------
+    FormatError
+        If a line cannot be read, or does not fit the lines before it.
     """
     try:
         data = path.read_bytes()
@@ -224,7 +246,7 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
 
 
 def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
-    """Begin a log from the labels that are there."""
+    """Begin a log with the present labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first = {"vitripick_history": _VERSION, "micrograph": micrograph, **sheet.to_json()}
     append_line(path, {key: first[key] for key in ("vitripick_history", "micrograph", "labels", "areas", "rejected")})
@@ -232,7 +254,7 @@ def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Add one line and wait until the disk has it; where that fails (a full disk), the file is as it was before."""
+    """Add one line and wait until it is on the disk; if that fails, leave the file as it was."""
     data = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
     with path.open("ab", buffering=0) as file:
         size = file.tell()
@@ -247,5 +269,5 @@ def append_line(path: Path, line: dict[str, Any]) -> None:
 
 
 def timed(**what: Any) -> dict[str, Any]:
-    """A line with the time in front."""
+    """Return a line of the log with the time in front."""
     return {"time": datetime.now(timezone.utc).isoformat(timespec="seconds"), **what}

@@ -1,4 +1,4 @@
-"""Edits of labels, from the page to the disk."""
+"""Bring edits of the labels from the page to the disk."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _KEPT_IN_MEMORY = 64
 
 
 class Sheets:
-    """The sheets of a project; every method that changes one returns when the disk has it."""
+    """The sheets of a project; a method that changes one returns when the change is on the disk."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._open: OrderedDict[str, Sheet] = OrderedDict()
 
     def get(self, entry: Entry) -> Sheet:
-        """As the disk has it; a change made there by another program becomes an edit that can be undone."""
+        """Return the sheet of a micrograph; labels that another program changed become an edit that undo takes back."""
         with self._project.lock:
             sheet = self._open.get(entry.id)
             if sheet is None:
@@ -57,7 +57,15 @@ class Sheets:
             return sheet
 
     def edit(self, entry: Entry, request: EditRequest) -> Sheet:
-        """Apply an edit made in the page."""
+        """Apply an edit that was made in the page.
+
+        Raises
+        ------
+        StaleError
+            If the page had old labels.
+        UsageError
+            If a label lies outside the micrograph, there are too many, or the page is read-only.
+        """
         with self._project.lock:
             sheet = self._fresh(entry, request.revision)
             for number in [*request.remove, *(row[0] for row in request.move)]:
@@ -79,7 +87,7 @@ class Sheets:
             return self._take(entry, sheet, edit)
 
     def step(self, entry: Entry, revision: int, way: Literal["undo", "redo"]) -> Sheet:
-        """Undo or redo one edit; nothing happens where there is none."""
+        """Undo or redo one edit; without one, change nothing."""
         with self._project.lock:
             sheet = self._fresh(entry, revision)
             if sheet.done if way == "undo" else sheet.undone:
@@ -89,9 +97,9 @@ class Sheets:
             return sheet
 
     def add(self, entry: Entry, points: Sequence[Point], *, again: bool = False) -> Sheet:
-        """Labels from elsewhere (an import), as one edit; those that are there already are not doubled.
+        """Add imported labels as one edit, except those that exist already.
 
-        `again`: they may have been imported before, so that one that was moved or removed since is left as it is.
+        `again`: the labels may have been imported before, so those that the user moved or removed since stay so.
         """
         with self._project.lock:
             sheet = self.get(entry)
@@ -99,11 +107,11 @@ class Sheets:
             new = list(dict.fromkeys(point for point in points if point not in there))
             if not new:
                 return sheet
-            first = 1 + max([0, *self._numbers_used(sheet)])
+            first = 1 + max([0, *sheet.label_numbers()])
             return self._take(entry, sheet, Edit(add=dict(enumerate(new, start=first))))
 
     def flag(self, entry: Entry, flag: Flag | None) -> None:
-        """Say "fully labelled", "empty", "exclude", or take that back."""
+        """Set the flag of a micrograph, or remove it with None; one with labels cannot be "empty" (`UsageError`)."""
         with self._project.lock:
             sheet = self.get(entry)
             if flag == "empty" and sheet.labels:
@@ -114,17 +122,17 @@ class Sheets:
             self._write_labels(entry, sheet)
 
     def resize(self) -> None:
-        """Every label file anew: the box size of the project has changed."""
+        """Write every label file again, because the box size of the project has changed."""
         with self._project.lock:
             for entry in self._project.entries.values():
                 if entry.n_labels:
                     try:
                         self._write_labels(entry, self.get(entry))
-                    except MicrographError as error:  # the others still get theirs
+                    except MicrographError as error:  # the other files are still written
                         log.warning("%s; its labels keep their box size", error)
 
     def boxes(self, entry: Entry) -> Boxes:
-        """The labels in memory as boxes of the project's size."""
+        """Return the labels of a micrograph as boxes of the project's size."""
         return self._boxes(entry, self.get(entry))
 
     def _boxes(self, entry: Entry, sheet: Sheet) -> Boxes:
@@ -140,11 +148,10 @@ class Sheets:
         )
 
     def _fresh(self, entry: Entry, revision: int) -> Sheet:
-        if self._project.read_only:
-            raise UsageError("this page only shows: it was started with --read-only.")
+        self._project.refuse_if_read_only()
         sheet = self.get(entry)
         if sheet.revision != revision:
-            raise StaleError("these labels were changed in another window; here they are as they are now.")
+            raise StaleError("these labels were changed in another window; the page now shows the present ones.")
         return sheet
 
     def _take(self, entry: Entry, sheet: Sheet, edit: Edit) -> Sheet:
@@ -153,7 +160,7 @@ class Sheets:
         trial = dataclasses.replace(
             sheet, labels=dict(sheet.labels), areas=dict(sheet.areas), rejected=dict(sheet.rejected)
         )
-        trial.apply(edit)  # refuses before anything is written
+        trial.apply(edit)  # an edit that does not fit raises here, before anything is written
         log = self._project.history_path(entry)
         if sheet.revision == 0:
             start_log(log, entry.file.name, sheet)
@@ -171,16 +178,16 @@ class Sheets:
     def _write_labels(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.labels_path(entry)
         entry.n_labels = len(sheet.labels)
-        if sheet.labels or entry.flag in ("complete", "empty"):
+        if sheet.labels or entry.is_fully_labelled:
             write_picks(self._boxes(entry, sheet), path)
         else:
-            # A file without rows would say "no particle here" to training; nobody said that.
+            # Training takes a file without rows as "no particle here", and the user has not said that.
             path.unlink(missing_ok=True)
 
     def _write_areas(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.areas_path(entry)
         if sheet.areas or sheet.rejected:
-            write_text_atomically(path, json.dumps({"micrograph": entry.file.name, **ground_json(sheet)}) + "\n")
+            write_text_atomically(path, json.dumps({"micrograph": entry.file.name, **areas_json(sheet)}) + "\n")
         else:
             path.unlink(missing_ok=True)
 
@@ -198,7 +205,7 @@ class Sheets:
             if _same(sheet.labels, on_disk):
                 pass
             elif project.read_only or _same(before.labels, on_disk):
-                # Killed between the log and the labels: the log knows more.
+                # The server was killed after it wrote the log and before the labels, so the log is right.
                 if not project.read_only:
                     self._write_labels(entry, sheet)
             else:
@@ -208,23 +215,9 @@ class Sheets:
         entry.n_labels = len(sheet.labels)
         return sheet
 
-    @staticmethod
-    def _numbers_used(sheet: Sheet) -> list[int]:
-        edits = [*sheet.done, *sheet.undone]
-        return [*sheet.labels, *(n for edit in edits for n in (*edit.add, *edit.remove))]
-
-
-def next_number(sheet: Sheet) -> int:
-    """A number that no label or area of this sheet ever had."""
-    used = Sheets._numbers_used(sheet)
-    edits = [*sheet.done, *sheet.undone]
-    areas = [*sheet.areas, *(n for e in edits for n in (*e.add_areas, *e.remove_areas))]
-    rejected = [*sheet.rejected, *(n for e in edits for n in (*e.reject, *e.unreject))]
-    return 1 + max([0, *used, *areas, *rejected])
-
 
 def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
-    """What the page shows of one micrograph, without its pixels."""
+    """Return what the page shows of one micrograph, without its pixels."""
     try:
         header = project.header(entry)
         known: dict[str, Any] = {"shape": header.shape, "pixel_size": project.pixel_size(entry)}
@@ -236,7 +229,7 @@ def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
         "flag": entry.flag,
         "error": entry.error,
         "box_size_px": project.box_size_px(entry),
-        "next_number": next_number(sheet),
+        "next_number": sheet.next_number(),
         **known,
         **sheet.to_json(),
     }
@@ -249,8 +242,8 @@ def _read_labels(path: Path) -> list[Point]:
     return [place(x, y) for x, y in boxes.centres]
 
 
-def ground_json(sheet: Sheet) -> dict[str, Any]:
-    """What is known of the ground between the labels, as training reads it (`vitripick.training.ground`)."""
+def areas_json(sheet: Sheet) -> dict[str, Any]:
+    """Return the ignored areas and the places of rejected picks, as training reads them (`TrainingSet.areas`)."""
     return {
         "ignored": [[list(point) for point in area] for area in sheet.areas.values()],
         "rejected": [list(point) for point in sheet.rejected.values()],
@@ -265,7 +258,7 @@ def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
     except FileNotFoundError:
         return [], []
     except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path}: these ignored areas cannot be read ({error}); mend or remove the file.") from error
+        raise UsageError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
 
 
 def _same(labels: dict[int, Point], on_disk: list[Point]) -> bool:
@@ -273,7 +266,7 @@ def _same(labels: dict[int, Point], on_disk: list[Point]) -> bool:
 
 
 def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:
-    """The edit that makes the sheet what the file holds."""
+    """Return the edit that turns the labels of the sheet into those of the file."""
     wanted = list(on_disk)
     remove: dict[int, Point] = {}
     for number, point in sheet.labels.items():
@@ -281,4 +274,4 @@ def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:
             wanted.remove(point)
         else:
             remove[number] = point
-    return Edit(add=dict(enumerate(wanted, start=next_number(sheet))), remove=remove)
+    return Edit(add=dict(enumerate(wanted, start=sheet.next_number())), remove=remove)

@@ -2,6 +2,7 @@
 // The picks beside the labels. All of them are stored; what is seen follows from the limits, here, at once.
 import { get, ServerError } from "./api.js";
 import { sheet } from "./labels.js";
+import { asPick, grid, withinLimits } from "./limits.js";
 import { changed, store } from "./store.js";
 
 /** @typedef {import("./types.js").Pick} Pick */
@@ -24,8 +25,7 @@ export function picksOf(id) {
   const key = `${generation}/${set}/${id}`;
   let picks = kept.get(key);
   if (!picks) {
-    picks = get(`api/picks/${set}/${id}`).then((answer) =>
-      answer.picks?.map((/** @type {number[]} */ [x, y, size, confidence]) => ({ x, y, size, confidence })) ?? null);
+    picks = get(`api/picks/${set}/${id}`).then((answer) => answer.picks?.map(asPick) ?? null);
     picks.catch(() => kept.delete(key));
     kept.set(key, picks);
   }
@@ -72,60 +72,10 @@ export function shownPicks() {
   const s = store.settings;
   const places = [...one.rejected.values()];
   const key = [s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, one.boxSize, places.join()].join("/");
-  if (cache.picks !== picks || cache.key !== key) cache = { picks, key, result: filterPicks(picks, places, one.boxSize) };
-  return cache.result;
-}
-
-/**
- * The same rules as the server's, which exports by them (picksets.py).
- * @param {Pick[]} picks
- * @param {[number, number][]} rejected
- * @param {number} boxSize
- * @returns {Pick[]}
- */
-function filterPicks(picks, rejected, boxSize) {
-  const s = store.settings;
-  const reach = (store.project.rejected_boxes * boxSize) ** 2;
-  const result = [];
-  const near = s.minimum_distance_px ? grid(s.minimum_distance_px) : null;
-  for (const pick of picks) {
-    if (pick.confidence < s.threshold) break;
-    if (s.smallest_px && pick.size < s.smallest_px) continue;
-    if (s.largest_px && pick.size > s.largest_px) continue;
-    if (rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach)) continue;
-    if (near?.has(pick.x, pick.y)) continue;
-    near?.add(pick.x, pick.y);
-    result.push(pick);
+  if (cache.picks !== picks || cache.key !== key) {
+    cache = { picks, key, result: withinLimits(picks, s, places, store.project.rejected_boxes * one.boxSize) };
   }
-  return result;
-}
-
-/** Places by cells of the size of `distance`. @param {number} distance */
-function grid(distance) {
-  /** @type {Map<number, [number, number][]>} */
-  const cells = new Map();
-  const cell = (/** @type {number} */ v) => Math.floor(v / distance);
-  const keyOf = (/** @type {number} */ i, /** @type {number} */ j) => i * 2 ** 24 + j;
-  return {
-    /** @param {number} x @param {number} y */
-    add(x, y) {
-      const key = keyOf(cell(x), cell(y));
-      const own = cells.get(key);
-      if (own) own.push([x, y]);
-      else cells.set(key, [[x, y]]);
-    },
-    /** @param {number} x @param {number} y @returns {boolean} */
-    has(x, y) {
-      for (let i = cell(x) - 1; i <= cell(x) + 1; i++) {
-        for (let j = cell(y) - 1; j <= cell(y) + 1; j++) {
-          for (const [ox, oy] of cells.get(keyOf(i, j)) ?? []) {
-            if ((ox - x) ** 2 + (oy - y) ** 2 < distance * distance) return true;
-          }
-        }
-      }
-      return false;
-    },
-  };
+  return cache.result;
 }
 
 /**

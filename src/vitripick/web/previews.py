@@ -1,7 +1,8 @@
 """Micrographs as the page shows them: reduced, filtered, 8 bits.
 
-The page gets one JPEG of at most 2048 px a micrograph and changes contrast by itself; zoomed in beyond that, tiles of
-the full size with the same grey scale. Filters act on the reduced image, where they cost milliseconds.
+The page gets one JPEG of at most 2048 px for each micrograph and changes the contrast by itself. When the user zooms in
+further, it gets tiles of the full size with the same grey scale. Filters act on the reduced image, where they take
+milliseconds.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from vitripick.web.project import Entry, Project
 
 MAX_SIDE_PX = 2048
 TILE_PX = 1024
-# Of the grey scale, so that neither a hot pixel nor a crystal makes the rest flat; the page stretches further.
+# A hot pixel or a crystal would make the rest flat. So the grey scale leaves out these tails, and ends at this distance
+# from the median. The page stretches the contrast further.
 _TAILS_PERCENT, _SPREADS = 0.05, 12.0
 _JPEG_QUALITY = 92
-# Full-size float32 micrographs are 64 to 94 MB each; reduced ones 16 MB; JPEGs 2 MB.
+# A full-size float32 micrograph takes 64 to 94 MB, a reduced one 16 MB, a JPEG 2 MB.
 _KEEP_FULL, _KEEP_REDUCED, _KEEP_JPEG = 3, 8, 24
 
 T = TypeVar("T")
 
 
 class _Cache(Generic[T]):
-    """The most recent few of something slow to make; two threads that want one wait for one making."""
+    """Keeps the few most recent values; when two threads want the same value, it is made once."""
 
     def __init__(self, size: int) -> None:
         self._size, self._lock = size, threading.Lock()
@@ -63,14 +65,14 @@ class _Cache(Generic[T]):
 
 @dataclass(frozen=True)
 class Filter:
-    """What to leave out of the picture, in Å; 0: nothing.
+    """What a picture leaves out; 0 leaves out nothing.
 
     Attributes
     ----------
     low_pass_angstrom
-        Detail finer than this.
+        Leave out detail finer than this.
     high_pass_angstrom
-        Shades wider than this.
+        Leave out shades wider than this.
     """
 
     low_pass_angstrom: float = 0.0
@@ -79,12 +81,12 @@ class Filter:
     def __post_init__(self) -> None:
         for value in (self.low_pass_angstrom, self.high_pass_angstrom):
             if not (math.isfinite(value) and 0 <= value <= 1e5):
-                raise UsageError(f"a filter is a number of Å from 0 to 100000, not {value}.")
+                raise UsageError(f"a filter must be a number of Å from 0 to 100000, not {value}.")
 
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """An image for the screen before filtering; `pixel_size` is that of its own pixels."""
+    """An image for the screen before filtering; `pixel_size` belongs to this image, in Å per pixel."""
 
     image: Image
     pixel_size: float
@@ -92,7 +94,7 @@ class _Reduced:
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A picture with what a tile needs to look alike."""
+    """A picture, and the background and grey levels that make a tile look like it."""
 
     jpeg: bytes
     background: Image | None
@@ -100,8 +102,8 @@ class _Shown:
     brightest: float
 
 
-class Images:
-    """The pictures of a project. Pixels without a known size count as 1 Å."""
+class Previews:
+    """The pictures of a project; where the pixel size is not known, filters take it as 1 Å."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -110,11 +112,17 @@ class Images:
         self._shown: _Cache[_Shown] = _Cache(_KEEP_JPEG)
 
     def whole(self, entry: Entry, filtering: Filter) -> bytes:
-        """JPEG of the whole micrograph, row 0 at the top, at most `MAX_SIDE_PX` on a side."""
+        """Return a JPEG of the whole micrograph, row 0 at the top, at most `MAX_SIDE_PX` on a side."""
         return self._show(entry, filtering).jpeg
 
     def tile(self, entry: Entry, filtering: Filter, column: int, row: int) -> bytes:
-        """JPEG of one square of `TILE_PX` at full size, in the greys of the whole; cut at the border."""
+        """Return a JPEG of one square of `TILE_PX` at full size, cut at the border, with the grey scale of `whole`.
+
+        Raises
+        ------
+        UsageError
+            If `column` or `row` lies outside the micrograph.
+        """
         shown, micrograph = self._show(entry, filtering), self._micrograph(entry)
         height, width = micrograph.shape
         x0, y0 = column * TILE_PX, row * TILE_PX
@@ -129,10 +137,6 @@ class Images:
         if shown.background is not None:
             part = part - _upsampled(shown.background, micrograph.shape, (x0, y0, x1, y1))
         return _jpeg(_grey(part, shown.darkest, shown.brightest))
-
-    def warnings(self, entry: Entry) -> tuple[str, ...]:
-        """What the reader tolerated."""
-        return self._micrograph(entry).warnings
 
     def _micrograph(self, entry: Entry) -> Micrograph:
         def read() -> Micrograph:
@@ -162,7 +166,7 @@ class Images:
             if filtering.high_pass_angstrom > 0:
                 background = _wide_blur(reduced.image, _sigma_px(filtering.high_pass_angstrom, reduced.pixel_size))
                 image = image - background
-            step = max(1, image.size // 250_000)  # a sample of the pixels tells as much
+            step = max(1, image.size // 250_000)  # a sample gives the same grey scale
             sample = image.ravel()[::step]
             darkest, brightest = grey_range(sample, tails_percent=_TAILS_PERCENT, spreads=_SPREADS)
             if brightest <= darkest:
@@ -174,7 +178,7 @@ class Images:
 
 
 def _sigma_px(angstrom: float, pixel_size: float) -> float:
-    """Gaussian that halves the amplitude of waves of this length: sigma = length * sqrt(2 ln 2) / (2 pi)."""
+    """Return the sigma of the Gaussian that halves waves of this length: length * sqrt(2 ln 2) / (2 pi)."""
     return angstrom / pixel_size * math.sqrt(2 * math.log(2)) / (2 * math.pi)
 
 
@@ -185,7 +189,7 @@ def _blurred(image: Image, sigma: float) -> Image:
 
 
 def _wide_blur(image: Image, sigma: float) -> Image:
-    """A wide Gaussian by way of a smaller image: the same to the eye, and fast at any width."""
+    """Blur a smaller copy and enlarge it: looks the same as a wide Gaussian and is fast at any width."""
     factor = max(1, int(sigma / 4))
     shape = (max(1, image.shape[1] // factor), max(1, image.shape[0] // factor))
     small = cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
@@ -194,7 +198,7 @@ def _wide_blur(image: Image, sigma: float) -> Image:
 
 
 def _upsampled(background: Image, shape: tuple[int, int], box: tuple[int, int, int, int]) -> Image:
-    """The part `box` (x0, y0, x1, y1) of the background at the full `shape`."""
+    """Enlarge the background to the full `shape`, and return its part `box` (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = box
     scale_x, scale_y = background.shape[1] / shape[1], background.shape[0] / shape[0]
     columns = ((np.arange(x0, x1) + 0.5) * scale_x - 0.5).astype(np.float32)
@@ -212,5 +216,5 @@ def _grey(image: Image, darkest: float, brightest: float) -> npt.NDArray[np.uint
 def _jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
     done, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
-        raise MicrographError("this micrograph cannot be turned into a picture.")
+        raise MicrographError("this micrograph cannot be written as a JPEG.")
     return bytes(data)

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from vitripick.web.jobs import Jobs
+from vitripick.web.job import Job
+from vitripick.web.job_runner import JobRunner
 from vitripick.web.requests import PickRequest
 from vitripick.web.session import open_session
 
@@ -16,8 +17,8 @@ def test_a_job_whose_end_cannot_be_written_down_is_over_all_the_same(tmp_path):
     def full(progress):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    jobs = Jobs(tmp_path / "runs", tmp_path, on_end=full)
-    progress = jobs.start(jobs.new_folder(), {"kind": "describe"})
+    jobs = JobRunner(tmp_path / "runs", tmp_path, on_end=full)
+    progress = jobs.start(jobs.new_folder(), Job(kind="describe"))
     end = time.monotonic() + 60
     while progress.running and time.monotonic() < end:
         time.sleep(0.05)
@@ -32,12 +33,12 @@ def test_picks_of_a_training_that_was_stopped_go_elsewhere_so_that_it_may_go_on(
 ):
     session = open_session([micrographs], tmp_path / "out")
     folder = session.jobs.new_folder()
-    (folder / "train").mkdir()
-    (folder / "train" / f"{weights}.safetensors").touch()
+    folder.train.mkdir()
+    (folder.train / f"{weights}.safetensors").touch()
     job = {"kind": "train", "title": "labels", "model": None, "pick": False}
-    (folder / "job.json").write_text(json.dumps(job))
+    folder.job.write_text(json.dumps(job))
     started = []
-    monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.name, job)))
-    session.training.pick(PickRequest(model="run:001"))
+    monkeypatch.setattr(session.jobs, "start", lambda folder, job: started.append((folder.id, job)))
+    session.starter.pick(PickRequest(model="run:001"))
     assert started[0][0] == run
-    assert started[0][1]["model"].endswith(f"001/train/{weights}.safetensors")
+    assert started[0][1].model.endswith(f"001/train/{weights}.safetensors")

@@ -1,14 +1,4 @@
-"""Trainings and pickings started from the page: one process at a time, its progress, its folder.
-
-runs/NNN/
-  job.json                 what was asked for
-  labels/, areas/          the labels as they were then
-  train.star, pick.star    which micrographs
-  train/                   the run folder of `vitripick train`
-  picks/                   the run folder of `vitripick pick`
-  result.json              how it ended; missing where it was cut short
-  log.txt                  what the process had to say
-"""
+"""Run the page's jobs: start one process at a time, follow its progress, list the runs and how they ended."""
 
 from __future__ import annotations
 
@@ -25,28 +15,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitripick.atomic import write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import InputError, UsageError
+from vitripick.web.job import Job, JobFolder, read_job, write_job
 
 _MAX_LOSSES = 2000
 
 
 @dataclass
-class Progress:
-    """Of the job that runs now, or of the last one.
+class JobProgress:
+    """How far the running job is, or how the last one ended.
 
     Attributes
     ----------
     run
-        Its number.
+        The number of the run.
     stage
         `starting`, `training`, `picking`, and in the end `done`, `stopped` or `failed`.
+    step, steps
+        Optimiser steps that are done, and all of them.
+    done, total
+        Micrographs that are picked, and all of them.
     losses
         (step, loss) of each step.
     rows
-        One for each validation.
+        One row of figures for each validation.
     cpu_seconds
-        What the process took, known when it has ended.
+        CPU time of the process; 0 until it has ended.
+    started, ended
+        Seconds since 1970; `ended` is None while the job runs.
     """
 
     run: str
@@ -65,11 +61,11 @@ class Progress:
 
     @property
     def running(self) -> bool:
-        """Whether its process is at work."""
+        """Whether the process is at work."""
         return self.ended is None
 
     def to_json(self) -> dict[str, Any]:
-        """For the page; of the losses at most a few hundred."""
+        """Return what the page shows, with a few hundred losses at most."""
         every = max(1, len(self.losses) // 300)
         seconds = (self.ended or time.time()) - self.started
         return {
@@ -80,7 +76,38 @@ class Progress:
         }
 
 
-class Jobs:
+@dataclass(frozen=True)
+class Run:
+    """One run of the project, as the page's list shows it.
+
+    Attributes
+    ----------
+    id
+        Its number, which is the name of its folder.
+    outcome, message
+        `running`, `done`, `stopped`, `failed` or `interrupted`, and why.
+    threshold
+        The threshold that the new model's card gives; None without a new model.
+    validation
+        Figures of the new model's validation, by name.
+    """
+
+    id: str
+    kind: str
+    title: str
+    outcome: str
+    message: str
+    has_model: bool
+    has_picks: bool
+    threshold: float | None
+    validation: dict[str, Any] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the page shows."""
+        return dict(vars(self))
+
+
+class JobRunner:
     """Starts jobs and follows them.
 
     Parameters
@@ -88,9 +115,9 @@ class Jobs:
     runs
         The folder of runs.
     root
-        Folder that the micrographs' names start from: the process works there.
+        The folder that the micrographs' names start from, and in which the process works.
     on_picked, on_end
-        Called from the thread that follows the process: micrographs were picked, the job has ended.
+        Called when micrographs were picked, and when the job has ended, from the thread that follows the process.
     """
 
     def __init__(
@@ -99,52 +126,70 @@ class Jobs:
         root: Path,
         *,
         on_picked: Callable[[str], None] = lambda run: None,
-        on_end: Callable[[Progress], None] = lambda progress: None,
+        on_end: Callable[[JobProgress], None] = lambda progress: None,
     ) -> None:
         self.runs, self.root = runs.absolute(), root
-        self.progress: Progress | None = None
+        self.progress: JobProgress | None = None
         self.machine: dict[str, Any] | None = None
         self._on_picked, self._on_end = on_picked, on_end
         self._process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._asked = False
 
-    def new_folder(self) -> Path:
-        """`runs/NNN` with the next free number, made."""
+    def folder(self, run: str) -> JobFolder:
+        """Return the folder of the run of this number."""
+        return JobFolder(self.runs / run)
+
+    def folders(self) -> list[JobFolder]:
+        """Return the folders of all runs, oldest first."""
+        return [JobFolder(path) for path in sorted(self.runs.iterdir())] if self.runs.is_dir() else []
+
+    def new_folder(self) -> JobFolder:
+        """Make `runs/NNN` with the next free number, and return it."""
         self.runs.mkdir(parents=True, exist_ok=True)
         numbers = [int(path.name) for path in self.runs.iterdir() if path.name.isdecimal()]
         number = max([0, *numbers]) + 1
         while True:
-            folder = self.runs / f"{number:03d}"
+            folder = self.folder(f"{number:03d}")
             try:
-                folder.mkdir()
+                folder.path.mkdir()
                 return folder
             except FileExistsError:
                 number += 1
 
-    def start(self, folder: Path, job: dict[str, Any]) -> Progress:
+    def start(self, folder: JobFolder, job: Job) -> JobProgress:
         """Start a job in its run folder.
 
         Raises
         ------
         UsageError
-            If another one is at work.
+            If another job is running.
         """
         with self._lock:
-            if self.progress is not None and self.progress.running:
-                raise UsageError("something is running already; wait for it, or stop it.")
-            write_text_atomically(folder / "job.json", json.dumps(job, indent=1, ensure_ascii=False) + "\n")
-            (folder / "result.json").unlink(missing_ok=True)
-            progress = Progress(run=folder.name, kind=job["kind"])
-            with (folder / "log.txt").open("a", encoding="utf-8") as log:
-                self._process = _spawn(folder / "job.json", self.root, log)
+            self.refuse_if_busy()
+            write_job(job, folder.job)
+            folder.result.unlink(missing_ok=True)
+            progress = JobProgress(run=folder.id, kind=job.kind)
+            with folder.log.open("a", encoding="utf-8") as log:
+                self._process = _spawn(folder.job, self.root, log)
             self.progress = progress
             follower = threading.Thread(target=self._follow, args=(self._process, progress, folder), daemon=True)
             follower.start()
             return progress
 
+    def refuse_if_busy(self) -> None:
+        """Raise `UsageError` if a job is running."""
+        if self.progress is not None and self.progress.running:
+            raise UsageError("something is running already; wait for it, or stop it.")
+
     def stop(self) -> None:
-        """Ask the job that runs to end after its current step."""
+        """Ask the running job to end after its current step.
+
+        Raises
+        ------
+        UsageError
+            If no job is running.
+        """
         process = self._process
         if process is None or process.stdin is None or process.poll() is not None:
             raise UsageError("nothing is running.")
@@ -155,7 +200,7 @@ class Jobs:
             raise UsageError("it has ended by itself just now.") from error
 
     def close(self) -> None:
-        """The server ends: so does the process."""
+        """End the process, because the server ends."""
         process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
@@ -169,8 +214,8 @@ class Jobs:
 
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "job.json"
-                path.write_text(json.dumps({"kind": "describe"}), encoding="utf-8")
+                path = JobFolder(Path(folder)).job
+                write_job(Job(kind="describe"), path)
                 process = _spawn(path, self.root, subprocess.DEVNULL)
                 with process:
                     for line in process.stdout or ():
@@ -180,52 +225,58 @@ class Jobs:
 
         threading.Thread(target=ask, daemon=True).start()
 
-    def all_runs(self) -> list[dict[str, Any]]:
-        """Every run of the project, oldest first: what it was, how it ended, whether it has a model."""
-        found = []
-        folders = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
-        for folder in folders:
-            job = _read_json(folder / "job.json")
-            if job is None:
-                continue
-            result = _read_json(folder / "result.json") or {"outcome": "interrupted"}
-            if self.progress is not None and self.progress.running and self.progress.run == folder.name:
-                result = {"outcome": "running"}
-            card = _read_json(folder / "train" / "model.json") or {}
-            found.append(
-                {
-                    "id": folder.name,
-                    "kind": job["kind"],
-                    "title": job["title"],
-                    "outcome": result["outcome"],
-                    "message": result.get("message", ""),
-                    "has_model": bundle_of(folder) is not None,
-                    "has_picks": (folder / "picks" / "cbox").is_dir(),
-                    "threshold": card.get("threshold"),
-                    "validation": (card.get("training") or {}).get("validation"),
-                }
-            )
+    def all_runs(self) -> list[Run]:
+        """Return every run of the project, oldest first; folders without a readable job are left out."""
+        return [run for folder in self.folders() if (run := self._run(folder)) is not None]
+
+    def run(self, run: str) -> Run:
+        """Return the run of this number, or raise `UsageError`."""
+        found = next((one for one in self.all_runs() if one.id == run), None)
+        if found is None:
+            raise UsageError("there is no such run.")
         return found
 
     def curves(self, run: str) -> list[dict[str, float]]:
-        """The training curves of a run that is over; empty where it has none."""
+        """Return the training curves of a run, a row for each validation; empty without a training."""
         try:
-            with (self.runs / run / "train" / "curves.csv").open(encoding="utf-8", newline="") as file:
+            with self.folder(run).curves.open(encoding="utf-8", newline="") as file:
                 return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except FileNotFoundError:
             return []
 
-    def _follow(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+    def _run(self, folder: JobFolder) -> Run | None:
         try:
-            self._hear(process, progress, folder)
-        except (OSError, ValueError) as error:  # a full disk, say: the page must still hear that it is over
+            job = read_job(folder.job)
+        except InputError:
+            return None
+        result = _read_json(folder.result) or {"outcome": "interrupted"}
+        if self.progress is not None and self.progress.running and self.progress.run == folder.id:
+            result = {"outcome": "running"}
+        card = _read_json(folder.card) or {}
+        return Run(
+            id=folder.id,
+            kind=job.kind,
+            title=job.title,
+            outcome=result["outcome"],
+            message=result.get("message", ""),
+            has_model=folder.model() is not None,
+            has_picks=folder.has_picks,
+            threshold=card.get("threshold"),
+            validation=(card.get("training") or {}).get("validation"),
+        )
+
+    def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
+        try:
+            self._read_events(process, progress, folder)
+        except (OSError, ValueError) as error:
+            # The disk may be full, for example. The page must still see that the job is over.
             progress.stage, progress.message = "failed", str(error)
         finally:
             if process.poll() is None:
                 process.terminate()
             progress.ended = time.time()
 
-    def _hear(self, process: subprocess.Popen[str], progress: Progress, folder: Path) -> None:
+    def _read_events(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
         outcome: dict[str, Any] = {}
         for line in process.stdout or ():
             event = json.loads(line)
@@ -247,21 +298,13 @@ class Jobs:
                 outcome = event
         code = process.wait()
         if not outcome:
-            last = _last_line(folder / "log.txt")
+            last = _last_line(folder.log)
             outcome = {"outcome": "failed", "message": f"the process ended with code {code}. {last}".strip()}
         progress.stage = outcome["outcome"]
         progress.message = outcome.get("message", "")
         progress.cpu_seconds = outcome.get("cpu_seconds", 0.0)
-        # Before the end is told: who hears of it may ask for the picks at once.
+        # The page may ask for the picks as soon as it sees the end, so `on_end` runs before `ended` is set.
         self._on_end(progress)
-
-
-def bundle_of(run: Path) -> Path | None:
-    """The model of a run; of one that was stopped, the best so far."""
-    for name in ("model.safetensors", "best.safetensors"):
-        if (run / "train" / name).is_file():
-            return run / "train" / name
-    return None
 
 
 def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:
