@@ -19,7 +19,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.images import parse_patches
-from vitripick.models import Model, choose_device
+from vitripick.models import TorchModel, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training import TrainingSet, TrainSettings, default_settings, train
@@ -80,13 +80,13 @@ def train_and_judge(
 
 
 def judge_model(
-    model: Model, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
+    model: TorchModel, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
 ) -> tuple[Evaluation, float]:
     """The evaluation at the model's own threshold, and seconds a micrograph."""
     files = {file.name: file for file in find_micrographs([judged.micrographs])}
     pairs = pair_labels(list(files), read_all_picks(judged.labels, box_size_px=judged.box_size_px)).pairs
     chosen = [name for name in pairs if not names or Path(name).stem in names]
-    ready = Model(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     picks, labels, seconds = {}, {}, 0.0
     for name in chosen:
         micrograph = read_micrograph(files[name].path, name=name)

@@ -16,7 +16,7 @@ from cells import cell, figures, judge_model, settings_from, simulate, table, us
 from common import RECIPE
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph, write_picks
-from vitripick.models import Model, choose_device
+from vitripick.models import TorchModel, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training import TrainingSet, read_recipe, train
@@ -107,9 +107,9 @@ def _pairs(entry: TrainingSet):
     return pair_labels(names, read_all_picks(entry.labels, box_size_px=entry.box_size_px)).pairs
 
 
-def _contaminants(model: Model, judged: TrainingSet, device: str) -> dict[str, object]:
+def _contaminants(model: TorchModel, judged: TrainingSet, device: str) -> dict[str, object]:
     """How many of the contaminants were picked, by kind."""
-    ready = Model(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     d = model.card.diameter_px or 0.0
     labels = _pairs(judged)
     counts: dict[str, list[int]] = {}

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from common import HEAD, judge, load_sets, row
 
-from vitripick.models import Model
+from vitripick.models import TorchModel
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training import TrainingSet, default_settings, train
@@ -42,7 +42,7 @@ def main() -> None:
                 settings=default_settings(steps=arguments.steps),
                 device="cpu",
             )
-            ready = Model(for_inference(result.model.detector), result.model.card, result.model.sha256)
+            ready = TorchModel(for_inference(result.model.detector), result.model.card, result.model.sha256)
             evaluation = judge(
                 one,
                 others,

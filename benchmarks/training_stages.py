@@ -34,7 +34,7 @@ def main() -> None:
         return
     sets, settings = read_recipe(RECIPE, data_root=arguments.data)
     detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     data = load_training_data(sets[:1], settings, preparation)
     batches = Batches(detector, data.training, settings)
     # The same draws as a training's, without the thread that hides them behind the network.
@@ -70,7 +70,7 @@ def drawing_alone(arguments: argparse.Namespace) -> str:
     rows = []
     for architecture in ("heatmap", "yolo"):
         settings, detector = default_settings(architecture), build_detector(architecture)
-        preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+        preparation = detector.default_preparation()
         samples = load_training_data(sets[:1], settings, preparation).training
         for n_workers, by in ((1, "threads"), (arguments.drawing, "threads"), (arguments.drawing, "processes")):
             batches = Batches(detector, samples, settings, n_workers=n_workers)

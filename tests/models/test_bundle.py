@@ -10,8 +10,8 @@ from vitripick.models import (
     ARCHITECTURES,
     DEFAULT_MODEL,
     RELEASED,
-    Model,
     ModelCard,
+    TorchModel,
     build_detector,
     choose_device,
     load_model,
@@ -24,9 +24,9 @@ def small_model(name="heatmap", options=None):
     torch.manual_seed(3)
     detector = build_detector(name, options or {}).eval()
     detector.set_priors(np.array([[17.0, 19.0]]))
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     card = ModelCard(name="test", architecture=name, options=options or {}, preparation=preparation, threshold=0.42)
-    return Model(detector, card)
+    return TorchModel(detector, card)
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -73,7 +73,7 @@ def test_a_description_with_an_unknown_key_is_refused(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     model = small_model(options={"width": 16})
     card = model.card.model_copy(update={"options": {"width": 32}})
-    save_model(Model(model.detector, card), tmp_path / "m.safetensors")
+    save_model(TorchModel(model.detector, card), tmp_path / "m.safetensors")
     with pytest.raises(FormatError, match="do not fit"):
         load_model(tmp_path / "m.safetensors")
 

@@ -11,7 +11,7 @@ import torch
 from vitripick.errors import Stopped
 from vitripick.formats import read_micrograph, read_picks
 from vitripick.geometry import match
-from vitripick.models import Model
+from vitripick.models import TorchModel
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training import default_settings, train
@@ -32,7 +32,7 @@ def test_a_small_set_trains_in_bfloat16_and_its_particles_are_found_on_gpu_and_c
     labels = read_picks(tmp_path / "labels" / "disc0.csv")
     picks = {}
     for device in ("cpu", "cuda"):
-        ready = Model(for_inference(model.detector, device), model.card, model.sha256)
+        ready = TorchModel(for_inference(model.detector, device), model.card, model.sha256)
         picks[device] = pick(micrograph, ready)
         found = match(picks[device], labels, criterion="distance", distance_px=5)
         assert (found >= 0).sum() >= 12

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitripick.models.architecture_names import names_that_scale_by
+
 if TYPE_CHECKING:
     from vitripick.runs import PickSettings
 
@@ -54,7 +56,8 @@ MaximumSizePx = Annotated[
 PatchGrid = Annotated[
     str | None,
     typer.Option(
-        "--patches", help="yolo, inception_resnet: rows x columns of patches, such as 2x2; as trained by default."
+        "--patches",
+        help=f"{names_that_scale_by('long_side')}: rows x columns of patches, such as 2x2; as trained by default.",
     ),
 ]
 EdgeRule = Annotated[str, typer.Option(help="centre: a box may stick out of the micrograph; box: it may not.")]

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vitripick.models.architecture_names import (
+    ARCHITECTURE_NAMES,
+    DEFAULT_ARCHITECTURE,
+    in_a_row,
+    names_that_scale_by,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vitripick.training import SimulatedSet, TrainingSet, TrainSettings
+
+_BY_PARTICLE, _BY_LONG_SIDE = names_that_scale_by("particle"), names_that_scale_by("long_side")
 
 
 def train(
@@ -46,17 +55,19 @@ def train(
         str | None,
         typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="heatmap (default), yolo or inception_resnet.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help=f"{in_a_row(ARCHITECTURE_NAMES)}; {DEFAULT_ARCHITECTURE} by default.")
+    ] = None,
     working_diameter_px: Annotated[
-        float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
+        float | None, typer.Option(help=f"{_BY_PARTICLE}: particle diameter in the pixels the network sees.")
     ] = None,
     input_size: Annotated[
         int | None,
-        typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
+        typer.Option(help=f"{_BY_LONG_SIDE}: long side of the micrograph in the pixels the network sees."),
     ] = None,
     patches: Annotated[
         str | None,
-        typer.Option(help="yolo, inception_resnet: train and pick in rows x columns of patches, such as 2x2."),
+        typer.Option(help=f"{_BY_LONG_SIDE}: train and pick in rows x columns of patches, such as 2x2."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
@@ -214,7 +225,7 @@ def _gather(
     given = {key: value for key, value in options.items() if value is not None}
     own = None if start is None else read_model_card(start).architecture
     if recipe is None:
-        architecture = str(given.pop("architecture", own or "heatmap"))
+        architecture = str(given.pop("architecture", own or DEFAULT_ARCHITECTURE))
         return sets, default_settings(architecture, fine_tune=start is not None, **given)
     if sets or "architecture" in given:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")

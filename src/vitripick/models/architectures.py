@@ -1,11 +1,27 @@
 """The registry with every architecture in it; a module of its own, because importing them takes torch along."""
 
-from vitripick.models import heatmap as _heatmap
-from vitripick.models import inception_resnet as _inception_resnet
-from vitripick.models import yolo as _yolo
-from vitripick.models.registry import ARCHITECTURES, build_detector, full_options, register
+from __future__ import annotations
 
-# Imported for their place in the registry: one line an architecture.
-_REGISTERED = (_heatmap, _inception_resnet, _yolo)
+import importlib
 
-__all__ = ["ARCHITECTURES", "build_detector", "full_options", "register"]
+from vitripick.models.architecture_names import ARCHITECTURE_NAMES
+from vitripick.models.registry import ARCHITECTURES, Architecture, build_detector, find_architecture, full_options
+
+__all__ = ["ARCHITECTURES", "Architecture", "build_detector", "find_architecture", "full_options"]
+
+
+def import_architectures() -> None:
+    """Import the module of every name in the list; each one registers its architecture, and its decoder if it has one.
+
+    Raises
+    ------
+    RuntimeError
+        If a module registers no architecture of its name.
+    """
+    for name in ARCHITECTURE_NAMES:
+        importlib.import_module(f"vitripick.models.{name}")
+        if name not in ARCHITECTURES:
+            raise RuntimeError(f"vitripick/models/{name}.py registers no architecture {name!r}.")
+
+
+import_architectures()

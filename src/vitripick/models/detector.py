@@ -20,8 +20,6 @@ from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.detections import Batch, Decoding, Detections, decode
 
-__all__ = ["Detections", "Detector", "LabelArray"]
-
 # (n, 4), float32: x, y, width, height of the labels of one image, in working pixels.
 LabelArray = npt.NDArray[np.float32]
 
@@ -38,13 +36,17 @@ class Detector(nn.Module, ABC):
     margin
         Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
         None if the network must see the whole image at once.
+    input_size_px
+        Long side, in working pixels, of what the network sees at once: the micrograph, or one of its patches. None if
+        it takes images of any size.
     learns_junk
-        Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where it is not, -1 where nobody said.
+        Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where none is, -1 where that is unknown.
     """
 
     stride: int
     pad_to: int
     margin: int | None
+    input_size_px: int | None = None
     learns_junk: bool = False
 
     @abstractmethod
@@ -80,18 +82,17 @@ class Detector(nn.Module, ABC):
         `weight` is (n, 1, h, w), 0 where labels say nothing (outside the micrograph, its border band), else 1.
         """
 
-    @classmethod
     @abstractmethod
-    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
-        """How micrographs are prepared for this network, unless a user chooses otherwise."""
+    def default_preparation(self) -> Preparation:
+        """Return how micrographs are prepared for this network, at the scale that its options chose."""
 
     @abstractmethod
     def set_priors(self, box_sizes_px: FloatArray) -> None:
         """Take what the network may know beforehand (an anchor) from the training labels' sizes in working pixels."""
 
 
-def over_processes(count: Tensor) -> Tensor:
-    """What to divide a sum over particles by: at least 1 in all, and where several processes train, its share.
+def share_of_particles(count: Tensor) -> Tensor:
+    """Return what to divide a sum over particles by: at least 1 in all; of several processes, this one's share.
 
     The mean of the processes' losses is then the loss of all their particles, however these are spread.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitripick.models.detector import Detector
-from vitripick.models.grid import GridDetector
+from vitripick.models.grid import PAPER_RECIPE, GridDetector
 from vitripick.models.registry import register
 
 _RESIDUAL_SCALE = 0.2
@@ -116,7 +116,8 @@ def _block_c() -> Residual:
     )
 
 
-@register
+# torch 2.13 writes past its memory in this network's backward pass in bfloat16 on a CPU with AMX: the process dies.
+@register(recipe=PAPER_RECIPE, bf16_on_cpu=False)
 def inception_resnet(*, input_size_px: int = 1024) -> Detector:
     """Inception-ResNet-v2 features (Szegedy et al. 2017) under the paper's head, loss and recipe."""
     return GridDetector(inception_resnet_v2(), n_features=2144, input_size_px=input_size_px)

@@ -15,8 +15,7 @@ from vitripick.picking.junk import over_micrograph
 from vitripick.timing import stage
 
 if TYPE_CHECKING:
-    from vitripick.models import Model
-    from vitripick.models.engines import Ready
+    from vitripick.models import LoadedModel
 
 Edge: TypeAlias = Literal["centre", "box"]
 
@@ -46,7 +45,7 @@ class Look:
 
 def pick(
     micrograph: Micrograph,
-    model: Model | Ready,
+    model: LoadedModel,
     *,
     threshold: float | None = None,
     diameter_px: float | None = None,
@@ -65,7 +64,7 @@ def pick(
     micrograph
         From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
     model
-        From `load_model`, or from `make_ready` on a faster engine.
+        From `load_model`, or from `load_on_engine` on a faster engine.
     threshold
         Lowest confidence to return; the model's own by default. 0 returns all that is stored, down to 0.05.
     diameter_px, diameter_angstrom
@@ -109,7 +108,7 @@ def pick(
 
 def look(
     micrograph: Micrograph,
-    model: Model | Ready,
+    model: LoadedModel,
     *,
     threshold: float | None = None,
     diameter_px: float | None = None,
@@ -165,7 +164,7 @@ def look(
 
 def resolve_diameter_px(
     micrograph: Micrograph,
-    model: Model | Ready,
+    model: LoadedModel,
     *,
     diameter_px: float | None = None,
     diameter_angstrom: float | None = None,

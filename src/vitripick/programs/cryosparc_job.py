@@ -15,7 +15,7 @@ import numpy as np
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, output_stems
 from vitripick.geometry import Boxes
-from vitripick.models import ModelFile
+from vitripick.models import Model
 from vitripick.runs.many import RunSummary, finish_run, pick_each, prepare_folder, summary_of
 from vitripick.runs.record import read_stored, refuse_other_files
 from vitripick.runs.resources import resource_errors
@@ -53,7 +53,7 @@ def run_cryosparc_job(
     workspace: str,
     source: str,
     out: str | Path,
-    model: ModelFile,
+    model: Model,
     settings: PickSettings | None = None,
     device: str = "cpu",
     flip_y: bool = False,

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.geometry import Boxes
-from vitripick.models import ModelFile
+from vitripick.models import Model
 from vitripick.models.engines import available_cores
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.export import ExportError, RunEntry, check_formats, write_run_exports
@@ -46,8 +46,6 @@ from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
-
-    from vitripick.models import Model
 
 
 @dataclass
@@ -142,7 +140,7 @@ class RunSummary:
 def pick_many(
     inputs: Sequence[str | Path],
     out: str | Path,
-    model: ModelFile | Model,
+    model: Model,
     settings: PickSettings | None = None,
     *,
     device: str | torch.device | list[str] = "cpu",

@@ -21,9 +21,9 @@ class PickSettings(Settings):
     A diameter that does not fit what the network sees is replaced (`survey.py`), unless `keep_diameter` is set;
     `threshold` acts on export only; `pixel_size` goes before what a STAR and the headers say; `formats` are names of
     `vitripick.formats.FORMATS`; with `overlays`, a PNG a micrograph is drawn, with `thumbnails` a small JPEG; with
-    `junk_masks`, the junk map is written at the micrograph's full size; `engine`
-    and `precision` say what runs the network, see `make_ready`. Micrographs that are done stay so where `auto` would
-    choose another engine today, and are picked again where another one is named.
+    `junk_masks`, the junk map is written at the micrograph's full size; `engine` and `precision` say what runs the
+    network, see `load_on_engine`. Micrographs that are done stay so where `auto` would choose another engine today, and
+    are picked again where another one is named.
     """
 
     diameter_px: float | None = Field(None, gt=0)

@@ -9,19 +9,19 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from vitripick.errors import UsageError
-from vitripick.models import Detector, Model, load_model
+from vitripick.models import Detector, TorchModel, load_model
 from vitripick.training.settings import TrainSettings, default_settings
 
 # All layers learn, or the last so many.
 Trainable: TypeAlias = Literal["all"] | int
 
 
-def resolve_start(start: Model | str | Path) -> Model:
+def resolve_start(start: TorchModel | str | Path) -> TorchModel:
     """A model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
-    return start if isinstance(start, Model) else load_model(start)
+    return start if isinstance(start, TorchModel) else load_model(start)
 
 
-def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings:
+def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSettings:
     """`settings` with architecture and options of the start model; the fine-tuning defaults where None.
 
     Raises
@@ -67,7 +67,7 @@ def weights_sha256(detector: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def provenance(start: Model, trainable: Trainable) -> dict[str, Any]:
+def provenance(start: TorchModel, trainable: Trainable) -> dict[str, Any]:
     """For the new bundle's card: where it started, with all that the start model had seen."""
     return {
         "name": start.card.name,

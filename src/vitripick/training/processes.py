@@ -2,8 +2,8 @@
 keeps their weights the same.
 
 Together they do what one process would do with a batch that is as many times larger: batch normalisation takes its
-statistics over all of them, losses are normalised by the particles of all (`over_processes`), and each draws its own
-share of the common batch. The first one validates, writes, and tells the others.
+statistics over all of them, losses are normalised by the particles of all (`share_of_particles`), and each draws its
+own share of the common batch. The first one validates, writes, and passes on what came of it.
 """
 
 from __future__ import annotations

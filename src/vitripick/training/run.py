@@ -18,8 +18,8 @@ from vitripick.errors import ResourceError, UsageError
 from vitripick.images import WHOLE
 from vitripick.models import (
     Detector,
-    Model,
     ModelCard,
+    TorchModel,
     build_detector,
     choose_device,
     full_options,
@@ -56,7 +56,7 @@ class TrainResult:
         What validation said of the model it started from; None where it started from scratch.
     """
 
-    model: Model
+    model: TorchModel
     path: Path
     rows: list[Row]
     seconds: float
@@ -68,7 +68,7 @@ def train(
     out: str | Path,
     *,
     settings: TrainSettings | None = None,
-    start: Model | str | Path | None = None,
+    start: TorchModel | str | Path | None = None,
     trainable: Trainable = "all",
     name: str | None = None,
     licence: str = "not stated",
@@ -143,9 +143,7 @@ def train(
     torch.manual_seed(settings.seed)
     detector = build_detector(settings.architecture, options)
     if origin is None:
-        preparation = detector.default_preparation(
-            working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
-        ).with_patches(settings.patches or WHOLE)
+        preparation = detector.default_preparation().with_patches(settings.patches or WHOLE)
     else:
         preparation = origin.card.preparation
     target = choose_device(device)
@@ -177,7 +175,7 @@ def train(
     def keep_best(best: Detector, validation: Validation) -> None:
         figures = {"validation": {**vars(validation), "criterion": "F1 and AUC at d/4; AUC at IoU 0.6"}}
         update = {"threshold": validation.threshold, "training": {**card.training, **figures}}
-        save_model(Model(best, card.model_copy(update=update)), best_path)
+        save_model(TorchModel(best, card.model_copy(update=update)), best_path)
 
     with join_processes(target) as processes:
 

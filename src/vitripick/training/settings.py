@@ -10,6 +10,8 @@ from pydantic import Field, ValidationError
 
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Patches
+from vitripick.models.architecture_names import DEFAULT_ARCHITECTURE
+from vitripick.models.architectures import find_architecture
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -137,7 +139,7 @@ class Augmentation(Settings):
 
 
 class TrainSettings(Settings):
-    """How to train. Defaults are `heatmap`'s; `default_settings` gives each architecture its own.
+    """How to train. `default_settings` gives each architecture the defaults of its own recipe.
 
     Attributes
     ----------
@@ -179,7 +181,7 @@ class TrainSettings(Settings):
         is labelled, and background by `unlabelled_weight`.
     """
 
-    architecture: str = "heatmap"
+    architecture: str = DEFAULT_ARCHITECTURE
     options: dict[str, Any] = Field(default_factory=dict)
     working_diameter_px: float | None = Field(None, gt=4)
     input_size_px: int | None = Field(None, gt=0)
@@ -205,37 +207,10 @@ class TrainSettings(Settings):
     augmentation: Augmentation = Augmentation()
 
 
-# The paper's recipe (Wagner et al. 2019): Adam; each augmentation drawn at random; flips only, no rotation or scale.
-# The shift of half a cell is ours: flips alone leave a particle at the same few places of its cell in every epoch.
-_PAPER = TrainSettings(
-    architecture="yolo",
-    steps=2400,
-    batch_size=4,
-    patience_epochs=10,
-    optimiser="adam",
-    learning_rate=1e-4,
-    weight_decay=0.0,
-    augmentation=Augmentation(
-        rotate=False,
-        scale_jitter=0.0,
-        shift_px=16,
-        blur_chance=0.5,
-        blur_sigma_px=3.0,
-        box_blur_chance=0.5,
-        noise_chance=0.5,
-        noise_sd=0.5,
-        dropout_chance=0.5,
-        contrast_chance=0.5,
-        contrast_range=0.5,
-        contaminant_chance=0.0,
-        noise_only_chance=0.0,
-    ),
-)
-_DEFAULTS = {"yolo": _PAPER, "inception_resnet": _PAPER.model_copy(update={"architecture": "inception_resnet"})}
-
-
-def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, **changes: Any) -> TrainSettings:
-    """The recipe that belongs to an architecture, with `changes`.
+def default_settings(
+    architecture: str = DEFAULT_ARCHITECTURE, *, fine_tune: bool = False, **changes: Any
+) -> TrainSettings:
+    """Return the training plan of an architecture, made from the recipe it was registered with, with `changes`.
 
     Parameters
     ----------
@@ -250,9 +225,9 @@ def default_settings(architecture: str = "heatmap", *, fine_tune: bool = False, 
     Raises
     ------
     UsageError
-        If a key is unknown or a value out of range.
+        If there is no such architecture, a key is unknown, or a value is out of range.
     """
-    base = _DEFAULTS.get(architecture, TrainSettings(architecture=architecture))
+    base = TrainSettings.model_validate({"architecture": architecture, **find_architecture(architecture).recipe})
     if fine_tune:
         base = base.model_copy(
             update={
@@ -318,7 +293,7 @@ def read_recipe(
             update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}
             sets.append(entry.model_copy(update=update))
     training = dict(table.get("training", {}))
-    architecture = training.pop("architecture", start_architecture or "heatmap")
+    architecture = training.pop("architecture", start_architecture or DEFAULT_ARCHITECTURE)
     return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
 
 

@@ -3,11 +3,11 @@
 from vitripick.models.engines.choose import (
     ENGINES,
     PRECISIONS,
+    EngineModel,
     EngineName,
     Precision,
-    Ready,
     available_cores,
-    make_ready,
+    load_on_engine,
 )
 
-__all__ = ["ENGINES", "PRECISIONS", "EngineName", "Precision", "Ready", "available_cores", "make_ready"]
+__all__ = ["ENGINES", "PRECISIONS", "EngineModel", "EngineName", "Precision", "available_cores", "load_on_engine"]

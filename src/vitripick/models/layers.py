@@ -75,10 +75,7 @@ def describe(name: str, options: dict[str, Any] | None = None) -> Description:
     """
     with torch.device("meta"):
         detector = build_detector(name, options).eval()
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
-    side = int(getattr(detector, "input_size_px", preparation.input_size_px))
-    if preparation.scale_by == "particle":
-        side = _CROP_PX
+    side = _CROP_PX if detector.input_size_px is None else detector.input_size_px
     seen: list[tuple[str, nn.Module, tuple[int, int, int]]] = []
     handles = []
     for path, module in detector.named_modules():
@@ -125,17 +122,17 @@ def _layers(seen: list[tuple[str, nn.Module, tuple[int, int, int]]]) -> tuple[La
             )
             before = ()
         elif isinstance(module, nn.Dropout):
-            before = (*before, _in_words(module))
+            before = (*before, _name_of(module))
         elif result:
             last = result[-1]
             changed = {
-                "follows": (*last.follows, _in_words(module)),
+                "follows": (*last.follows, _name_of(module)),
                 "output": output,
                 "n_parameters": last.n_parameters + own,
             }
             result[-1] = Layer(**{**vars(last), **changed})
         else:
-            before = (*before, _in_words(module))
+            before = (*before, _name_of(module))
     return tuple(result)
 
 
@@ -147,7 +144,7 @@ def _short(path: str) -> str:
     return ".".join(parts)
 
 
-def _in_words(module: nn.Module) -> str:
+def _name_of(module: nn.Module) -> str:
     if isinstance(module, nn.BatchNorm2d):
         return "batch norm"
     if isinstance(module, nn.LeakyReLU):
