@@ -12,7 +12,7 @@ import torch
 from common import RECIPE
 from torch.utils.flop_counter import FlopCounterMode
 
-from vitripick.training import default_settings, read_recipe, train
+from vitripick.training import default_settings, read_training_plan, train
 
 # Crops are eight diameters wide throughout, so that every variant sees as many particles a step.
 VARIANTS: dict[str, dict[str, object]] = {
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=8)
     arguments = parser.parse_args()
-    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    sets, _ = read_training_plan(RECIPE, data_root=arguments.data)
     print(
         "| variant | parameters | GFLOP a crop | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|",
         flush=True,

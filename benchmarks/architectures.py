@@ -17,7 +17,7 @@ from cells import cell, settings_from, table, train_and_judge, usual_parser
 from common import RECIPE
 
 from vitripick.models import describe
-from vitripick.training import read_recipe
+from vitripick.training import read_training_plan
 
 COLUMNS = [
     "architecture",
@@ -82,7 +82,7 @@ def _in_a_process(architecture: str, seed: int) -> dict[str, object]:
 
 def _measure(architecture: str, arguments) -> dict[str, object]:
     (seed,) = arguments.seeds
-    entry = read_recipe(RECIPE, data_root=arguments.data)[0][0]
+    entry = read_training_plan(RECIPE, data_root=arguments.data)[0][0]
     settings = settings_from(arguments, architecture, seed)
     out = arguments.out / "runs" / f"{architecture}_{seed}"
     result = train_and_judge(entry, entry, entry.leave_out, out, settings, device=arguments.device)

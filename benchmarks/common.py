@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, Micrograph
-from vitripick.training import TrainingSet, read_recipe
+from vitripick.training import TrainingSet, read_training_plan
 
 RECIPE = Path(__file__).parent / "two_sets.toml"
 DIAMETERS_PX = {"apoferritin_empiar10146": 80.0, "betagal_empiar10017": 27.0}
@@ -30,7 +30,7 @@ class LabelledSet:
 
 def load_sets(data: Path) -> list[LabelledSet]:
     """The two sets that people labelled."""
-    sets, _ = read_recipe(RECIPE, data_root=data)
+    sets, _ = read_training_plan(RECIPE, data_root=data)
     return [_load(entry) for entry in sets]
 
 

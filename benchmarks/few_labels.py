@@ -19,7 +19,7 @@ from vitripick.formats import find_micrographs, pair_labels, read_all_picks, rea
 from vitripick.models import TorchModel, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import TrainingSet, read_recipe, train
+from vitripick.training import TrainingSet, read_training_plan, train
 
 KINDS = ("10146", "klh_all_views", "klh_side_views", "klh_contaminated")
 # The molecule's axis at least this far from the beam: a rectangle, not a ring.
@@ -68,7 +68,7 @@ def main() -> None:
 def _sets(kind: str, arguments) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
     """Whom to train on, whom to judge, and the names to judge there (none: all)."""
     if kind == "10146":
-        entry = read_recipe(RECIPE, data_root=arguments.data)[0][0]
+        entry = read_training_plan(RECIPE, data_root=arguments.data)[0][0]
         return entry, entry, entry.leave_out
     sets = []
     for part, n, seed in (("train", 13, 1), ("judge", 6, 2)):

@@ -26,8 +26,8 @@ from vitripick.geometry import Boxes, FloatArray, Micrograph
 from vitripick.models import TorchModel, load_model, save_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
-from vitripick.training import SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_recipe, train
-from vitripick.training.calibration import fit_calibration
+from vitripick.training import About, SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_training_plan, train
+from vitripick.training.confidence_calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
 RECIPE = RECIPES / "general.toml"
@@ -87,7 +87,7 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
     """The first or the second recipe."""
     path = RECIPE if number == 2 else RECIPES / "general_simulated.toml"
-    sets, settings = read_recipe(path, data_root=arguments.data)
+    sets, settings = read_training_plan(path, data_root=arguments.data)
     if arguments.steps:
         settings = settings.model_copy(update={"steps": arguments.steps[number - 1]})
     return sets, settings
@@ -103,8 +103,8 @@ def second_training(
     """From the model of the first training, which is made where it is not there yet."""
     fields = arguments.out / "fields"
     own, own_settings = recipe_of(1, arguments)
-    first = train(own, arguments.out / "simulated", settings=own_settings, fields=fields)
-    return train(sets, out, settings=settings, start=first.model, fields=fields, **card)
+    first = train(own, arguments.out / "simulated", settings=own_settings, simulated_fields=fields)
+    return train(sets, out, settings=settings, start=first.model, simulated_fields=fields, about=About(**card))
 
 
 def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
@@ -170,7 +170,7 @@ def load_labelled(data: Path, name: str) -> tuple[dict[str, Micrograph], dict[st
 
 def held_out(name: str, data: Path) -> set[str]:
     """The micrographs of a real set that the recipe leaves out."""
-    sets, _ = read_recipe(RECIPE, data_root=data)
+    sets, _ = read_training_plan(RECIPE, data_root=data)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name][0] in entry.micrographs]
     return {key for key in load_labelled(data, name)[1] if Path(key).stem in own.leave_out}
 

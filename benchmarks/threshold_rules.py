@@ -18,7 +18,7 @@ from vitripick.geometry import Boxes
 from vitripick.models import TorchModel, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training.threshold import GRID, tune_threshold
+from vitripick.training.threshold_tuning import GRID, tune_threshold
 
 N_DRAWS = 30
 

@@ -16,7 +16,7 @@ from cells import table
 from common import RECIPE
 
 from vitripick.models import build_detector
-from vitripick.training import default_settings, read_recipe
+from vitripick.training import default_settings, read_training_plan
 from vitripick.training.batches import Batches
 from vitripick.training.data import load_training_data
 from vitripick.training.precision import autocast
@@ -32,7 +32,7 @@ def main() -> None:
     if arguments.drawing:
         print(drawing_alone(arguments))
         return
-    sets, settings = read_recipe(RECIPE, data_root=arguments.data)
+    sets, settings = read_training_plan(RECIPE, data_root=arguments.data)
     detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
     preparation = detector.default_preparation()
     data = load_training_data(sets[:1], settings, preparation)
@@ -66,7 +66,7 @@ def main() -> None:
 
 def drawing_alone(arguments: argparse.Namespace) -> str:
     """One table: a step's batch drawn by threads and by processes, with no network beside them."""
-    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    sets, _ = read_training_plan(RECIPE, data_root=arguments.data)
     rows = []
     for architecture in ("heatmap", "yolo"):
         settings, detector = default_settings(architecture), build_detector(architecture)

@@ -14,7 +14,7 @@ from vitripick.geometry import match
 from vitripick.models import TorchModel
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import default_settings, train
+from vitripick.training import Callbacks, default_settings, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -63,7 +63,13 @@ def test_a_run_stopped_on_a_gpu_goes_on_there_or_on_the_cpu(device, session_set,
     short = short.model_copy(update={"precision": "fp32"})
     steps = iter(range(100))
     with pytest.raises(Stopped):
-        train(session_set, tmp_path / "run", settings=short, device="cuda", should_stop=lambda: next(steps) == 2)
+        train(
+            session_set,
+            tmp_path / "run",
+            settings=short,
+            device="cuda",
+            callbacks=Callbacks(should_stop=lambda: next(steps) == 2),
+        )
     rows = train(session_set, tmp_path / "run", settings=short, device=device).rows
     assert [row["step"] for row in rows] == [3, 6]
 

@@ -53,7 +53,7 @@ def train(
     ] = None,
     areas: Annotated[
         str | None,
-        typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
+        typer.Option(help="Folder that says where labels are incomplete or areas are to be ignored (docs/label.md)."),
     ] = None,
     architecture: Annotated[
         str | None, typer.Option(help=f"{in_a_row(ARCHITECTURE_NAMES)}; {DEFAULT_ARCHITECTURE} by default.")
@@ -101,6 +101,7 @@ def train(
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
     from vitripick.images import parse_patches
+    from vitripick.training import About, Callbacks
     from vitripick.training import train as train_model
 
     sets, settings = _gather(
@@ -137,15 +138,15 @@ def train(
             settings=settings,
             start=start,
             trainable="all" if train_last is None else train_last,
-            name=name,
-            licence=licence,
-            description=description,
+            about=About(name=name, licence=licence, description=description),
             device=device,
-            on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
-            on_epoch=tell,
             n_workers=workers,
-            fields=fields,
-            on_field=lambda done, total: update(done, total, "fields simulated"),
+            simulated_fields=fields,
+            callbacks=Callbacks(
+                on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
+                on_epoch=tell,
+                on_field=lambda done, total: update(done, total, "fields simulated"),
+            ),
         )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes (torchrun) the first one talks
@@ -220,7 +221,7 @@ def _gather(
     """A recipe's settings with the options given on the command line on top, or the architecture's own."""
     from vitripick.errors import UsageError
     from vitripick.models import read_model_card
-    from vitripick.training import default_settings, read_recipe
+    from vitripick.training import default_settings, read_training_plan
 
     given = {key: value for key, value in options.items() if value is not None}
     own = None if start is None else read_model_card(start).architecture
@@ -229,5 +230,5 @@ def _gather(
         return sets, default_settings(architecture, fine_tune=start is not None, **given)
     if sets or "architecture" in given:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
-    sets, settings = read_recipe(recipe, data_root=data_root, start_architecture=own)
+    sets, settings = read_training_plan(recipe, data_root=data_root, start_architecture=own)
     return sets, default_settings(**{**settings.model_dump(), **given})

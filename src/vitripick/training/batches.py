@@ -21,13 +21,13 @@ from torch.utils.data import DataLoader, Dataset
 from vitripick.geometry import Image
 from vitripick.models.detector import Detector, LabelArray
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
-from vitripick.training.crops import Crop, augment, draw_crop, draw_whole
-from vitripick.training.data import Sample
+from vitripick.training.samples import Sample
 from vitripick.training.settings import TrainSettings
+from vitripick.training.training_crops import Crop, augment, draw_crop, draw_whole
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TrainingBatch:
     """One step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
 
     images: Tensor
@@ -77,7 +77,7 @@ class Batches:
         """Draw from these from the next `epoch` on."""
         self._steps.sets = _by_set(samples)
 
-    def epoch(self, first: int, last: int) -> Iterator[Batch]:
+    def epoch(self, first: int, last: int) -> Iterator[TrainingBatch]:
         """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
         in_threads = not self.n_workers or self._steps.whole_pad is not None
         drawn = self._from_threads(first, last) if in_threads else self._from_processes(first, last)
@@ -85,7 +85,7 @@ class Batches:
             tensor = torch.from_numpy(images)[:, None]
             more = {} if junk is None else {"junk": junk}
             targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
-            yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
+            yield TrainingBatch(tensor, targets, torch.from_numpy(weight)[:, None])
 
     def _from_threads(self, first: int, last: int) -> Iterator[_Arrays]:
         ahead = max(1, self.n_workers)

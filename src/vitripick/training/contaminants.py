@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.geometry import Image
-from vitripick.training.crops import Crop
+from vitripick.training.training_crops import Crop
 
 _FloatImage = npt.NDArray[np.float32]
 

@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from vitripick.errors import UsageError
-from vitripick.models import Detector, TorchModel, load_model
+from vitripick.models import Detector, Model, TorchModel, load_model, load_weights
 from vitripick.training.settings import TrainSettings, default_settings
 
 # All layers learn, or the last so many.
 Trainable: TypeAlias = Literal["all"] | int
 
 
-def resolve_start(start: TorchModel | str | Path) -> TorchModel:
-    """A model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
-    return start if isinstance(start, TorchModel) else load_model(start)
+def resolve_start(start: Model | str | Path) -> TorchModel:
+    """Return the model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
+    return load_model(start) if isinstance(start, str | Path) else load_weights(start)
 
 
 def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSettings:

@@ -1,4 +1,7 @@
-"""What a training run is told: data, recipe, seed. Written into the run folder as it was used."""
+"""A training plan: data, settings and seed of a training run. Written into the run folder as it was used.
+
+The descriptions of the fields are what help texts print.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,12 @@ from pydantic import Field, ValidationError
 
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Patches
-from vitripick.models.architecture_names import DEFAULT_ARCHITECTURE
+from vitripick.models.architecture_names import (
+    ARCHITECTURE_NAMES,
+    DEFAULT_ARCHITECTURE,
+    in_a_row,
+    names_that_scale_by,
+)
 from vitripick.models.architectures import find_architecture
 from vitripick.settings import Settings
 
@@ -19,192 +27,197 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_NAMES = f"{in_a_row(ARCHITECTURE_NAMES)}; {DEFAULT_ARCHITECTURE} by default."
+_BY_PARTICLE, _BY_LONG_SIDE = names_that_scale_by("particle"), names_that_scale_by("long_side")
+
 
 class TrainingSet(Settings):
-    """One particle's labelled micrographs.
+    """One particle's labelled micrographs."""
 
-    Attributes
-    ----------
-    micrographs
-        Folder, glob or RELION star.
-    labels
-        Folder or file in any format that `read_all_picks` reads.
-    box_size_px
-        Label box size, for label formats that have none.
-    validate_on
-        Names (or stems) of the micrographs to validate on; empty: a share drawn by the seed.
-    leave_out
-        Names (or stems) of micrographs neither trained nor validated on: kept for judging.
-    areas
-        Folder with what is known of the ground between the labels, one `STEM.json` a micrograph (`ground.py`);
-        None: every label file is complete.
-    weight
-        How often this set is drawn from, relative to others.
-    """
-
-    micrographs: str
-    labels: str
-    box_size_px: float | None = None
-    validate_on: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
-    areas: str | None = None
-    weight: float = Field(1.0, gt=0)
+    micrographs: str = Field(description="Folder, glob or RELION STAR.")
+    labels: str = Field(description="Labels in any format we read: folder or file.")
+    box_size_px: float | None = Field(default=None, description="Label box size, if the labels have none.")
+    validate_on: tuple[str, ...] = Field(
+        default=(),
+        description="Names or stems of the micrographs to validate on; by default a share drawn by the seed.",
+    )
+    leave_out: tuple[str, ...] = Field(
+        default=(), description="Names or stems of micrographs to keep for judging: neither trained nor validated on."
+    )
+    areas: str | None = Field(
+        default=None,
+        description="Folder that says where labels are incomplete or areas are to be ignored, one STEM.json a "
+        "micrograph (docs/label.md); by default every label file is complete.",
+    )
+    weight: float = Field(default=1.0, gt=0, description="How often this set is drawn from, relative to others.")
 
 
 class SimulatedSet(Settings):
-    """Training samples from the simulator.
+    """Training samples from the simulator."""
 
-    Attributes
-    ----------
-    recipe
-        Of the simulator: a name or a TOML file.
-    changes
-        To the recipe, `"key=value"` each, as `vitripick simulate --set` takes them.
-    structures
-        Folder or file of molecules; None: those that come with vitripick.
-    leave_out
-        Names of structures kept for judging: neither trained nor validated on.
-    samples, validation_samples
-        How many fields train, and how many more validate.
-    field_px
-        Side of a field; larger than a crop, which is turned within it.
-    scale_jitter
-        Molecules span from 1 / (1 + jitter) to 1 + jitter of the working diameter.
-    seed
-        Of the draws.
-    weight
-        How often this set is drawn from, relative to others.
-    """
-
-    recipe: str = "general"
-    changes: tuple[str, ...] = ()
-    structures: str | None = None
-    leave_out: tuple[str, ...] = ()
-    samples: int = Field(4000, gt=0)
-    validation_samples: int = Field(100, ge=0)
-    field_px: int = Field(256, ge=64)
-    scale_jitter: float = Field(0.25, ge=0)
-    seed: int = 1
-    weight: float = Field(1.0, gt=0)
+    recipe: str = Field(default="general", description="The simulator's recipe: a name or a TOML file.")
+    changes: tuple[str, ...] = Field(
+        default=(), description="Changes to that recipe, key=value each, as vitripick simulate --set takes them."
+    )
+    structures: str | None = Field(
+        default=None, description="Folder or file of molecules; by default those that come with vitripick."
+    )
+    leave_out: tuple[str, ...] = Field(
+        default=(), description="Names of structures to keep for judging: neither trained nor validated on."
+    )
+    samples: int = Field(default=4000, gt=0, description="How many fields train.")
+    validation_samples: int = Field(default=100, ge=0, description="How many more fields validate.")
+    field_px: int = Field(
+        default=256, ge=64, description="Side of a field; larger than a crop, which is turned within it."
+    )
+    scale_jitter: float = Field(
+        default=0.25, ge=0, description="Molecules span from 1 / (1 + jitter) to 1 + jitter of the working diameter."
+    )
+    seed: int = Field(default=1, description="Of the draws.")
+    weight: float = Field(default=1.0, gt=0, description="How often this set is drawn from, relative to others.")
 
 
 class Augmentation(Settings):
-    """Random changes of a training crop; a `_chance` is how often one is drawn at all.
+    """Random changes of a training crop; a `_chance` is how often one is drawn at all."""
 
-    Attributes
-    ----------
-    rotate
-        Any angle, for crops; whole micrographs are only flipped.
-    scale_jitter
-        Scale factors are drawn log-uniformly from 1 / (1 + jitter) to 1 + jitter.
-    shift_px
-        Whole micrographs and patches are moved by up to this many working pixels, so that a grid network sees a
-        particle at every place of its cell, not always at the same; ours, not in the paper.
-    blur_chance, blur_sigma_px
-        Gaussian blur, sigma uniform from 0, in working pixels.
-    box_blur_chance, box_blur_px
-        Average blur over 2 to this many pixels.
-    noise_chance, noise_sd
-        Gaussian noise, its sd uniform from 0 in units of the image's own.
-    dropout_chance, dropout_share
-        1 % to this share of the pixels are set to the mean.
-    spectrum_chance, spectrum_range
-        The power spectrum is bent: a smooth curve over spatial frequency whose gains are drawn log-uniformly from
-        1 / (1 + r) to 1 + r, as another defocus, detector or filter would; ours, not in the paper.
-    contrast_chance, contrast_range
-        Subtract the median, multiply by a factor drawn log-uniformly from 1 / (1 + r) to 1 + r, add the median back.
-    contaminant_chance
-        Ice blobs or a hard edge are painted in, unlabelled (`contaminants.py`); ours, not in the paper.
-    noise_only_chance
-        The crop is replaced by noise without a particle; ours, not in the paper.
-    """
-
-    rotate: bool = True
-    scale_jitter: float = Field(0.15, ge=0)
-    shift_px: int = Field(0, ge=0)
-    blur_chance: float = Field(0.3, ge=0, le=1)
-    blur_sigma_px: float = Field(1.2, ge=0)
-    box_blur_chance: float = Field(0.0, ge=0, le=1)
-    box_blur_px: int = Field(7, ge=2)
-    noise_chance: float = Field(0.5, ge=0, le=1)
-    noise_sd: float = Field(0.6, ge=0)
-    dropout_chance: float = Field(0.1, ge=0, le=1)
-    dropout_share: float = Field(0.1, ge=0.01, le=1)
-    spectrum_chance: float = Field(0.0, ge=0, le=1)
-    spectrum_range: float = Field(1.0, ge=0)
-    contrast_chance: float = Field(0.7, ge=0, le=1)
-    contrast_range: float = Field(0.4, ge=0)
-    contaminant_chance: float = Field(0.6, ge=0, le=1)
-    noise_only_chance: float = Field(0.15, ge=0, le=1)
+    rotate: bool = Field(
+        default=True, description="Turn crops by any angle, and not only flip them; whole micrographs are only flipped."
+    )
+    scale_jitter: float = Field(
+        default=0.15, ge=0, description="Scale factors are drawn log-uniformly from 1 / (1 + jitter) to 1 + jitter."
+    )
+    # Ours, not in the paper.
+    shift_px: int = Field(
+        default=0,
+        ge=0,
+        description="Whole micrographs and patches are moved by up to this many working pixels, so that a grid network "
+        "sees a particle at every place of its cell, not always at the same.",
+    )
+    blur_chance: float = Field(default=0.3, ge=0, le=1, description="Chance of a Gaussian blur.")
+    blur_sigma_px: float = Field(
+        default=1.2, ge=0, description="Largest sigma of the Gaussian blur, in working pixels; drawn uniformly from 0."
+    )
+    box_blur_chance: float = Field(default=0.0, ge=0, le=1, description="Chance of an average blur.")
+    box_blur_px: int = Field(default=7, ge=2, description="Most pixels the average blur is over; the fewest are 2.")
+    noise_chance: float = Field(default=0.5, ge=0, le=1, description="Chance of Gaussian noise.")
+    noise_sd: float = Field(
+        default=0.6, ge=0, description="Largest sd of the noise in units of the image's own; drawn uniformly from 0."
+    )
+    dropout_chance: float = Field(default=0.1, ge=0, le=1, description="Chance that pixels are set to the mean.")
+    dropout_share: float = Field(
+        default=0.1, ge=0.01, le=1, description="Largest share of pixels set to the mean; the smallest is 1 %."
+    )
+    # Ours, not in the paper: as another defocus, detector or filter would change the spectrum.
+    spectrum_chance: float = Field(default=0.0, ge=0, le=1, description="Chance that the power spectrum is bent.")
+    spectrum_range: float = Field(
+        default=1.0,
+        ge=0,
+        description="The bent spectrum's gains, a smooth curve over spatial frequency, are drawn log-uniformly from "
+        "1 / (1 + r) to 1 + r.",
+    )
+    contrast_chance: float = Field(default=0.7, ge=0, le=1, description="Chance of another contrast.")
+    contrast_range: float = Field(
+        default=0.4,
+        ge=0,
+        description="The difference to the median is multiplied by a factor drawn log-uniformly from 1 / (1 + r) to "
+        "1 + r.",
+    )
+    # Ours, not in the paper (`contaminants.py`).
+    contaminant_chance: float = Field(
+        default=0.6, ge=0, le=1, description="Chance that ice blobs or a hard edge are painted in, unlabelled."
+    )
+    # Ours, not in the paper.
+    noise_only_chance: float = Field(
+        default=0.15, ge=0, le=1, description="Chance that the crop is replaced by noise without a particle."
+    )
 
 
 class TrainSettings(Settings):
-    """How to train. `default_settings` gives each architecture the defaults of its own recipe.
+    """How to train; `default_settings` gives each architecture the defaults of its own recipe."""
 
-    Attributes
-    ----------
-    architecture, options
-        For `build_detector`.
-    working_diameter_px, input_size_px
-        The scale the network works at, where its architecture leaves a choice; None: its default.
-    patches
-        Rows and columns of patches for a network that sees whole micrographs; None: the whole.
-    seed
-        Of initialisation, split, crops and augmentation.
-    steps, batch_size, crop_px
-        Optimiser steps, crops in each, and their side in working pixels.
-    steps_per_epoch
-        Between two validations (and checkpoints).
-    patience_epochs
-        Stop early after this many validations without a better score.
-    optimiser, learning_rate, weight_decay, warmup_share
-        Linear warm-up, then a cosine down to a hundredth.
-    warm_restarts
-        How often the cosine starts again from the full learning rate (Loshchilov & Hutter 2017), in equal stretches.
-    precision
-        `"fp32"`, `"bf16"`, or `"auto"`: bfloat16 where the hardware has it (`precision.py`).
-    ema_decay
-        Of the averaged weights, which are what is validated and kept.
-    validation_share
-        Share of each set's micrographs that validate, at least one; a set of one micrograph gives a strip of it.
-    label_centred_share
-        Share of crops that are placed on a label; the rest lie anywhere.
-    unlabelled
-        What a place without a label is taken for (`unlabelled.py`): `"background"`; `"lighter"`: background that counts
-        `unlabelled_weight`; `"ignore"`: lighter, and places as sure as labelled ones do not count; `"teach"`: lighter,
-        and places as sure as labelled ones are taught as particles.
-    unlabelled_weight
-        A fifth: a missed particle costs five times what a false one does, as in the paper.
-    border_diameters
-        Band along the micrograph's border in which labels say nothing (people skip particles that are cut), unless a
-        set's labels are as dense there as elsewhere. Crops are taught nothing there, whole micrographs and patches what
-        is labelled, and background by `unlabelled_weight`.
-    """
+    architecture: str = Field(default=DEFAULT_ARCHITECTURE, description=_NAMES)
+    options: dict[str, Any] = Field(default_factory=dict, description="The architecture's own options, by name.")
+    working_diameter_px: float | None = Field(
+        default=None, gt=4, description=f"{_BY_PARTICLE}: particle diameter in the pixels the network sees."
+    )
+    input_size_px: int | None = Field(
+        default=None,
+        gt=0,
+        description=f"{_BY_LONG_SIDE}: long side of the micrograph in the pixels the network sees.",
+    )
+    patches: Patches | None = Field(
+        default=None,
+        description=f"{_BY_LONG_SIDE}: train and pick in rows x columns of patches, such as 2x2; by default the whole.",
+    )
+    seed: int = Field(default=1, description="Of initialisation, split, crops and augmentation.")
+    steps: int = Field(default=600, gt=0, description="Optimiser steps at most.")
+    batch_size: int = Field(default=16, gt=0, description="Crops a step.")
+    crop_px: int = Field(default=192, gt=0, description="Side of a crop, in working pixels.")
+    steps_per_epoch: int = Field(default=100, gt=0, description="Steps between two validations (and checkpoints).")
+    patience_epochs: int = Field(
+        default=8, gt=0, description="Stop early after this many validations without a better score."
+    )
+    optimiser: str = Field(default="adamw", pattern="^(adam|adamw)$", description="adam or adamw.")
+    learning_rate: float = Field(
+        default=2e-3, gt=0, description="Largest learning rate: after the warm-up, a cosine down to a hundredth of it."
+    )
+    weight_decay: float = Field(default=1e-3, ge=0, description="Of the optimiser.")
+    warmup_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises, linearly."
+    )
+    # Loshchilov & Hutter 2017.
+    warm_restarts: int = Field(
+        default=0,
+        ge=0,
+        description="How often the learning rate starts again from its full height, in equal stretches.",
+    )
+    precision: str = Field(
+        default="auto",
+        pattern="^(auto|fp32|bf16)$",
+        description="fp32, bf16, or auto: bf16 on GPUs and on CPUs that have it in hardware (AMX).",
+    )
+    ema_decay: float = Field(
+        default=0.995, ge=0, lt=1, description="Of the averaged weights, which are what is validated and kept."
+    )
+    validation_share: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of each set's micrographs that validate, at least one; a set of one micrograph gives a "
+        "strip of it.",
+    )
+    label_centred_share: float = Field(
+        default=0.7, ge=0, le=1, description="Share of crops that are placed on a label; the rest lie anywhere."
+    )
+    # `unlabelled.py` says what each one does.
+    unlabelled: str = Field(
+        default="background",
+        pattern="^(background|lighter|ignore|teach)$",
+        description="What a place without a label is taken for: background; lighter (background that counts less); "
+        "ignore (as lighter, and places as sure as labelled ones do not count) or teach (as lighter, and such places "
+        "are taught as particles).",
+    )
+    # A fifth: a missed particle costs five times what a false one does, as in the paper.
+    unlabelled_weight: float = Field(
+        default=0.2, gt=0, le=1, description="How much an unlabelled place counts, unless it is background."
+    )
+    # People skip particles that are cut. Crops are taught nothing in the band; whole micrographs and patches are taught
+    # what is labelled there, and background by `unlabelled_weight`.
+    border_diameters: float = Field(
+        default=0.5,
+        ge=0,
+        description="Width of the band along the micrograph's border in which labels say nothing, unless a set's "
+        "labels are as dense there as elsewhere.",
+    )
+    augmentation: Augmentation = Field(default=Augmentation(), description="Random changes of each crop.")
 
-    architecture: str = DEFAULT_ARCHITECTURE
-    options: dict[str, Any] = Field(default_factory=dict)
-    working_diameter_px: float | None = Field(None, gt=4)
-    input_size_px: int | None = Field(None, gt=0)
-    patches: Patches | None = None
-    seed: int = 1
-    steps: int = Field(600, gt=0)
-    batch_size: int = Field(16, gt=0)
-    crop_px: int = Field(192, gt=0)
-    steps_per_epoch: int = Field(100, gt=0)
-    patience_epochs: int = Field(8, gt=0)
-    optimiser: str = Field("adamw", pattern="^(adam|adamw)$")
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-3, ge=0)
-    warmup_share: float = Field(0.05, ge=0, le=1)
-    warm_restarts: int = Field(0, ge=0)
-    precision: str = Field("auto", pattern="^(auto|fp32|bf16)$")
-    ema_decay: float = Field(0.995, ge=0, lt=1)
-    validation_share: float = Field(0.2, gt=0, lt=1)
-    label_centred_share: float = Field(0.7, ge=0, le=1)
-    unlabelled: str = Field("background", pattern="^(background|lighter|ignore|teach)$")
-    unlabelled_weight: float = Field(0.2, gt=0, le=1)
-    border_diameters: float = Field(0.5, ge=0)
-    augmentation: Augmentation = Augmentation()
+
+class About(Settings):
+    """What a new model says of itself to people."""
+
+    name: str | None = Field(default=None, description="The model's name; the run folder's by default.")
+    licence: str = Field(default="not stated", description="For those who get the model.")
+    description: str = Field(default="", description="For those who get the model.")
 
 
 def default_settings(
@@ -243,24 +256,24 @@ def default_settings(
     try:
         return TrainSettings.model_validate({**own, **changes})
     except ValidationError as error:
-        raise UsageError(f"these training settings cannot be used: {_in_words(error)}") from error
+        raise UsageError(f"these training settings cannot be used: {_problems(error)}") from error
 
 
-def read_recipe(
+def read_training_plan(
     path: str | Path, *, data_root: str | Path | None = None, start_architecture: str | None = None
 ) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
-    """A recipe TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]` (`TrainSettings`).
+    """Read a training plan from TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]`.
 
-    What all simulated sets share may stand once, in `[all_simulated]`.
+    `[training]` holds fields of `TrainSettings`. What all simulated sets share may stand once, in `[all_simulated]`.
 
     Parameters
     ----------
     path
         The TOML file.
     data_root
-        Folder that relative paths of sets start from; the recipe's own by default.
+        Folder that relative paths of sets start from; that of the TOML file by default.
     start_architecture
-        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the recipe leaves open.
+        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the plan leaves open.
 
     Raises
     ------
@@ -272,13 +285,13 @@ def read_recipe(
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot read this recipe: {error.strerror}.") from error
+        raise InputError(f"{path}: cannot read this training plan: {error.strerror}.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from error
     unknown = sorted(set(table) - {"sets", "simulated", "all_simulated", "training"})
     if unknown:
         raise InputError(
-            f"{path}: unknown table {', '.join(unknown)}; a recipe has [[sets]], [[simulated]] and [training]."
+            f"{path}: unknown table {', '.join(unknown)}; a training plan has [[sets]], [[simulated]] and [training]."
         )
     sets: list[TrainingSet | SimulatedSet] = []
     for name, kind, paths, shared in (
@@ -289,7 +302,7 @@ def read_recipe(
             try:
                 entry: TrainingSet | SimulatedSet = kind.model_validate({**shared, **values})
             except ValidationError as error:
-                raise InputError(f"{path}, [[{name}]]: {_in_words(error)}") from error
+                raise InputError(f"{path}, [[{name}]]: {_problems(error)}") from error
             update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}
             sets.append(entry.model_copy(update=update))
     training = dict(table.get("training", {}))
@@ -297,5 +310,5 @@ def read_recipe(
     return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
 
 
-def _in_words(error: ValidationError) -> str:
+def _problems(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].lower()}" for item in error.errors())

@@ -31,22 +31,22 @@ from vitripick.simulation import (
     simulate_crops,
 )
 from vitripick.simulation.workers import run_in_processes
-from vitripick.training.data import Sample, TrainingData
+from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 from vitripick.training.settings import SimulatedSet
 
 # Fields a file: small enough that little is lost when a run is stopped.
 _CHUNK = 250
 
 
-def add_simulated(
+def with_simulated(
     data: TrainingData,
     sets: Sequence[SimulatedSet],
     folder: Path,
     preparation: Preparation,
     *,
     on_chunk: Callable[[int, int], None] | None = None,
-) -> None:
-    """Simulated sets behind the labelled ones.
+) -> TrainingData:
+    """Return the data with simulated sets behind the labelled ones.
 
     Raises
     ------
@@ -58,15 +58,21 @@ def add_simulated(
             "[[simulated]] fields are made at the size at which a network sees every particle, and this architecture "
             "sees whole micrographs: train it on micrographs of `vitripick simulate`."
         )
+    parts = [data]
     for index, entry in enumerate(sets, start=len(data.split)):
         own = load_simulated(
             entry, index, folder, working_diameter_px=preparation.working_diameter_px, on_chunk=on_chunk
         )
-        data.training.extend(own.training)
-        data.validation.extend(own.validation)
-        told = [f"{len(own.training)} fields, recipe {entry.recipe}, seed {entry.seed}"]
-        data.split.append({"train": told, "structures": own.structures, "left_out": list(entry.leave_out)})
-        data.diameters_angstrom.extend(own.diameter_range_angstrom)
+        fields = [f"{len(own.training)} fields, recipe {entry.recipe}, seed {entry.seed}"]
+        parts.append(
+            TrainingData(
+                training=tuple(own.training),
+                validation=tuple(own.validation),
+                split=({"train": fields, "structures": own.structures, "left_out": list(entry.leave_out)},),
+                diameters_angstrom=own.diameter_range_angstrom,
+            )
+        )
+    return join_data(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +259,11 @@ def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[l
                 pixels[i],
                 labels[i],
                 float(truth["diameters_px"][i]),
-                known_empty=not len(labels[i]),
-                complete=True,
-                junk=next(junk) if truth["has_junk"][i] else clean,
+                Knowledge(
+                    complete=True,
+                    empty=not len(labels[i]),
+                    junk=next(junk) if truth["has_junk"][i] else clean,
+                ),
                 set_weight=entry.weight,
             )
             for i in range(len(labels))

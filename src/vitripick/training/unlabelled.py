@@ -11,7 +11,6 @@ The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,8 +18,8 @@ from scipy.spatial import cKDTree
 
 from vitripick.geometry import Boxes, FloatArray
 from vitripick.models.detector import Detector, LabelArray
-from vitripick.training.data import Sample
 from vitripick.training.processes import Processes
+from vitripick.training.samples import Sample
 from vitripick.training.settings import TrainSettings
 from vitripick.training.validate import find_particles
 
@@ -41,9 +40,7 @@ def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sam
     if settings.unlabelled == "background":
         return list(samples)
     weight = settings.unlabelled_weight
-    return [
-        sample if _is_known(sample) else dataclasses.replace(sample, unlabelled_weight=weight) for sample in samples
-    ]
+    return [sample if _is_known(sample) else sample.knowing(unlabelled_weight=weight) for sample in samples]
 
 
 def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
@@ -77,20 +74,17 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
         others = _elsewhere(found[i], sample)
         sure, unsure = others.above(high), others.select((others.confidence < high) & (others.confidence >= low))
         if settings.unlabelled == "ignore":
-            result.append(dataclasses.replace(sample, open_places=_as_labels(others.above(low), sample)))
+            result.append(sample.knowing(open_places=_as_labels(others.above(low), sample)))
         else:
             labels = np.concatenate([sample.labels, _as_labels(sure, sample)])
-            result.append(dataclasses.replace(sample, labels=labels, open_places=_as_labels(unsure, sample)))
+            result.append(sample.with_labels(labels, _as_labels(unsure, sample)))
     return result
 
 
-def take_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
-    """What the first process made of unlabelled places, in all of them; pixels stay where they are."""
-    shared = processes.share([(sample.labels, sample.open_places) for sample in samples])
-    return [
-        dataclasses.replace(sample, labels=labels, open_places=places)
-        for sample, (labels, places) in zip(samples, shared, strict=True)
-    ]
+def broadcast_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
+    """Return the samples with what the first process made of their unlabelled places; pixels stay where they are."""
+    shared = processes.share([(sample.labels, sample.knowledge.open_places) for sample in samples])
+    return [sample.with_labels(labels, places) for sample, (labels, places) in zip(samples, shared, strict=True)]
 
 
 def _limit(labelled: FloatArray) -> float:
@@ -106,12 +100,12 @@ def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
 
 
 def _is_known(sample: Sample) -> bool:
-    return sample.known_empty or bool(sample.complete)
+    return sample.knowledge.empty or bool(sample.knowledge.complete)
 
 
 def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
     # A rejected place is as known as a labelled one.
-    known = np.concatenate([sample.labels[:, :2], sample.rejected])
+    known = np.concatenate([sample.labels[:, :2], sample.knowledge.rejected])
     distance, _ = cKDTree(known).query(picks.centres)
     return picks.select(distance > _OTHER_DIAMETERS * sample.diameter_px)
 

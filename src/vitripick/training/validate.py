@@ -11,8 +11,8 @@ from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
 from vitripick.models.run import FLOOR_CONFIDENCE, MINIMUM_DISTANCE_DIAMETERS, detect
-from vitripick.training.data import Sample
-from vitripick.training.threshold import tune_threshold
+from vitripick.training.samples import Sample
+from vitripick.training.threshold_tuning import tune_threshold
 
 # Label boxes that scatter by more than this share of their mean were drawn to measure, not placed with one size.
 _VARIES = 0.05
@@ -60,7 +60,7 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
         # Where somebody said of some that they are labelled completely, those judge alone.
-        complete = [sample for sample in own if sample.complete]
+        complete = [sample for sample in own if sample.knowledge.complete]
         own = complete if any(len(sample.labels) for sample in complete) else own
         # A name is not unique here: a strip carries its micrograph's.
         names = [f"{i}:{sample.name}" for i, sample in enumerate(own)]
@@ -112,12 +112,12 @@ def _labels(sample: Sample) -> Boxes:
 
 
 def _outside_ignored(boxes: Boxes, sample: Sample) -> Boxes:
-    if sample.ignored is None:
+    if sample.knowledge.ignored is None:
         return boxes
     height, width = _shape(sample)
     rows = np.clip(np.round(boxes.y), 0, height - 1).astype(np.intp)
     columns = np.clip(np.round(boxes.x), 0, width - 1).astype(np.intp)
-    return boxes.select(~sample.ignored[rows, columns])
+    return boxes.select(~sample.knowledge.ignored[rows, columns])
 
 
 def _shape(sample: Sample) -> tuple[int, int]:

@@ -250,7 +250,7 @@ def _read_labels(path: Path) -> list[Point]:
 
 
 def ground_json(sheet: Sheet) -> dict[str, Any]:
-    """What is known of the ground between the labels, as training reads it (`vitripick.training.ground`)."""
+    """What is known of the ground between the labels, as training reads it (`vitripick.training.areas`)."""
     return {
         "ignored": [[list(point) for point in area] for area in sheet.areas.values()],
         "rejected": [list(point) for point in sheet.rejected.values()],

@@ -68,7 +68,7 @@ def describe() -> None:
 
 def train(job: dict[str, Any], folder: Path, stop: threading.Event) -> str:
     """Train on the labels that the server copied into the run folder; the bundle's path."""
-    from vitripick.training import TrainingSet, default_settings
+    from vitripick.training import About, Callbacks, TrainingSet, default_settings
     from vitripick.training import train as train_model
 
     entry = TrainingSet(
@@ -90,12 +90,13 @@ def train(job: dict[str, Any], folder: Path, stop: threading.Event) -> str:
         folder / "train",
         settings=settings,
         start=start,
-        name=job["name"],
-        description=job["description"],
+        about=About(name=job["name"], description=job["description"]),
         device="auto",
-        on_step=lambda step, steps, loss: tell("step", step=step, steps=steps, loss=round(loss, 4)),
-        on_epoch=lambda row: tell("validation", row={key: round(value, 5) for key, value in row.items()}),
-        should_stop=stop.is_set,
+        callbacks=Callbacks(
+            on_step=lambda step, steps, loss: tell("step", step=step, steps=steps, loss=round(loss, 4)),
+            on_epoch=lambda row: tell("validation", row={key: round(value, 5) for key, value in row.items()}),
+            should_stop=stop.is_set,
+        ),
     )
     tell("trained", threshold=result.model.card.threshold, seconds=round(result.seconds, 1))
     return str(result.path)

@@ -18,10 +18,10 @@ import torch
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.pictures import training_curves_png
-from vitripick.training.checkpoint import Row
-from vitripick.training.data import TrainingData
+from vitripick.training.checkpoint import Checkpoint, Row
 from vitripick.training.precision import training_precision
 from vitripick.training.processes import Processes
+from vitripick.training.samples import TrainingData
 from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
 from vitripick.version import VERSION
 
@@ -33,8 +33,8 @@ def training_summary(
     return {
         **({} if started_from is None else {"started_from": started_from}),
         "settings": settings.model_dump(),
-        "split": data.split,
-        "diameters_px": data.diameters_px,
+        "split": list(data.split),
+        "diameters_px": list(data.diameters_px),
         "n_labels": int(sum(len(sample.labels) for sample in data.training)),
         "versions": versions(),
     }
@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 def fingerprint(
     data: TrainingData, settings: TrainSettings, started_from: dict[str, Any] | None, n_processes: int
 ) -> str:
-    """Of everything that decides the weights: the recipe, the start model, every prepared pixel and label."""
+    """Of everything that decides the weights: the settings, the start model, every prepared pixel and label."""
     digest = hashlib.sha256(f"{settings.model_dump_json()} {n_processes}".encode())
     if started_from is not None:
         digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
@@ -62,18 +62,18 @@ def fingerprint(
         digest.update(f"{sample.name} {sample.set_weight}".encode())
         digest.update(sample.image.tobytes())
         digest.update(sample.labels.tobytes())
-        digest.update(b"" if sample.ignored is None else sample.ignored.tobytes())
-        digest.update(b"" if sample.junk is None else np.packbits(sample.junk).tobytes())
-        digest.update(sample.rejected.tobytes() + repr(sample.complete).encode())
+        digest.update(b"" if sample.knowledge.ignored is None else sample.knowledge.ignored.tobytes())
+        digest.update(b"" if sample.knowledge.junk is None else np.packbits(sample.knowledge.junk).tobytes())
+        digest.update(sample.knowledge.rejected.tobytes() + repr(sample.knowledge.complete).encode())
     return digest.hexdigest()
 
 
-def check_run_folder(out: Path, checkpoint: Path, own: str) -> None:
-    """Raise `UsageError`, before anything in it is touched, if the folder holds another run than `own`."""
+def check_run_folder(out: Path, checkpoint: Checkpoint) -> None:
+    """Raise `UsageError`, before anything in it is touched, if the folder holds another run than the checkpoint's."""
     written = out / "settings.json"
-    if checkpoint.is_file() and written.is_file():
+    if checkpoint.path.is_file() and written.is_file():
         other = json.loads(written.read_text(encoding="utf-8")).get("fingerprint")
-        if other != own:
+        if other != checkpoint.fingerprint:
             raise UsageError(
                 f"{out} belongs to a run with other settings or data; give another --out, or remove that folder."
             )

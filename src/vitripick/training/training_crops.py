@@ -11,7 +11,7 @@ from scipy import fft
 
 from vitripick.geometry import Image
 from vitripick.models.detector import LabelArray
-from vitripick.training.data import Sample
+from vitripick.training.samples import Sample
 from vitripick.training.settings import Augmentation, TrainSettings
 
 
@@ -95,19 +95,19 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: 
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < shape[::-1] + labels[:, 2:])).all(axis=1)
     taught = labels[near]
-    return Crop(np.asarray(image, np.float32), taught, weight, _ground(sample, taught, matrix, shape))
+    return Crop(np.asarray(image, np.float32), taught, weight, _known_junk(sample, taught, matrix, shape))
 
 
-def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
+def _known_junk(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
     """Of `shape`, float32, as `Crop.junk`: where a particle is labelled, no junk is."""
-    if sample.junk is not None:
-        junk = np.asarray(sample.junk, np.float32)
+    if sample.knowledge.junk is not None:
+        junk = np.asarray(sample.knowledge.junk, np.float32)
         warped = cv2.warpAffine(junk, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=-1)
         return np.asarray(warped, np.float32)
-    ground = np.full(shape, -1, np.float32)
+    known = np.full(shape, -1, np.float32)
     for x, y, width, _ in labels:
-        cv2.circle(ground, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
-    return ground
+        cv2.circle(known, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
+    return known
 
 
 def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: float) -> Image:
@@ -117,7 +117,7 @@ def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: f
     """
     height, width = sample.image.shape
     band = round(settings.border_diameters * sample.diameter_px)
-    top, bottom, left, right = (band if unknown else 0 for unknown in sample.unknown_edges)
+    top, bottom, left, right = (band if unknown else 0 for unknown in sample.knowledge.unknown_edges)
     factor = np.full((height, width), unlabelled_weight, np.float32)
     factor[top : height - bottom, left : width - right] = 1
     if unlabelled_weight:
@@ -127,16 +127,16 @@ def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: f
 
 def how_much_counts(sample: Sample) -> Image:
     """(h, w), float32: how much what is known about each place counts, the border band aside."""
-    counts = np.full(sample.image.shape, sample.unlabelled_weight, np.float32)
+    counts = np.full(sample.image.shape, sample.knowledge.unlabelled_weight, np.float32)
     radius = max(1, round(sample.diameter_px / 2))
-    for x, y, *_ in sample.open_places:
+    for x, y, *_ in sample.knowledge.open_places:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, 0.0, -1)
-    if sample.unlabelled_weight < 1 or len(sample.open_places):
+    if sample.knowledge.unlabelled_weight < 1 or len(sample.knowledge.open_places):
         # A labelled place counts in full, whatever lies beside it.
         _fill_labelled(counts, sample)
-        for x, y in sample.rejected:
+        for x, y in sample.knowledge.rejected:
             cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
-    return counts if sample.ignored is None else np.where(sample.ignored, np.float32(0), counts)
+    return counts if sample.knowledge.ignored is None else np.where(sample.knowledge.ignored, np.float32(0), counts)
 
 
 def _fill_labelled(counts: Image, sample: Sample) -> None:
