@@ -1,17 +1,19 @@
-"""The registry with every architecture in it; a module of its own, because importing them takes torch along."""
+"""The table with every architecture in it; a module of its own, because importing them takes torch along."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
+from typing import Any
 
+from vitripick.errors import UsageError
 from vitripick.models.architecture_names import ARCHITECTURE_NAMES
-from vitripick.models.registry import ARCHITECTURES, Architecture, build_detector, find_architecture, full_options
+from vitripick.models.detector import Detector
+from vitripick.models.registry import REGISTERED, Architecture
 
-__all__ = ["ARCHITECTURES", "Architecture", "build_detector", "find_architecture", "full_options"]
 
-
-def import_architectures() -> None:
-    """Import the module of every name in the list; each one registers its architecture, and its decoder if it has one.
+def import_architectures() -> dict[str, Architecture]:
+    """Import the module of every name in the list, which registers its architecture, and return the table of them all.
 
     Raises
     ------
@@ -20,8 +22,46 @@ def import_architectures() -> None:
     """
     for name in ARCHITECTURE_NAMES:
         importlib.import_module(f"vitripick.models.{name}")
-        if name not in ARCHITECTURES:
+        if name not in REGISTERED:
             raise RuntimeError(f"vitripick/models/{name}.py registers no architecture {name!r}.")
+    return REGISTERED
 
 
-import_architectures()
+ARCHITECTURES = import_architectures()
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in ARCHITECTURES:
+        raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
+    return ARCHITECTURES[name]
+
+
+def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector:
+    """Return a fresh detector of this architecture.
+
+    Raises
+    ------
+    UsageError
+        If there is no such architecture, or it does not know one of the options.
+    """
+    options = options or {}
+    known = full_options(name, {})
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"architecture {name!r} has no option {', '.join(unknown)}; it knows: {', '.join(known) or 'none'}."
+        )
+    return find_architecture(name).build(**options)
+
+
+def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return `options` with the architecture's defaults filled in, as a bundle stores them; errors as above."""
+    parameters = inspect.signature(find_architecture(name).build).parameters
+    return {**{key: parameter.default for key, parameter in parameters.items()}, **options}
