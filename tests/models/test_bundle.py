@@ -15,9 +15,12 @@ from vitripick.models import (
     build_detector,
     choose_device,
     load_model,
+    load_weights,
+    open_model,
     released_path,
     save_model,
 )
+from vitripick.models.engines import EngineModel
 
 
 def small_model(name="heatmap", options=None):
@@ -76,6 +79,30 @@ def test_weights_of_another_network_are_refused(tmp_path):
     save_model(TorchModel(model.detector, card), tmp_path / "m.safetensors")
     with pytest.raises(FormatError, match="do not fit"):
         load_model(tmp_path / "m.safetensors")
+
+
+def test_weights_are_loaded_once_wherever_they_are(tmp_path):
+    model = small_model()
+    save_model(model, tmp_path / "m.safetensors")
+    assert load_weights(model) is model
+    loaded = load_weights(open_model(tmp_path / "m.safetensors"))
+    assert loaded.path == tmp_path / "m.safetensors"
+    for name, value in model.detector.state_dict().items():
+        assert torch.equal(loaded.detector.state_dict()[name], value)
+
+
+def test_the_weights_of_a_model_that_was_never_saved_cannot_be_loaded():
+    model = small_model()
+    on_engine = EngineModel(model.detector, model.card, "", None, "test")
+    with pytest.raises(InputError, match="never saved"):
+        load_weights(on_engine)
+
+
+def test_no_module_hides_a_function_of_the_package():
+    import vitripick.models.layers
+
+    assert vitripick.models.layers.Layer is vitripick.models.Layer
+    assert callable(vitripick.models.describe)
 
 
 @pytest.mark.parametrize("name", sorted(RELEASED))

@@ -1,7 +1,15 @@
 import pytest
 
 from vitripick.errors import InputError, UsageError
-from vitripick.training import default_settings, read_training_plan
+from vitripick.training import (
+    About,
+    Augmentation,
+    SimulatedSet,
+    TrainingSet,
+    TrainSettings,
+    default_settings,
+    read_training_plan,
+)
 from vitripick.training.loop import learning_rate_at
 
 
@@ -57,3 +65,16 @@ def test_the_learning_rate_warms_up_and_comes_down_again():
     assert max(rates) == rates[10] == 1.0
     assert rates == rates[:10] + sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.02
+
+
+@pytest.mark.parametrize("kind", [About, Augmentation, SimulatedSet, TrainingSet, TrainSettings])
+def test_every_field_has_a_description_that_a_help_text_can_print(kind):
+    for name, field in kind.model_fields.items():
+        assert field.description, name
+        assert not set("`[]*") & set(field.description), name
+        assert field.description.endswith("."), name
+
+
+def test_an_architecture_that_is_not_there_has_no_settings():
+    with pytest.raises(UsageError, match="no architecture is called 'resnet9000'"):
+        default_settings("resnet9000")

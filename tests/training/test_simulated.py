@@ -12,6 +12,7 @@ from vitripick.images import Preparation
 from vitripick.simulation import bundled_structures
 from vitripick.training import SimulatedSet, default_settings, read_training_plan, train
 from vitripick.training import simulated as module
+from vitripick.training.samples import TrainingData
 from vitripick.training.simulated import load_simulated
 
 RECIPES = Path(module.__file__).parent / "recipes"
@@ -151,9 +152,18 @@ def test_no_simulated_set_of_the_bundled_models_recipes_holds_a_structure_kept_f
 
 
 def test_a_network_that_sees_whole_micrographs_takes_no_fields(tmp_path):
-    data = module.TrainingData()
+    data = TrainingData()
     with pytest.raises(UsageError, match="simulate"):
         module.with_simulated(data, [entry()], tmp_path, Preparation(scale_by="long_side"))
+
+
+def test_simulated_sets_stand_behind_the_labelled_ones_and_leave_the_data_as_it_was(tmp_path):
+    labelled = TrainingData(training=(load(tmp_path).training[0],), split=({"train": ["a.mrc"]},), diameters_px=(80.0,))
+    both = module.with_simulated(labelled, [entry()], tmp_path, Preparation(working_diameter_px=16))
+    assert len(labelled.training) == len(labelled.split) == 1
+    assert [sample.set_index for sample in both.training] == [5, 1, 1, 1, 1]
+    assert both.diameters_px == (80.0,)
+    assert both.split[1]["structures"] == ["apoferritin"]
 
 
 def test_a_model_trained_on_fields_and_micrographs_is_one_of_several_particles(labelled_set, tmp_path):

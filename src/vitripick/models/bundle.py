@@ -1,6 +1,6 @@
 """Model bundles: weights and everything needed to use them, in one file.
 
-A bundle is a safetensors file (no code in it, safe to load from anywhere) whose header carries a JSON description
+A bundle is a safetensors file (no code in it, safe to load from anywhere). Its header carries a JSON description
 under the key `vitripick`: architecture and options, preparation, particle, threshold, training data, licence.
 """
 
@@ -44,7 +44,7 @@ class TorchModel:
 
     @property
     def network(self) -> Detector:
-        """What `detect` runs: the detector itself, in torch."""
+        """Return what `detect` runs: the detector itself, in torch."""
         return self.detector
 
 
@@ -94,7 +94,7 @@ def load_weights(model: Model) -> TorchModel:
 
 
 def choose_device(name: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:1` … or `auto` (CUDA where there is one), never a silent fallback.
+    """Return the device for `cpu`, `cuda`, `cuda:1` … or `auto` (CUDA where there is one), never a silent fallback.
 
     Raises
     ------

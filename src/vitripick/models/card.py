@@ -63,18 +63,18 @@ class ModelCard(Settings):
 
     @property
     def knows_junk(self) -> bool:
-        """Whether the network says what is junk: those that can have an option of this name."""
+        """Return whether the network says what is junk; networks that can have an option of this name."""
         return bool(self.options.get("junk", False))
 
     def calibrated(self, confidence: FloatArray) -> FloatArray:
-        """What the network's confidences are worth, 0-1; themselves without a calibration."""
+        """Return what the network's confidences are worth, 0-1; without a calibration they stay as they are."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
         return np.asarray(1 / (1 + np.exp(-(slope * _logit(confidence) + intercept))))
 
     def uncalibrated(self, confidence: float) -> float:
-        """The network's confidence that is worth this much: the inverse of `calibrated`."""
+        """Return the network's confidence that is worth this much: the inverse of `calibrated`."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
@@ -88,7 +88,7 @@ def _logit(confidence: FloatArray) -> FloatArray:
 
 
 def read_model_card(name_or_path: str | Path) -> ModelCard:
-    """The description of a bundle, without its weights; errors as in `load_model`."""
+    """Return the description of a bundle, without its weights; errors as in `load_model`."""
     path = resolve(name_or_path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -110,7 +110,7 @@ def read_model_card(name_or_path: str | Path) -> ModelCard:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Of the file's bytes, in hexadecimal."""
+    """Return the hash of the file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return (
             hashlib.file_digest(file, "sha256").hexdigest()
@@ -120,7 +120,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """Where a released model, or the bundle of this path, lies.
+    """Return where a released model, or the bundle of this path, lies.
 
     Raises
     ------

@@ -85,7 +85,7 @@ class Decoding(Settings):
 
     @property
     def confidence_channel(self) -> int:
-        """Which of the raw maps is the confidence's logit; errors as in `find_decoder`."""
+        """Return which of the raw maps is the confidence's logit; errors as in `find_decoder`."""
         return find_decoder(self.kind).confidence_channel
 
 
@@ -94,10 +94,10 @@ class Network(Protocol):
 
     @property
     def decoding(self) -> Decoding:
-        """How its raw maps are read."""
+        """Return how its raw maps are read."""
 
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps; from any thread."""
+        """Turn prepared images (n, 1, h, w) into raw maps (n, c, h / stride, w / stride); from any thread."""
 
 
 Read = Callable[[Batch, Decoding, float], Detections]

@@ -51,20 +51,20 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps."""
+        """Turn prepared images (n, 1, h, w) into raw maps (n, c, h / stride, w / stride)."""
 
     @property
     @abstractmethod
     def decoding(self) -> Decoding:
-        """How the raw maps are read (`detections.decode`), by this and every other engine."""
+        """Return how the raw maps are read (`detections.decode`), by this and every other engine."""
 
     def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
-        """Raw maps to the detections of each image with at least `floor` confidence."""
+        """Return the detections of each image with at least `floor` confidence."""
         return decode(raw.detach().float().cpu().numpy(), self.decoding, floor=floor)
 
     @torch.inference_mode()
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) prepared images to raw maps, both in NumPy, on the device that the weights are on."""
+        """Turn prepared images (n, 1, h, w) into raw maps, both in NumPy, on the device that the weights are on."""
         device = next(self.parameters()).device
         tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         raw: Tensor = self(tensor.contiguous(memory_format=torch.channels_last))
@@ -73,11 +73,11 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """Labels of a batch of images of `shape` (h, w) to what `loss` compares the raw maps with."""
+        """Turn the labels of images of `shape` (h, w) into what `loss` compares the raw maps with."""
 
     @abstractmethod
     def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """The parts of the loss by name, each a scalar; what is minimised is their sum.
+        """Return the parts of the loss by name, each a scalar; their sum is minimised.
 
         `weight` is (n, 1, h, w), 0 where labels say nothing (outside the micrograph, its border band), else 1.
         """

@@ -90,7 +90,7 @@ class GridDetector(Detector):
         return raw
 
     def _boxes(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Raw maps to x and y within the cell (0-1), w and h as multiples of the anchor, and confidence."""
+        """Return x and y within the cell (0-1), w and h as multiples of the anchor, and confidence."""
         # exp is cut at about 8 anchors: an untrained network must not overflow.
         size = raw[:, 2:4].clamp(max=2.0).exp()
         return raw[:, 0].sigmoid(), raw[:, 1].sigmoid(), size[:, 0], size[:, 1], raw[:, 4].sigmoid()
@@ -107,7 +107,7 @@ class GridDetector(Detector):
         )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """(n, 5, h / 32, w / 32): x and y within the cell, w and h as multiples of the anchor, 1 where a particle is.
+        """Return (n, 5, h / 32, w / 32): x, y within the cell, w, h as multiples of the anchor, 1 where a particle is.
 
         A cell holds one particle: of several, the one nearest to the cell's middle.
         """
@@ -149,6 +149,6 @@ class GridDetector(Detector):
         return Preparation(scale_by="long_side", input_size_px=self.input_size_px)
 
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """The anchor is the median label box, in working pixels."""
+        """Take the median label box, in working pixels, as the anchor."""
         if len(box_sizes_px):
             self.anchor_px.copy_(torch.from_numpy(np.median(box_sizes_px, axis=0)))

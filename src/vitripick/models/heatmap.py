@@ -90,7 +90,7 @@ class HeatmapDetector(Detector):
         )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int], junk: Batch | None = None) -> Tensor:
-        """(n, 6, h / stride, w / stride): heat, offset x and y in cells, log size, 1 where these last count, junk."""
+        """Return (n, 6, rows, columns): heat, offset x, offset y, log size, 1 where these three count, junk."""
         rows, columns = shape[0] // self.stride, shape[1] // self.stride
         grid_y, grid_x = np.mgrid[:rows, :columns].astype(np.float32)
         cells = np.column_stack([grid_x.ravel(), grid_y.ravel()])
@@ -139,12 +139,12 @@ class HeatmapDetector(Detector):
         return Preparation(scale_by="particle", working_diameter_px=self.working_diameter_px)
 
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """Nothing to take: every particle comes at the working diameter."""
+        """Take nothing: every particle comes at the working diameter."""
 
 
 @register
 def heatmap(*, width: int = 32, stride: int = 4, working_diameter_px: float = 24.0, junk: bool = False) -> Detector:
-    """A small U-Net with a centre heat map, for particles brought to one working diameter (docs/architectures.md).
+    """Return a small U-Net with a centre heat map, for particles brought to one working diameter.
 
     With `junk` it also says where carbon, ice, gold and clumps are.
     """

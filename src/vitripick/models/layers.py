@@ -56,11 +56,11 @@ class Description:
 
     @property
     def n_convolutions(self) -> int:
-        """All of them, the head's too."""
+        """Return how many convolutions there are, those of the head included."""
         return sum(layer.kind == "convolution" for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the table as JSON can hold it."""
         own = {**vars(self), "layers": [vars(layer) for layer in self.layers]}
         return {**own, "n_convolutions": self.n_convolutions}
 
@@ -137,7 +137,7 @@ def _layers(seen: list[tuple[str, nn.Module, tuple[int, int, int]]]) -> tuple[La
 
 
 def _short(path: str) -> str:
-    """The place without the numbers that only say where in its block a convolution stands."""
+    """Return the place without the numbers that only say where in its block a convolution stands."""
     parts = path.removeprefix("features.").split(".")
     while len(parts) > 1 and parts[-1] in ("0", "1", "2"):
         parts.pop()

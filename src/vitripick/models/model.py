@@ -19,15 +19,15 @@ class Model(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """What its bundle says."""
+        """Return what its bundle says."""
 
     @property
     def sha256(self) -> str:
-        """Of its bundle; empty for a model that was never saved."""
+        """Return the hash of its bundle; empty for a model that was never saved."""
 
     @property
     def path(self) -> Path | None:
-        """Its bundle; None for a model that was never saved."""
+        """Return its bundle; None for a model that was never saved."""
 
 
 class LoadedModel(Model, Protocol):
@@ -35,7 +35,7 @@ class LoadedModel(Model, Protocol):
 
     @property
     def network(self) -> Network:
-        """What `detect` runs."""
+        """Return what `detect` runs."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Darknet(nn.Module):
 
 @register(recipe=PAPER_RECIPE)
 def yolo(*, input_size_px: int = 1024) -> Detector:
-    """The network of Wagner et al. 2019, layer by layer (docs/architectures.md has the table)."""
+    """Return the network of Wagner et al. 2019, layer by layer (docs/architectures.md has the table)."""
     features = Darknet()
     return GridDetector(features, n_features=features.n_features, input_size_px=input_size_px)
 

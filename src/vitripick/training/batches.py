@@ -1,6 +1,6 @@
 """Draws the batch of any training step from (seed, step) alone, in threads or in worker processes.
 
-Who draws a crop, and how many draw, changes nothing: crop number `position` of step `step` has its own generator.
+How many threads or processes draw changes nothing: crop number `position` of step `step` has its own generator.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Batches:
         self._steps.sets = _by_set(samples)
 
     def epoch(self, first: int, last: int) -> Iterator[TrainingBatch]:
-        """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
+        """Yield the batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
         in_threads = not self.n_workers or self._steps.whole_pad is not None
         drawn = self._from_threads(first, last) if in_threads else self._from_processes(first, last)
         for images, labels, weight, junk in drawn:

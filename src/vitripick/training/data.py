@@ -1,4 +1,4 @@
-"""Labelled micrographs, prepared for training: who trains, who validates, what was left out."""
+"""Labelled micrographs, prepared for training: which train, which validate, which are left out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vitripick.training.settings import TrainingSet, TrainSettings
 log = logging.getLogger("vitripick")
 
 # Labels are taken to reach the border where they are at least this dense there, relative to the rest. Measured: 0.86
-# and 1.0-1.2 where somebody labelled up to the border, 0.0, 0.31 and 0.38 where not.
+# and 1.0-1.2 where labels reached up to the border, 0.0, 0.31 and 0.38 where not.
 _REACHES_BORDER = 0.7
 
 
@@ -100,7 +100,7 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
 
 
 def labels_reach_border(samples: Sequence[Sample], border_diameters: float) -> bool:
-    """Whether whoever labelled these whole micrographs did so up to their borders, as the density of labels tells.
+    """Return whether these whole micrographs are labelled up to their borders, judged by the density of labels.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _prepare_one(
 
 
 def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
-    """Without labels whose centre is not in the micrograph; most of them there means those of another one."""
+    """Return the labels with their centre in the micrograph; if most lie outside, they belong to another one."""
     inside = labels.inside(shape)
     n_outside = len(labels) - len(inside)
     if 2 * n_outside > len(labels):
@@ -207,14 +207,14 @@ def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
-    """One micrograph as two: its last columns validate what its first ones teach."""
+    """Cut one micrograph in two: its last columns validate what its first ones teach."""
     height, width = sample.image.shape
     cut = round(width * (1 - share))
     return _part(sample, Window(0, 0, height, cut)), _part(sample, Window(0, cut, height, width - cut))
 
 
 def _cut_patches(sample: Sample, patches: Patches) -> list[Sample]:
-    """What the network sees at once, as a sample each."""
+    """Return what the network sees at once, as a sample each."""
     shape = (int(sample.image.shape[0]), int(sample.image.shape[1]))
     return [_part(sample, window) for window in patch_windows(shape, patches)] if patches != WHOLE else [sample]
 

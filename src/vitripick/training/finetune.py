@@ -12,7 +12,7 @@ from vitripick.errors import UsageError
 from vitripick.models import Detector, Model, TorchModel, load_model, load_weights
 from vitripick.training.settings import TrainSettings, default_settings
 
-# All layers learn, or the last so many.
+# All layers learn, or the last ones, of this number.
 Trainable: TypeAlias = Literal["all"] | int
 
 
@@ -22,7 +22,7 @@ def resolve_start(start: Model | str | Path) -> TorchModel:
 
 
 def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSettings:
-    """`settings` with architecture and options of the start model; the fine-tuning defaults where None.
+    """Return `settings` with architecture and options of the start model; the fine-tuning defaults where None.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSet
 
 
 def weights_sha256(detector: nn.Module) -> str:
-    """Of every weight and buffer, by name: the same for a model in memory and for its bundle."""
+    """Return the hash of every weight and buffer, by name: the same for a model in memory and for its bundle."""
     digest = hashlib.sha256()
     for name, value in sorted(detector.state_dict().items()):
         digest.update(name.encode())
@@ -68,7 +68,7 @@ def weights_sha256(detector: nn.Module) -> str:
 
 
 def provenance(start: TorchModel, trainable: Trainable) -> dict[str, Any]:
-    """For the new bundle's card: where it started, with all that the start model had seen."""
+    """Return for the new bundle's card where it started, with all that the start model had seen."""
     return {
         "name": start.card.name,
         "sha256": start.sha256,
@@ -79,7 +79,7 @@ def provenance(start: TorchModel, trainable: Trainable) -> dict[str, Any]:
 
 
 def layers(detector: Detector) -> list[list[nn.Module]]:
-    """The network's layers from input to output: each convolution with the normalisation that follows it.
+    """Return the layers from input to output: each convolution with the normalisation that follows it.
 
     The order is that in which the architecture names its parts.
     """
@@ -95,12 +95,12 @@ def layers(detector: Detector) -> list[list[nn.Module]]:
 
 
 def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
-    """Only the last `n_layers` layers go on learning.
+    """Let only the last `n_layers` layers go on learning.
 
     Raises
     ------
     UsageError
-        If there are not so many layers.
+        If there are fewer layers.
     """
     own = layers(detector)
     if not 1 <= n_layers <= len(own):
@@ -111,7 +111,7 @@ def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
 
 
 def keep_frozen(detector: Detector) -> None:
-    """Frozen modules into evaluation mode, or the running means of a frozen normalisation would still drift."""
+    """Put frozen modules into evaluation mode; else the running means of a frozen normalisation would drift."""
     for module in detector.modules():
         own = list(module.parameters(recurse=False))
         if own and not any(parameter.requires_grad for parameter in own):

@@ -30,7 +30,7 @@ from vitripick.training.settings import TrainSettings
 from vitripick.training.unlabelled import at_the_start, broadcast_places, reconsider
 from vitripick.training.validate import Validation, validate
 
-# Validation on fewer labels than this tells nothing of which weights are better.
+# Validation on fewer labels than this does not show which weights are better.
 _FEW_LABELS = 10
 # A checkpoint of `yolo` is 800 MB: on a GPU's machine writing it took longer than the 100 steps before it.
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
@@ -157,7 +157,7 @@ def _is_done(progress: TrainingProgress, settings: TrainSettings) -> bool:
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth of `settings.learning_rate`, as often as there are restarts."""
+    """Return the rate of a step: a linear warm-up, then a cosine down to a hundredth, again after each restart."""
     warmup = max(1, round(settings.warmup_share * settings.steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
@@ -167,7 +167,7 @@ def learning_rate_at(step: int, settings: TrainSettings) -> float:
 
 
 def build_average(detector: Detector) -> dict[str, Tensor]:
-    """The averaged weights' starting point: a copy of every parameter and buffer."""
+    """Return the averaged weights' starting point: a copy of every parameter and buffer."""
     return {name: value.detach().clone() for name, value in detector.state_dict().items()}
 
 
@@ -247,8 +247,9 @@ def _keep_if_best(
     validation: Validation,
     on_best: OnBest,
 ) -> None:
-    # So few labels tell no weights from others: then the longest trained are it. So are they of equals: where every
-    # particle is found early, sizes are still being learnt. A model that training began with must be beaten.
+    # With so few labels the figures do not show which weights are better, so the longest trained are kept. The same
+    # holds for equals: where every particle is found early, sizes are still being learnt. A model that training began
+    # with must be beaten.
     few = validation.n_labels < _FEW_LABELS
     gained = few or validation.score > progress.best_score
     progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1

@@ -36,7 +36,7 @@ def training_precision(wanted: str, device: torch.device, architecture: str) -> 
 
 
 def autocast(precision: TrainingPrecision, device: torch.device) -> torch.autocast:
-    """The context in which the network is called."""
+    """Return the context in which the network is called."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 

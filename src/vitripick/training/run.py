@@ -103,7 +103,7 @@ def train(
         A model to go on from (one in memory, a released one's name, or a bundle): its weights, architecture, options
         and preparation. Left out: from scratch.
     trainable
-        With `start`: `"all"` layers go on learning, or the last so many. A layer is a convolution with its
+        With `start`: `"all"` layers go on learning, or a number of the last ones. A layer is a convolution with its
         normalisation.
     about
         Name, licence and description of the new model.
@@ -250,7 +250,7 @@ def _n_workers(wanted: int | None, processes: Processes) -> int:
 
 
 def _options(settings: TrainSettings) -> dict[str, Any]:
-    """The scale that the settings choose, handed to the architecture where it has an option of that name."""
+    """Return the architecture's options, with the scale that the settings choose where it has such an option."""
     options = dict(settings.options)
     known = full_options(settings.architecture, {})
     for key in ("working_diameter_px", "input_size_px"):
@@ -270,7 +270,7 @@ def _set_priors(detector: Detector, data: TrainingData) -> None:
 
 
 def _particle(data: TrainingData) -> dict[str, Any]:
-    """Which particle the bundle falls back on: only a model of one particle has one."""
+    """Return which particle the bundle falls back on: only a model of one particle has one."""
     known = [d for d in data.diameters_angstrom if d is not None]
     span = (min(known), max(known)) if known else None
     if len(data.split) > 1 or not data.diameters_px:

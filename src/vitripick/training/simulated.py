@@ -103,7 +103,7 @@ def load_simulated(
     working_diameter_px: float,
     on_chunk: Callable[[int, int], None] | None = None,
 ) -> SimulatedSamples:
-    """The samples of a simulated set, simulated where they are not in `folder` yet.
+    """Return the samples of a simulated set, simulated where they are not in `folder` yet.
 
     Parameters
     ----------
@@ -157,12 +157,12 @@ class _Job:
 
     @property
     def key(self) -> str:
-        """A name for the folder: how many fields are asked for changes none of them."""
-        told = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
-        told["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
-        told["structures"] = [file_sha256(path) for path in self.paths]
-        told["working_diameter_px"] = self.working_diameter_px
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        """Return a name for the folder; the number of fields is no part of it, since it changes none of them."""
+        decides = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
+        decides["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
+        decides["structures"] = [file_sha256(path) for path in self.paths]
+        decides["working_diameter_px"] = self.working_diameter_px
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         return f"{Path(self.entry.recipe).stem}-{digest}"
 
 
@@ -182,7 +182,7 @@ def _chosen(entry: SimulatedSet) -> list[Path]:
 
 
 def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
-    """Chunks as they are written."""
+    """Yield chunks as they are written."""
     if not missing:
         return
     own.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
 
 
 def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[list[Sample], list[float]]:
-    """The samples of a chunk, and the diameter of each one's molecule in Å."""
+    """Return the samples of a chunk, and the diameter of each one's molecule in Å."""
     path = own / f"{start:06d}.npz"
     try:
         pixels = np.load(own / f"{start:06d}.pixels.npy", mmap_mode="r")
@@ -271,5 +271,5 @@ def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[l
         return samples, list(truth["diameters_px"] * truth["pixel_sizes"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: these simulated samples cannot be read ({error}); remove {own} and they are made anew."
+            f"{path}: these simulated samples cannot be read ({error}); remove {own} and they are made again."
         ) from error

@@ -29,7 +29,7 @@ from vitripick.version import VERSION
 def training_summary(
     settings: TrainSettings, data: TrainingData, started_from: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """For the bundle's card: how these weights came about."""
+    """Return for the bundle's card how these weights came about."""
     return {
         **({} if started_from is None else {"started_from": started_from}),
         "settings": settings.model_dump(),
@@ -41,7 +41,7 @@ def training_summary(
 
 
 def versions() -> dict[str, str]:
-    """Of what the weights depend on."""
+    """Return the versions of what the weights depend on."""
     return {
         "vitripick": VERSION,
         "python": platform.python_version(),
@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 def fingerprint(
     data: TrainingData, settings: TrainSettings, started_from: dict[str, Any] | None, n_processes: int
 ) -> str:
-    """Of everything that decides the weights: the settings, the start model, every prepared pixel and label."""
+    """Return a hash of all that decides the weights: settings, start model, every prepared pixel and label."""
     digest = hashlib.sha256(f"{settings.model_dump_json()} {n_processes}".encode())
     if started_from is not None:
         digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
@@ -88,7 +88,7 @@ def write_provenance(
     fingerprint: str,
     started_from: dict[str, Any] | None,
 ) -> None:
-    """`settings.json` and `split.json`."""
+    """Write `settings.json` and `split.json`."""
     effective = {
         "sets": [entry.model_dump() for entry in sets],
         "training": settings.model_dump(),
@@ -105,7 +105,7 @@ def write_provenance(
 
 
 def write_curves(out: Path, rows: list[Row]) -> None:
-    """`curves.csv` and `curves.png`."""
+    """Write `curves.csv` and `curves.png`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -3,8 +3,8 @@
 To teach every unlabelled place as background lowers the network's confidence everywhere alike, as long as labels were
 left out at random (Elkan & Noto 2008), and keeps the ranking; in our comparison nothing was better
 (docs/benchmarks.md), so it is the default. The alternatives here ask the averaged network, while training goes on,
-which unlabelled places look like the labelled ones: a place whose confidence reaches that of the labelled places,
-whatever that is by now, is no background. To compare with the labelled places instead of with a fixed confidence
+which unlabelled places look like the labelled ones: a place as sure as the labelled places are by now is no
+background. To compare with the labelled places instead of with a fixed confidence
 makes the measure the same however few are labelled, and finds next to nothing to change where labels are complete.
 The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
 """
@@ -33,9 +33,9 @@ _SAME_DIAMETERS, _OTHER_DIAMETERS = 0.25, 0.5
 
 
 def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
-    """The samples as training begins: with `lighter` and its successors, unlabelled places count less.
+    """Return the samples as training begins: except for `background`, unlabelled places count less.
 
-    A micrograph labelled empty, or of which somebody said that every particle is labelled, counts in full everywhere.
+    A micrograph labelled empty, or said to be labelled completely, counts in full everywhere.
     """
     if settings.unlabelled == "background":
         return list(samples)
@@ -44,7 +44,7 @@ def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sam
 
 
 def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
-    """The same samples with what the averaged network makes of their unlabelled places.
+    """Return the samples with what the averaged network makes of their unlabelled places.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _limit(labelled: FloatArray) -> float:
 
 
 def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
-    """The confidence with which each label was found; 0 where it was not."""
+    """Return the confidence with which each label was found; 0 where it was not."""
     if not len(picks):
         return np.zeros(len(sample.labels))
     distance, nearest = cKDTree(picks.centres).query(sample.labels[:, :2])
@@ -111,6 +111,6 @@ def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
 
 
 def _as_labels(picks: Boxes, sample: Sample) -> LabelArray:
-    """Their place is the network's, their size that of the labels, so that sizes cannot run away."""
+    """Return picks as labels; their size is that of the labels, so that sizes cannot run away."""
     size = np.median(sample.labels[:, 2:], axis=0) if len(sample.labels) else np.full(2, sample.diameter_px)
     return np.column_stack([picks.x, picks.y, np.broadcast_to(size, (len(picks), 2))]).astype(np.float32)

@@ -42,7 +42,7 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """What the best checkpoint is chosen by: both criteria count, and no threshold is involved."""
+        """Return what the best checkpoint is chosen by: both criteria count, and no threshold is involved."""
         return (self.auc + self.auc_iou) / 2
 
 
@@ -59,7 +59,7 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     evaluations = []
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
-        # Where somebody said of some that they are labelled completely, those judge alone.
+        # Where some are known to be labelled completely, those judge alone.
         complete = [sample for sample in own if sample.knowledge.complete]
         own = complete if any(len(sample.labels) for sample in complete) else own
         # A name is not unique here: a strip carries its micrograph's.
@@ -83,7 +83,7 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
 
 
 def find_particles(detector: Detector, sample: Sample) -> Boxes:
-    """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
+    """Return all picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
 
     Their boxes are those that `pick` exports, of the particle's diameter; where the labels' own sizes vary, they are
     those that the network saw.

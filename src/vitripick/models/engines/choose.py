@@ -120,7 +120,7 @@ def load_on_engine(
 
 
 def _graph(model: Model, precision: Precision) -> Graph | str:
-    """The graph to run, made if it must be; or in words why there is none."""
+    """Return the graph to run, made if it must be; or in words why there is none."""
     if precision == "auto":
         shipped = graphs.shipped_graph(model, "int8") if has_int8_instructions() else None
         if shipped is not None:
@@ -157,14 +157,14 @@ def _on_torch(model: Model, precision: Precision, device: str, threads: int, *, 
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
+    """Return the cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
     cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
 
 
 def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether int8 is worth it on this processor, as far as that can be known."""
+    """Return whether int8 is worth it on this processor, as far as that can be known."""
     if platform.system() != "Linux":
         return False
     try:

@@ -46,7 +46,7 @@ class GraphExportError(VitripickError):
 
 
 def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | None = None) -> Graph:
-    """Export, quantise where asked, compare with torch, keep.
+    """Export the model, quantise it where asked, compare the graph with torch, and keep it.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
 
 
 def agreement(one: Network, other: Network, images: Sequence[Image]) -> dict[str, float]:
-    """How alike two copies of a network are: the share of `n` detections that are `shared`, and the mean `difference`
-    of confidences."""
+    """Return how alike two copies of a network are: the share of `n` detections that are `shared`, and the mean
+    `difference` of confidences."""
     n_shared, n_all, differences = 0, 0, []
     for image in images:
         a, b = one.run(image[None, None]), other.run(image[None, None])
@@ -142,7 +142,7 @@ def _export(detector: Detector, image: Image, path: Path) -> None:
 
 
 def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
-    """Static, weights in int8 by channel, activations in uint8 where they were seen to be: what VNNI multiplies."""
+    """Quantise weights to int8 by channel, activations to uint8 in ranges seen on `images`: what VNNI multiplies."""
     try:
         import onnx
     except ImportError as error:
@@ -184,7 +184,7 @@ def _versions() -> dict[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings about the exporter's age and absent packages help nobody who picks particles."""
+    """Silence warnings about the exporter's age and absent packages, which do not help to pick particles."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -25,7 +25,7 @@ from vitripick.settings import Settings
 
 GraphPrecision: TypeAlias = Literal["fp32", "int8"]
 GRAPH_PRECISIONS: tuple[GraphPrecision, ...] = get_args(GraphPrecision)
-# Raised when graphs of before would give other picks; old ones then stay behind unused.
+# Raised when older graphs would give other picks; they then stay behind unused.
 _LAYOUT = 1
 # Where graphs of models that are not released go; XDG's cache folder, or what this names.
 CACHE_VARIABLE = "VITRIPICK_CACHE"
@@ -69,7 +69,7 @@ class Graph:
 
 
 def cache_folder() -> Path:
-    """Where graphs are kept: `$VITRIPICK_CACHE`, else `vitripick` in the user's cache folder (XDG's on Linux)."""
+    """Return where graphs are kept: `$VITRIPICK_CACHE`, else `vitripick` in the user's cache (XDG's on Linux)."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     if sys.platform == "win32":
@@ -84,12 +84,12 @@ def cache_folder() -> Path:
 
 
 def find_graph(model: Model, precision: GraphPrecision) -> Graph | None:
-    """The graph of this very model: the one that ships beside it, else the one in the cache; None if there is none."""
+    """Return the graph of this very model: the one that ships beside it, else the cached one, else None."""
     return shipped_graph(model, precision) or _read(_cached(model.sha256, precision), model, precision)
 
 
 def shipped_graph(model: Model, precision: GraphPrecision) -> Graph | None:
-    """The graph beside the bundle, which was judged on real micrographs before it was released."""
+    """Return the graph beside the bundle, which was judged on real micrographs before it was released; else None."""
     return None if model.path is None else _read(model.path.with_suffix(f".{precision}.json"), model, precision)
 
 
@@ -116,7 +116,7 @@ def _cached(sha256: str, precision: GraphPrecision) -> Path:
 
 
 def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
-    """None for what is not there, not whole, or of another model."""
+    """Return the graph, or None if it is not there, not whole, or of another model."""
     try:
         info = GraphInfo.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8
