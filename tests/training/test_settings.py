@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from vitripick.errors import InputError, UsageError
@@ -73,6 +76,14 @@ def test_every_field_has_a_description_that_a_help_text_can_print(kind):
         assert field.description, name
         assert not set("`[]*") & set(field.description), name
         assert field.description.endswith("."), name
+
+
+def test_settings_and_names_of_architectures_are_read_without_torch():
+    code = (
+        "import sys; from vitripick.training import About, Callbacks, TrainingSet, TrainSettings; "
+        "from vitripick.models import ARCHITECTURE_NAMES; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_architecture_that_is_not_there_has_no_settings():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vitripick.training.checkpoint import Row
+if TYPE_CHECKING:
+    from vitripick.training.checkpoint import Row
 
 
 def _ignore(*news: object) -> None:

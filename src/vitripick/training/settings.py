@@ -1,6 +1,6 @@
 """A training plan: data, settings and seed of a training run. Written into the run folder as it was used.
 
-The descriptions of the fields are what help texts print.
+The descriptions of the fields are what help texts print, so this module imports no torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from vitripick.models.architecture_names import (
     in_a_row,
     names_that_scale_by,
 )
-from vitripick.models.architectures import find_architecture
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -240,6 +239,8 @@ def default_settings(
     UsageError
         If there is no such architecture, a key is unknown, or a value is out of range.
     """
+    from vitripick.models.architectures import find_architecture  # takes torch along
+
     base = TrainSettings.model_validate({"architecture": architecture, **find_architecture(architecture).recipe})
     if fine_tune:
         base = base.model_copy(
