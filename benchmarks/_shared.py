@@ -20,11 +20,10 @@ from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, Micrograph
-from vitripick.images import parse_patches
-from vitripick.models import Model, choose_device
+from vitripick.models import TorchModel, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import TrainingSet, TrainSettings, default_settings, read_recipe, train
+from vitripick.training import TrainingSet, TrainSettings, default_settings, read_training_plan, train
 
 RECIPE = Path(__file__).parent / "two_sets.toml"
 # The real sets, each with its particle's diameter in pixels of the files, as their labels were drawn.
@@ -56,7 +55,7 @@ class LabelledSet:
 
 def load_sets(data: Path) -> list[LabelledSet]:
     """The two sets that people labelled."""
-    sets, _ = read_recipe(RECIPE, data_root=data)
+    sets, _ = read_training_plan(RECIPE, data_root=data)
     return [_load(entry) for entry in sets]
 
 
@@ -174,13 +173,13 @@ def train_and_judge(
 
 
 def judge_model(
-    model: Model, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
+    model: TorchModel, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
 ) -> tuple[Evaluation, float]:
     """The evaluation at the model's own threshold, and seconds a micrograph."""
     files = {file.name: file for file in find_micrographs([judged.micrographs])}
     pairs = pair_labels(list(files), read_all_picks(judged.labels, box_size_px=judged.box_size_px)).pairs
     chosen = [name for name in pairs if not names or Path(name).stem in names]
-    ready = Model(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     picks, labels, seconds = {}, {}, 0.0
     for name in chosen:
         micrograph = read_micrograph(files[name].path, name=name)
@@ -201,7 +200,7 @@ def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, *
         "steps": arguments.steps,
         "batch_size": arguments.batch_size,
         "input_size_px": None if own else arguments.input_size,
-        "patches": None if own or not arguments.patches else parse_patches(arguments.patches),
+        "patches": None if own or not arguments.patches else arguments.patches,
         "learning_rate": None if own else arguments.learning_rate,
         "options": {"width": arguments.width} if own and arguments.width else None,
     }

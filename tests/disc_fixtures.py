@@ -5,8 +5,8 @@ import pytest
 
 from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
-from vitripick.models import Model
-from vitripick.models.engines import Ready
+from vitripick.models import TorchModel
+from vitripick.models.engines import EngineModel
 from vitripick.runs import step
 from vitripick.training import TrainingSet, default_settings, train
 
@@ -76,14 +76,14 @@ class SaysJunk:
 
 @pytest.fixture
 def says_junk(model):
-    """Ready to look, and its network, which counts how often it was asked."""
+    """EngineModel to look, and its network, which counts how often it was asked."""
     network = SaysJunk(model.network)
-    return Ready(network, model.card, model.sha256, "test"), network
+    return EngineModel(network, model.card, model.sha256, None, "test"), network
 
 
 @pytest.fixture
 def junk_model(model, says_junk, monkeypatch):
     """A model to pick with that says what is junk, until `monkeypatch.undo()`."""
-    monkeypatch.setattr(step, "make_ready", lambda *arguments, **options: says_junk[0])
+    monkeypatch.setattr(step, "load_on_engine", lambda *arguments, **options: says_junk[0])
     card = model.card.model_copy(update={"options": {**model.card.options, "junk": True}})
-    return Model(model.detector, card, "says junk")
+    return TorchModel(model.detector, card, "says junk")

@@ -6,7 +6,7 @@ import pytest
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.models import Model, load_model
+from vitripick.models import TorchModel, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 
@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 @pytest.fixture(scope="module")
 def model():
     bundle = load_model("general")
-    return Model(for_inference(bundle.detector), bundle.card, bundle.sha256)
+    return TorchModel(for_inference(bundle.detector), bundle.card, bundle.sha256)
 
 
 def micrographs_and_labels(name):

@@ -26,11 +26,11 @@ from _shared import DIAMETERS_PX, HELD_OUT, cell, figures, simulate, table
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, FloatArray, Micrograph
-from vitripick.models import Model, load_model, save_model
+from vitripick.models import TorchModel, load_model, save_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
-from vitripick.training import SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_recipe, train
-from vitripick.training.calibration import fit_calibration
+from vitripick.training import About, SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_training_plan, train
+from vitripick.training.confidence_calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
 RECIPE = RECIPES / "general.toml"
@@ -86,7 +86,7 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
     """The first or the second recipe."""
     path = RECIPE if number == 2 else RECIPES / "general_simulated.toml"
-    sets, settings = read_recipe(path, data_root=arguments.data)
+    sets, settings = read_training_plan(path, data_root=arguments.data)
     if arguments.steps:
         settings = settings.model_copy(update={"steps": arguments.steps[number - 1]})
     return sets, settings
@@ -102,11 +102,11 @@ def second_training(
     """From the model of the first training, which is made where it is not there yet."""
     fields = arguments.out / "fields"
     own, own_settings = recipe_of(1, arguments)
-    first = train(own, arguments.out / "simulated", settings=own_settings, fields=fields)
-    return train(sets, out, settings=settings, start=first.model, fields=fields, **card)
+    first = train(own, arguments.out / "simulated", settings=own_settings, simulated_fields=fields)
+    return train(sets, out, settings=settings, start=first.model, simulated_fields=fields, about=About(**card))
 
 
-def release(raw: dict[str, Any], arguments: argparse.Namespace) -> Model:
+def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     """The model from everything, with its calibration; written to OUT/general.safetensors."""
     sets, settings = recipe_of(2, arguments)
     told = {"name": "general", "licence": "CC-BY-4.0", "description": DESCRIPTION}
@@ -117,7 +117,7 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> Model:
     calibration = fit_calibration([*(picks_of(result) for result in raw.values()), simulated])
     card = model.card.model_copy(update={"calibration": calibration, "threshold": THRESHOLD})
     path = arguments.out / "general.safetensors"
-    save_model(Model(model.detector, card), path)
+    save_model(TorchModel(model.detector, card), path)
     print(f"\ncalibration {calibration[0]:.4f}, {calibration[1]:.4f}")
     # Judged with the calibration of the other sets only.
     rows = []
@@ -125,15 +125,15 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> Model:
         others = fit_calibration([*(picks_of(result) for other, result in raw.items() if other != name), simulated])
         own = load_model(arguments.out / f"without_{name}" / "model.safetensors")
         card = own.card.model_copy(update={"calibration": others, "threshold": THRESHOLD})
-        save_model(Model(own.detector, card), arguments.out / f"without_{name}.safetensors")
+        save_model(TorchModel(own.detector, card), arguments.out / f"without_{name}.safetensors")
         everything = set(load_labelled(arguments.data, name)[1])
-        figures_now = judged(arguments.data, name, Model(own.detector, card, own.sha256), everything)
+        figures_now = judged(arguments.data, name, TorchModel(own.detector, card, own.sha256), everything)
         rows.append(row(name, "calibrated on the others", figures_now["model"]))
     print("\n" + table(COLUMNS, rows), flush=True)
     return load_model(path)
 
 
-def judge_released(model: Model, arguments: argparse.Namespace) -> None:
+def judge_released(model: TorchModel, arguments: argparse.Namespace) -> None:
     """On the real micrographs that its recipe leaves out, and on structures it never saw."""
     print(f"\n{model.card.name}, sha256 {model.sha256[:12]}, threshold {model.card.threshold:g}")
     rows = [
@@ -169,17 +169,17 @@ def load_labelled(data: Path, name: str) -> tuple[dict[str, Micrograph], dict[st
 
 def held_out(name: str, data: Path) -> set[str]:
     """The micrographs of a real set that the recipe leaves out."""
-    sets, _ = read_recipe(RECIPE, data_root=data)
+    sets, _ = read_training_plan(RECIPE, data_root=data)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
     return {key for key in load_labelled(data, name)[1] if Path(key).stem in own.leave_out}
 
 
-def judged(data: Path, name: str, model: Model, names: set[str]) -> dict[str, Any]:
+def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[str, Any]:
     """Figures of a model and of the blob detector on some micrographs of a real set."""
     micrographs, labels = load_labelled(data, name)
     diameter = DIAMETERS_PX[SETS[name]]
     chosen = {key: labels[key] for key in names}
-    ready = Model(for_inference(model.detector), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     ours = {key: pick(micrographs[key], ready, diameter_px=diameter, threshold=0) for key in chosen}
     blobs = {key: pick_blobs(micrographs[key], diameter_px=diameter) for key in chosen}
     threshold = model.card.threshold
@@ -214,9 +214,9 @@ def row(name: str, method: str, r: dict[str, Any]) -> list[Any]:
     return [name, method, *(r[key] for key in keys)]
 
 
-def on_structures(arguments: argparse.Namespace, model: Model, n: int = 4) -> Iterator[tuple[dict[str, Any], ...]]:
+def on_structures(arguments: argparse.Namespace, model: TorchModel, n: int = 4) -> Iterator[tuple[dict[str, Any], ...]]:
     """Held-out structures, `general` draws: what was drawn, our figures and the blob detector's, of each micrograph."""
-    ready = Model(for_inference(model.detector), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     for structure in HELD_OUT:
         path = arguments.data / "structures" / f"{structure}.npz"
         folder = arguments.out / "sets" / structure
@@ -236,7 +236,7 @@ def on_structures(arguments: argparse.Namespace, model: Model, n: int = 4) -> It
             yield drawn, {**told(ours), "scores": scores(ours)}, told(blobs)
 
 
-def by_structure(arguments: argparse.Namespace, model: Model) -> str:
+def by_structure(arguments: argparse.Namespace, model: TorchModel) -> str:
     """A table by structure, and its summary by mass and by SNR."""
     points = [
         {

@@ -19,7 +19,7 @@ from _shared import HELD_OUT, table
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph
 from vitripick.geometry import Boxes, Micrograph, match
-from vitripick.models import DEFAULT_MODEL, Model, load_model
+from vitripick.models import DEFAULT_MODEL, TorchModel, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 from vitripick.simulation import load_scene_recipe, read_structure, simulate_micrograph
@@ -57,7 +57,7 @@ def main() -> None:
     print(simulated(models, arguments) + "\n\n" + real(models, arguments))
 
 
-def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
+def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
     """Dirty micrographs of held-out structures, one kind of junk at a time."""
     rows = []
     for kind in arguments.kinds:
@@ -99,7 +99,7 @@ def simulated(models: list[Model], arguments: argparse.Namespace) -> str:
     return "avoided: how many fewer picks lie on junk than its share of the area would have\n\n" + table(head, rows)
 
 
-def real(models: list[Model], arguments: argparse.Namespace) -> str:
+def real(models: list[TorchModel], arguments: argparse.Namespace) -> str:
     """Real micrographs without a particle, or with junk and no labels, at several diameters."""
     folders = [
         arguments.data / "real" / "quality_examples_micassess" / kind
@@ -120,9 +120,9 @@ def real(models: list[Model], arguments: argparse.Namespace) -> str:
     return table(head, rows)
 
 
-def _ready(name: str) -> Model:
+def _ready(name: str) -> TorchModel:
     model = load_model(name)
-    return Model(for_inference(model.detector), model.card, model.sha256)
+    return TorchModel(for_inference(model.detector), model.card, model.sha256)
 
 
 def _score(picks: Boxes, labels: Boxes):

@@ -24,7 +24,7 @@ from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import DEFAULT_MODEL, ModelFile, open_model
-from vitripick.models.engines import Ready, make_ready
+from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.picking import pick
 from vitripick.runs import PickSettings, survey_micrographs
 from vitripick.simulation import SimulateSettings, load_scene_recipe, simulate_folder
@@ -75,7 +75,7 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
     assert choice is not None
     assert choice.threshold is not None
     used_px = choice.apply(PickSettings(diameter_px=true_px)).diameter_px or true_px
-    picks = _picks(micrographs, make_ready(model), used_px)
+    picks = _picks(micrographs, load_on_engine(model), used_px)
     scores = [_f1(picks, labels, true_px, level) for level in (choice.threshold.threshold, model.card.threshold)]
     best = _judge(picks, labels, true_px, model.card.threshold).criteria["distance"].best
     return [
@@ -102,7 +102,7 @@ def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[obj
     assert choice.threshold is not None
     used = choice.apply(PickSettings(diameter_px=assumed)).diameter_px or assumed
     level = choice.threshold.threshold
-    picks = _picks(micrographs, make_ready(model), used)
+    picks = _picks(micrographs, load_on_engine(model), used)
     judged = _judge(picks, labels, DIAMETERS_PX[name], level).criteria["distance"]
     return [name, factor, used / DIAMETERS_PX[name], level, judged.default.f1, judged.best.f1]
 
@@ -147,7 +147,7 @@ def _load(folder: Path) -> tuple[dict[str, Micrograph], dict[str, Boxes]]:
     return micrographs, {name: own.of(shape=micrographs[name].shape) for name, own in labels.items()}
 
 
-def _picks(micrographs: dict[str, Micrograph], model: Ready, diameter_px: float) -> dict[str, Boxes]:
+def _picks(micrographs: dict[str, Micrograph], model: EngineModel, diameter_px: float) -> dict[str, Boxes]:
     return {name: pick(m, model, threshold=0, diameter_px=diameter_px) for name, m in micrographs.items()}
 
 

@@ -17,10 +17,10 @@ from _shared import LabelledSet, load_sets, table
 
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.geometry import Boxes
-from vitripick.models import Model, load_model
+from vitripick.models import TorchModel, load_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training.threshold import GRID, tune_threshold
+from vitripick.training.threshold_tuning import GRID, tune_threshold
 
 N_DRAWS = 30
 
@@ -34,7 +34,7 @@ def main() -> None:
     rows = []
     for name in arguments.models:
         model = load_model(name)
-        ready = Model(for_inference(model.detector), model.card, model.sha256)
+        ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
         for one in load_sets(arguments.data):
             # A model of one particle is judged on that particle.
             if model.card.diameter_px in (None, one.diameter_px):
@@ -43,7 +43,7 @@ def main() -> None:
     print(table([*columns, "F1, best F1's", "lowest", "recall, best F1's"], rows))
 
 
-def _study(model: Model, one: LabelledSet) -> list[list[object]]:
+def _study(model: TorchModel, one: LabelledSet) -> list[list[object]]:
     half = len(one.held_out) // 2
     picks = {
         name: pick(one.micrographs[name], model, threshold=0, diameter_px=one.diameter_px) for name in one.held_out

@@ -23,8 +23,8 @@ from _shared import judge, load_sets
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import match
-from vitripick.models import DEFAULT_MODEL, Model, ModelCard, build_detector, open_model, save_model
-from vitripick.models.engines import Ready, make_ready
+from vitripick.models import DEFAULT_MODEL, ModelCard, TorchModel, build_detector, open_model, save_model
+from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.models.run import detect
 from vitripick.picking import pick
 
@@ -64,7 +64,7 @@ def on_set(name: str, folder: Path) -> None:
     labels = {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}
     print("| engine | AUC IoU 0.6 | AUC d/4 | F1 d/4 |\n|---|---|---|---|")
     for engine, precision in ENGINES:
-        ready = make_ready(model, engine=engine, precision=precision)  # type: ignore[arg-type]
+        ready = load_on_engine(model, engine=engine, precision=precision)  # type: ignore[arg-type]
         picks = {key: pick(micrograph, ready, threshold=0) for key, micrograph in micrographs.items()}
         e = evaluate(picks, labels, diameter_px=model.card.diameter_px, threshold=model.card.threshold, n_bootstrap=0)
         iou, distance = e.criteria["iou"], e.criteria["distance"]
@@ -74,7 +74,7 @@ def on_set(name: str, folder: Path) -> None:
 def agreement(data: Path, engines: set[str]) -> None:
     """F1 of each engine's picks with torch's as labels (within a tenth of a diameter), and AUC against real labels."""
     model = open_model(DEFAULT_MODEL)
-    readies = [make_ready(model, engine=e, precision=p) for e, p in ENGINES if e in engines]  # type: ignore[arg-type]
+    readies = [load_on_engine(model, engine=e, precision=p) for e, p in ENGINES if e in engines]  # type: ignore[arg-type]
     print("| set | engine | F1 with torch | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|")
     for one in load_sets(data):
         reference = None
@@ -106,17 +106,17 @@ def speed(architecture: str, folder: Path) -> None:
     """Milliseconds of one image on all cores, each engine in turn so that a busy machine is shared fairly."""
     torch.manual_seed(0)
     detector = build_detector(architecture).eval()
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     save_model(
-        Model(detector, ModelCard(name=architecture, architecture=architecture, preparation=preparation)),
+        TorchModel(detector, ModelCard(name=architecture, architecture=architecture, preparation=preparation)),
         folder / "m.safetensors",
     )
     model = open_model(folder / "m.safetensors")
     image = np.random.default_rng(0).standard_normal((1024, 1024)).astype(np.float32)
-    readies: list[Ready] = []
+    readies: list[EngineModel] = []
     for engine, precision in ENGINES:
         started = time.perf_counter()
-        readies.append(make_ready(model, engine=engine, precision=precision))  # type: ignore[arg-type]
+        readies.append(load_on_engine(model, engine=engine, precision=precision))  # type: ignore[arg-type]
         detect(readies[-1].network, image, floor=0.05)
         print(f"{readies[-1].engine}: ready after {time.perf_counter() - started:.1f} s", flush=True)
     took: dict[str, list[float]] = {ready.engine: [] for ready in readies}

@@ -18,7 +18,7 @@ from vitripick.formats import read_micrograph
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.images import normalise_locally, resize, resize_fourier
 from vitripick.models import DEFAULT_MODEL, load_model, open_model
-from vitripick.models.engines import make_ready
+from vitripick.models.engines import load_on_engine
 from vitripick.models.run import detect
 
 
@@ -64,7 +64,7 @@ def main() -> None:
             ("openvino", "fp32"),
             ("openvino", "int8"),
         ):
-            ready = make_ready(model, engine=engine, precision=precision, threads=1)  # type: ignore[arg-type]
+            ready = load_on_engine(model, engine=engine, precision=precision, threads=1)  # type: ignore[arg-type]
             stages[f"network and decoding: {ready.engine}"] = lambda r=ready: detect(r.network, prepared, floor=0.05)
         took: dict[str, list[float]] = {name: [] for name in stages}
         for _ in range(given.repeats):

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import RECIPE, table
 
 from vitripick.models import build_detector
-from vitripick.training import default_settings, read_recipe
+from vitripick.training import default_settings, read_training_plan
 from vitripick.training.batches import Batches
 from vitripick.training.data import load_training_data
 from vitripick.training.precision import autocast
@@ -35,11 +35,11 @@ def main() -> None:
     if arguments.drawing:
         print(drawing_alone(arguments))
         return
-    sets, settings = read_recipe(RECIPE, data_root=arguments.data)
+    sets, settings = read_training_plan(RECIPE, data_root=arguments.data)
     if arguments.batch_size:
         settings = settings.model_copy(update={"batch_size": arguments.batch_size})
     detector = build_detector("heatmap").train().to(memory_format=torch.channels_last)
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     data = load_training_data(sets[:1], settings, preparation)
     batches = Batches(detector, data.training, settings)
     # The same draws as a training's, without the thread that hides them behind the network.
@@ -71,11 +71,11 @@ def main() -> None:
 
 def drawing_alone(arguments: argparse.Namespace) -> str:
     """One table: a step's batch drawn by threads and by processes, with no network beside them."""
-    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    sets, _ = read_training_plan(RECIPE, data_root=arguments.data)
     rows = []
     for architecture in ("heatmap", "yolo"):
         settings, detector = default_settings(architecture), build_detector(architecture)
-        preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+        preparation = detector.default_preparation()
         samples = load_training_data(sets[:1], settings, preparation).training
         for n_workers, by in ((1, "threads"), (arguments.drawing, "threads"), (arguments.drawing, "processes")):
             batches = Batches(detector, samples, settings, n_workers=n_workers)

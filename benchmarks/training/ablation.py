@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import RECIPE
 
-from vitripick.training import default_settings, read_recipe, train
+from vitripick.training import default_settings, read_training_plan, train
 
 # Crops are eight diameters wide throughout, so that every variant sees as many particles a step.
 VARIANTS: dict[str, dict[str, object]] = {
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     arguments = parser.parse_args()
-    sets, _ = read_recipe(RECIPE, data_root=arguments.data)
+    sets, _ = read_training_plan(RECIPE, data_root=arguments.data)
     print(
         "| variant | parameters | GFLOP a crop | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|",
         flush=True,

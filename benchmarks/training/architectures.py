@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import RECIPE, cell, settings_from, table, train_and_judge, usual_parser
 
 from vitripick.models import describe
-from vitripick.training import read_recipe
+from vitripick.training import read_training_plan
 
 COLUMNS = [
     "architecture",
@@ -83,7 +83,7 @@ def _in_a_process(architecture: str, seed: int) -> dict[str, object]:
 
 def _measure(architecture: str, arguments) -> dict[str, object]:
     (seed,) = arguments.seeds
-    entry = read_recipe(RECIPE, data_root=arguments.data)[0][0]
+    entry = read_training_plan(RECIPE, data_root=arguments.data)[0][0]
     settings = settings_from(arguments, architecture, seed)
     out = arguments.out / "runs" / f"{architecture}_{seed}"
     result = train_and_judge(entry, entry, entry.leave_out, out, settings, device=arguments.device)

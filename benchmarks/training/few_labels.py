@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import RECIPE, cell, figures, judge_model, settings_from, simulate, table, usual_parser
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph, write_picks
-from vitripick.models import Model, choose_device
+from vitripick.models import TorchModel, choose_device
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import TrainingSet, read_recipe, train
+from vitripick.training import TrainingSet, read_training_plan, train
 
 KINDS = ("10146", "klh_all_views", "klh_side_views", "klh_contaminated")
 # The molecule's axis at least this far from the beam: a rectangle, not a ring.
@@ -70,7 +70,7 @@ def main() -> None:
 def _sets(kind: str, arguments) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
     """Whom to train on, whom to judge, and the names to judge there (none: all)."""
     if kind == "10146":
-        entry = read_recipe(RECIPE, data_root=arguments.data)[0][0]
+        entry = read_training_plan(RECIPE, data_root=arguments.data)[0][0]
         return entry, entry, entry.leave_out
     sets = []
     for part, n, seed in (("train", 13, 1), ("judge", 6, 2)):
@@ -109,9 +109,9 @@ def _pairs(entry: TrainingSet):
     return pair_labels(names, read_all_picks(entry.labels, box_size_px=entry.box_size_px)).pairs
 
 
-def _contaminants(model: Model, judged: TrainingSet, device: str) -> dict[str, object]:
+def _contaminants(model: TorchModel, judged: TrainingSet, device: str) -> dict[str, object]:
     """How many of the contaminants were picked, by kind."""
-    ready = Model(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
+    ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     d = model.card.diameter_px or 0.0
     labels = _pairs(judged)
     counts: dict[str, list[int]] = {}

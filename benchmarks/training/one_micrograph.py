@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import HEAD, judge, load_sets, row
 
-from vitripick.models import Model
+from vitripick.models import TorchModel
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training import TrainingSet, default_settings, train
@@ -49,7 +49,7 @@ def main() -> None:
                 settings=default_settings(steps=arguments.steps, **changes),
                 device="cpu",
             )
-            ready = Model(for_inference(result.model.detector), result.model.card, result.model.sha256)
+            ready = TorchModel(for_inference(result.model.detector), result.model.card, result.model.sha256)
             evaluation = judge(
                 one,
                 others,

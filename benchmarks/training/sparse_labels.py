@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import RECIPE, cell, settings_from, simulate, table, train_and_judge, usual_parser
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, write_picks
-from vitripick.training import TrainingSet, read_recipe
+from vitripick.training import TrainingSet, read_training_plan
 
 TREATMENTS = ("background", "lighter", "ignore", "teach")
 COLUMNS = [
@@ -76,7 +76,7 @@ def main() -> None:
 def _sets(arguments: argparse.Namespace) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
     """Whom to train on, whom to judge, and the names to judge there (none: all)."""
     if not arguments.simulated:
-        entry = read_recipe(RECIPE, data_root=arguments.data)[0][arguments.set]
+        entry = read_training_plan(RECIPE, data_root=arguments.data)[0][arguments.set]
         return entry, entry, entry.leave_out
     one, two = (
         simulate(arguments.out / "sets" / part, n=n, seed=seed, recipe="paper", noise__level=arguments.level)

@@ -61,9 +61,9 @@ class Stopped(VitripickError):
     exit_code = 130
 
 
-def what_is_in_the_way(error: OSError) -> str | None:
-    """Which path cannot be read or written and why; None for what is no matter of the path that was given."""
-    # Of a rename, the second name is the one that somebody gave.
+def path_problem(error: OSError) -> str | None:
+    """Return which path cannot be read or written and why; None where it is not about a given path."""
+    # A rename has two names, and the user gave the second.
     path = error.filename2 or error.filename
     reason = _IN_THE_WAY.get(error.errno or 0)
     return None if path is None or reason is None else f"{path}: {reason}"

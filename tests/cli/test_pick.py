@@ -6,7 +6,7 @@ import pytest
 from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks, write_mrc
 from vitripick.images import Preparation
-from vitripick.models import Model, ModelCard, build_detector, save_model
+from vitripick.models import ModelCard, TorchModel, build_detector, save_model
 from vitripick.runs import step
 
 
@@ -123,7 +123,7 @@ def test_a_run_says_what_it_suspects_micrographs_of(vitripick, ring_micrograph, 
 def test_junk_masks_of_a_model_that_has_none_are_a_usage_error(vitripick, ring_micrograph, tmp_path):
     detector, preparation = build_detector("heatmap", {"width": 16}), Preparation()
     card = ModelCard(name="plain", architecture="heatmap", options={"width": 16}, preparation=preparation)
-    save_model(Model(detector, card), tmp_path / "plain.safetensors")
+    save_model(TorchModel(detector, card), tmp_path / "plain.safetensors")
     for command in ("pick", "watch"):
         source = ring_micrograph if command == "pick" else ring_micrograph.parent
         arguments = (command, source, "--diameter-px", 60, "--out", tmp_path / "o", "--junk-masks")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitripick.errors import UsageError
-from vitripick.images import Preparation, parse_patches, patch_windows, prepare
+from vitripick.images import Preparation, patch_windows, prepare
 
 
 @given(st.integers(40, 900), st.integers(40, 900), st.integers(1, 4), st.integers(1, 4))
@@ -41,12 +41,6 @@ def test_one_patch_is_the_whole_micrograph():
         256,
         512,
     )
-
-
-@pytest.mark.parametrize("text", ["2", "2x", "0x2", "2x99", "two", "2x2x2"])
-def test_patches_that_make_no_sense_are_refused_with_an_example(text):
-    with pytest.raises(UsageError, match="2x2 or 3x3"):
-        parse_patches(text)
 
 
 def test_a_network_that_sees_particles_at_one_size_needs_no_patches():

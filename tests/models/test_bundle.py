@@ -10,23 +10,26 @@ from vitripick.models import (
     ARCHITECTURES,
     DEFAULT_MODEL,
     RELEASED,
-    Model,
     ModelCard,
+    TorchModel,
     build_detector,
     choose_device,
     load_model,
+    load_weights,
+    open_model,
     released_path,
     save_model,
 )
+from vitripick.models.engines import EngineModel
 
 
 def small_model(name="heatmap", options=None):
     torch.manual_seed(3)
     detector = build_detector(name, options or {}).eval()
     detector.set_priors(np.array([[17.0, 19.0]]))
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     card = ModelCard(name="test", architecture=name, options=options or {}, preparation=preparation, threshold=0.42)
-    return Model(detector, card)
+    return TorchModel(detector, card)
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -73,9 +76,33 @@ def test_a_description_with_an_unknown_key_is_refused(tmp_path):
 def test_weights_of_another_network_are_refused(tmp_path):
     model = small_model(options={"width": 16})
     card = model.card.model_copy(update={"options": {"width": 32}})
-    save_model(Model(model.detector, card), tmp_path / "m.safetensors")
+    save_model(TorchModel(model.detector, card), tmp_path / "m.safetensors")
     with pytest.raises(FormatError, match="do not fit"):
         load_model(tmp_path / "m.safetensors")
+
+
+def test_weights_are_loaded_once_wherever_they_are(tmp_path):
+    model = small_model()
+    save_model(model, tmp_path / "m.safetensors")
+    assert load_weights(model) is model
+    loaded = load_weights(open_model(tmp_path / "m.safetensors"))
+    assert loaded.path == tmp_path / "m.safetensors"
+    for name, value in model.detector.state_dict().items():
+        assert torch.equal(loaded.detector.state_dict()[name], value)
+
+
+def test_the_weights_of_a_model_that_was_never_saved_cannot_be_loaded():
+    model = small_model()
+    on_engine = EngineModel(model.detector, model.card, "", None, "test")
+    with pytest.raises(InputError, match="never saved"):
+        load_weights(on_engine)
+
+
+def test_no_module_hides_a_function_of_the_package():
+    import vitripick.models.layers
+
+    assert vitripick.models.layers.Layer is vitripick.models.Layer
+    assert callable(vitripick.models.describe)
 
 
 @pytest.mark.parametrize("name", sorted(RELEASED))

@@ -15,12 +15,12 @@ from vitripick.errors import UsageError
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import match
-from vitripick.models import RELEASED, Model, ModelCard, build_detector, load_model, open_model, save_model
+from vitripick.models import RELEASED, ModelCard, TorchModel, build_detector, bundle, load_model, open_model, save_model
 from vitripick.models import run as run_module
-from vitripick.models.engines import choose, make_ready
+from vitripick.models.engines import choose, load_on_engine
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.choose import has_int8_instructions
-from vitripick.models.engines.export import ExportError
+from vitripick.models.engines.export import GraphExportError
 from vitripick.models.run import detect, for_inference
 from vitripick.picking import pick
 
@@ -41,7 +41,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def by_torch(examples):
-    ready = make_ready(open_model("general"), engine="torch")
+    ready = load_on_engine(open_model("general"), engine="torch")
     return {key: picks_of(mics, ready, key[1]) for key, (mics, _) in examples.items()}
 
 
@@ -57,7 +57,7 @@ def auc(picks, labels, micrographs, diameter):
 @pytest.mark.parametrize(("engine", "precision"), FAST)
 def test_the_picks_of_every_engine_are_those_of_torch_on_real_micrographs(examples, by_torch, engine, precision):
     pytest.importorskip(engine)
-    ready = make_ready(open_model("general"), engine=engine, precision=precision)
+    ready = load_on_engine(open_model("general"), engine=engine, precision=precision)
     assert ready.engine.startswith(engine)
     assert ready.engine.endswith(precision)
     n_same = n_all = 0
@@ -76,7 +76,7 @@ def test_the_picks_of_every_engine_are_those_of_torch_on_real_micrographs(exampl
 @pytest.mark.parametrize("name", sorted(RELEASED))
 def test_released_models_come_with_graphs_of_their_own_weights(name):
     model = open_model(name)
-    for precision in graphs.PRECISIONS:
+    for precision in graphs.GRAPH_PRECISIONS:
         graph = graphs.shipped_graph(model, precision)
         assert graph is not None
         assert graph.path.stat().st_size <= 10e6
@@ -89,24 +89,24 @@ def own_model(tmp_path, monkeypatch):
     monkeypatch.setenv("VITRIPICK_CACHE", str(tmp_path / "cache"))
     torch.manual_seed(1)
     detector = build_detector("heatmap", {"width": 16}).eval()
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
+    preparation = detector.default_preparation()
     card = ModelCard(name="own", architecture="heatmap", options={"width": 16}, preparation=preparation)
-    save_model(Model(detector, card), tmp_path / "own.safetensors")
+    save_model(TorchModel(detector, card), tmp_path / "own.safetensors")
     return open_model(tmp_path / "own.safetensors")
 
 
 def test_a_model_of_ones_own_gets_a_graph_once_and_runs_without_its_weights_then(own_model, monkeypatch):
-    first = make_ready(own_model)
+    first = load_on_engine(own_model)
     assert "fp32" in first.engine
-    monkeypatch.setattr(type(own_model), "load", lambda self: pytest.fail("loaded the weights again"))
+    monkeypatch.setattr(bundle, "load_model", lambda path: pytest.fail("loaded the weights again"))
     image = np.random.default_rng(0).standard_normal((208, 192)).astype(np.float32)
-    found = detect(make_ready(own_model).network, image, floor=0.0)
+    found = detect(load_on_engine(own_model).network, image, floor=0.0)
     np.testing.assert_array_equal(found.x, detect(first.network, image, floor=0.0).x)
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "other json", "no json"])
 def test_a_graph_that_is_not_whole_is_made_again(own_model, harm):
-    make_ready(own_model)
+    load_on_engine(own_model)
     graph = graphs.find_graph(own_model, "fp32")
     (info,) = graph.path.parent.glob("*.json")
     if harm == "cut":
@@ -118,12 +118,12 @@ def test_a_graph_that_is_not_whole_is_made_again(own_model, harm):
     else:
         info.write_text("{")
     assert graphs.find_graph(own_model, "fp32") is None
-    make_ready(own_model)
+    load_on_engine(own_model)
     assert graphs.find_graph(own_model, "fp32") is not None
 
 
 def test_two_processes_that_keep_a_graph_at_once_each_leave_a_whole_one(own_model):
-    make_ready(own_model)
+    load_on_engine(own_model)
     info = graphs.find_graph(own_model, "fp32").info
     for content in (b"mine", b"theirs"):
         graphs.keep_graph(content, info)
@@ -144,38 +144,38 @@ def test_the_cache_lies_where_the_variable_or_xdg_says(monkeypatch, tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_cannot_be_written_leaves_torch_and_says_so(own_model, monkeypatch):
     monkeypatch.setenv("VITRIPICK_CACHE", "/proc/no")
-    assert "VITRIPICK_CACHE" in make_ready(own_model).note
+    assert "VITRIPICK_CACHE" in load_on_engine(own_model).note
 
 
 def test_a_network_that_cannot_be_exported_runs_on_torch_and_says_so(own_model, monkeypatch):
     def refuse(*arguments):
-        raise ExportError("torch cannot export this network.")
+        raise GraphExportError("torch cannot export this network.")
 
     monkeypatch.setattr("vitripick.models.engines.export.make_graph", refuse)
-    ready = make_ready(own_model)
+    ready = load_on_engine(own_model)
     assert ready.engine.startswith("torch")
     assert "cannot export" in ready.note
     with pytest.raises(UsageError, match="cannot export"):
-        make_ready(own_model, engine="onnxruntime")
+        load_on_engine(own_model, engine="onnxruntime")
 
 
 def test_what_is_asked_for_is_used_or_refused(own_model, monkeypatch):
     with pytest.raises(UsageError, match="fp32 only"):
-        make_ready(own_model, engine="torch", precision="int8")
+        load_on_engine(own_model, engine="torch", precision="int8")
     with pytest.raises(UsageError, match="CPU only"):
-        make_ready(own_model, engine="openvino", device="cuda")
+        load_on_engine(own_model, engine="openvino", device="cuda")
     monkeypatch.setattr(choose.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="not installed"):
-        make_ready(own_model, engine="openvino")
-    assert make_ready(own_model).engine.startswith("torch")
+        load_on_engine(own_model, engine="openvino")
+    assert load_on_engine(own_model).engine.startswith("torch")
 
 
 def test_int8_is_chosen_only_for_models_that_came_with_it_and_processors_that_have_it(own_model, tmp_path, monkeypatch):
     monkeypatch.setattr(choose, "has_int8_instructions", lambda: True)
-    assert make_ready(open_model("general")).engine.endswith("int8")
-    assert make_ready(own_model).engine.endswith("fp32")
+    assert load_on_engine(open_model("general")).engine.endswith("int8")
+    assert load_on_engine(own_model).engine.endswith("fp32")
     monkeypatch.setattr(choose, "has_int8_instructions", lambda: False)
-    assert make_ready(open_model("general")).engine.endswith("fp32")
+    assert load_on_engine(open_model("general")).engine.endswith("fp32")
 
 
 def test_instructions_are_read_from_cpuinfo(tmp_path):
@@ -189,7 +189,7 @@ def test_instructions_are_read_from_cpuinfo(tmp_path):
 def test_more_shapes_than_are_compiled_for_give_the_same_maps():
     pytest.importorskip("openvino")
     model = open_model("general")
-    ready = make_ready(model, engine="openvino", precision="fp32")
+    ready = load_on_engine(model, engine="openvino", precision="fp32")
     plain = for_inference(load_model("general").detector)
     rng = np.random.default_rng(0)
     for side in (64, 80, 96, 112, 128, 144):
@@ -226,9 +226,9 @@ def test_threads_that_make_the_first_inference_of_a_process_do_not_wait_for_each
 import os, sys, threading
 import numpy as np
 from vitripick.models import open_model
-from vitripick.models.engines import make_ready
+from vitripick.models.engines import load_on_engine
 sys.setswitchinterval(1e-6)
-network = make_ready(open_model("general"), engine="openvino", jobs=2).network
+network = load_on_engine(open_model("general"), engine="openvino", jobs=2).network
 images, together = np.ones((1, 1, 64, 64), np.float32), threading.Barrier(8)
 def first():
     together.wait()

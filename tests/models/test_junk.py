@@ -51,7 +51,7 @@ def test_junk_that_is_said_to_be_junk_costs_nothing_and_else_much(detector):
 def test_the_map_is_a_probability():
     raw = np.full((1, 5, 4, 4), -9, np.float32)
     raw[0, 4, 1, 2] = 2.0
-    decoding = Decoding(kind="heatmap", stride=4, pad_to=16, working_diameter_px=24, junk=True)
+    decoding = Decoding(kind="heatmap", stride=4, pad_to=16, numbers={"working_diameter_px": 24}, junk=True)
     (found,) = decode(raw, decoding, floor=0.1)
     assert found.junk[1, 2] == pytest.approx(1 / (1 + np.exp(-2)))
     assert found.junk[0, 0] < 0.001
@@ -59,7 +59,7 @@ def test_the_map_is_a_probability():
 
 def test_selecting_detections_keeps_what_is_known_of_the_ground():
     raw = np.full((1, 5, 4, 4), 1, np.float32)
-    decoding = Decoding(kind="heatmap", stride=4, pad_to=16, working_diameter_px=24, junk=True)
+    decoding = Decoding(kind="heatmap", stride=4, pad_to=16, numbers={"working_diameter_px": 24}, junk=True)
     (found,) = decode(raw, decoding, floor=0.1)
     none = found.select(np.zeros(len(found), bool))
     assert len(none) == 0

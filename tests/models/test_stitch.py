@@ -15,7 +15,7 @@ DIAMETER = 14
 class Bright:
     """Finds connected bright places; how sure it is and where exactly it finds them differs from patch to patch."""
 
-    decoding = Decoding(kind="heatmap", stride=1, pad_to=32, working_diameter_px=DIAMETER)
+    decoding = Decoding(kind="heatmap", stride=1, pad_to=32, numbers={"working_diameter_px": DIAMETER})
 
     def __init__(self):
         self.batch_sizes = []

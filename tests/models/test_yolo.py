@@ -67,7 +67,7 @@ def test_parameters_and_work_are_those_of_the_table(described):
 def test_the_paper_network_turns_1024_pixels_into_32_cells():
     detector = build_detector("yolo")
     assert 1024 // detector.stride == 32
-    assert detector.default_preparation(working_diameter_px=None, input_size_px=None).input_size_px == 1024
+    assert detector.default_preparation().input_size_px == 1024
 
 
 def test_a_missed_particle_costs_five_times_a_false_one():

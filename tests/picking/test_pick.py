@@ -7,7 +7,7 @@ import pytest
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Micrograph, estimated_size_px, match
-from vitripick.models import Model, load_model
+from vitripick.models import TorchModel, load_model
 from vitripick.picking import pick, pick_blobs, resolve_diameter_px
 from vitripick.picking.one import look
 from vitripick.settings.pick import PickSettings
@@ -129,7 +129,7 @@ def test_angstroms_without_a_pixel_size_say_what_to_do(model):
 
 
 def test_a_model_of_several_particles_asks_for_the_diameter(model):
-    several = Model(model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None}))
+    several = TorchModel(model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None}))
     with pytest.raises(UsageError, match="--diameter-angstrom or --diameter-px"):
         pick(Micrograph(np.ones((4, 4), np.float32)), several)
 

@@ -11,7 +11,7 @@ import pytest
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import find_micrographs, read_micrograph, read_picks, write_mrc
 from vitripick.models import open_model
-from vitripick.models.engines import make_ready
+from vitripick.models.engines import load_on_engine
 from vitripick.picking import diameter
 from vitripick.picking.diameter import diameters_around, sweep
 from vitripick.run_layout import SURVEY
@@ -164,7 +164,7 @@ def test_a_given_diameter_in_angstrom_is_compared_in_angstrom(general, pieces):
 
 
 def test_the_network_sees_images_of_few_sizes_because_engines_compile_for_each(general, pieces):
-    ready = make_ready(general)
+    ready = load_on_engine(general)
     shapes = []
     network = SimpleNamespace(
         decoding=ready.network.decoding, run=lambda images: shapes.append(images.shape) or ready.network.run(images)

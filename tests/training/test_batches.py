@@ -7,7 +7,7 @@ import torch
 from vitripick.models import build_detector
 from vitripick.training import default_settings
 from vitripick.training.batches import Batches
-from vitripick.training.data import Sample
+from vitripick.training.samples import Sample
 
 SETTINGS = default_settings(batch_size=3, crop_px=64)
 
@@ -115,7 +115,7 @@ def test_a_set_of_three_times_the_weight_is_drawn_three_times_as_often(detector)
 
 def test_a_detector_that_learns_junk_is_told_of_it_and_another_is_not(detector):
     (sample,) = samples((120, 140))
-    sample = dataclasses.replace(sample, junk=np.ones(sample.image.shape, bool))
+    sample = sample.knowing(junk=np.ones(sample.image.shape, bool))
     quiet = SETTINGS.augmentation.model_copy(update={"noise_only_chance": 0.0, "contaminant_chance": 0.0})
     settings = SETTINGS.model_copy(update={"augmentation": quiet})
     learns = build_detector("heatmap", {"width": 16, "junk": True})

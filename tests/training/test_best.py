@@ -3,7 +3,7 @@
 import pytest
 
 from vitripick.training import loop
-from vitripick.training.checkpoint import Progress
+from vitripick.training.checkpoint import TrainingProgress
 from vitripick.training.validate import Validation
 
 
@@ -19,7 +19,7 @@ def validated(progress, kept, step, score, n_labels=100):
 
 
 def test_better_weights_are_kept_and_worse_ones_are_not(kept):
-    progress = Progress()
+    progress = TrainingProgress()
     for step, score in ((10, 0.5), (20, 0.7), (30, 0.6)):
         validated(progress, kept, step, score)
     assert kept == [10, 20]
@@ -28,7 +28,7 @@ def test_better_weights_are_kept_and_worse_ones_are_not(kept):
 
 def test_of_equals_the_longest_trained_is_kept_while_patience_runs_out(kept):
     """Where every particle is found early, sizes are still being learnt."""
-    progress = Progress()
+    progress = TrainingProgress()
     for step in (10, 20, 30):
         validated(progress, kept, step, 1.0)
     assert kept == [10, 20, 30]
@@ -36,14 +36,14 @@ def test_of_equals_the_longest_trained_is_kept_while_patience_runs_out(kept):
 
 
 def test_a_model_that_training_began_with_must_be_beaten(kept):
-    progress = Progress()
+    progress = TrainingProgress()
     for step, score in ((0, 0.8), (10, 0.8), (20, 0.9)):
         validated(progress, kept, step, score)
     assert kept == [0, 20]
 
 
 def test_so_few_labels_tell_no_weights_from_others(kept):
-    progress = Progress()
+    progress = TrainingProgress()
     for step, score in ((10, 0.9), (20, 0.1)):
         validated(progress, kept, step, score, n_labels=5)
     assert kept == [10, 20]

@@ -7,8 +7,9 @@ from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.images import Preparation
 from vitripick.training import TrainingSet, default_settings
-from vitripick.training.crops import draw_whole
-from vitripick.training.data import Sample, labels_reach_border, load_training_data
+from vitripick.training.data import labels_reach_border, load_training_data
+from vitripick.training.samples import Knowledge, Sample
+from vitripick.training.training_crops import draw_whole
 
 SHAPE, DIAMETER = (200, 300), 20.0
 
@@ -20,7 +21,7 @@ def labels_from(border_px, seed=0, n=60):
 
 
 def sample(labels, **known):
-    return Sample("m.mrc", 0, np.zeros(SHAPE, np.float32), labels, DIAMETER, **known)
+    return Sample("m.mrc", 0, np.zeros(SHAPE, np.float32), labels, DIAMETER, Knowledge(**known))
 
 
 def reach(*labels):
@@ -67,5 +68,5 @@ def test_seams_between_patches_are_unknown_edges_whatever_the_labels_reach(label
     settings = default_settings("yolo", augmentation={"shift_px": 0})
     preparation = Preparation(scale_by="long_side", input_size_px=300).with_patches((1, 2))
     left, right = load_training_data([entry], settings, preparation).training[:2]
-    assert left.unknown_edges == (not reaches, not reaches, not reaches, True)
-    assert right.unknown_edges == (not reaches, not reaches, True, not reaches)
+    assert left.knowledge.unknown_edges == (not reaches, not reaches, not reaches, True)
+    assert right.knowledge.unknown_edges == (not reaches, not reaches, True, not reaches)

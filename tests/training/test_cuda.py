@@ -11,10 +11,10 @@ import torch
 from vitripick.errors import Stopped
 from vitripick.formats import read_micrograph, read_picks
 from vitripick.geometry import match
-from vitripick.models import Model
+from vitripick.models import TorchModel
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
-from vitripick.training import default_settings, train
+from vitripick.training import Callbacks, default_settings, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,7 +32,7 @@ def test_a_small_set_trains_in_bfloat16_and_its_particles_are_found_on_gpu_and_c
     labels = read_picks(tmp_path / "labels" / "disc0.csv")
     picks = {}
     for device in ("cpu", "cuda"):
-        ready = Model(for_inference(model.detector, device), model.card, model.sha256)
+        ready = TorchModel(for_inference(model.detector, device), model.card, model.sha256)
         picks[device] = pick(micrograph, ready)
         found = match(picks[device], labels, criterion="distance", distance_px=5)
         assert (found >= 0).sum() >= 12
@@ -63,7 +63,13 @@ def test_a_run_stopped_on_a_gpu_goes_on_there_or_on_the_cpu(device, session_set,
     short = short.model_copy(update={"precision": "fp32"})
     steps = iter(range(100))
     with pytest.raises(Stopped):
-        train(session_set, tmp_path / "run", settings=short, device="cuda", should_stop=lambda: next(steps) == 2)
+        train(
+            session_set,
+            tmp_path / "run",
+            settings=short,
+            device="cuda",
+            callbacks=Callbacks(should_stop=lambda: next(steps) == 2),
+        )
     rows = train(session_set, tmp_path / "run", settings=short, device=device).rows
     assert [row["step"] for row in rows] == [3, 6]
 

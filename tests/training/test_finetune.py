@@ -8,7 +8,7 @@ from vitripick.errors import Stopped, UsageError
 from vitripick.formats import read_micrograph
 from vitripick.models import load_model
 from vitripick.picking import pick
-from vitripick.training import default_settings, train
+from vitripick.training import Callbacks, default_settings, train
 from vitripick.training.finetune import freeze_all_but_last, layers
 from vitripick.training.loop import learning_rate_at
 
@@ -88,7 +88,13 @@ def test_a_killed_fine_tuning_resumed_ends_with_the_same_weights(session_set, st
     train(session_set, tmp_path / "whole", settings=few, start=start)
     asked = iter([False, False, True])
     with pytest.raises(Stopped, match="step 3 of 4"):
-        train(session_set, tmp_path / "stopped", settings=few, start=start, should_stop=lambda: next(asked))
+        train(
+            session_set,
+            tmp_path / "stopped",
+            settings=few,
+            start=start,
+            callbacks=Callbacks(should_stop=lambda: next(asked)),
+        )
     assert (tmp_path / "stopped" / "best.safetensors").is_file()
     resumed = train(session_set, tmp_path / "stopped", settings=few, start=start)
     a, b = last_weights(tmp_path / "whole"), last_weights(tmp_path / "stopped")

@@ -15,7 +15,7 @@ from vitripick.training.data import load_training_data
 def patched(session_set):
     settings = default_settings("yolo", input_size_px=96, patches=(2, 3))
     detector = build_detector("yolo", {"input_size_px": 96})
-    whole = detector.default_preparation(working_diameter_px=None, input_size_px=96)
+    whole = detector.default_preparation()
     preparation = whole.with_patches((2, 3))
     return load_training_data([session_set], settings, preparation), preparation
 

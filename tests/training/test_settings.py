@@ -1,7 +1,18 @@
+import subprocess
+import sys
+
 import pytest
 
 from vitripick.errors import InputError, UsageError
-from vitripick.training import default_settings, read_recipe
+from vitripick.training import (
+    About,
+    Augmentation,
+    SimulatedSet,
+    TrainingSet,
+    TrainSettings,
+    default_settings,
+    read_training_plan,
+)
 from vitripick.training.loop import learning_rate_at
 
 
@@ -26,7 +37,7 @@ def test_the_paper_network_comes_with_the_papers_recipe():
 def test_what_a_recipe_leaves_open_of_the_augmentation_stays_the_architectures_own(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('[training]\narchitecture = "yolo"\n[training.augmentation]\nblur_sigma_px = 2.0\n')
-    _, settings = read_recipe(path)
+    _, settings = read_training_plan(path)
     papers = default_settings("yolo").augmentation
     assert settings.augmentation == papers.model_copy(update={"blur_sigma_px": 2.0})
 
@@ -34,7 +45,7 @@ def test_what_a_recipe_leaves_open_of_the_augmentation_stays_the_architectures_o
 def test_a_recipe_names_sets_relative_to_its_data_root(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('[[sets]]\nmicrographs = "a/mics"\nlabels = "a/labels"\n[training]\nsteps = 7\n')
-    sets, settings = read_recipe(path, data_root="/data")
+    sets, settings = read_training_plan(path, data_root="/data")
     assert sets[0].micrographs == "/data/a/mics"
     assert settings.steps == 7
 
@@ -47,7 +58,7 @@ def test_a_broken_recipe_says_what_is_wrong(tmp_path, text, says):
     path = tmp_path / "r.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=says):
-        read_recipe(path)
+        read_training_plan(path)
 
 
 def test_the_learning_rate_warms_up_and_comes_down_again():
@@ -57,3 +68,24 @@ def test_the_learning_rate_warms_up_and_comes_down_again():
     assert max(rates) == rates[10] == 1.0
     assert rates == rates[:10] + sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.02
+
+
+@pytest.mark.parametrize("kind", [About, Augmentation, SimulatedSet, TrainingSet, TrainSettings])
+def test_every_field_has_a_description_that_a_help_text_can_print(kind):
+    for name, field in kind.model_fields.items():
+        assert field.description, name
+        assert not set("`[]*") & set(field.description), name
+        assert field.description.endswith("."), name
+
+
+def test_settings_and_names_of_architectures_are_read_without_torch():
+    code = (
+        "import sys; from vitripick.settings.train import About, TrainingSet, TrainSettings; "
+        "from vitripick.models import ARCHITECTURE_NAMES; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_architecture_that_is_not_there_has_no_settings():
+    with pytest.raises(UsageError, match="no architecture is called 'resnet9000'"):
+        default_settings("resnet9000")

@@ -10,8 +10,9 @@ import pytest
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Preparation
 from vitripick.simulation import bundled_structures
-from vitripick.training import SimulatedSet, default_settings, read_recipe, train
+from vitripick.training import SimulatedSet, default_settings, read_training_plan, train
 from vitripick.training import simulated as module
+from vitripick.training.samples import TrainingData
 from vitripick.training.simulated import load_simulated
 
 RECIPES = Path(module.__file__).parent / "recipes"
@@ -115,19 +116,19 @@ def test_a_structure_left_out_is_not_simulated():
 
 def test_junk_is_known_everywhere_in_an_empty_dirty_field(tmp_path):
     own = load(tmp_path, recipe="empty", samples=6, field_px=96)
-    assert all(sample.known_empty and sample.junk is not None for sample in own.training)
+    assert all(sample.knowledge.empty and sample.knowledge.junk is not None for sample in own.training)
     for sample in own.training:
         # Thick ice, carbon and gold are darker than what lies around them.
         image = np.asarray(sample.image, np.float32)
-        if 0.1 < sample.junk.mean() < 0.9:
-            assert image[sample.junk].mean() < image[~sample.junk].mean()
-    assert any(0.1 < sample.junk.mean() < 0.9 for sample in own.training)
+        if 0.1 < sample.knowledge.junk.mean() < 0.9:
+            assert image[sample.knowledge.junk].mean() < image[~sample.knowledge.junk].mean()
+    assert any(0.1 < sample.knowledge.junk.mean() < 0.9 for sample in own.training)
 
 
 def test_a_recipe_may_hold_simulated_sets(tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('[[simulated]]\nsamples = 3\nstructures = "molecules"\n')
-    (own,), _ = read_recipe(path, data_root="/data")
+    (own,), _ = read_training_plan(path, data_root="/data")
     assert isinstance(own, SimulatedSet)
     assert own.structures == "/data/molecules"
 
@@ -136,7 +137,7 @@ def test_what_simulated_sets_share_stands_once_and_a_set_may_differ(tmp_path):
     path = tmp_path / "r.toml"
     shared = '[all_simulated]\nsamples = 3\nleave_out = ["trpv3"]\n'
     path.write_text(shared + "[[simulated]]\n[[simulated]]\nsamples = 5\n")
-    (one, other), _ = read_recipe(path)
+    (one, other), _ = read_training_plan(path)
     assert (one.samples, other.samples) == (3, 5)
     assert one.leave_out == other.leave_out == ("trpv3",)
 
@@ -144,16 +145,25 @@ def test_what_simulated_sets_share_stands_once_and_a_set_may_differ(tmp_path):
 def test_no_simulated_set_of_the_bundled_models_recipes_holds_a_structure_kept_for_judging():
     kept = {"cftr", "trpv3", "apoferritin", "map_betagal", "t20s_proteasome", "map_26s", "t4_baseplate"}
     for name in ("general", "general_simulated"):
-        sets, _ = read_recipe(RECIPES / f"{name}.toml")
+        sets, _ = read_training_plan(RECIPES / f"{name}.toml")
         simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
         assert simulated
         assert all(kept <= set(entry.leave_out) for entry in simulated)
 
 
 def test_a_network_that_sees_whole_micrographs_takes_no_fields(tmp_path):
-    data = module.TrainingData([], [], [], [], [])
+    data = TrainingData()
     with pytest.raises(UsageError, match="simulate"):
-        module.add_simulated(data, [entry()], tmp_path, Preparation(scale_by="long_side"))
+        module.with_simulated(data, [entry()], tmp_path, Preparation(scale_by="long_side"))
+
+
+def test_simulated_sets_stand_behind_the_labelled_ones_and_leave_the_data_as_it_was(tmp_path):
+    labelled = TrainingData(training=(load(tmp_path).training[0],), split=({"train": ["a.mrc"]},), diameters_px=(80.0,))
+    both = module.with_simulated(labelled, [entry()], tmp_path, Preparation(working_diameter_px=16))
+    assert len(labelled.training) == len(labelled.split) == 1
+    assert [sample.set_index for sample in both.training] == [5, 1, 1, 1, 1]
+    assert both.diameters_px == (80.0,)
+    assert both.split[1]["structures"] == ["apoferritin"]
 
 
 def test_a_model_trained_on_fields_and_micrographs_is_one_of_several_particles(labelled_set, tmp_path):
@@ -165,7 +175,7 @@ def test_a_model_trained_on_fields_and_micrographs_is_one_of_several_particles(l
         crop_px=64,
         working_diameter_px=16,
     )
-    result = train([labelled_set, entry()], tmp_path / "run", settings=settings, fields=tmp_path / "fields")
+    result = train([labelled_set, entry()], tmp_path / "run", settings=settings, simulated_fields=tmp_path / "fields")
     card = result.model.card
     assert card.diameter_px is None
     assert card.diameter_range_angstrom is not None

@@ -11,8 +11,9 @@ from vitripick.geometry import Boxes, match
 from vitripick.images import Preparation
 from vitripick.models import load_model
 from vitripick.picking import pick
-from vitripick.training import default_settings, train
+from vitripick.training import About, default_settings, train
 from vitripick.training import loop as loop_module
+from vitripick.training.checkpoint import Checkpoint
 from vitripick.training.data import load_training_data
 
 
@@ -57,10 +58,10 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(architecture, session_s
 
     real_step = loop_module._step
 
-    def killed(network, detector, optimiser, batch, settings, step, processes):
-        if step == settings.steps_per_epoch + 1:
+    def killed(network, state, batch, settings, processes):
+        if state.progress.step == settings.steps_per_epoch + 1:
             raise KeyboardInterrupt
-        return real_step(network, detector, optimiser, batch, settings, step, processes)
+        return real_step(network, state, batch, settings, processes)
 
     monkeypatch.setattr(loop_module, "_step", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -78,13 +79,13 @@ def test_a_killed_run_resumed_ends_with_the_same_weights(architecture, session_s
 def test_checkpoints_lie_some_seconds_apart_and_the_last_one_is_never_left_out(
     seconds, at, session_set, short, tmp_path, monkeypatch
 ):
-    steps, save = [], loop_module.save_checkpoint
+    steps, save = [], Checkpoint.save
 
-    def counted(path, fingerprint, detector, averaged, optimiser, progress, samples):
-        steps.append(progress.step)
-        save(path, fingerprint, detector, averaged, optimiser, progress, samples)
+    def counted(checkpoint, state):
+        steps.append(state.progress.step)
+        save(checkpoint, state)
 
-    monkeypatch.setattr(loop_module, "save_checkpoint", counted)
+    monkeypatch.setattr(Checkpoint, "save", counted)
     monkeypatch.setattr(loop_module, "_SECONDS_BETWEEN_CHECKPOINTS", seconds)
     train(session_set, tmp_path / "run", settings=short.model_copy(update={"steps_per_epoch": 2}))
     assert steps == at
@@ -97,7 +98,7 @@ def test_a_run_folder_of_other_settings_is_not_overwritten(session_set, short, t
 
 
 def test_the_run_folder_tells_how_the_model_came_about(session_set, short, tmp_path):
-    result = train(session_set, tmp_path / "run", settings=short, name="discs", licence="CC0")
+    result = train(session_set, tmp_path / "run", settings=short, about=About(name="discs", licence="CC0"))
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())
     assert settings["training"]["seed"] == short.seed
     assert settings["versions"]["torch"] == torch.__version__

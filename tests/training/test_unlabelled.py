@@ -1,14 +1,12 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 
 from vitripick.errors import Stopped
 from vitripick.geometry import Boxes
-from vitripick.training import default_settings, train, unlabelled
-from vitripick.training.crops import how_much_counts
-from vitripick.training.data import Sample
+from vitripick.training import Callbacks, default_settings, train, unlabelled
+from vitripick.training.samples import Knowledge, Sample
+from vitripick.training.training_crops import how_much_counts
 from vitripick.training.unlabelled import at_the_start, reconsider
 
 PLACES = np.array([[40, 40], [90, 40], [40, 90], [90, 90]], np.float32)
@@ -16,7 +14,7 @@ PLACES = np.array([[40, 40], [90, 40], [40, 90], [90, 90]], np.float32)
 
 def sample(n_labels=2):
     labels = np.column_stack([PLACES[:n_labels], np.full((n_labels, 2), 16.0)]).astype(np.float32)
-    return Sample("m.mrc", 0, np.zeros((128, 128), np.float32), labels, 16.0, known_empty=not n_labels)
+    return Sample("m.mrc", 0, np.zeros((128, 128), np.float32), labels, 16.0, Knowledge(empty=not n_labels))
 
 
 @pytest.fixture
@@ -60,7 +58,7 @@ def test_a_micrograph_labelled_empty_counts_in_full_whatever_the_treatment(netwo
 
 def test_a_patch_without_a_label_of_a_labelled_micrograph_is_not_known_to_be_empty(network_says):
     network_says(0.5, 0.5, 0.5, 0.5)
-    patch = dataclasses.replace(sample(0), known_empty=False)
+    patch = sample(0).knowing(empty=False)
     (_, taught) = reconsider([sample(), patch], None, treated("teach"))
     assert len(taught.labels) == 4
     assert taught.labels[0, 2] == 16
@@ -111,7 +109,7 @@ def test_a_stopped_run_that_teaches_itself_resumes_with_the_same_weights(session
     train(session_set, tmp_path / "whole", settings=settings)
     asked = iter([False, False, False, True])
     with pytest.raises(Stopped):
-        train(session_set, tmp_path / "part", settings=settings, should_stop=lambda: next(asked))
+        train(session_set, tmp_path / "part", settings=settings, callbacks=Callbacks(should_stop=lambda: next(asked)))
     train(session_set, tmp_path / "part", settings=settings)
     a, b = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "part"))
     assert len(a["labels"][0]) == 15

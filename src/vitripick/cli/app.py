@@ -25,7 +25,7 @@ from vitripick.cli import (
     watch,
 )
 from vitripick.cli.command import Command
-from vitripick.errors import VitripickError, what_is_in_the_way
+from vitripick.errors import VitripickError, path_problem
 from vitripick.version import VERSION
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
@@ -97,7 +97,7 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _complain(f"the disk is full ({error.filename}).", 5)
-        reason = what_is_in_the_way(error)
+        reason = path_problem(error)
         if reason is None:
             raise
         return _complain(f"{reason}; give another path.", 2)

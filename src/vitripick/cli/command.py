@@ -22,7 +22,7 @@ class Command(TyperCommand):
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write what the command does."""
-        self.help = None if self.help is None else _filled(self.help)
+        self.help = None if self.help is None else filled(self.help)
         super().format_help_text(ctx, formatter)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -32,7 +32,7 @@ class Command(TyperCommand):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or ""
-                by_heading.setdefault(heading, []).append((record[0], _filled(record[1])))
+                by_heading.setdefault(heading, []).append((record[0], filled(record[1])))
         # Options that come from no settings class: where things go, which model, and the help itself.
         titles = ["", *(h for h in HEADINGS if h in by_heading), *(h for h in by_heading if h and h not in HEADINGS)]
         for title in titles:
@@ -41,7 +41,7 @@ class Command(TyperCommand):
                     formatter.write_dl(by_heading[title])
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
     """Return a help text with its lists filled in; they are looked up when a help is printed, not before."""
     for name, listed in _LISTS.items():
         if f"{{{name}}}" in text:
@@ -62,4 +62,29 @@ def _relion_labels() -> str:
     return ", ".join(known_labels())
 
 
-_LISTS: dict[str, Callable[[], str]] = {"formats": _formats, "relion_labels": _relion_labels}
+def _architectures() -> str:
+    from vitripick.models.architecture_names import ARCHITECTURE_NAMES, in_a_row
+    from vitripick.settings.train import DEFAULT_ARCHITECTURE
+
+    return f"{in_a_row(ARCHITECTURE_NAMES)}; {DEFAULT_ARCHITECTURE} by default"
+
+
+def _by_particle() -> str:
+    from vitripick.models.architecture_names import names_that_scale_by
+
+    return names_that_scale_by("particle")
+
+
+def _by_long_side() -> str:
+    from vitripick.models.architecture_names import names_that_scale_by
+
+    return names_that_scale_by("long_side")
+
+
+_LISTS: dict[str, Callable[[], str]] = {
+    "formats": _formats,
+    "relion_labels": _relion_labels,
+    "architectures": _architectures,
+    "by_particle": _by_particle,
+    "by_long_side": _by_long_side,
+}

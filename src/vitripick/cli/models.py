@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vitripick.models.architecture_names import ARCHITECTURE_NAMES, in_a_row
+
 if TYPE_CHECKING:
     from vitripick.models import ModelCard
 
@@ -17,7 +19,7 @@ def models(
         typer.Argument(help="A released model's name or a bundle, to see all it says about itself."),
     ] = None,
     describe: Annotated[
-        str | None, typer.Option(help="Print the layers of an architecture: heatmap, yolo or inception_resnet.")
+        str | None, typer.Option(help=f"Print the layers of an architecture: {in_a_row(ARCHITECTURE_NAMES)}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:

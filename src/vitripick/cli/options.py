@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from vitripick.settings import MACHINE, Settings, option_names, option_of
+from vitripick.settings import MACHINE, Settings, is_option, option_names, option_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +28,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
 
 
+class Given:
+    """Marks a parameter that takes what was typed of a settings class, and nothing of what was left out.
+
+    For `Annotated[dict[str, Any], Given(TrainSettings)]` a command gets a dictionary: its other fields may come from a
+    file or from elsewhere. Only fields made with `option` are on the command line.
+    """
+
+    def __init__(self, settings: type[Settings]) -> None:
+        self.fields = {name: field for name, field in settings.model_fields.items() if is_option(field)}
+
+
 def with_settings(command: F) -> F:
     """Replace each parameter of `command` that is a settings class by one option for each of its fields.
 
@@ -36,11 +47,16 @@ def with_settings(command: F) -> F:
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     classes: dict[str, type[Settings]] = {}
+    partial: dict[str, dict[str, FieldInfo]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
         hint = hints[name]
-        if isinstance(hint, type) and issubclass(hint, Settings):
+        given_of = next((one for one in get_args(hint)[1:] if isinstance(one, Given)), None)
+        if given_of is not None:
+            partial[name] = given_of.fields
+            parameters += [_parameter(field, info, optional=True) for field, info in given_of.fields.items()]
+        elif isinstance(hint, type) and issubclass(hint, Settings):
             classes[name] = hint
-            parameters += [_parameter(field_name, field) for field_name, field in hint.model_fields.items()]
+            parameters += [_parameter(field, info) for field, info in hint.model_fields.items()]
         else:
             parameters.append(parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY))
 
@@ -49,6 +65,8 @@ def with_settings(command: F) -> F:
         for name, settings in classes.items():
             values = {field: given.pop(field) for field in settings.model_fields}
             given[name] = settings_from(settings, values)
+        for name, fields in partial.items():
+            given[name] = {field: value for field in fields if (value := given.pop(field)) not in (None, [])}
         return command(**given)
 
     signature = inspect.Signature(parameters)
@@ -90,14 +108,16 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Return one field as a parameter that Typer understands."""
+def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspect.Parameter:
+    """Return one field as a parameter that Typer understands; an optional one has no default."""
     about, (type_, is_optional) = option_of(field), _plain_type(field.annotation)
     own_type, metavar = _typer_type(type_, about.metavar)
     declared = flag(about.name or name)
     if type_ is bool:
         declared += f"/--no-{declared[2:]}" if field.default else ""
     default = list(field.default) if isinstance(field.default, tuple) else field.default
+    if optional:
+        default, is_optional = None, True
     if about.default_text is not None and default is None:
         shown: bool | str = about.default_text
     else:

@@ -6,18 +6,27 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from vitripick.cli import options
+from vitripick.errors import UsageError
+from vitripick.settings import MACHINE
+from vitripick.settings.train import DEFAULT_ARCHITECTURE, LABELS, SCHEDULE, About, TrainingSet, TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vitripick.training import SimulatedSet, TrainingSet, TrainSettings
+    from vitripick.training import SimulatedSet
 
 
+@options.with_settings
 def train(
     out: Annotated[Path, typer.Option(help="Run folder; run again to go on where it stopped.")],
+    about_set: Annotated[dict[str, Any], options.Given(TrainingSet)],
+    given: Annotated[dict[str, Any], options.Given(TrainSettings)],
+    about: About,
     micrographs: Annotated[
         list[str] | None,
         typer.Option(help="Folder, glob or RELION STAR; repeat, with as many --labels, for several particles."),
@@ -33,84 +42,32 @@ def train(
         typer.Option("--from", help="A released model's name or a bundle to go on from, instead of from scratch."),
     ] = None,
     train_last: Annotated[
-        int | None, typer.Option(min=1, help="With --from: only the last so many layers learn; all by default.")
-    ] = None,
-    box_size_px: Annotated[float | None, typer.Option(help="Label box size, if the labels have none.")] = None,
-    validate_on: Annotated[
-        list[str] | None, typer.Option(help="Name or stem of a micrograph to validate on; repeat.")
-    ] = None,
-    leave_out: Annotated[
-        list[str] | None, typer.Option(help="Name or stem of a micrograph to keep for judging; repeat.")
-    ] = None,
-    areas: Annotated[
-        str | None,
-        typer.Option(help="Folder that says where labels are incomplete or ground is to be ignored (docs/label.md)."),
-    ] = None,
-    architecture: Annotated[str | None, typer.Option(help="heatmap (default), yolo or inception_resnet.")] = None,
-    working_diameter_px: Annotated[
-        float | None, typer.Option(help="heatmap: particle diameter in the pixels the network sees.")
-    ] = None,
-    input_size: Annotated[
         int | None,
-        typer.Option(help="yolo, inception_resnet: long side of the micrograph in the pixels the network sees."),
+        typer.Option(
+            min=1, help="With --from: only the last layers learn, this many; all by default.", rich_help_panel=SCHEDULE
+        ),
     ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(help="yolo, inception_resnet: train and pick in rows x columns of patches, such as 2x2."),
-    ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps at most.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Crops a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    unlabelled: Annotated[
-        str | None,
-        typer.Option(help="What a place without a label is taken for: background, lighter, ignore or teach."),
-    ] = None,
-    warm_restarts: Annotated[
-        int | None, typer.Option(help="How often the learning rate starts again from its full height.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="fp32, bf16, or auto: bf16 on GPUs and on CPUs that have it in hardware (AMX).")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="The model's name; the run folder's by default.")] = None,
-    licence: Annotated[str, typer.Option(help="For those who get the model.")] = "not stated",
-    description: Annotated[str, typer.Option(help="For those who get the model.")] = "",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.")] = "auto",
+    device: options.Device = "auto",
     workers: Annotated[
         int | None,
         typer.Option(
-            min=0, help="How many draw crops beside the network: by default none on a CPU, up to 8 for a GPU."
+            min=0,
+            help="How many draw crops beside the network: by default none on a CPU, up to 8 for a GPU.",
+            rich_help_panel=MACHINE,
         ),
     ] = None,
     fields: Annotated[
-        Path | None, typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.")
+        Path | None,
+        typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.", rich_help_panel=LABELS),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
-    from vitripick.images import parse_patches
+    from vitripick.training import Callbacks
     from vitripick.training import train as train_model
 
-    sets, settings = _gather(
-        recipe,
-        data_root,
-        _sets(micrographs, labels, box_size_px, validate_on, leave_out, areas),
-        {
-            "architecture": architecture,
-            "working_diameter_px": working_diameter_px,
-            "input_size_px": input_size,
-            "patches": None if patches is None else parse_patches(patches),
-            "steps": steps,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "precision": precision,
-            "warm_restarts": warm_restarts,
-            "unlabelled": unlabelled,
-        },
-        start,
-    )
+    sets, settings = _gather(recipe, data_root, _sets(micrographs, labels, about_set), given, start)
 
     def tell(row: dict[str, float]) -> None:
         print(
@@ -126,15 +83,15 @@ def train(
             settings=settings,
             start=start,
             trainable="all" if train_last is None else train_last,
-            name=name,
-            licence=licence,
-            description=description,
+            about=about,
             device=device,
-            on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
-            on_epoch=tell,
             n_workers=workers,
-            fields=fields,
-            on_field=lambda done, total: update(done, total, "fields simulated"),
+            simulated_fields=fields,
+            callbacks=Callbacks(
+                on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
+                on_epoch=tell,
+                on_field=lambda done, total: update(done, total, "fields simulated"),
+            ),
         )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes (torchrun) the first one talks
@@ -162,39 +119,23 @@ def train(
     print(f"pick with: vitripick pick MICROGRAPHS --model {result.path} --out PICKS")
 
 
-def _sets(
-    micrographs: list[str] | None,
-    labels: list[str] | None,
-    box_size_px: float | None,
-    validate_on: list[str] | None,
-    leave_out: list[str] | None,
-    areas: str | None,
-) -> list[TrainingSet]:
-    from vitripick.errors import UsageError
-    from vitripick.training import TrainingSet
-
+def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: dict[str, Any]) -> list[TrainingSet]:
+    """Return the sets of the command line; what is said of a set holds for each."""
     micrographs, labels = micrographs or [], labels or []
     if len(micrographs) != len(labels):
         raise UsageError(
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) != 1 and (validate_on or leave_out or areas):
+    if len(micrographs) != 1 and set(about_set) - {"box_size_px"}:
         raise UsageError(
             "--validate-on, --leave-out and --areas go with one --micrographs and its --labels; for several sets, say "
             "it of each in the --recipe."
         )
-    if not micrographs and box_size_px is not None:
+    if not micrographs and about_set:
         raise UsageError("--box-size-px goes with --micrographs and --labels; a --recipe says it of each set.")
     return [
-        TrainingSet(
-            micrographs=images,
-            labels=own,
-            box_size_px=box_size_px,
-            validate_on=tuple(validate_on or ()),
-            leave_out=tuple(leave_out or ()),
-            areas=areas,
-        )
+        options.settings_from(TrainingSet, {"micrographs": images, "labels": own, **about_set})
         for images, own in zip(micrographs, labels, strict=True)
     ]
 
@@ -203,20 +144,18 @@ def _gather(
     recipe: Path | None,
     data_root: Path | None,
     sets: Sequence[TrainingSet | SimulatedSet],
-    options: dict[str, object],
+    given: dict[str, Any],
     start: str | None,
 ) -> tuple[Sequence[TrainingSet | SimulatedSet], TrainSettings]:
-    """A recipe's settings with the options given on the command line on top, or the architecture's own."""
-    from vitripick.errors import UsageError
+    """Return a recipe's sets and settings, or the architecture's own, with what was typed on top."""
     from vitripick.models import read_model_card
-    from vitripick.training import default_settings, read_recipe
+    from vitripick.training import default_settings, read_training_plan
 
-    given = {key: value for key, value in options.items() if value is not None}
     own = None if start is None else read_model_card(start).architecture
     if recipe is None:
-        architecture = str(given.pop("architecture", own or "heatmap"))
-        return sets, default_settings(architecture, fine_tune=start is not None, **given)
+        changes = {"architecture": own or DEFAULT_ARCHITECTURE, **given}
+        return sets, default_settings(fine_tune=start is not None, **changes)
     if sets or "architecture" in given:
         raise UsageError("--recipe names its sets and architecture; leave out --micrographs, --labels, --architecture.")
-    sets, settings = read_recipe(recipe, data_root=data_root, start_architecture=own)
+    sets, settings = read_training_plan(recipe, data_root=data_root, start_architecture=own)
     return sets, default_settings(**{**settings.model_dump(), **given})

@@ -2,7 +2,7 @@
 
 from vitripick.images.border import Border, find_border
 from vitripick.images.normalise import normalise_locally
-from vitripick.images.patches import WHOLE, Patches, Window, parse_patches, patch_windows
+from vitripick.images.patches import WHOLE, Patches, Window, patch_windows
 from vitripick.images.prepare import Preparation, Prepared, prepare
 from vitripick.images.resize import resize, resize_fourier
 
@@ -15,7 +15,6 @@ __all__ = [
     "Window",
     "find_border",
     "normalise_locally",
-    "parse_patches",
     "patch_windows",
     "prepare",
     "resize",

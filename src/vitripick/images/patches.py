@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-
-from vitripick.errors import UsageError
 
 # Rows and columns of patches.
 Patches = tuple[int, int]
@@ -13,7 +10,6 @@ WHOLE: Patches = (1, 1)
 # Share of a patch's side that it has in common with its neighbour. A particle in the middle of the seam is then seen
 # whole by both as long as its box is smaller than this share.
 OVERLAP = 0.2
-_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -34,26 +30,6 @@ class Window:
     def right(self) -> int:
         """First column beside it."""
         return self.left + self.width
-
-
-def parse_patches(text: str) -> Patches:
-    """`"2x3"` to two rows of three columns.
-
-    Raises
-    ------
-    UsageError
-        If the text says nothing of the kind.
-
-    Examples
-    --------
-    >>> parse_patches("2x3")
-    (2, 3)
-    """
-    found = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
-    rows, columns = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not (1 <= rows <= _MOST and 1 <= columns <= _MOST):
-        raise UsageError(f"--patches {text!r}: give rows x columns, such as 2x2 or 3x3, each from 1 to {_MOST}.")
-    return rows, columns
 
 
 def patch_length(length: float, n: int) -> float:

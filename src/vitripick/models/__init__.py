@@ -5,40 +5,59 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from vitripick.models.card import ModelCard, ModelFile, file_sha256, open_model, read_model_card
-from vitripick.models.detections import Decoding, Detections, Network
-from vitripick.models.device import device_name
-from vitripick.models.released import DEFAULT_MODEL, RELEASED, released_path
-
-# Imported on first use: these need torch, and picking with another engine does not.
+# Every name is imported on first use: help texts need none of these, and picking with another engine no torch.
 _HOME = {
-    "ARCHITECTURES": "vitripick.models.architectures",
-    "Description": "vitripick.models.describe",
-    "Layer": "vitripick.models.describe",
-    "describe": "vitripick.models.describe",
-    "build_detector": "vitripick.models.architectures",
-    "full_options": "vitripick.models.architectures",
-    "register": "vitripick.models.architectures",
-    "Detector": "vitripick.models.detector",
-    "Model": "vitripick.models.bundle",
-    "choose_device": "vitripick.models.bundle",
-    "load_model": "vitripick.models.bundle",
-    "save_model": "vitripick.models.bundle",
+    "ARCHITECTURES": "architectures",
+    "ARCHITECTURE_NAMES": "architecture_names",
+    "Architecture": "registry",
+    "build_detector": "architectures",
+    "full_options": "architectures",
+    "register": "registry",
+    "Model": "model",
+    "LoadedModel": "model",
+    "ModelFile": "model",
+    "open_model": "model",
+    "TorchModel": "bundle",
+    "choose_device": "bundle",
+    "load_model": "bundle",
+    "load_weights": "bundle",
+    "save_model": "bundle",
+    "ModelCard": "card",
+    "file_sha256": "card",
+    "read_model_card": "card",
+    "DECODERS": "detections",
+    "Decoding": "detections",
+    "Detections": "detections",
+    "Network": "detections",
+    "register_decoder": "detections",
+    "Detector": "detector",
+    "device_name": "device",
+    "Description": "layers",
+    "Layer": "layers",
+    "describe": "layers",
+    "DEFAULT_MODEL": "released",
+    "RELEASED": "released",
+    "released_path": "released",
 }
 
 __all__ = [
     "ARCHITECTURES",
+    "ARCHITECTURE_NAMES",
+    "DECODERS",
     "DEFAULT_MODEL",
     "RELEASED",
+    "Architecture",
     "Decoding",
     "Description",
     "Detections",
     "Detector",
     "Layer",
+    "LoadedModel",
     "Model",
     "ModelCard",
     "ModelFile",
     "Network",
+    "TorchModel",
     "build_detector",
     "choose_device",
     "describe",
@@ -46,23 +65,36 @@ __all__ = [
     "file_sha256",
     "full_options",
     "load_model",
+    "load_weights",
     "open_model",
     "read_model_card",
     "register",
+    "register_decoder",
     "released_path",
     "save_model",
 ]
 
 if TYPE_CHECKING:
-    from vitripick.models.architectures import ARCHITECTURES, build_detector, full_options, register
-    from vitripick.models.bundle import Model, choose_device, load_model, save_model
-    from vitripick.models.describe import Description, Layer, describe
+    from vitripick.models.architecture_names import ARCHITECTURE_NAMES
+    from vitripick.models.architectures import ARCHITECTURES, build_detector, full_options
+    from vitripick.models.bundle import TorchModel, choose_device, load_model, load_weights, save_model
+    from vitripick.models.card import ModelCard, file_sha256, read_model_card
+    from vitripick.models.detections import DECODERS, Decoding, Detections, Network, register_decoder
     from vitripick.models.detector import Detector
+    from vitripick.models.device import device_name
+    from vitripick.models.layers import Description, Layer, describe
+    from vitripick.models.model import LoadedModel, Model, ModelFile, open_model
+    from vitripick.models.registry import Architecture, register
+    from vitripick.models.released import DEFAULT_MODEL, RELEASED, released_path
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
+        value = getattr(importlib.import_module(f"vitripick.models.{_HOME[name]}"), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'vitripick.models' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,67 @@
-"""The registry with every architecture in it; a module of its own, because importing them takes torch along."""
+"""The table with every architecture in it; a module of its own, because importing them takes torch along."""
 
-from vitripick.models import heatmap as _heatmap
-from vitripick.models import inception_resnet as _inception_resnet
-from vitripick.models import yolo as _yolo
-from vitripick.models.registry import ARCHITECTURES, build_detector, full_options, register
+from __future__ import annotations
 
-# Imported for their place in the registry: one line an architecture.
-_REGISTERED = (_heatmap, _inception_resnet, _yolo)
+import importlib
+import inspect
+from typing import Any
 
-__all__ = ["ARCHITECTURES", "build_detector", "full_options", "register"]
+from vitripick.errors import UsageError
+from vitripick.models.architecture_names import ARCHITECTURE_NAMES
+from vitripick.models.detector import Detector
+from vitripick.models.registry import REGISTERED, Architecture
+
+
+def import_architectures() -> dict[str, Architecture]:
+    """Import the module of every name in the list, which registers its architecture, and return the table of them all.
+
+    Raises
+    ------
+    RuntimeError
+        If a module registers no architecture of its name.
+    """
+    for name in ARCHITECTURE_NAMES:
+        importlib.import_module(f"vitripick.models.{name}")
+        if name not in REGISTERED:
+            raise RuntimeError(f"vitripick/models/{name}.py registers no architecture {name!r}.")
+    return REGISTERED
+
+
+ARCHITECTURES = import_architectures()
+
+
+def find_architecture(name: str) -> Architecture:
+    """Return the architecture of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name not in ARCHITECTURES:
+        raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
+    return ARCHITECTURES[name]
+
+
+def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector:
+    """Return a fresh detector of this architecture.
+
+    Raises
+    ------
+    UsageError
+        If there is no such architecture, or it does not know one of the options.
+    """
+    options = options or {}
+    known = full_options(name, {})
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UsageError(
+            f"architecture {name!r} has no option {', '.join(unknown)}; it knows: {', '.join(known) or 'none'}."
+        )
+    return find_architecture(name).build(**options)
+
+
+def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return `options` with the architecture's defaults filled in, as a bundle stores them; errors as above."""
+    parameters = inspect.signature(find_architecture(name).build).parameters
+    return {**{key: parameter.default for key, parameter in parameters.items()}, **options}

@@ -1,6 +1,6 @@
 """Model bundles: weights and everything needed to use them, in one file.
 
-A bundle is a safetensors file (no code in it, safe to load from anywhere) whose header carries a JSON description
+A bundle is a safetensors file (no code in it, safe to load from anywhere). Its header carries a JSON description
 under the key `vitripick`: architecture and options, preparation, particle, threshold, training data, licence.
 """
 
@@ -18,13 +18,12 @@ from vitripick.errors import FormatError, InputError
 from vitripick.models.architectures import build_detector
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
 from vitripick.models.detector import Detector
-
-__all__ = ["Model", "ModelCard", "choose_device", "file_sha256", "load_model", "read_model_card", "save_model"]
+from vitripick.models.model import Model
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A detector with its card, ready to pick.
+class TorchModel:
+    """A model whose weights are in torch, ready to pick.
 
     Attributes
     ----------
@@ -45,19 +44,19 @@ class Model:
 
     @property
     def network(self) -> Detector:
-        """What `detect` runs: the detector itself, in torch."""
+        """Return what `detect` runs: the detector itself, in torch."""
         return self.detector
 
 
-def save_model(model: Model, path: str | Path) -> None:
+def save_model(model: TorchModel, path: str | Path) -> None:
     """Write a bundle, whole or not at all."""
     weights = {name: value.detach().cpu().contiguous() for name, value in model.detector.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(weights, temporary, metadata={KEY: model.card.model_dump_json()})
 
 
-def load_model(name_or_path: str | Path) -> Model:
-    """A released model by its name, or a bundle by its path.
+def load_model(name_or_path: str | Path) -> TorchModel:
+    """Return a released model by its name, or a bundle by its path.
 
     Raises
     ------
@@ -76,11 +75,26 @@ def load_model(name_or_path: str | Path) -> Model:
             f"{path}: the weights do not fit architecture {card.architecture!r} with options {card.options}: {error}"
         ) from error
     detector.eval()
-    return Model(detector=detector, card=card, sha256=file_sha256(path), path=path)
+    return TorchModel(detector=detector, card=card, sha256=file_sha256(path), path=path)
+
+
+def load_weights(model: Model) -> TorchModel:
+    """Return the model with its weights in torch: itself if it is there, else loaded from its bundle.
+
+    Raises
+    ------
+    InputError, FormatError
+        As `load_model`; or if the weights are neither in torch nor in a bundle.
+    """
+    if isinstance(model, TorchModel):
+        return model
+    if model.path is None:
+        raise InputError(f"model {model.card.name!r} was never saved, so its weights cannot be loaded.")
+    return load_model(model.path)
 
 
 def choose_device(name: str) -> torch.device:
-    """`cpu`, `cuda`, `cuda:1` … or `auto` (CUDA where there is one), never a silent fallback.
+    """Return the device for `cpu`, `cuda`, `cuda:1` … or `auto` (CUDA where there is one), never a silent fallback.
 
     Raises
     ------

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -18,9 +17,6 @@ from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.released import RELEASED, released_path
 from vitripick.settings import Settings
-
-if TYPE_CHECKING:
-    from vitripick.models.bundle import Model
 
 KEY = "vitripick"
 
@@ -46,7 +42,7 @@ class ModelCard(Settings):
         Default confidence threshold, tuned on the validation micrographs.
     calibration
         (slope, intercept): what turns the logit of the network's confidence into that of the share of picks that are
-        right, measured on data the model was not trained on (Platt 1999); None where nobody measured it.
+        right, measured on data the model was not trained on (Platt 1999); None where that was not measured.
     training
         Data, split, seed, versions: provenance, not read by any code.
     """
@@ -67,18 +63,18 @@ class ModelCard(Settings):
 
     @property
     def knows_junk(self) -> bool:
-        """Whether the network says what is junk: those that can have an option of this name."""
+        """Return whether the network says what is junk; networks that can have an option of this name."""
         return bool(self.options.get("junk", False))
 
     def calibrated(self, confidence: FloatArray) -> FloatArray:
-        """What the network's confidences are worth, 0-1; themselves without a calibration."""
+        """Return what the network's confidences are worth, 0-1; without a calibration they stay as they are."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
         return np.asarray(1 / (1 + np.exp(-(slope * _logit(confidence) + intercept))))
 
     def uncalibrated(self, confidence: float) -> float:
-        """The network's confidence that is worth this much: the inverse of `calibrated`."""
+        """Return the network's confidence that is worth this much: the inverse of `calibrated`."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
@@ -91,39 +87,8 @@ def _logit(confidence: FloatArray) -> FloatArray:
     return np.asarray(np.log(inside / (1 - inside)))
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A bundle whose weights are not loaded: what picking needs where another engine than torch runs the network.
-
-    Attributes
-    ----------
-    path
-        Of the bundle.
-    card
-        What it says.
-    sha256
-        Of the file.
-    """
-
-    path: Path
-    card: ModelCard
-    sha256: str
-
-    def load(self) -> Model:
-        """With its weights, in torch; errors as in `load_model`."""
-        from vitripick.models.bundle import load_model
-
-        return load_model(self.path)
-
-
-def open_model(name_or_path: str | Path) -> ModelFile:
-    """A released model by its name, or a bundle by its path, without its weights; errors as in `load_model`."""
-    path = resolve(name_or_path)
-    return ModelFile(path, read_model_card(path), file_sha256(path))
-
-
 def read_model_card(name_or_path: str | Path) -> ModelCard:
-    """The description of a bundle, without its weights; errors as in `load_model`."""
+    """Return the description of a bundle, without its weights; errors as in `load_model`."""
     path = resolve(name_or_path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -145,7 +110,7 @@ def read_model_card(name_or_path: str | Path) -> ModelCard:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Of the file's bytes, in hexadecimal."""
+    """Return the hash of the file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return (
             hashlib.file_digest(file, "sha256").hexdigest()
@@ -155,7 +120,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """Where a released model, or the bundle of this path, lies.
+    """Return where a released model, or the bundle of this path, lies.
 
     Raises
     ------

@@ -5,13 +5,17 @@ All coordinates here are in working pixels, the pixels of the prepared image; (0
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray
 from vitripick.settings import Settings
 
@@ -47,7 +51,7 @@ class Detections:
         return len(self.x)
 
     def select(self, which: npt.NDArray[np.bool_]) -> Detections:
-        """Some of the detections, in the same order; what is known of the ground stays."""
+        """Return some of the detections, in the same order; the junk map stays whole."""
         x, y, width, height = self.x[which], self.y[which], self.width[which], self.height[which]
         return Detections(x, y, width, height, self.confidence[which], junk=self.junk)
 
@@ -58,7 +62,7 @@ class Decoding(Settings):
     Attributes
     ----------
     kind
-        `"heatmap"`: heat, offset x and y, log size, with a peak for each particle. `"grid"`: the paper's cells.
+        The decoder's name in `DECODERS`.
     stride
         Working pixels per cell of the raw maps.
     pad_to
@@ -66,21 +70,23 @@ class Decoding(Settings):
     margin
         Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
         None if the network must see the whole image at once.
-    working_diameter_px
-        Of `"heatmap"`: the size whose logarithm is 0.
-    anchor_px
-        Of `"grid"`: width and height of the one anchor box.
     junk
-        Of `"heatmap"`: there is a fifth map, the logit that a place is junk.
+        Whether one of the maps says where junk is.
+    numbers
+        What this decoder needs to know beyond that, by name: the size that sizes are multiples of, for instance.
     """
 
-    kind: Literal["heatmap", "grid"]
+    kind: str
     stride: int
     pad_to: int
     margin: int | None = None
-    working_diameter_px: float = 0.0
-    anchor_px: tuple[float, float] = (0.0, 0.0)
     junk: bool = False
+    numbers: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def confidence_channel(self) -> int:
+        """Return which of the raw maps is the confidence's logit; errors as in `find_decoder`."""
+        return find_decoder(self.kind).confidence_channel
 
 
 class Network(Protocol):
@@ -88,14 +94,78 @@ class Network(Protocol):
 
     @property
     def decoding(self) -> Decoding:
-        """How its raw maps are read."""
+        """Return how its raw maps are read."""
 
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps; from any thread."""
+        """Turn prepared images (n, 1, h, w) into raw maps (n, c, h / stride, w / stride); from any thread."""
+
+
+Read = Callable[[Batch, Decoding, float], Detections]
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One way to read raw maps.
+
+    Attributes
+    ----------
+    read
+        From the maps of one image, (c, h / stride, w / stride), their decoding, and the lowest confidence to keep.
+    confidence_channel
+        Which of the maps is the confidence's logit; engines are compared by it.
+    """
+
+    read: Read
+    confidence_channel: int
+
+
+# By name. The two here need no torch, which picking need not wait for; one that only its own architecture uses may be
+# registered in that architecture's file.
+DECODERS: dict[str, Decoder] = {}
+
+
+def register_decoder(kind: str, *, confidence_channel: int) -> Callable[[Read], Read]:
+    """Add a decoder under a name, as `@register_decoder("name", confidence_channel=0)`.
+
+    Parameters
+    ----------
+    kind
+        Its name, which a network's `decoding` gives as `kind`.
+    confidence_channel
+        As in `Decoder`.
+
+    Raises
+    ------
+    ValueError
+        If there is a decoder of this name already.
+    """
+
+    def add(read: Read) -> Read:
+        if kind in DECODERS:
+            raise ValueError(f"a decoder named {kind!r} is registered already: {DECODERS[kind].read!r}")
+        DECODERS[kind] = Decoder(read, confidence_channel)
+        return read
+
+    return add
+
+
+def find_decoder(kind: str) -> Decoder:
+    """Return the decoder of this name; one that is not known yet is looked for in the files of the architectures.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if kind not in DECODERS:
+        importlib.import_module("vitripick.models.architectures")
+    if kind not in DECODERS:
+        raise UsageError(f"no decoder is called {kind!r}; there are: {', '.join(sorted(DECODERS))}.")
+    return DECODERS[kind]
 
 
 def decode(raw: Batch, decoding: Decoding, *, floor: float) -> list[Detections]:
-    """Raw maps to the detections of each image with at least `floor` confidence.
+    """Return the detections of each image with at least `floor` confidence.
 
     Parameters
     ----------
@@ -105,18 +175,25 @@ def decode(raw: Batch, decoding: Decoding, *, floor: float) -> list[Detections]:
         Of that network.
     floor
         Lowest confidence to keep.
+
+    Raises
+    ------
+    UsageError
+        If there is no decoder of this kind.
     """
-    read = _heatmap if decoding.kind == "heatmap" else _grid
-    return [read(maps, decoding, floor) for maps in raw]
+    decoder = find_decoder(decoding.kind)
+    return [decoder.read(maps, decoding, floor) for maps in raw]
 
 
-def _heatmap(maps: Batch, decoding: Decoding, floor: float) -> Detections:
-    heat = _sigmoid(maps[0])
+@register_decoder("heatmap", confidence_channel=0)
+def _read_peaks(maps: Batch, decoding: Decoding, floor: float) -> Detections:
+    """Read the maps heat, offset x, offset y and log size: each peak of the heat is a particle. A fifth may be junk."""
+    heat = sigmoid(maps[0])
     # A cell that is as hot as the hottest of its neighbours is a peak; outside of the map it is infinitely cold.
     peaks = (heat >= floor) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     offset_x, offset_y, log_size = maps[1:4, rows, columns].astype(np.float64)
-    size = decoding.working_diameter_px * np.exp(np.clip(log_size, -2, 2))
+    size = decoding.numbers["working_diameter_px"] * np.exp(np.clip(log_size, -2, 2))
     middle = (decoding.stride - 1) / 2
     return Detections(
         x=(columns + offset_x) * decoding.stride + middle,
@@ -124,27 +201,30 @@ def _heatmap(maps: Batch, decoding: Decoding, floor: float) -> Detections:
         width=size,
         height=size.copy(),
         confidence=heat[rows, columns].astype(np.float64),
-        junk=_sigmoid(maps[4]) if decoding.junk else None,
+        junk=sigmoid(maps[4]) if decoding.junk else None,
     )
 
 
-def _grid(maps: Batch, decoding: Decoding, floor: float) -> Detections:
-    confidence = _sigmoid(maps[4])
+@register_decoder("grid", confidence_channel=4)
+def _read_cells(maps: Batch, decoding: Decoding, floor: float) -> Detections:
+    """Read the paper's cells: x and y within the cell, width and height relative to the anchor, confidence, class."""
+    confidence = sigmoid(maps[4])
     rows, columns = np.nonzero(confidence >= floor)
-    x, y = _sigmoid(maps[:2, rows, columns]).astype(np.float64)
+    x, y = sigmoid(maps[:2, rows, columns]).astype(np.float64)
     # exp is cut at about 8 anchors: an untrained network must not overflow.
     width, height = np.exp(np.minimum(maps[2:4, rows, columns], 2.0)).astype(np.float64)
     # Within-cell 0-1 runs from the outline of the cell's first pixel: the middle of that pixel is at -0.5.
     return Detections(
         x=(columns + x) * decoding.stride - 0.5,
         y=(rows + y) * decoding.stride - 0.5,
-        width=decoding.anchor_px[0] * width,
-        height=decoding.anchor_px[1] * height,
+        width=decoding.numbers["anchor_width_px"] * width,
+        height=decoding.numbers["anchor_height_px"] * height,
         confidence=confidence[rows, columns].astype(np.float64),
     )
 
 
-def _sigmoid(values: Batch) -> Batch:
+def sigmoid(values: Batch) -> Batch:
+    """Return 1 / (1 + exp(-values))."""
     # By tanh, which cannot overflow.
     result: Batch = 0.5 * np.tanh(0.5 * values) + 0.5
     return result

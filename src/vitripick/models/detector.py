@@ -20,8 +20,6 @@ from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.detections import Batch, Decoding, Detections, decode
 
-__all__ = ["Detections", "Detector", "LabelArray"]
-
 # (n, 4), float32: x, y, width, height of the labels of one image, in working pixels.
 LabelArray = npt.NDArray[np.float32]
 
@@ -38,31 +36,35 @@ class Detector(nn.Module, ABC):
     margin
         Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
         None if the network must see the whole image at once.
+    input_size_px
+        Long side, in working pixels, of what the network sees at once: the micrograph, or one of its patches. None if
+        it takes images of any size.
     learns_junk
-        Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where it is not, -1 where nobody said.
+        Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where none is, -1 where that is unknown.
     """
 
     stride: int
     pad_to: int
     margin: int | None
+    input_size_px: int | None = None
     learns_junk: bool = False
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(n, 1, h, w) prepared images to (n, c, h / stride, w / stride) raw maps."""
+        """Turn prepared images (n, 1, h, w) into raw maps (n, c, h / stride, w / stride)."""
 
     @property
     @abstractmethod
     def decoding(self) -> Decoding:
-        """How the raw maps are read (`detections.decode`), by this and every other engine."""
+        """Return how the raw maps are read (`detections.decode`), by this and every other engine."""
 
     def decode(self, raw: Tensor, *, floor: float) -> list[Detections]:
-        """Raw maps to the detections of each image with at least `floor` confidence."""
+        """Return the detections of each image with at least `floor` confidence."""
         return decode(raw.detach().float().cpu().numpy(), self.decoding, floor=floor)
 
     @torch.inference_mode()
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) prepared images to raw maps, both in NumPy, on the device that the weights are on."""
+        """Turn prepared images (n, 1, h, w) into raw maps, both in NumPy, on the device that the weights are on."""
         device = next(self.parameters()).device
         tensor = torch.from_numpy(np.ascontiguousarray(images)).to(device)
         raw: Tensor = self(tensor.contiguous(memory_format=torch.channels_last))
@@ -71,27 +73,26 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """Labels of a batch of images of `shape` (h, w) to what `loss` compares the raw maps with."""
+        """Turn the labels of images of `shape` (h, w) into what `loss` compares the raw maps with."""
 
     @abstractmethod
     def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
-        """The parts of the loss by name, each a scalar; what is minimised is their sum.
+        """Return the parts of the loss by name, each a scalar; their sum is minimised.
 
         `weight` is (n, 1, h, w), 0 where labels say nothing (outside the micrograph, its border band), else 1.
         """
 
-    @classmethod
     @abstractmethod
-    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
-        """How micrographs are prepared for this network, unless a user chooses otherwise."""
+    def default_preparation(self) -> Preparation:
+        """Return how micrographs are prepared for this network, at the scale that its options chose."""
 
     @abstractmethod
     def set_priors(self, box_sizes_px: FloatArray) -> None:
         """Take what the network may know beforehand (an anchor) from the training labels' sizes in working pixels."""
 
 
-def over_processes(count: Tensor) -> Tensor:
-    """What to divide a sum over particles by: at least 1 in all, and where several processes train, its share.
+def share_of_particles(count: Tensor) -> Tensor:
+    """Return what to divide a sum over particles by: at least 1 in all; of several processes, this one's share.
 
     The mean of the processes' losses is then the loss of all their particles, however these are spread.
 

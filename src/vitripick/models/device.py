@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def device_name(name: str) -> str:
-    """`cpu`, `cuda`, `cuda:1` …, or `auto`: CUDA where there is one. Torch is asked only if there may be a GPU.
+    """Return the device for `cpu`, `cuda`, `cuda:1` … or `auto`; torch is asked only where there may be a GPU.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def device_name(name: str) -> str:
 
 
 def may_have_gpu() -> bool:
-    """Whether a driver for NVIDIA's or AMD's GPUs is installed; False means that torch could not use one."""
+    """Return whether a driver for NVIDIA's or AMD's GPUs is installed; without one, torch could use no GPU."""
     if Path("/dev/kfd").exists():
         return True
     try:

@@ -2,12 +2,13 @@
 
 A 1 x 1 convolution with six filters says of each cell where in it a particle's centre is, how large the box is as a
 multiple of the one anchor box, and how sure it is. Loss, decoding and priors are here; a member of this family brings
-its features.
+its features, and trains by the paper's recipe unless it has one of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from vitripick.errors import UsageError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.detections import Decoding
-from vitripick.models.detector import Detector, LabelArray, over_processes
+from vitripick.models.detector import Detector, LabelArray, share_of_particles
 
 _DROPOUT = 0.2
 _OUTPUTS = 6  # x, y, w, h, confidence, class
@@ -26,6 +27,33 @@ _OUTPUTS = 6  # x, y, w, h, confidence, class
 _LAMBDA_COORD, _LAMBDA_OBJ, _LAMBDA_NOOBJ = 1.0, 5.0, 1.0
 # Working pixels per cell, of every member.
 STRIDE = 32
+
+# The paper's recipe for training, for `@register(recipe=PAPER_RECIPE)`: Adam; each augmentation drawn at random; flips
+# only, no rotation or scale. The shift of half a cell is ours: flips alone leave a particle at the same few places of
+# its cell in every epoch.
+PAPER_RECIPE: Mapping[str, Any] = {
+    "steps": 2400,
+    "batch_size": 4,
+    "patience_epochs": 10,
+    "optimiser": "adam",
+    "learning_rate": 1e-4,
+    "weight_decay": 0.0,
+    "augmentation": {
+        "rotate": False,
+        "scale_jitter": 0.0,
+        "shift_px": 16,
+        "blur_chance": 0.5,
+        "blur_sigma_px": 3.0,
+        "box_blur_chance": 0.5,
+        "noise_chance": 0.5,
+        "noise_sd": 0.5,
+        "dropout_chance": 0.5,
+        "contrast_chance": 0.5,
+        "contrast_range": 0.5,
+        "contaminant_chance": 0.0,
+        "noise_only_chance": 0.0,
+    },
+}
 
 
 class GridDetector(Detector):
@@ -42,6 +70,7 @@ class GridDetector(Detector):
     """
 
     anchor_px: Tensor
+    input_size_px: int
 
     def __init__(self, features: nn.Module, *, n_features: int, input_size_px: int) -> None:
         super().__init__()
@@ -61,7 +90,7 @@ class GridDetector(Detector):
         return raw
 
     def _boxes(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Raw maps to x and y within the cell (0-1), w and h as multiples of the anchor, and confidence."""
+        """Return x and y within the cell (0-1), w and h as multiples of the anchor, and confidence."""
         # exp is cut at about 8 anchors: an untrained network must not overflow.
         size = raw[:, 2:4].clamp(max=2.0).exp()
         return raw[:, 0].sigmoid(), raw[:, 1].sigmoid(), size[:, 0], size[:, 1], raw[:, 4].sigmoid()
@@ -70,11 +99,15 @@ class GridDetector(Detector):
     def decoding(self) -> Decoding:
         width, height = self.anchor_px.tolist()
         return Decoding(
-            kind="grid", stride=self.stride, pad_to=self.pad_to, margin=self.margin, anchor_px=(width, height)
+            kind="grid",
+            stride=self.stride,
+            pad_to=self.pad_to,
+            margin=self.margin,
+            numbers={"anchor_width_px": width, "anchor_height_px": height},
         )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """(n, 5, h / 32, w / 32): x and y within the cell, w and h as multiples of the anchor, 1 where a particle is.
+        """Return (n, 5, h / 32, w / 32): x, y within the cell, w, h as multiples of the anchor, 1 where a particle is.
 
         A cell holds one particle: of several, the one nearest to the cell's middle.
         """
@@ -101,7 +134,7 @@ class GridDetector(Detector):
         # A cell on the edge of what is labelled counts in proportion.
         known = functional.avg_pool2d(weight, self.stride)[:, 0]
         here, none = particle * known, (1 - particle) * known
-        n = over_processes(here.sum())
+        n = share_of_particles(here.sum())
         # The size's error is that of its square root, as in YOLO (Redmon et al. 2016): small boxes count as much.
         size_error = (w.sqrt() - wanted_w.sqrt()) ** 2 + (h.sqrt() - wanted_h.sqrt()) ** 2
         place_error = (x - wanted_x) ** 2 + (y - wanted_y) ** 2
@@ -112,11 +145,10 @@ class GridDetector(Detector):
             "no_particle": _LAMBDA_NOOBJ * (none * confidence**2).sum() / n,
         }
 
-    @classmethod
-    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
-        return Preparation(scale_by="long_side", input_size_px=1024 if input_size_px is None else input_size_px)
+    def default_preparation(self) -> Preparation:
+        return Preparation(scale_by="long_side", input_size_px=self.input_size_px)
 
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """The anchor is the median label box, in working pixels."""
+        """Take the median label box, in working pixels, as the anchor."""
         if len(box_sizes_px):
             self.anchor_px.copy_(torch.from_numpy(np.median(box_sizes_px, axis=0)))

@@ -20,7 +20,7 @@ from torch.nn import functional
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.detections import Batch, Decoding
-from vitripick.models.detector import Detector, LabelArray, over_processes
+from vitripick.models.detector import Detector, LabelArray, share_of_particles
 from vitripick.models.registry import register
 
 # Sigma of the target's heat as a share of the particle's diameter: about what people's clicks scatter by.
@@ -85,12 +85,12 @@ class HeatmapDetector(Detector):
             stride=self.stride,
             pad_to=self.pad_to,
             margin=self.margin,
-            working_diameter_px=self.working_diameter_px,
             junk=self.learns_junk,
+            numbers={"working_diameter_px": self.working_diameter_px},
         )
 
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int], junk: Batch | None = None) -> Tensor:
-        """(n, 6, h / stride, w / stride): heat, offset x and y in cells, log size, 1 where these last count, junk."""
+        """Return (n, 6, rows, columns): heat, offset x, offset y, log size, 1 where these three count, junk."""
         rows, columns = shape[0] // self.stride, shape[1] // self.stride
         grid_y, grid_x = np.mgrid[:rows, :columns].astype(np.float32)
         cells = np.column_stack([grid_x.ravel(), grid_y.ravel()])
@@ -119,8 +119,8 @@ class HeatmapDetector(Detector):
         focus = (heat.sigmoid() - wanted).abs() ** 2
         cross_entropy = functional.binary_cross_entropy_with_logits(heat, wanted, reduction="none")
         counts = targets[:, 4:5] * weight
-        n_particles = over_processes(counts.sum() / (np.pi * _OFFSET_CELLS**2))
-        n_cells = over_processes(counts.sum())
+        n_particles = share_of_particles(counts.sum() / (np.pi * _OFFSET_CELLS**2))
+        n_cells = share_of_particles(counts.sum())
         offset_error = functional.smooth_l1_loss(raw[:, 1:3], targets[:, 1:3], reduction="none", beta=0.25)
         size_error = functional.smooth_l1_loss(raw[:, 3:4], targets[:, 3:4], reduction="none", beta=0.1)
         parts = {
@@ -132,21 +132,19 @@ class HeatmapDetector(Detector):
             is_junk = targets[:, 5:6]
             known = (is_junk >= 0).float()
             error = functional.binary_cross_entropy_with_logits(raw[:, 4:5], is_junk.clamp(min=0), reduction="none")
-            parts["junk"] = (error * known).sum() / over_processes(known.sum())
+            parts["junk"] = (error * known).sum() / share_of_particles(known.sum())
         return parts
 
-    @classmethod
-    def default_preparation(cls, *, working_diameter_px: float | None, input_size_px: int | None) -> Preparation:
-        diameter = 24.0 if working_diameter_px is None else working_diameter_px
-        return Preparation(scale_by="particle", working_diameter_px=diameter)
+    def default_preparation(self) -> Preparation:
+        return Preparation(scale_by="particle", working_diameter_px=self.working_diameter_px)
 
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """Nothing to take: every particle comes at the working diameter."""
+        """Take nothing: every particle comes at the working diameter."""
 
 
 @register
 def heatmap(*, width: int = 32, stride: int = 4, working_diameter_px: float = 24.0, junk: bool = False) -> Detector:
-    """A small U-Net with a centre heat map, for particles brought to one working diameter (docs/architectures.md).
+    """Return a small U-Net with a centre heat map, for particles brought to one working diameter.
 
     With `junk` it also says where carbon, ice, gold and clumps are.
     """

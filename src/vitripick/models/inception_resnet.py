@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitripick.models.detector import Detector
-from vitripick.models.grid import GridDetector
+from vitripick.models.grid import PAPER_RECIPE, GridDetector
 from vitripick.models.registry import register
 
 _RESIDUAL_SCALE = 0.2
@@ -49,7 +49,7 @@ class Residual(nn.Module):
 
 
 def inception_resnet_v2() -> nn.Sequential:
-    """(n, 1, h, w) to (n, 2144, h / 32, w / 32): stem, 5 A, reduction A, 10 B, reduction B, 5 C."""
+    """Return (n, 1, h, w) to (n, 2144, h / 32, w / 32): stem, 5 A, reduction A, 10 B, reduction B, 5 C."""
     parts: dict[str, nn.Module] = {"stem": _stem()}
     parts |= {f"a{i}": _block_a() for i in range(1, 6)}
     # Fig. 7 with k, l, m, n = 256, 256, 384, 384 (Table 1): to 1152 channels at 1/16.
@@ -116,9 +116,10 @@ def _block_c() -> Residual:
     )
 
 
-@register
+# torch 2.13 writes past its memory in this network's backward pass in bfloat16 on a CPU with AMX: the process dies.
+@register(recipe=PAPER_RECIPE, bf16_on_cpu=False)
 def inception_resnet(*, input_size_px: int = 1024) -> Detector:
-    """Inception-ResNet-v2 features (Szegedy et al. 2017) under the paper's head, loss and recipe."""
+    """Return Inception-ResNet-v2 features (Szegedy et al. 2017) under the paper's head, loss and recipe."""
     return GridDetector(inception_resnet_v2(), n_features=2144, input_size_px=input_size_px)
 
 

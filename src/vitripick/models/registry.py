@@ -1,49 +1,66 @@
-"""The table of architectures: a name and a function that gives a detector."""
+"""Where an architecture registers: a function that gives a detector, and what else the architecture decides."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
 
-from vitripick.errors import UsageError
 from vitripick.models.detector import Detector
 
-Architecture = Callable[..., Detector]
-
-ARCHITECTURES: dict[str, Architecture] = {}
-
-
-def register(architecture: Architecture) -> Architecture:
-    """Add an architecture under its function's name; a second one of the same name is a `ValueError`."""
-    name = architecture.__name__
-    if name in ARCHITECTURES:
-        raise ValueError(f"an architecture named {name!r} is registered already: {ARCHITECTURES[name]!r}")
-    ARCHITECTURES[name] = architecture
-    return architecture
+Build = Callable[..., Detector]
+B = TypeVar("B", bound=Build)
 
 
-def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector:
-    """A fresh detector of this architecture.
+@dataclass(frozen=True)
+class Architecture:
+    """What the package knows of an architecture before a detector is built.
+
+    Attributes
+    ----------
+    build
+        Gives a detector; its keyword arguments are the options that a bundle stores.
+    recipe
+        How it is trained unless a user chooses otherwise: fields of `vitripick.training.TrainSettings` and their
+        values, those of the augmentation as a mapping of their own. What is not named keeps its general default.
+    bf16_on_cpu
+        Whether it can be trained in bfloat16 on a CPU.
+    """
+
+    build: Build
+    recipe: Mapping[str, Any]
+    bf16_on_cpu: bool
+
+
+# By name, as far as their modules were imported; `architectures.py` has them all.
+REGISTERED: dict[str, Architecture] = {}
+
+
+@overload
+def register(build: B) -> B: ...
+@overload
+def register(*, recipe: Mapping[str, Any] = ..., bf16_on_cpu: bool = ...) -> Callable[[B], B]: ...
+def register(
+    build: B | None = None, *, recipe: Mapping[str, Any] | None = None, bf16_on_cpu: bool = True
+) -> B | Callable[[B], B]:
+    """Add an architecture under its function's name, as `@register` or `@register(recipe=…)`.
+
+    Parameters
+    ----------
+    build, recipe, bf16_on_cpu
+        As in `Architecture`.
 
     Raises
     ------
-    UsageError
-        If there is no such architecture, or it does not know one of the options.
+    ValueError
+        If there is an architecture of this name already.
     """
-    options = options or {}
-    known = full_options(name, {})
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"architecture {name!r} has no option {', '.join(unknown)}; it knows: {', '.join(known) or 'none'}."
-        )
-    return ARCHITECTURES[name](**options)
 
+    def add(build: B) -> B:
+        name = build.__name__
+        if name in REGISTERED:
+            raise ValueError(f"an architecture named {name!r} is registered already: {REGISTERED[name].build!r}")
+        REGISTERED[name] = Architecture(build, recipe or {}, bf16_on_cpu)
+        return build
 
-def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """`options` with the architecture's defaults filled in: what a bundle writes down; `UsageError` as above."""
-    if name not in ARCHITECTURES:
-        raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
-    defaults = {key: p.default for key, p in inspect.signature(ARCHITECTURES[name]).parameters.items()}
-    return {**defaults, **options}
+    return add if build is None else add(build)

@@ -15,7 +15,7 @@ DEFAULT_MODEL = "general"
 
 
 def released_path(name: str) -> Path:
-    """The file of a released model.
+    """Return the file of a released model.
 
     Raises
     ------

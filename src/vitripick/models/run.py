@@ -27,7 +27,7 @@ FLOOR_CONFIDENCE = 0.05
 
 
 def for_inference(detector: Detector, device: torch.device | str = "cpu") -> Detector:
-    """A copy in evaluation mode with batch normalisation folded into the convolutions: same maps, 1.5-2x faster."""
+    """Return a copy to evaluate, its batch normalisation folded into the convolutions: same maps, 1.5-2x faster."""
     import torch
     from torch import nn
 
@@ -50,7 +50,7 @@ def _fold(parts: torch.nn.Sequential) -> None:
 
 
 def detect(network: Network, image: Image, *, floor: float, patches: Patches = WHOLE) -> Detections:
-    """Everything that a network finds in one prepared image, down to `floor` confidence.
+    """Return all that a network finds in one prepared image, down to `floor` confidence.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def fill_up(image: Image, multiple: int) -> Image:
 
 
 def _raw_map(network: Network, padded: Image, tile_px: int = _TILE_PX) -> Batch:
-    """(1, c, h / stride, w / stride), stitched from overlapping tiles where the image is larger than `tile_px`.
+    """Return (1, c, h / stride, w / stride), stitched from overlapping tiles where the image is larger than `tile_px`.
 
     Tiles are all of one shape, for engines that compile a network for each shape. Each reaches at least `margin`
     beyond the part of the map that is taken from it, so stitched and whole maps agree.
@@ -123,7 +123,7 @@ def _raw_map(network: Network, padded: Image, tile_px: int = _TILE_PX) -> Batch:
 
 
 def _tiles(length: int, tile_px: int, margin: int, pad_to: int) -> tuple[list[tuple[int, int, int]], int]:
-    """Along one axis: (start, first and last pixel taken from it) of each tile, and the length of all of them."""
+    """Return (start, first and last pixel taken) of each tile along one axis, and the length that all tiles have."""
     if length <= tile_px:
         return [(0, 0, length)], length
     # Starts and cuts lie on multiples of pad_to: rounding takes up to three of them from an overlap.

@@ -19,7 +19,7 @@ _SAME = 0.5
 
 
 def stitch(found: Sequence[Detections], windows: Sequence[Window], shape: tuple[int, int]) -> Detections:
-    """The detections of all patches in pixels of the whole image, each particle once.
+    """Return the detections of all patches in pixels of the whole image, each particle once.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def stitch(found: Sequence[Detections], windows: Sequence[Window], shape: tuple[
 
 
 def inside(found: Detections, shape: tuple[int, int]) -> Detections:
-    """Those whose centre lies inside an image of `shape`."""
+    """Return the detections that have their centre inside an image of `shape`."""
     height, width = shape
     return found.select((found.x > -0.5) & (found.x < width - 0.5) & (found.y > -0.5) & (found.y < height - 0.5))
 
 
 def _silent_bands(windows: Sequence[Window], own: Window) -> tuple[float, float, float, float]:
-    """How far from its upper, lower, left and right edge a patch has no say: nothing at the image's own edge."""
+    """Return how far from its upper, lower, left and right edge a patch has no say: 0 at the image's own edge."""
     above = [w.bottom - own.top for w in windows if w.left == own.left and w.top < own.top]
     below = [own.bottom - w.top for w in windows if w.left == own.left and w.top > own.top]
     before = [w.right - own.left for w in windows if w.top == own.top and w.left < own.left]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitripick.models.detector import Detector
-from vitripick.models.grid import GridDetector
+from vitripick.models.grid import PAPER_RECIPE, GridDetector
 from vitripick.models.registry import register
 
 # The paper's 21 convolutions: filters and kernel; "P" is a 2 x 2 max-pool.
@@ -60,9 +60,9 @@ class Darknet(nn.Module):
         self.add_module(name, module)
 
 
-@register
+@register(recipe=PAPER_RECIPE)
 def yolo(*, input_size_px: int = 1024) -> Detector:
-    """The network of Wagner et al. 2019, layer by layer (docs/architectures.md has the table)."""
+    """Return the network of Wagner et al. 2019, layer by layer (docs/architectures.md has the table)."""
     features = Darknet()
     return GridDetector(features, n_features=features.n_features, input_size_px=input_size_px)
 

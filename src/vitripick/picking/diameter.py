@@ -24,7 +24,7 @@ from vitripick.settings import Settings
 from vitripick.text import count
 
 if TYPE_CHECKING:
-    from vitripick.models.engines import Ready
+    from vitripick.models import LoadedModel
 
 # Assumed diameters: in Å where the pixel size is known, else as shares of the long side.
 # Particles of 60 to 600 Å, and some room on both sides, because an estimate lies between diameters that were tried.
@@ -178,7 +178,7 @@ def diameters_around(diameter: float) -> FloatArray:
 
 def sweep(
     image: Image,
-    model: Ready,
+    model: LoadedModel,
     diameters: FloatArray,
     *,
     pixel_size: float | None = None,
@@ -204,7 +204,7 @@ def sweep(
     return Sweep(np.asarray(diameters, np.float64), *seen.T)
 
 
-def _look(image: Image, model: Ready, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
+def _look(image: Image, model: LoadedModel, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
     """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
     if diameter_px < SMALLEST_PX:
         return 0.0, 0.0, 0.0

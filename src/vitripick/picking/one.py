@@ -19,8 +19,7 @@ from vitripick.settings.pick import Edge, PickSettings
 from vitripick.timing import stage
 
 if TYPE_CHECKING:
-    from vitripick.models import Model, ModelCard
-    from vitripick.models.engines import Ready
+    from vitripick.models import LoadedModel, ModelCard
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class Look:
     warnings: tuple[str, ...] = ()
 
 
-def pick(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | None = None, **options: Any) -> Boxes:
+def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Boxes:
     """Find the particles of one micrograph.
 
     Parameters
@@ -54,7 +53,7 @@ def pick(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | 
     micrograph
         From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
     model
-        From `load_model`, or from `make_ready` on a faster engine.
+        From `load_model`, or from `load_on_engine` on a faster engine.
     settings
         How to pick; defaults where None.
     **options
@@ -76,7 +75,7 @@ def pick(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | 
     return look(micrograph, model, settings, **options).picks
 
 
-def look(micrograph: Micrograph, model: Model | Ready, settings: PickSettings | None = None, **options: Any) -> Look:
+def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Look:
     """Return what `pick` finds, and what else the network says; parameters and errors are the same."""
     settings = _with_options(settings or PickSettings(), options)
     check_settings(model.card, settings)
@@ -129,7 +128,7 @@ def check_settings(card: ModelCard, settings: PickSettings) -> None:
     card.preparation.with_patches(settings.patches or card.preparation.patches)
 
 
-def resolve_diameter_px(micrograph: Micrograph, model: Model | Ready, settings: PickSettings) -> float | None:
+def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: PickSettings) -> float | None:
     """Return the particle's diameter in pixels of this micrograph: as given, else what the model was trained on.
 
     Returns

@@ -9,7 +9,7 @@ import numpy as np
 
 from vitripick.geometry import Boxes, Micrograph, match
 from vitripick.models import DEFAULT_MODEL, open_model
-from vitripick.models.engines import make_ready
+from vitripick.models.engines import load_on_engine
 from vitripick.picking.one import pick
 
 _DIAMETER_PX = 64.0
@@ -26,7 +26,7 @@ def self_test() -> dict[str, Any]:
     """
     micrograph, labels = _rings()
     model = open_model(DEFAULT_MODEL)
-    ready = make_ready(model)
+    ready = load_on_engine(model)
     started = time.perf_counter()
     picks = pick(micrograph, ready, diameter_px=_DIAMETER_PX)
     seconds = time.perf_counter() - started

@@ -15,7 +15,7 @@ import numpy as np
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile
 from vitripick.geometry import Boxes
-from vitripick.models import ModelFile
+from vitripick.models import Model
 from vitripick.run_layout import RunLayout
 from vitripick.runs.record import read_stored
 from vitripick.runs.run import Listener, Machine, Run
@@ -53,7 +53,7 @@ def run_cryosparc_job(
     workspace: str,
     source: str,
     out: str | Path,
-    model: ModelFile,
+    model: Model,
     settings: PickSettings | None = None,
     device: str = "cpu",
     flip_y: bool = False,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitripick.formats import find_micrographs
-from vitripick.models import ModelFile
+from vitripick.models import Model
 from vitripick.runs.record import Outcome
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.shards import Shard
@@ -18,13 +18,11 @@ from vitripick.settings.pick import PickSettings
 if TYPE_CHECKING:
     import torch
 
-    from vitripick.models import Model
-
 
 def pick_many(
     inputs: Sequence[str | Path],
     out: str | Path,
-    model: ModelFile | Model,
+    model: Model,
     settings: PickSettings | None = None,
     *,
     device: str | torch.device | list[str] = "cpu",

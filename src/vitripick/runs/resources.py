@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitripick.errors import ResourceError, UsageError, what_is_in_the_way
+from vitripick.errors import ResourceError, UsageError, path_problem
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def resource_errors(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(f"{out}: the disk is full; make room and run again to go on from here.") from error
-        reason = what_is_in_the_way(error)
+        reason = path_problem(error)
         if reason is None:
             raise
         raise UsageError(f"{reason}; give another --out.") from error

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from vitripick.atomic import remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, output_stems
 from vitripick.geometry import Boxes
-from vitripick.models import ModelFile
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
@@ -122,7 +121,7 @@ class Run:
         self,
         files: Sequence[MicrographFile],
         out: str | Path | RunLayout,
-        model: ModelFile | Model,
+        model: Model,
         settings: PickSettings | None = None,
         *,
         machine: Machine | None = None,

@@ -16,8 +16,8 @@ from vitripick.errors import MicrographError, ResourceError, UsageError, Vitripi
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Boxes, Micrograph
-from vitripick.models import ModelFile
-from vitripick.models.engines import Ready, make_ready
+from vitripick.models import Model
+from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.models.run import FLOOR_CONFIDENCE
 from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
 from vitripick.picking.one import check_settings, look
@@ -46,8 +46,6 @@ from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     import torch
-
-    from vitripick.models import Model
 
 
 class ChangedFileError(MicrographError):
@@ -84,7 +82,7 @@ class FolderPicker:
     def __init__(
         self,
         out: str | Path | RunLayout,
-        model: ModelFile | Model,
+        model: Model,
         settings: PickSettings | None = None,
         *,
         device: str | torch.device = "cpu",
@@ -97,8 +95,8 @@ class FolderPicker:
         self.use(self._asked)
         self.log = RunLog(self.layout)
         self.device, self.jobs, self._threads = str(device), jobs, threads
-        self._ready: Ready | None = None
-        self._making_ready = threading.Lock()
+        self._loaded: EngineModel | None = None
+        self._loading = threading.Lock()
 
     def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
         """Go on with these settings, which another picker of the same model may have resolved by its `survey`."""
@@ -129,7 +127,7 @@ class FolderPicker:
             None where the settings and the model leave nothing open; errors as of `survey_micrographs`.
         """
         started = time.perf_counter()
-        ready, anew = self._ready_model, self._make_ready
+        ready, anew = self._loaded_model, self._load
         found = survey_run(
             files,
             self.model,
@@ -258,7 +256,7 @@ class FolderPicker:
     def _pick_anew(
         self, file: MicrographFile, stem: str, made_from: dict[str, Any] | None, timings: dict[str, float]
     ) -> Record:
-        ready = self._ready_model()
+        ready = self._loaded_model()
         cached = cached_share(file.path)
         started = time.perf_counter()
         with stage("read"):
@@ -309,20 +307,20 @@ class FolderPicker:
     @property
     def engine(self) -> str:
         """What runs the network, in words, and why it is no faster one; empty as long as nothing was picked."""
-        if self._ready is None:
+        if self._loaded is None:
             return ""
-        return f"{self._ready.engine} ({self._ready.note})" if self._ready.note else self._ready.engine
+        return f"{self._loaded.engine} ({self._loaded.note})" if self._loaded.note else self._loaded.engine
 
-    def _ready_model(self) -> Ready:
-        with self._making_ready:
-            self._ready = self._ready or self._make_ready()
-            return self._ready
+    def _loaded_model(self) -> EngineModel:
+        with self._loading:
+            self._loaded = self._loaded or self._load()
+            return self._loaded
 
-    def _make_ready(self) -> Ready:
+    def _load(self) -> EngineModel:
         if self.jobs > 1:
             cv2.setNumThreads(1)  # threads that each keep a core busy need no helpers
         engine, precision = self.settings.engine, self.settings.precision
-        return make_ready(
+        return load_on_engine(
             self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads
         )
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -22,8 +22,8 @@ from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
-from vitripick.models import ModelCard, ModelFile
-from vitripick.models.engines import available_cores, make_ready
+from vitripick.models import LoadedModel, Model, ModelCard
+from vitripick.models.engines import available_cores, load_on_engine
 from vitripick.picking.diameter import (
     CROP_NEAR_PX,
     DiameterEstimate,
@@ -41,10 +41,6 @@ from vitripick.runs.record import digest
 from vitripick.settings import Settings
 from vitripick.settings.pick import PickSettings
 from vitripick.version import VERSION
-
-if TYPE_CHECKING:
-    from vitripick.models import Model
-    from vitripick.models.engines import Ready
 
 N_SURVEYED = 5
 # Where one cannot be read, the next ones of its part of the run are tried, so many in all.
@@ -117,7 +113,7 @@ class Survey(Settings):
 
 def survey_micrographs(
     inputs: Sequence[str | Path],
-    model: ModelFile | Model,
+    model: Model,
     settings: PickSettings | None = None,
     *,
     device: str = "cpu",
@@ -155,8 +151,8 @@ def survey_micrographs(
     check_settings(model.card, settings)
     jobs = min(available_cores(), N_SURVEYED)
 
-    def ready() -> Ready:
-        return make_ready(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
+    def ready() -> LoadedModel:
+        return load_on_engine(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
 
     def opened(file: MicrographFile) -> Micrograph:
         pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
@@ -168,11 +164,11 @@ def survey_micrographs(
 
 def survey_run(
     files: Sequence[MicrographFile],
-    model: ModelFile | Model,
+    model: Model,
     settings: PickSettings,
     *,
-    ready: Callable[[], Ready],
-    for_sweep: Callable[[], Ready],
+    ready: Callable[[], LoadedModel],
+    for_sweep: Callable[[], LoadedModel],
     opened: Opener,
     jobs: int = 1,
     layout: RunLayout | None = None,
@@ -217,7 +213,7 @@ def survey_run(
     return _keep(survey, layout.survey) if missing and survey.complete and layout is not None else survey
 
 
-def kept_survey(layout: RunLayout, model: ModelFile | Model, settings: PickSettings) -> Survey | None:
+def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Survey | None:
     """What an earlier survey of a run folder found that still holds and is asked for; None if it found nothing such."""
     kept = read_survey(layout.survey)
     if kept is None:
@@ -276,8 +272,8 @@ class _Look:
     def __init__(
         self,
         files: Sequence[MicrographFile],
-        ready: Callable[[], Ready],
-        for_sweep: Callable[[], Ready],
+        ready: Callable[[], LoadedModel],
+        for_sweep: Callable[[], LoadedModel],
         opened: Opener,
         jobs: int,
     ) -> None:
@@ -347,7 +343,7 @@ class _Look:
         return [given for given in in_order(self._parts, [answer] * self._jobs) if given is not None]
 
 
-def _made_from(name: str, model: ModelFile | Model, settings: PickSettings) -> str:
+def _made_from(name: str, model: Model, settings: PickSettings) -> str:
     """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
     # Engines agree to within their tolerances: no reason to choose anew.
     no_reason = frozenset({"engine", "precision"})

@@ -65,6 +65,12 @@ def option_of(field: FieldInfo) -> Option:
     return found if isinstance(found, Option) else Option()
 
 
+def is_option(field: FieldInfo) -> bool:
+    """Whether a field was made with `option`."""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and isinstance(extra.get("option"), Option)
+
+
 def option_names(settings: type[Settings]) -> dict[str, str]:
     """Return how people write each field of a settings class, by the field's name: underscores, no dashes."""
     return {name: option_of(field).name or name for name, field in settings.model_fields.items()}

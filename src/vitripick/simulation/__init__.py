@@ -4,11 +4,11 @@ molecule → projected potential → placement → ice → lens → dose → cam
 its own and can be called alone (docs/simulation.md goes through them). Nothing here needs torch.
 """
 
+from vitripick.settings.simulate import SimulateSettings
 from vitripick.simulation.crops import SimulatedCrop, simulate_crops
 from vitripick.simulation.folder import SimulationSummary, simulate_folder
 from vitripick.simulation.micrograph import Simulated, simulate_micrograph
 from vitripick.simulation.scene_recipe import SceneRecipe, load_scene_recipe, scene_recipe_names
-from vitripick.simulation.settings import SimulateSettings
 from vitripick.simulation.structures import (
     Structure,
     bundled_structures,

@@ -12,7 +12,7 @@ from vitripick.settings import Settings
 from vitripick.simulation.optics import FloatGrid, frequencies
 
 
-class Detector(Settings):
+class Camera(Settings):
     """A camera.
 
     Attributes
@@ -85,7 +85,7 @@ def expose(
     *,
     dose_per_pixel: float,
     pixel_size: float,
-    detector: Detector | None = None,
+    detector: Camera | None = None,
 ) -> Image:
     """Return the electrons that a camera counts.
 
@@ -142,7 +142,7 @@ def _filter(image: Image, transfer: FloatGrid) -> Image:
     return np.asarray(fft.irfft2(spectrum, s=image.shape, workers=1, overwrite_x=True), np.float32)
 
 
-def _defects(counts: Image, rng: np.random.Generator, detector: Detector) -> Image:
+def _defects(counts: Image, rng: np.random.Generator, detector: Camera) -> Image:
     """Return counts with gain errors, lines, hot pixels and X-rays."""
     rows, columns = counts.shape
     if detector.gain_error > 0:

@@ -26,9 +26,9 @@ import numpy as np
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
+from vitripick.settings.simulate import SimulateSettings
 from vitripick.simulation.micrograph import simulate_micrograph
 from vitripick.simulation.scene_recipe import SceneRecipe
-from vitripick.simulation.settings import SimulateSettings
 from vitripick.simulation.structures import bundled_structures, find_structures, read_structure
 from vitripick.simulation.structures.index import index_entry
 from vitripick.simulation.structures.structure import Structure

@@ -13,7 +13,7 @@ from scipy import fft
 
 from vitripick.errors import UsageError
 from vitripick.geometry import Boxes, Image
-from vitripick.simulation.exposure import Detector, History, expose, illumination, pass_through
+from vitripick.simulation.exposure import Camera, History, expose, illumination, pass_through
 from vitripick.simulation.ice import ice_potential, mean_free_path_angstrom, thickness_field
 from vitripick.simulation.optics import Optics, wave_intensity, weak_contrast
 from vitripick.simulation.projection import Particles, project_all
@@ -226,9 +226,9 @@ def _field_share(field: Field) -> float:
 
 def _draw_exposure(
     recipe: ExposureRecipe, field: Field, rng: np.random.Generator
-) -> tuple[float, Detector, History, dict[str, Any]]:
+) -> tuple[float, Camera, History, dict[str, Any]]:
     """Return the dose in electrons per Å², the camera, what happened to the file, and the options of `illumination`."""
-    detector = Detector(
+    detector = Camera(
         pixel_size=draw(rng, recipe.detector_pixel_size, log=True),
         mtf_nyquist=draw(rng, recipe.mtf_nyquist),
         noise_nyquist=draw(rng, recipe.noise_nyquist),

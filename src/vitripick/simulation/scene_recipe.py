@@ -142,7 +142,7 @@ class IceRecipe(_RecipeTable):
 
 
 class ExposureRecipe(_RecipeTable):
-    """Dose, camera, illumination and what happened to the file; see `Detector`, `illumination` and `History`.
+    """Dose, camera, illumination and what happened to the file; see `Camera`, `illumination` and `History`.
 
     `contrast` is the share of the calculated phase contrast that an image has. Motion, charging and damage take the
     rest (Henderson & McMullan 2013). `gradient` and `vignetting` hold for 400 nm; smaller fields have less.

@@ -1,6 +1,6 @@
 """Draws the batch of any training step from (seed, step) alone, in threads or in worker processes.
 
-Who draws a crop, and how many draw, changes nothing: crop number `position` of step `step` has its own generator.
+How many threads or processes draw changes nothing: crop number `position` of step `step` has its own generator.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from vitripick.geometry import Image
 from vitripick.models.detector import Detector, LabelArray
+from vitripick.settings.train import TrainSettings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
-from vitripick.training.crops import Crop, augment, draw_crop, draw_whole
-from vitripick.training.data import Sample
-from vitripick.training.settings import TrainSettings
+from vitripick.training.samples import Sample
+from vitripick.training.training_crops import Crop, augment, draw_crop, draw_whole
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TrainingBatch:
     """One step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
 
     images: Tensor
@@ -77,15 +77,15 @@ class Batches:
         """Draw from these from the next `epoch` on."""
         self._steps.sets = _by_set(samples)
 
-    def epoch(self, first: int, last: int) -> Iterator[Batch]:
-        """The batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
+    def epoch(self, first: int, last: int) -> Iterator[TrainingBatch]:
+        """Yield the batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
         in_threads = not self.n_workers or self._steps.whole_pad is not None
         drawn = self._from_threads(first, last) if in_threads else self._from_processes(first, last)
         for images, labels, weight, junk in drawn:
             tensor = torch.from_numpy(images)[:, None]
             more = {} if junk is None else {"junk": junk}
             targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
-            yield Batch(tensor, targets, torch.from_numpy(weight)[:, None])
+            yield TrainingBatch(tensor, targets, torch.from_numpy(weight)[:, None])
 
     def _from_threads(self, first: int, last: int) -> Iterator[_Arrays]:
         ahead = max(1, self.n_workers)

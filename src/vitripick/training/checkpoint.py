@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from torch import Tensor
 from vitripick.atomic import atomic_path
 from vitripick.errors import UsageError
 from vitripick.models.detector import Detector
-from vitripick.training.data import Sample
+from vitripick.training.samples import Sample
 
 Row = dict[str, float]
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a run stands, all that resuming needs beside the weights.
 
     Attributes
@@ -49,58 +47,82 @@ class Progress:
     start_figures: dict[str, float] = field(default_factory=dict)
 
 
-def save_checkpoint(
-    path: Path,
-    fingerprint: str,
-    detector: Detector,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-    samples: Sequence[Sample],
-) -> None:
-    """Write the checkpoint, whole or not at all."""
-    state: dict[str, Any] = {
-        "fingerprint": fingerprint,
-        "weights": detector.state_dict(),
-        "averaged": averaged,
-        "optimiser": optimiser.state_dict(),
-        "progress": vars(progress),
-        # What the averaged network made of unlabelled places at the last validation; pixels come from the data.
-        "labels": [torch.from_numpy(sample.labels) for sample in samples],
-        "open_places": [torch.from_numpy(sample.open_places) for sample in samples],
-    }
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+@dataclass
+class TrainingState:
+    """A run at one step: all that changes while it trains.
 
-
-def restore_checkpoint(
-    path: Path,
-    fingerprint: str,
-    detector: Detector,
-    averaged: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    samples: Sequence[Sample],
-) -> tuple[Progress, list[Sample]]:
-    """Load the checkpoint into detector, average and optimiser; gives the progress and the samples as they were.
-
-    Raises
-    ------
-    UsageError
-        If it belongs to a run with other settings or data.
+    Attributes
+    ----------
+    detector
+        The network that learns.
+    averaged
+        Its averaged weights and buffers, by name.
+    optimiser
+        With its own state.
+    progress
+        Where the run stands.
+    samples
+        The training samples with what the averaged network made of their unlabelled places.
     """
-    device = next(detector.parameters()).device
-    # weights_only: a checkpoint is data and must not be able to run code.
-    state = torch.load(path, map_location=device, weights_only=True)
-    if state["fingerprint"] != fingerprint:
-        raise UsageError(
-            f"{path} belongs to a run with other settings or data; give another --out, or remove that folder."
-        )
-    detector.load_state_dict(state["weights"])
-    optimiser.load_state_dict(state["optimiser"])
-    for name, value in state["averaged"].items():
-        averaged[name].copy_(value)
-    kept = [
-        dataclasses.replace(sample, labels=labels.cpu().numpy(), open_places=places.cpu().numpy())
-        for sample, labels, places in zip(samples, state["labels"], state["open_places"], strict=True)
-    ]
-    return Progress(**state["progress"]), kept
+
+    detector: Detector
+    averaged: dict[str, Tensor]
+    optimiser: torch.optim.Optimizer
+    progress: TrainingProgress
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file that a killed run goes on from.
+
+    Attributes
+    ----------
+    path
+        Of the file; it need not be there yet.
+    fingerprint
+        Of the run's settings and data.
+    """
+
+    path: Path
+    fingerprint: str
+
+    def save(self, state: TrainingState) -> None:
+        """Write the checkpoint, whole or not at all."""
+        content: dict[str, Any] = {
+            "fingerprint": self.fingerprint,
+            "weights": state.detector.state_dict(),
+            "averaged": state.averaged,
+            "optimiser": state.optimiser.state_dict(),
+            "progress": vars(state.progress),
+            # What the averaged network made of unlabelled places at the last validation; pixels come from the data.
+            "labels": [torch.from_numpy(sample.labels) for sample in state.samples],
+            "open_places": [torch.from_numpy(sample.knowledge.open_places) for sample in state.samples],
+        }
+        with atomic_path(self.path) as temporary:
+            torch.save(content, temporary)
+
+    def restore(self, state: TrainingState) -> None:
+        """Bring the state to where the checkpoint was written.
+
+        Raises
+        ------
+        UsageError
+            If it belongs to a run with other settings or data.
+        """
+        device = next(state.detector.parameters()).device
+        # weights_only: a checkpoint is data and must not be able to run code.
+        content = torch.load(self.path, map_location=device, weights_only=True)
+        if content["fingerprint"] != self.fingerprint:
+            raise UsageError(
+                f"{self.path} belongs to a run with other settings or data; give another --out, or remove that folder."
+            )
+        state.detector.load_state_dict(content["weights"])
+        state.optimiser.load_state_dict(content["optimiser"])
+        for name, value in content["averaged"].items():
+            state.averaged[name].copy_(value)
+        state.progress = TrainingProgress(**content["progress"])
+        state.samples = [
+            sample.with_labels(labels.cpu().numpy(), places.cpu().numpy())
+            for sample, labels, places in zip(state.samples, content["labels"], content["open_places"], strict=True)
+        ]

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.geometry import Image
-from vitripick.training.crops import Crop
+from vitripick.training.training_crops import Crop
 
 _FloatImage = npt.NDArray[np.float32]
 
 
 def paint_contaminants(crop: Crop, rng: np.random.Generator, *, diameter_px: float) -> Crop:
-    """The crop with one kind of contaminant in it; labels that it hides are dropped.
+    """Return the crop with one kind of contaminant in it; labels that it hides are dropped.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def paint_contaminants(crop: Crop, rng: np.random.Generator, *, diameter_px: flo
 
 
 def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
-    """A crop without any particle: this one's own power spectrum with random phases, or noise of one or several grains.
+    """Return a crop without particles: this one's power spectrum with random phases, or noise of one or several grains.
 
-    With random phases, contrast and grain are those of real particles and nothing else is: only shape tells them.
+    With random phases, contrast and grain are those of real particles, so that only shape tells the two apart.
     Mottled noise is what ice of uneven thickness looks like.
     """
     white = rng.standard_normal(crop.image.shape, dtype=np.float32)
@@ -67,7 +67,7 @@ def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
 
 
 def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatImage:
-    """Signed distance to 1-8 clusters of 1-4 ellipses each."""
+    """Return the signed distance to 1-8 clusters of 1-4 ellipses each."""
     rows, columns = crop.image.shape
     y, x = _grid(rows, columns)
     distance = np.full((rows, columns), np.inf, np.float32)
@@ -89,12 +89,12 @@ def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatIm
 
 
 def _grid(rows: int, columns: int) -> tuple[_FloatImage, _FloatImage]:
-    """Row and column coordinates that broadcast to (rows, columns)."""
+    """Return row and column coordinates that broadcast to (rows, columns)."""
     return np.arange(rows, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)[None, :]
 
 
 def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
-    """Signed distance to the rim of a large circle: a carbon edge, straight or bent, either side inside."""
+    """Return the signed distance to the rim of a large circle: a carbon edge, straight or bent, either side inside."""
     rows, columns = crop.image.shape
     y, x = _grid(rows, columns)
     radius = max(rows, columns) * np.exp(rng.uniform(0, 2.5))
@@ -106,7 +106,7 @@ def _edge(crop: Crop, rng: np.random.Generator) -> _FloatImage:
 
 
 def _paint(image: Image, distance: _FloatImage, rng: np.random.Generator, diameter_px: float) -> tuple[Image, bool]:
-    """Body, darker rim and bright fringe; and whether a particle inside could no longer be seen.
+    """Paint body, darker rim and bright fringe; return also whether a particle inside could no longer be seen.
 
     Real ice balls are faint (about one standard deviation) with a rim and a fringe a pixel wide, far sharper than
     their size would suggest; thick ones are black.
@@ -142,7 +142,7 @@ def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool
     depth = distance[row, column]
     hidden = depth < 0.25 * diameter_px
     weight = crop.weight.copy()
-    # Whether a particle half under a rim or a thin body should be picked is nobody's to say: those places do not
+    # Whether a particle half under a rim or a thin body should be picked is open, so those places do not
     # count. Deep inside an opaque body there is none to see, and nothing may be picked.
     for (x, y, width, _), d in zip(crop.labels[hidden], depth[hidden], strict=True):
         if not opaque or d > -0.25 * diameter_px:
@@ -154,7 +154,7 @@ def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool
 
 
 def _smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> _FloatImage:
-    """Gaussian random field of unit variance; wide ones are drawn on a coarser grid, ten times faster."""
+    """Return a Gaussian random field of unit variance; wide ones are drawn on a coarser grid, ten times faster."""
     step = max(1, int(sigma_px / 2))
     coarse = rng.standard_normal((shape[0] // step + 2, shape[1] // step + 2), dtype=np.float32)
     field = cv2.GaussianBlur(coarse, (0, 0), max(float(sigma_px) / step, 0.8))

@@ -1,4 +1,4 @@
-"""Labelled micrographs, prepared for training: who trains, who validates, what was left out."""
+"""Labelled micrographs, prepared for training: which train, which validate, which are left out."""
 
 from __future__ import annotations
 
@@ -9,96 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.geometry import Boxes, Image, why_unseen
+from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
-from vitripick.models.detector import LabelArray
-from vitripick.training.ground import Ground, ignored_pixels, read_grounds
-from vitripick.training.settings import TrainingSet, TrainSettings
+from vitripick.settings.train import TrainingSet, TrainSettings
+from vitripick.training.areas import Areas, ignored_pixels, read_areas
+from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 
 log = logging.getLogger("vitripick")
 
 # Labels are taken to reach the border where they are at least this dense there, relative to the rest. Measured: 0.86
-# and 1.0-1.2 where somebody labelled up to the border, 0.0, 0.31 and 0.38 where not.
+# and 1.0-1.2 where labels reached up to the border, 0.0, 0.31 and 0.38 where not.
 _REACHES_BORDER = 0.7
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One prepared micrograph (or a strip of one) with its labels.
-
-    Attributes
-    ----------
-    name, set_index
-        Which micrograph, of which training set.
-    image : (h, w), float32
-        Prepared.
-    labels : (n, 4), float32
-        x, y, width, height in working pixels.
-    diameter_px
-        Median label box of the set, in working pixels.
-    unlabelled_weight
-        How much a place without a label counts in the loss; 1 where labels are taken to be complete.
-    open_places : (n, 4), float32
-        As labels, but nobody says whether a particle is there: these places do not count.
-    known_empty
-        A person labelled the micrograph as holding no particle.
-    complete
-        Whether every particle is labelled; None where nobody said.
-    ignored : (h, w), bool
-        Where nothing is taught or counted; None: nowhere.
-    rejected : (n, 2), float32
-        x and y of places that a person said are no particles.
-    junk : (h, w), bool
-        Where the ground is junk; None: nobody said.
-    patches
-        Rows and columns of patches to see it in; a training sample *is* one patch.
-    set_weight
-        How often its set is drawn from, relative to others.
-    unknown_edges
-        Top, bottom, left, right: along these sides labels say nothing, within `border_diameters`.
-    """
-
-    name: str
-    set_index: int
-    image: Image
-    labels: LabelArray
-    diameter_px: float
-    unlabelled_weight: float = 1.0
-    open_places: LabelArray = field(default_factory=lambda: np.empty((0, 4), np.float32))
-    known_empty: bool = False
-    complete: bool | None = None
-    ignored: npt.NDArray[np.bool_] | None = None
-    rejected: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
-    junk: npt.NDArray[np.bool_] | None = None
-    patches: Patches = WHOLE
-    set_weight: float = 1.0
-    unknown_edges: tuple[bool, bool, bool, bool] = (True, True, True, True)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """All samples of a run.
-
-    Attributes
-    ----------
-    training, validation
-        Samples.
-    split
-        For the run folder: per set, the names that train, validate, are left out or have no labels; of a simulated
-        set what was simulated, from which structures, and which of these were left out.
-    diameters_px, diameters_angstrom
-        Label box size of each set at full size; Å where the pixel size is known.
-    """
-
-    training: list[Sample]
-    validation: list[Sample]
-    split: list[dict[str, list[str]]]
-    diameters_px: list[float]
-    diameters_angstrom: list[float | None]
 
 
 @dataclass
@@ -122,57 +46,61 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
         If labels have no size and none is given, their boxes are too small or too large to show a particle, most labels
         of a micrograph lie outside of it, or a name to validate on or leave out is not there.
     """
-    result = TrainingData([], [], [], [], [])
-    for index, entry in enumerate(sets):
-        files = {file.name: file for file in find_micrographs([entry.micrographs])}
-        labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
-        pairing = pair_labels(list(files), labels)
-        for name in pairing.unmatched_micrographs:
-            log.warning("%s: no labels for this micrograph; it is not used", name)
-        for unmatched in pairing.unmatched_labels:
-            log.warning("%s: labels for no micrograph in %s; they are not used", unmatched, entry.micrographs)
-        if not pairing.pairs:
-            raise InputError(
-                f"none of the {len(labels)} label sets in {entry.labels} belongs to one of the {len(files)} "
-                f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
-            )
-        diameter = _label_diameter(pairing.pairs, entry)
-        grounds = read_grounds(entry.areas, list(pairing.pairs))
-        split = _split(sorted(pairing.pairs), entry, settings, index)
-        angstrom: float | None = None
-        training: list[Sample] = []
-        for name in [*split.train, *split.validate]:
-            sample, pixel_size = _prepare_one(
-                files[name], pairing.pairs[name], index, preparation, diameter, grounds.get(name)
-            )
-            sample = dataclasses.replace(sample, set_weight=entry.weight)
-            angstrom = diameter * pixel_size if pixel_size is not None else angstrom
-            if name in split.train:
-                training.append(sample)
-            else:
-                result.validation.append(dataclasses.replace(sample, patches=preparation.patches))
-        if labels_reach_border(training, settings.border_diameters):
-            training = [dataclasses.replace(sample, unknown_edges=(False,) * 4) for sample in training]
-        if not split.validate:
-            trains, validates = _cut_strip(training.pop(), settings.validation_share)
-            training.append(trains)
-            result.validation.append(validates)
-        result.training.extend(part for sample in training for part in _cut_patches(sample, preparation.patches))
-        result.split.append(
-            {
-                "train": split.train,
-                "validate": split.validate or [f"{split.train[0]} (a strip of it)"],
-                "left_out": split.left_out,
-                "without_labels": list(pairing.unmatched_micrographs),
-            }
+    return join_data([_load_set(entry, index, settings, preparation) for index, entry in enumerate(sets)])
+
+
+def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparation: Preparation) -> TrainingData:
+    files = {file.name: file for file in find_micrographs([entry.micrographs])}
+    labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
+    pairing = pair_labels(list(files), labels)
+    for name in pairing.unmatched_micrographs:
+        log.warning("%s: no labels for this micrograph; it is not used", name)
+    for unmatched in pairing.unmatched_labels:
+        log.warning("%s: labels for no micrograph in %s; they are not used", unmatched, entry.micrographs)
+    if not pairing.pairs:
+        raise InputError(
+            f"none of the {len(labels)} label sets in {entry.labels} belongs to one of the {len(files)} "
+            f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
         )
-        result.diameters_px.append(diameter)
-        result.diameters_angstrom.append(angstrom)
-    return result
+    diameter = _label_diameter(pairing.pairs, entry)
+    areas = read_areas(entry.areas, list(pairing.pairs))
+    split = _split(sorted(pairing.pairs), entry, settings, index)
+    angstrom: float | None = None
+    training: list[Sample] = []
+    validation: list[Sample] = []
+    for name in [*split.train, *split.validate]:
+        sample, pixel_size = _prepare_one(
+            files[name], pairing.pairs[name], index, preparation, diameter, areas.get(name)
+        )
+        sample = dataclasses.replace(sample, set_weight=entry.weight)
+        angstrom = diameter * pixel_size if pixel_size is not None else angstrom
+        if name in split.train:
+            training.append(sample)
+        else:
+            validation.append(dataclasses.replace(sample, patches=preparation.patches))
+    if labels_reach_border(training, settings.border_diameters):
+        training = [sample.knowing(unknown_edges=(False,) * 4) for sample in training]
+    if not split.validate:
+        trains, validates = _cut_strip(training.pop(), settings.validation_share)
+        training.append(trains)
+        validation.append(validates)
+    names = {
+        "train": split.train,
+        "validate": split.validate or [f"{split.train[0]} (a strip of it)"],
+        "left_out": split.left_out,
+        "without_labels": list(pairing.unmatched_micrographs),
+    }
+    return TrainingData(
+        training=tuple(part for sample in training for part in _cut_patches(sample, preparation.patches)),
+        validation=tuple(validation),
+        split=(names,),
+        diameters_px=(diameter,),
+        diameters_angstrom=(angstrom,),
+    )
 
 
 def labels_reach_border(samples: Sequence[Sample], border_diameters: float) -> bool:
-    """Whether whoever labelled these whole micrographs did so up to their borders, as the density of labels tells.
+    """Return whether these whole micrographs are labelled up to their borders, judged by the density of labels.
 
     Parameters
     ----------
@@ -239,7 +167,7 @@ def _prepare_one(
     set_index: int,
     preparation: Preparation,
     diameter_px: float,
-    ground: Ground | None,
+    areas: Areas | None,
 ) -> tuple[Sample, float | None]:
     micrograph = read_micrograph(file.path, name=file.name, pixel_size=file.pixel_size)
     for warning in micrograph.warnings:
@@ -255,23 +183,16 @@ def _prepare_one(
     scale_y, scale_x = prepared.scale
     boxes = np.column_stack([x, y, labels.width * scale_x, labels.height * scale_y]).astype(np.float32)
     scale = float(np.sqrt(scale_x * scale_y))
-    sample = Sample(
-        file.name,
-        set_index,
-        prepared.image,
-        boxes,
-        diameter_px * scale,
-        known_empty=not len(labels),
-        ignored=ignored_pixels(ground, prepared),
-    )
-    if ground is not None:
-        rejected = np.column_stack(prepared.to_working(ground.rejected[:, 0], ground.rejected[:, 1]))
-        sample = dataclasses.replace(sample, complete=ground.complete, rejected=rejected.astype(np.float32))
+    knowledge = Knowledge(empty=not len(labels), ignored=ignored_pixels(areas, prepared))
+    if areas is not None:
+        rejected = np.column_stack(prepared.to_working(areas.rejected[:, 0], areas.rejected[:, 1]))
+        knowledge = dataclasses.replace(knowledge, complete=areas.complete, rejected=rejected.astype(np.float32))
+    sample = Sample(file.name, set_index, prepared.image, boxes, diameter_px * scale, knowledge)
     return sample, micrograph.pixel_size
 
 
 def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
-    """Without labels whose centre is not in the micrograph; most of them there means those of another one."""
+    """Return the labels with their centre in the micrograph; if most lie outside, they belong to another one."""
     inside = labels.inside(shape)
     n_outside = len(labels) - len(inside)
     if 2 * n_outside > len(labels):
@@ -286,14 +207,14 @@ def _inside(labels: Boxes, shape: tuple[int, int], name: str) -> Boxes:
 
 
 def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
-    """One micrograph as two: its last columns validate what its first ones teach."""
+    """Cut one micrograph in two: its last columns validate what its first ones teach."""
     height, width = sample.image.shape
     cut = round(width * (1 - share))
     return _part(sample, Window(0, 0, height, cut)), _part(sample, Window(0, cut, height, width - cut))
 
 
 def _cut_patches(sample: Sample, patches: Patches) -> list[Sample]:
-    """What the network sees at once, as a sample each."""
+    """Return what the network sees at once, as a sample each."""
     shape = (int(sample.image.shape[0]), int(sample.image.shape[1]))
     return [_part(sample, window) for window in patch_windows(shape, patches)] if patches != WHOLE else [sample]
 
@@ -302,19 +223,14 @@ def _part(sample: Sample, window: Window) -> Sample:
     labels = sample.labels - np.array([window.left, window.top, 0, 0], np.float32)
     inside = ((labels[:, :2] >= -0.5) & (labels[:, :2] < np.array([window.width, window.height]) - 0.5)).all(axis=1)
     image = np.ascontiguousarray(sample.image[window.top : window.bottom, window.left : window.right])
-    ignored = sample.ignored
+    known = sample.knowledge
+    ignored = known.ignored
     if ignored is not None:
         ignored = ignored[window.top : window.bottom, window.left : window.right]
-    rejected = sample.rejected - np.array([window.left, window.top], np.float32)
+    rejected = known.rejected - np.array([window.left, window.top], np.float32)
     height, width = sample.image.shape
     # A particle cut by a seam is not labelled in this part.
     seams = (window.top > 0, window.bottom < height, window.left > 0, window.right < width)
-    top, bottom, left, right = (unknown or seam for unknown, seam in zip(sample.unknown_edges, seams, strict=True))
-    return dataclasses.replace(
-        sample,
-        image=image,
-        labels=labels[inside],
-        ignored=ignored,
-        rejected=rejected,
-        unknown_edges=(top, bottom, left, right),
-    )
+    edges = tuple(unknown or seam for unknown, seam in zip(known.unknown_edges, seams, strict=True))
+    part = dataclasses.replace(sample, image=image, labels=labels[inside])
+    return part.knowing(ignored=ignored, rejected=rejected, unknown_edges=edges)

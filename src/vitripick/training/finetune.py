@@ -9,20 +9,21 @@ from typing import Any, Literal, TypeAlias
 from torch import nn
 
 from vitripick.errors import UsageError
-from vitripick.models import Detector, Model, load_model
-from vitripick.training.settings import TrainSettings, default_settings
+from vitripick.models import Detector, Model, TorchModel, load_model, load_weights
+from vitripick.settings.train import TrainSettings
+from vitripick.training.plan import default_settings
 
-# All layers learn, or the last so many.
+# All layers learn, or the last ones, of this number.
 Trainable: TypeAlias = Literal["all"] | int
 
 
-def resolve_start(start: Model | str | Path) -> Model:
-    """A model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
-    return start if isinstance(start, Model) else load_model(start)
+def resolve_start(start: Model | str | Path) -> TorchModel:
+    """Return the model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
+    return load_model(start) if isinstance(start, str | Path) else load_weights(start)
 
 
-def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings:
-    """`settings` with architecture and options of the start model; the fine-tuning defaults where None.
+def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSettings:
+    """Return `settings` with architecture and options of the start model; the fine-tuning defaults where None.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def settings_from(start: Model, settings: TrainSettings | None) -> TrainSettings
 
 
 def weights_sha256(detector: nn.Module) -> str:
-    """Of every weight and buffer, by name: the same for a model in memory and for its bundle."""
+    """Return the hash of every weight and buffer, by name: the same for a model in memory and for its bundle."""
     digest = hashlib.sha256()
     for name, value in sorted(detector.state_dict().items()):
         digest.update(name.encode())
@@ -67,8 +68,8 @@ def weights_sha256(detector: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def provenance(start: Model, trainable: Trainable) -> dict[str, Any]:
-    """For the new bundle's card: where it started, with all that the start model had seen."""
+def provenance(start: TorchModel, trainable: Trainable) -> dict[str, Any]:
+    """Return for the new bundle's card where it started, with all that the start model had seen."""
     return {
         "name": start.card.name,
         "sha256": start.sha256,
@@ -79,7 +80,7 @@ def provenance(start: Model, trainable: Trainable) -> dict[str, Any]:
 
 
 def layers(detector: Detector) -> list[list[nn.Module]]:
-    """The network's layers from input to output: each convolution with the normalisation that follows it.
+    """Return the layers from input to output: each convolution with the normalisation that follows it.
 
     The order is that in which the architecture names its parts.
     """
@@ -95,12 +96,12 @@ def layers(detector: Detector) -> list[list[nn.Module]]:
 
 
 def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
-    """Only the last `n_layers` layers go on learning.
+    """Let only the last `n_layers` layers go on learning.
 
     Raises
     ------
     UsageError
-        If there are not so many layers.
+        If there are fewer layers.
     """
     own = layers(detector)
     if not 1 <= n_layers <= len(own):
@@ -111,7 +112,7 @@ def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
 
 
 def keep_frozen(detector: Detector) -> None:
-    """Frozen modules into evaluation mode, or the running means of a frozen normalisation would still drift."""
+    """Put frozen modules into evaluation mode; else the running means of a frozen normalisation would drift."""
     for module in detector.modules():
         own = list(module.parameters(recurse=False))
         if own and not any(parameter.requires_grad for parameter in own):

@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,20 +20,43 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from vitripick.errors import InputError, Stopped
 from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference
-from vitripick.training.batches import Batch, Batches
-from vitripick.training.checkpoint import Progress, restore_checkpoint, save_checkpoint
-from vitripick.training.data import Sample, TrainingData
+from vitripick.settings.train import TrainSettings
+from vitripick.training.batches import Batches, TrainingBatch
+from vitripick.training.checkpoint import Checkpoint, TrainingProgress, TrainingState
 from vitripick.training.finetune import keep_frozen
 from vitripick.training.precision import autocast, training_precision
 from vitripick.training.processes import Processes
-from vitripick.training.settings import TrainSettings
-from vitripick.training.unlabelled import at_the_start, reconsider, take_places
+from vitripick.training.samples import TrainingData
+from vitripick.training.unlabelled import at_the_start, broadcast_places, reconsider
 from vitripick.training.validate import Validation, validate
 
-# Validation on fewer labels than this tells nothing of which weights are better.
+# Validation on fewer labels than this does not show which weights are better.
 _FEW_LABELS = 10
 # A checkpoint of `yolo` is 800 MB: on a GPU's machine writing it took longer than the 100 steps before it.
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+OnBest = Callable[[Detector, Validation], None]
+
+
+@dataclass(frozen=True)
+class LoopCallbacks:
+    """What the loop calls.
+
+    Attributes
+    ----------
+    on_best
+        Gets the averaged detector each time it is the best so far.
+    on_epoch, on_step
+        For curves and progress; the latter gets the step and its loss.
+    should_stop
+        Asked after each step.
+    """
+
+    on_best: OnBest
+    on_epoch: Callable[[TrainingProgress], None]
+    on_step: Callable[[int, float], None]
+    should_stop: Callable[[], bool]
 
 
 def run_loop(
@@ -42,16 +65,12 @@ def run_loop(
     settings: TrainSettings,
     *,
     processes: Processes,
-    checkpoint: Path,
-    fingerprint: str,
-    on_best: Callable[[Detector, Validation], None],
-    on_epoch: Callable[[Progress], None],
-    on_step: Callable[[int, float], None],
+    checkpoint: Checkpoint,
+    callbacks: LoopCallbacks,
     is_trained: bool = False,
-    should_stop: Callable[[], bool] | None = None,
     n_workers: int = 0,
-) -> Progress:
-    """Train until the steps are done or patience runs out; goes on where `checkpoint` stands if it exists.
+) -> TrainingProgress:
+    """Train until the steps are done or patience runs out; go on where the checkpoint stands if it exists.
 
     Parameters
     ----------
@@ -60,18 +79,12 @@ def run_loop(
     data, settings, processes
         What to learn from, how, and where: in this process alone, or among several.
     checkpoint
-        `last.pt`, written after a validation, though not more often than every 30 s; at the end, and when the run is
-        stopped.
-    fingerprint
-        Of settings and data: a checkpoint of another run is refused.
-    on_best
-        Gets the averaged detector each time it is the best so far.
-    on_epoch, on_step
-        For curves and progress.
+        Written after a validation, though not more often than every 30 s; at the end, and when the run is stopped. One
+        of another run is refused.
+    callbacks
+        Of several processes, only the first one keeps the best detector and asks whether to stop.
     is_trained
         The detector comes from a model: it is validated as it is, and what training makes of it must be better.
-    should_stop
-        Asked after each step.
     n_workers
         How many draw crops beside the network (`Batches`); it changes no weight.
 
@@ -82,62 +95,69 @@ def run_loop(
     Stopped
         If `should_stop` said so; the checkpoint holds everything up to this step.
     """
-    device = processes.device
-    detector.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = build_average(detector)
-    optimiser = _optimiser(detector, settings)
-    progress, samples = Progress(), at_the_start(data.training, settings)
-    if checkpoint.is_file():
-        progress, samples = restore_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, samples)
+    detector.to(device=processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainingState(
+        detector,
+        averaged=build_average(detector),
+        optimiser=_optimiser(detector, settings),
+        progress=TrainingProgress(),
+        samples=at_the_start(data.training, settings),
+    )
+    if checkpoint.path.is_file():
+        checkpoint.restore(state)
     elif is_trained:
         if processes.is_first:
-            start = _validate(detector, averaged, data)
-            progress.start_figures = dict(vars(start[1]))
-            _keep_if_best(progress, *start, on_best)
-        progress = processes.share(progress)
+            average, validation = _validate(state, data)
+            state.progress.start_figures = dict(vars(validation))
+            _keep_if_best(state.progress, average, validation, callbacks.on_best)
+        state.progress = processes.share(state.progress)
     network = processes.wrap(detector)
-    batches = Batches(detector, samples, settings, n_workers=n_workers, rank=processes.rank)
+    batches = Batches(detector, state.samples, settings, n_workers=n_workers, rank=processes.rank)
 
     saved_at = time.monotonic()
 
     def save() -> None:
         nonlocal saved_at
         if processes.is_first:
-            save_checkpoint(checkpoint, fingerprint, detector, averaged, optimiser, progress, samples)
+            checkpoint.save(state)
             saved_at = time.monotonic()
 
     network.train()
     keep_frozen(detector)
-    while not _is_done(progress, settings):
-        end = min((progress.step // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
-        for batch in batches.epoch(progress.step, end):
-            loss = _step(network, detector, optimiser, batch, settings, progress.step, processes)
-            progress.step += 1
-            _average(averaged, detector, settings.ema_decay, progress.step)
-            wants_stop = processes.is_first and should_stop is not None and should_stop()
+    while not _is_done(state.progress, settings):
+        first = state.progress.step
+        end = min((first // settings.steps_per_epoch + 1) * settings.steps_per_epoch, settings.steps)
+        for batch in batches.epoch(first, end):
+            loss = _step(network, state, batch, settings, processes)
+            state.progress.step += 1
+            _average(state, settings.ema_decay)
+            wants_stop = processes.is_first and callbacks.should_stop()
             loss, stops = processes.average([loss, float(wants_stop)])
-            progress.losses.append(loss)
-            on_step(progress.step, loss)
-            if progress.step == end:
+            state.progress.losses.append(loss)
+            callbacks.on_step(state.progress.step, loss)
+            if state.progress.step == end:
                 if processes.is_first:
-                    samples = _end_epoch(progress, detector, averaged, data, settings, on_best)
-                progress, samples = processes.share(progress), take_places(samples, processes)
-                batches.replace_samples(samples)
-                if _is_done(progress, settings) or time.monotonic() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
+                    _end_epoch(state, data, settings, callbacks.on_best)
+                state.progress = processes.share(state.progress)
+                state.samples = broadcast_places(state.samples, processes)
+                batches.replace_samples(state.samples)
+                if _is_done(state.progress, settings) or time.monotonic() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
                     save()
-                on_epoch(progress)
+                callbacks.on_epoch(state.progress)
             if stops:
                 save()
-                raise Stopped(f"stopped at step {progress.step} of {settings.steps}; run again to go on from here.")
-    return progress
+                raise Stopped(
+                    f"stopped at step {state.progress.step} of {settings.steps}; run again to go on from here."
+                )
+    return state.progress
 
 
-def _is_done(progress: Progress, settings: TrainSettings) -> bool:
+def _is_done(progress: TrainingProgress, settings: TrainSettings) -> bool:
     return progress.step >= settings.steps or progress.epochs_without_gain >= settings.patience_epochs
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine down to a hundredth of `settings.learning_rate`, as often as there are restarts."""
+    """Return the rate of a step: a linear warm-up, then a cosine down to a hundredth, again after each restart."""
     warmup = max(1, round(settings.warmup_share * settings.steps))
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
@@ -147,21 +167,15 @@ def learning_rate_at(step: int, settings: TrainSettings) -> float:
 
 
 def build_average(detector: Detector) -> dict[str, Tensor]:
-    """The averaged weights' starting point: a copy of every parameter and buffer."""
+    """Return the averaged weights' starting point: a copy of every parameter and buffer."""
     return {name: value.detach().clone() for name, value in detector.state_dict().items()}
 
 
 def _step(
-    network: nn.Module,
-    detector: Detector,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    settings: TrainSettings,
-    step: int,
-    processes: Processes,
+    network: nn.Module, state: TrainingState, batch: TrainingBatch, settings: TrainSettings, processes: Processes
 ) -> float:
-    """One step of the optimiser; `network` is the detector, or what wraps it among several processes."""
-    device = processes.device
+    """Take one step of the optimiser and return its loss; of several processes, `network` wraps the detector."""
+    detector, optimiser, step, device = state.detector, state.optimiser, state.progress.step, processes.device
     for group in optimiser.param_groups:
         group["lr"] = learning_rate_at(step, settings)
     _seed_dropout(settings.seed * 1_000_003 + step + processes.rank * 7_919, device)
@@ -192,15 +206,14 @@ def _seed_dropout(seed: int, device: torch.device) -> None:
 
 
 def _end_epoch(
-    progress: Progress,
-    detector: Detector,
-    averaged: dict[str, Tensor],
+    state: TrainingState,
     data: TrainingData,
     settings: TrainSettings,
-    on_best: Callable[[Detector, Validation], None],
-) -> list[Sample]:
-    """Validate; gives the samples to go on with."""
-    average, validation = _validate(detector, averaged, data)
+    on_best: OnBest,
+) -> None:
+    """Validate, add to the curves, keep the best, and reconsider the samples to go on with."""
+    progress = state.progress
+    average, validation = _validate(state, data)
     progress.rows.append(
         {
             "step": progress.step,
@@ -214,14 +227,14 @@ def _end_epoch(
     )
     progress.losses.clear()
     _keep_if_best(progress, average, validation, on_best)
-    return reconsider(data.training, for_inference(average, _device(averaged)), settings)
+    state.samples = reconsider(data.training, for_inference(average, _device(state.averaged)), settings)
 
 
-def _validate(detector: Detector, averaged: dict[str, Tensor], data: TrainingData) -> tuple[Detector, Validation]:
-    """The averaged detector, and how good it is."""
-    average = copy.deepcopy(detector).eval()
-    average.load_state_dict(averaged)
-    return average, validate(for_inference(average, _device(averaged)), data.validation)
+def _validate(state: TrainingState, data: TrainingData) -> tuple[Detector, Validation]:
+    """Return the averaged detector, and how good it is."""
+    average = copy.deepcopy(state.detector).eval()
+    average.load_state_dict(state.averaged)
+    return average, validate(for_inference(average, _device(state.averaged)), data.validation)
 
 
 def _device(averaged: dict[str, Tensor]) -> torch.device:
@@ -229,10 +242,14 @@ def _device(averaged: dict[str, Tensor]) -> torch.device:
 
 
 def _keep_if_best(
-    progress: Progress, detector: Detector, validation: Validation, on_best: Callable[[Detector, Validation], None]
+    progress: TrainingProgress,
+    detector: Detector,
+    validation: Validation,
+    on_best: OnBest,
 ) -> None:
-    # So few labels tell no weights from others: then the longest trained are it. So are they of equals: where every
-    # particle is found early, sizes are still being learnt. A model that training began with must be beaten.
+    # With so few labels the figures do not show which weights are better, so the longest trained are kept. The same
+    # holds for equals: where every particle is found early, sizes are still being learnt. A model that training began
+    # with must be beaten.
     few = validation.n_labels < _FEW_LABELS
     gained = few or validation.score > progress.best_score
     progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
@@ -250,10 +267,11 @@ def _optimiser(detector: Detector, settings: TrainSettings) -> torch.optim.Optim
 
 
 @torch.no_grad()
-def _average(averaged: dict[str, Tensor], detector: Detector, decay: float, step: int) -> None:
+def _average(state: TrainingState, decay: float) -> None:
+    averaged, step = state.averaged, state.progress.step
     # Early on the average follows closely: it must remember neither a random start nor the model it started from.
     decay = min(decay, step / (step + 10))
-    current = detector.state_dict()
+    current = state.detector.state_dict()
     learnt = [name for name, value in current.items() if value.dtype.is_floating_point]
     # All at once: on a GPU a call for each of hundreds of tensors takes longer than the sums.
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]

@@ -11,24 +11,22 @@ from typing import Literal, TypeAlias
 import torch
 
 from vitripick.errors import UsageError
+from vitripick.models.architectures import find_architecture
 
-Precision: TypeAlias = Literal["fp32", "bf16"]
-
-# torch 2.13 writes past its memory in these networks' backward pass in bfloat16 on a CPU with AMX: the process dies.
-_NOT_IN_BF16_ON_A_CPU = ("inception_resnet",)
+TrainingPrecision: TypeAlias = Literal["fp32", "bf16"]
 
 
-def training_precision(wanted: str, device: torch.device, architecture: str) -> Precision:
-    """What `TrainSettings.precision` means on a device: `"auto"` is bf16 on CUDA and on CPUs with AMX.
+def training_precision(wanted: str, device: torch.device, architecture: str) -> TrainingPrecision:
+    """Return what `TrainSettings.precision` means on a device: `"auto"` is bf16 on CUDA and on CPUs with AMX.
 
-    Who names one gets it, also where it is slow.
+    A precision that is named is used, even where it is slow.
 
     Raises
     ------
     UsageError
-        If an architecture cannot be trained in the numbers that were named.
+        If there is no such architecture, or it cannot be trained in the precision that was named.
     """
-    if device.type == "cpu" and architecture in _NOT_IN_BF16_ON_A_CPU:
+    if device.type == "cpu" and not find_architecture(architecture).bf16_on_cpu:
         if wanted == "bf16":
             raise UsageError(f"{architecture} cannot be trained in bf16 on a CPU; use --precision fp32 or auto.")
         return "fp32"
@@ -37,8 +35,8 @@ def training_precision(wanted: str, device: torch.device, architecture: str) -> 
     return "bf16" if wanted == "bf16" else "fp32"
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context in which the network is called."""
+def autocast(precision: TrainingPrecision, device: torch.device) -> torch.autocast:
+    """Return the context in which the network is called."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 

@@ -2,8 +2,8 @@
 keeps their weights the same.
 
 Together they do what one process would do with a batch that is as many times larger: batch normalisation takes its
-statistics over all of them, losses are normalised by the particles of all (`over_processes`), and each draws its own
-share of the common batch. The first one validates, writes, and tells the others.
+statistics over all of them, losses are normalised by the particles of all (`share_of_particles`), and each draws its
+own share of the common batch. The first one validates, writes, and passes on what came of it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """The one that validates, writes and talks."""
+        """Return whether this is the process that validates, writes and reports."""
         return self.rank == 0
 
     def wrap(self, detector: nn.Module) -> nn.Module:
-        """The detector to call in training: gradients are averaged over all processes."""
+        """Return the detector to call in training: gradients are averaged over all processes."""
         if self.world == 1:
             return detector
         _synchronise_normalisation(detector, self.device)
@@ -52,7 +52,7 @@ class Processes:
         return DistributedDataParallel(detector, device_ids=ids)
 
     def average(self, values: Sequence[float]) -> list[float]:
-        """Each value's mean over all processes."""
+        """Return each value's mean over all processes."""
         if self.world == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -60,7 +60,7 @@ class Processes:
         return [float(value) for value in tensor / self.world]
 
     def share(self, value: T) -> T:
-        """The first process's value, in all of them; everybody waits for it here."""
+        """Return the first process's value in all of them; every process waits for it here."""
         if self.world == 1:
             return value
         holder: list[Any] = [value]
@@ -70,7 +70,7 @@ class Processes:
 
 @contextmanager
 def join_processes(device: torch.device) -> Iterator[Processes]:
-    """This process alone, or among those that torchrun started (it says so in the environment)."""
+    """Join the processes that torchrun started (it says so in the environment), or stand alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes(0, 1, device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ import torch
 from vitripick.atomic import atomic_path, write_text_atomically
 from vitripick.cores import usable_cores
 from vitripick.errors import ResourceError, UsageError
-from vitripick.images import WHOLE
+from vitripick.images import WHOLE, Preparation
 from vitripick.models import (
     Detector,
     Model,
     ModelCard,
+    TorchModel,
     build_detector,
     choose_device,
     full_options,
@@ -27,14 +28,22 @@ from vitripick.models import (
     read_model_card,
     save_model,
 )
-from vitripick.training.checkpoint import Progress, Row
-from vitripick.training.data import TrainingData, load_training_data
+from vitripick.settings.train import About, SimulatedSet, TrainingSet, TrainSettings
+from vitripick.training.callbacks import Callbacks
+from vitripick.training.checkpoint import Checkpoint, Row, TrainingProgress
+from vitripick.training.data import load_training_data
 from vitripick.training.finetune import Trainable, freeze_all_but_last, provenance, resolve_start, settings_from
-from vitripick.training.loop import run_loop
+from vitripick.training.loop import LoopCallbacks, run_loop
 from vitripick.training.processes import Processes, join_processes
-from vitripick.training.record import check_run_folder, fingerprint, training_summary, write_curves, write_provenance
-from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
-from vitripick.training.simulated import add_simulated
+from vitripick.training.samples import TrainingData
+from vitripick.training.simulated import with_simulated
+from vitripick.training.training_record import (
+    check_run_folder,
+    fingerprint,
+    training_summary,
+    write_curves,
+    write_provenance,
+)
 from vitripick.training.validate import Validation
 
 
@@ -45,7 +54,7 @@ class TrainResult:
     Attributes
     ----------
     model
-        Ready to pick.
+        EngineModel to pick.
     path
         The bundle, `OUT/model.safetensors`.
     rows
@@ -56,7 +65,7 @@ class TrainResult:
         What validation said of the model it started from; None where it started from scratch.
     """
 
-    model: Model
+    model: TorchModel
     path: Path
     rows: list[Row]
     seconds: float
@@ -70,16 +79,11 @@ def train(
     settings: TrainSettings | None = None,
     start: Model | str | Path | None = None,
     trainable: Trainable = "all",
-    name: str | None = None,
-    licence: str = "not stated",
-    description: str = "",
+    about: About | None = None,
     device: str = "auto",
-    on_step: Callable[[int, int, float], None] | None = None,
-    on_epoch: Callable[[Row], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
     n_workers: int | None = None,
-    fields: str | Path | None = None,
-    on_field: Callable[[int, int], None] | None = None,
+    simulated_fields: str | Path | None = None,
+    callbacks: Callbacks | None = None,
 ) -> TrainResult:
     """Train a model on labelled micrographs; called again with the same arguments it goes on where it stopped.
 
@@ -94,28 +98,24 @@ def train(
         The run folder: `settings.json`, `split.json`, `curves.csv`, `curves.png`, `last.pt`, `model.safetensors`
         and `model.json` (the bundle's description, to read).
     settings
-        The recipe; `default_settings()` of `heatmap` by default, or the fine-tuning defaults of the start model.
+        How to train; by default `default_settings()`, or the fine-tuning defaults of the start model.
     start
         A model to go on from (one in memory, a released one's name, or a bundle): its weights, architecture, options
         and preparation. Left out: from scratch.
     trainable
-        With `start`: `"all"` layers go on learning, or the last so many. A layer is a convolution with its
+        With `start`: `"all"` layers go on learning, or a number of the last ones. A layer is a convolution with its
         normalisation.
-    name, licence, description
-        For the bundle; the name is the run folder's by default.
+    about
+        Name, licence and description of the new model.
     device
         `cpu`, `cuda`, … or `auto`.
-    on_step, on_epoch
-        For progress: (step, steps, loss) after each step, the newest row of the curves after each validation.
-    should_stop
-        Asked after each step; true ends the run with `Stopped`, and the same call goes on from that step.
     n_workers
         Processes (threads, for whole micrographs and patches) that draw and augment beside the network; how many
         changes no weight. By default none on a CPU, where the network needs the cores, and up to eight for a GPU.
-    fields
+    simulated_fields
         Where simulated fields are kept, for several runs on the same ones; `OUT/fields` by default.
-    on_field
-        For progress: (done, wanted) while they are made.
+    callbacks
+        For progress, and to stop the run.
 
     Returns
     -------
@@ -129,31 +129,24 @@ def train(
     ResourceError
         If memory runs out.
     Stopped
-        If `should_stop` said so. `OUT/best.safetensors` is there once something was validated.
+        If a callback asked for it. `OUT/best.safetensors` is there once something was validated.
     """
     started = time.perf_counter()
-    out = Path(out)
+    out, callbacks = Path(out), callbacks or Callbacks()
     if start is None and trainable != "all":
         raise UsageError("only a trained model has layers worth keeping: give --from with --train-last.")
     origin = None if start is None else resolve_start(start)
     settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
     sets = [sets] if isinstance(sets, TrainingSet) else list(sets)
-    options = _options(settings)
-    settings = settings.model_copy(update={"options": options})
+    settings = settings.model_copy(update={"options": _options(settings)})
     torch.manual_seed(settings.seed)
-    detector = build_detector(settings.architecture, options)
+    detector = build_detector(settings.architecture, settings.options)
     if origin is None:
-        preparation = detector.default_preparation(
-            working_diameter_px=settings.working_diameter_px, input_size_px=settings.input_size_px
-        ).with_patches(settings.patches or WHOLE)
+        preparation = detector.default_preparation().with_patches(settings.patches or WHOLE)
     else:
         preparation = origin.card.preparation
     target = choose_device(device)
-    if not sets:
-        raise UsageError("nothing to train on: give --micrographs and --labels, or a recipe with [[sets]].")
-    data = load_training_data([entry for entry in sets if isinstance(entry, TrainingSet)], settings, preparation)
-    simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
-    add_simulated(data, simulated, Path(fields or out / "fields"), preparation, on_chunk=on_field)
+    data = _load(sets, settings, preparation, Path(simulated_fields or out / "fields"), callbacks)
     if origin is None:
         _set_priors(detector, data)
     else:
@@ -162,41 +155,32 @@ def train(
         if trainable != "all":
             freeze_all_but_last(detector, trainable)
     started_from = None if origin is None else provenance(origin, trainable)
-    card = ModelCard(
-        name=name or out.resolve().name,
-        description=description,
-        licence=licence,
-        architecture=settings.architecture,
-        options=full_options(settings.architecture, options),
-        preparation=preparation,
-        **_particle(data),
-        training=training_summary(settings, data, started_from),
-    )
-    best_path, path, checkpoint = out / "best.safetensors", out / "model.safetensors", out / "last.pt"
+    card = _card(about or About(), out, settings, preparation, data, started_from)
+    best_path, path = out / "best.safetensors", out / "model.safetensors"
 
     def keep_best(best: Detector, validation: Validation) -> None:
         figures = {"validation": {**vars(validation), "criterion": "F1 and AUC at d/4; AUC at IoU 0.6"}}
         update = {"threshold": validation.threshold, "training": {**card.training, **figures}}
-        save_model(Model(best, card.model_copy(update=update)), best_path)
+        save_model(TorchModel(best, card.model_copy(update=update)), best_path)
 
     with join_processes(target) as processes:
 
-        def keep_curves(progress: Progress) -> None:
+        def keep_curves(progress: TrainingProgress) -> None:
             if processes.is_first:
                 write_curves(out, progress.rows)
-                if on_epoch is not None:
-                    on_epoch(progress.rows[-1])
+                callbacks.on_epoch(progress.rows[-1])
 
-        def tell(step: int, loss: float) -> None:
-            if on_step is not None and processes.is_first:
-                on_step(step, settings.steps, loss)
+        def report_step(step: int, loss: float) -> None:
+            if processes.is_first:
+                callbacks.on_step(step, settings.steps, loss)
 
-        print_of_run = fingerprint(data, settings, started_from, processes.world)
-        check_run_folder(out, checkpoint, print_of_run)
+        run_fingerprint = fingerprint(data, settings, started_from, processes.world)
+        checkpoint = Checkpoint(out / "last.pt", run_fingerprint)
+        check_run_folder(out, checkpoint)
         processes.share(None)
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
-            write_provenance(out, sets, settings, data, processes, print_of_run, started_from)
+            write_provenance(out, sets, settings, data, processes, run_fingerprint, started_from)
         try:
             progress = run_loop(
                 detector,
@@ -204,12 +188,8 @@ def train(
                 settings,
                 processes=processes,
                 checkpoint=checkpoint,
-                fingerprint=print_of_run,
-                on_best=keep_best,
-                on_epoch=keep_curves,
-                on_step=tell,
+                callbacks=LoopCallbacks(keep_best, keep_curves, report_step, callbacks.should_stop),
                 is_trained=origin is not None,
-                should_stop=should_stop,
                 n_workers=_n_workers(n_workers, processes),
             )
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -226,6 +206,41 @@ def train(
     )
 
 
+def _load(
+    sets: Sequence[TrainingSet | SimulatedSet],
+    settings: TrainSettings,
+    preparation: Preparation,
+    fields: Path,
+    callbacks: Callbacks,
+) -> TrainingData:
+    if not sets:
+        raise UsageError("nothing to train on: give --micrographs and --labels, or a --recipe with [[sets]].")
+    labelled = [entry for entry in sets if isinstance(entry, TrainingSet)]
+    simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
+    data = load_training_data(labelled, settings, preparation)
+    return with_simulated(data, simulated, fields, preparation, on_chunk=callbacks.on_field)
+
+
+def _card(
+    about: About,
+    out: Path,
+    settings: TrainSettings,
+    preparation: Preparation,
+    data: TrainingData,
+    started_from: dict[str, Any] | None,
+) -> ModelCard:
+    return ModelCard(
+        name=about.name or out.resolve().name,
+        description=about.description,
+        licence=about.licence,
+        architecture=settings.architecture,
+        options=full_options(settings.architecture, settings.options),
+        preparation=preparation,
+        **_particle(data),
+        training=training_summary(settings, data, started_from),
+    )
+
+
 def _n_workers(wanted: int | None, processes: Processes) -> int:
     if wanted is not None:
         return wanted
@@ -235,7 +250,7 @@ def _n_workers(wanted: int | None, processes: Processes) -> int:
 
 
 def _options(settings: TrainSettings) -> dict[str, Any]:
-    """The scale that the settings choose, handed to the architecture where it has an option of that name."""
+    """Return the architecture's options, with the scale that the settings choose where it has such an option."""
     options = dict(settings.options)
     known = full_options(settings.architecture, {})
     for key in ("working_diameter_px", "input_size_px"):
@@ -255,7 +270,7 @@ def _set_priors(detector: Detector, data: TrainingData) -> None:
 
 
 def _particle(data: TrainingData) -> dict[str, Any]:
-    """Which particle the bundle falls back on: only a model of one particle has one."""
+    """Return which particle the bundle falls back on: only a model of one particle has one."""
     known = [d for d in data.diameters_angstrom if d is not None]
     span = (min(known), max(known)) if known else None
     if len(data.split) > 1 or not data.diameters_px:

@@ -22,6 +22,7 @@ from vitripick.cores import usable_cores
 from vitripick.errors import InputError, UsageError
 from vitripick.images import Preparation
 from vitripick.models.card import file_sha256
+from vitripick.settings.train import SimulatedSet
 from vitripick.simulation import (
     Structure,
     bundled_structures,
@@ -31,22 +32,21 @@ from vitripick.simulation import (
     simulate_crops,
 )
 from vitripick.simulation.workers import run_in_processes
-from vitripick.training.data import Sample, TrainingData
-from vitripick.training.settings import SimulatedSet
+from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 
 # Fields a file: small enough that little is lost when a run is stopped.
 _CHUNK = 250
 
 
-def add_simulated(
+def with_simulated(
     data: TrainingData,
     sets: Sequence[SimulatedSet],
     folder: Path,
     preparation: Preparation,
     *,
     on_chunk: Callable[[int, int], None] | None = None,
-) -> None:
-    """Simulated sets behind the labelled ones.
+) -> TrainingData:
+    """Return the data with simulated sets behind the labelled ones.
 
     Raises
     ------
@@ -58,15 +58,21 @@ def add_simulated(
             "[[simulated]] fields are made at the size at which a network sees every particle, and this architecture "
             "sees whole micrographs: train it on micrographs of `vitripick simulate`."
         )
+    parts = [data]
     for index, entry in enumerate(sets, start=len(data.split)):
         own = load_simulated(
             entry, index, folder, working_diameter_px=preparation.working_diameter_px, on_chunk=on_chunk
         )
-        data.training.extend(own.training)
-        data.validation.extend(own.validation)
-        told = [f"{len(own.training)} fields, recipe {entry.recipe}, seed {entry.seed}"]
-        data.split.append({"train": told, "structures": own.structures, "left_out": list(entry.leave_out)})
-        data.diameters_angstrom.extend(own.diameter_range_angstrom)
+        fields = [f"{len(own.training)} fields, recipe {entry.recipe}, seed {entry.seed}"]
+        parts.append(
+            TrainingData(
+                training=tuple(own.training),
+                validation=tuple(own.validation),
+                split=({"train": fields, "structures": own.structures, "left_out": list(entry.leave_out)},),
+                diameters_angstrom=own.diameter_range_angstrom,
+            )
+        )
+    return join_data(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +103,7 @@ def load_simulated(
     working_diameter_px: float,
     on_chunk: Callable[[int, int], None] | None = None,
 ) -> SimulatedSamples:
-    """The samples of a simulated set, simulated where they are not in `folder` yet.
+    """Return the samples of a simulated set, simulated where they are not in `folder` yet.
 
     Parameters
     ----------
@@ -151,12 +157,12 @@ class _Job:
 
     @property
     def key(self) -> str:
-        """A name for the folder: how many fields are asked for changes none of them."""
-        told = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
-        told["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
-        told["structures"] = [file_sha256(path) for path in self.paths]
-        told["working_diameter_px"] = self.working_diameter_px
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        """Return a name for the folder; the number of fields is no part of it, since it changes none of them."""
+        decides = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
+        decides["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
+        decides["structures"] = [file_sha256(path) for path in self.paths]
+        decides["working_diameter_px"] = self.working_diameter_px
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
         return f"{Path(self.entry.recipe).stem}-{digest}"
 
 
@@ -176,7 +182,7 @@ def _chosen(entry: SimulatedSet) -> list[Path]:
 
 
 def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
-    """Chunks as they are written."""
+    """Yield chunks as they are written."""
     if not missing:
         return
     own.mkdir(parents=True, exist_ok=True)
@@ -237,7 +243,7 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
 
 
 def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[list[Sample], list[float]]:
-    """The samples of a chunk, and the diameter of each one's molecule in Å."""
+    """Return the samples of a chunk, and the diameter of each one's molecule in Å."""
     path = own / f"{start:06d}.npz"
     try:
         pixels = np.load(own / f"{start:06d}.pixels.npy", mmap_mode="r")
@@ -253,9 +259,11 @@ def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[l
                 pixels[i],
                 labels[i],
                 float(truth["diameters_px"][i]),
-                known_empty=not len(labels[i]),
-                complete=True,
-                junk=next(junk) if truth["has_junk"][i] else clean,
+                Knowledge(
+                    complete=True,
+                    empty=not len(labels[i]),
+                    junk=next(junk) if truth["has_junk"][i] else clean,
+                ),
                 set_weight=entry.weight,
             )
             for i in range(len(labels))
@@ -263,5 +271,5 @@ def _read(own: Path, start: int, entry: SimulatedSet, set_index: int) -> tuple[l
         return samples, list(truth["diameters_px"] * truth["pixel_sizes"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: these simulated samples cannot be read ({error}); remove {own} and they are made anew."
+            f"{path}: these simulated samples cannot be read ({error}); remove {own} and they are made again."
         ) from error

@@ -3,15 +3,14 @@
 To teach every unlabelled place as background lowers the network's confidence everywhere alike, as long as labels were
 left out at random (Elkan & Noto 2008), and keeps the ranking; in our comparison nothing was better
 (docs/benchmarks.md), so it is the default. The alternatives here ask the averaged network, while training goes on,
-which unlabelled places look like the labelled ones: a place whose confidence reaches that of the labelled places,
-whatever that is by now, is no background. To compare with the labelled places instead of with a fixed confidence
+which unlabelled places look like the labelled ones: a place as sure as the labelled places are by now is no
+background. To compare with the labelled places instead of with a fixed confidence
 makes the measure the same however few are labelled, and finds next to nothing to change where labels are complete.
 The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,9 +18,9 @@ from scipy.spatial import cKDTree
 
 from vitripick.geometry import Boxes, FloatArray
 from vitripick.models.detector import Detector, LabelArray
-from vitripick.training.data import Sample
+from vitripick.settings.train import TrainSettings
 from vitripick.training.processes import Processes
-from vitripick.training.settings import TrainSettings
+from vitripick.training.samples import Sample
 from vitripick.training.validate import find_particles
 
 # A place is as sure as a labelled one if its confidence reaches this quantile of theirs; from half of that on, what it
@@ -34,20 +33,18 @@ _SAME_DIAMETERS, _OTHER_DIAMETERS = 0.25, 0.5
 
 
 def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
-    """The samples as training begins: with `lighter` and its successors, unlabelled places count less.
+    """Return the samples as training begins: except for `background`, unlabelled places count less.
 
-    A micrograph labelled empty, or of which somebody said that every particle is labelled, counts in full everywhere.
+    A micrograph labelled empty, or said to be labelled completely, counts in full everywhere.
     """
     if settings.unlabelled == "background":
         return list(samples)
     weight = settings.unlabelled_weight
-    return [
-        sample if _is_known(sample) else dataclasses.replace(sample, unlabelled_weight=weight) for sample in samples
-    ]
+    return [sample if _is_known(sample) else sample.knowing(unlabelled_weight=weight) for sample in samples]
 
 
 def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
-    """The same samples with what the averaged network makes of their unlabelled places.
+    """Return the samples with what the averaged network makes of their unlabelled places.
 
     Parameters
     ----------
@@ -77,20 +74,17 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
         others = _elsewhere(found[i], sample)
         sure, unsure = others.above(high), others.select((others.confidence < high) & (others.confidence >= low))
         if settings.unlabelled == "ignore":
-            result.append(dataclasses.replace(sample, open_places=_as_labels(others.above(low), sample)))
+            result.append(sample.knowing(open_places=_as_labels(others.above(low), sample)))
         else:
             labels = np.concatenate([sample.labels, _as_labels(sure, sample)])
-            result.append(dataclasses.replace(sample, labels=labels, open_places=_as_labels(unsure, sample)))
+            result.append(sample.with_labels(labels, _as_labels(unsure, sample)))
     return result
 
 
-def take_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
-    """What the first process made of unlabelled places, in all of them; pixels stay where they are."""
-    shared = processes.share([(sample.labels, sample.open_places) for sample in samples])
-    return [
-        dataclasses.replace(sample, labels=labels, open_places=places)
-        for sample, (labels, places) in zip(samples, shared, strict=True)
-    ]
+def broadcast_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
+    """Return the samples with what the first process made of their unlabelled places; pixels stay where they are."""
+    shared = processes.share([(sample.labels, sample.knowledge.open_places) for sample in samples])
+    return [sample.with_labels(labels, places) for sample, (labels, places) in zip(samples, shared, strict=True)]
 
 
 def _limit(labelled: FloatArray) -> float:
@@ -98,7 +92,7 @@ def _limit(labelled: FloatArray) -> float:
 
 
 def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
-    """The confidence with which each label was found; 0 where it was not."""
+    """Return the confidence with which each label was found; 0 where it was not."""
     if not len(picks):
         return np.zeros(len(sample.labels))
     distance, nearest = cKDTree(picks.centres).query(sample.labels[:, :2])
@@ -106,17 +100,17 @@ def _labelled_confidence(picks: Boxes, sample: Sample) -> FloatArray:
 
 
 def _is_known(sample: Sample) -> bool:
-    return sample.known_empty or bool(sample.complete)
+    return sample.knowledge.empty or bool(sample.knowledge.complete)
 
 
 def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
     # A rejected place is as known as a labelled one.
-    known = np.concatenate([sample.labels[:, :2], sample.rejected])
+    known = np.concatenate([sample.labels[:, :2], sample.knowledge.rejected])
     distance, _ = cKDTree(known).query(picks.centres)
     return picks.select(distance > _OTHER_DIAMETERS * sample.diameter_px)
 
 
 def _as_labels(picks: Boxes, sample: Sample) -> LabelArray:
-    """Their place is the network's, their size that of the labels, so that sizes cannot run away."""
+    """Return picks as labels; their size is that of the labels, so that sizes cannot run away."""
     size = np.median(sample.labels[:, 2:], axis=0) if len(sample.labels) else np.full(2, sample.diameter_px)
     return np.column_stack([picks.x, picks.y, np.broadcast_to(size, (len(picks), 2))]).astype(np.float32)

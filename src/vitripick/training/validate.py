@@ -12,8 +12,8 @@ from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.models.detector import Detector
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.settings.pick import MINIMUM_DISTANCE_DIAMETERS
-from vitripick.training.data import Sample
-from vitripick.training.threshold import tune_threshold
+from vitripick.training.samples import Sample
+from vitripick.training.threshold_tuning import tune_threshold
 
 # Label boxes that scatter by more than this share of their mean were drawn to measure, not placed with one size.
 _VARIES = 0.05
@@ -43,7 +43,7 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """What the best checkpoint is chosen by: both criteria count, and no threshold is involved."""
+        """Return what the best checkpoint is chosen by: both criteria count, and no threshold is involved."""
         return (self.auc + self.auc_iou) / 2
 
 
@@ -60,8 +60,8 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     evaluations = []
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
-        # Where somebody said of some that they are labelled completely, those judge alone.
-        complete = [sample for sample in own if sample.complete]
+        # Where some are known to be labelled completely, those judge alone.
+        complete = [sample for sample in own if sample.knowledge.complete]
         own = complete if any(len(sample.labels) for sample in complete) else own
         # A name is not unique here: a strip carries its micrograph's.
         names = [f"{i}:{sample.name}" for i, sample in enumerate(own)]
@@ -84,7 +84,7 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
 
 
 def find_particles(detector: Detector, sample: Sample) -> Boxes:
-    """All picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
+    """Return all picks of a prepared sample down to the floor confidence, in working pixels, as `pick` would keep them.
 
     Their boxes are those that `pick` exports, of the particle's diameter; where the labels' own sizes vary, they are
     those that the network saw.
@@ -113,12 +113,12 @@ def _labels(sample: Sample) -> Boxes:
 
 
 def _outside_ignored(boxes: Boxes, sample: Sample) -> Boxes:
-    if sample.ignored is None:
+    if sample.knowledge.ignored is None:
         return boxes
     height, width = _shape(sample)
     rows = np.clip(np.round(boxes.y), 0, height - 1).astype(np.intp)
     columns = np.clip(np.round(boxes.x), 0, width - 1).astype(np.intp)
-    return boxes.select(~sample.ignored[rows, columns])
+    return boxes.select(~sample.knowledge.ignored[rows, columns])
 
 
 def _shape(sample: Sample) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def describe() -> None:
 
 def train(job: Job, folder: JobFolder, stop: threading.Event) -> str:
     """Train on the labels that the server copied into the run folder, and return the path of the new model."""
-    from vitripick.training import TrainingSet, default_settings
+    from vitripick.training import About, Callbacks, TrainingSet, default_settings
     from vitripick.training import train as train_model
 
     if job.settings is None:
@@ -79,12 +79,13 @@ def train(job: Job, folder: JobFolder, stop: threading.Event) -> str:
         folder.train,
         settings=settings,
         start=job.start,
-        name=job.name,
-        description=job.description,
+        about=About(name=job.name, description=job.description),
         device="auto",
-        on_step=lambda step, steps, loss: send_event("step", step=step, steps=steps, loss=round(loss, 4)),
-        on_epoch=lambda row: send_event("validation", row={key: round(value, 5) for key, value in row.items()}),
-        should_stop=stop.is_set,
+        callbacks=Callbacks(
+            on_step=lambda step, steps, loss: send_event("step", step=step, steps=steps, loss=round(loss, 4)),
+            on_epoch=lambda row: send_event("validation", row={key: round(value, 5) for key, value in row.items()}),
+            should_stop=stop.is_set,
+        ),
     )
     send_event("trained", threshold=result.model.card.threshold, seconds=round(result.seconds, 1))
     return str(result.path)

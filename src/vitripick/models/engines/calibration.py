@@ -10,7 +10,7 @@ from vitripick.images import Preparation, normalise_locally
 
 
 def calibration_images(preparation: Preparation, *, n: int, pad_to: int, first_seed: int = 0) -> list[Image]:
-    """Made-up micrographs as the network sees them: particles of four kinds, ice, carbon, gold, noise.
+    """Return made-up micrographs as the network sees them: particles of four kinds, ice, carbon, gold, noise.
 
     What reaches a network is normalised and clipped, so its range is known beforehand and these need only wake the
     same responses as real micrographs do.

@@ -1,4 +1,4 @@
-"""Which engine runs a model here, and the model made ready on it."""
+"""Choose the engine that runs a model here, and load the model on it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from vitripick.cores import usable_cores
 from vitripick.errors import UsageError
-from vitripick.models.card import ModelCard, ModelFile
+from vitripick.models.card import ModelCard
 from vitripick.models.detections import Network
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
+from vitripick.models.model import Model
 from vitripick.settings.pick import EngineName, PrecisionName
-
-if TYPE_CHECKING:
-    from vitripick.models.bundle import Model
 
 # In falling speed.
 _WITH_GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxruntime")
@@ -28,14 +26,14 @@ _INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
 @dataclass(frozen=True, eq=False)
-class Ready:
+class EngineModel:
     """A model on an engine, ready to pick from any thread.
 
     Attributes
     ----------
     network
         What `detect` runs.
-    card, sha256
+    card, sha256, path
         As of the model.
     engine
         Which one, in words: `openvino 2026.4.1, int8`.
@@ -46,19 +44,20 @@ class Ready:
     network: Network
     card: ModelCard
     sha256: str
+    path: Path | None
     engine: str
     note: str = ""
 
 
-def make_ready(
-    model: ModelFile | Model,
+def load_on_engine(
+    model: Model,
     *,
     engine: EngineName = "auto",
     precision: PrecisionName = "auto",
     device: str = "cpu",
     jobs: int = 1,
     threads: int | None = None,
-) -> Ready:
+) -> EngineModel:
     """Bring a model to the engine asked for, or to the fastest sound one that is here.
 
     `auto` on a CPU is OpenVINO, else ONNX Runtime; in int8 where the processor has instructions for it and the model
@@ -83,7 +82,7 @@ def make_ready(
     ------
     UsageError
         If the engine is not installed, or does not go with the precision or the device.
-    ExportError
+    GraphExportError
         If the engine asked for cannot run this network.
     """
     threads = available_cores() if threads is None else threads
@@ -114,25 +113,25 @@ def make_ready(
         from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
 
         network = OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
-    return Ready(network, model.card, model.sha256, f"{network.version}, {graph.info.precision}")
+    return EngineModel(network, model.card, model.sha256, model.path, f"{network.version}, {graph.info.precision}")
 
 
-def _graph(model: ModelFile | Model, precision: PrecisionName) -> Graph | str:
-    """The graph to run, made if it must be; or in words why there is none."""
-    file = model if isinstance(model, ModelFile) else _as_file(model)
+def _graph(model: Model, precision: PrecisionName) -> Graph | str:
+    """Return the graph to run, made if it must be; or in words why there is none."""
     if precision == "auto":
-        shipped = graphs.shipped_graph(file, "int8") if has_int8_instructions() else None
+        shipped = graphs.shipped_graph(model, "int8") if has_int8_instructions() else None
         if shipped is not None:
             return shipped
         precision = "fp32"
-    found = graphs.find_graph(file, precision)
+    found = graphs.find_graph(model, precision)
     if found is not None:
         return found
-    from vitripick.models.engines.export import ExportError, make_graph
+    from vitripick.models.bundle import load_weights
+    from vitripick.models.engines.export import GraphExportError, make_graph
 
     try:
-        return make_graph(model.load() if isinstance(model, ModelFile) else model, precision)
-    except ExportError as error:
+        return make_graph(load_weights(model), precision)
+    except GraphExportError as error:
         if precision == "int8":
             raise
         return str(error)
@@ -140,36 +139,29 @@ def _graph(model: ModelFile | Model, precision: PrecisionName) -> Graph | str:
         return f"no graph can be kept in {graphs.cache_folder()} ({error.strerror}); set {graphs.CACHE_VARIABLE}."
 
 
-def _as_file(model: Model) -> ModelFile:
-    """A model in memory, for looking up graphs of its hash."""
-    return ModelFile(model.path or Path("not-saved"), model.card, model.sha256)
-
-
-def _on_torch(
-    model: ModelFile | Model, precision: PrecisionName, device: str, threads: int, *, note: str = ""
-) -> Ready:
+def _on_torch(model: Model, precision: PrecisionName, device: str, threads: int, *, note: str = "") -> EngineModel:
     if precision == "int8":
         raise UsageError("--precision int8: torch runs networks in fp32 only; leave out --engine torch or --device.")
     import torch
 
+    from vitripick.models.bundle import load_weights
     from vitripick.models.run import for_inference
 
     torch.set_num_threads(max(1, threads))
-    loaded = model.load() if isinstance(model, ModelFile) else model
-    detector = for_inference(loaded.detector, device)
+    detector = for_inference(load_weights(model).detector, device)
     where = "" if device == "cpu" else f" on {device}"
-    return Ready(detector, loaded.card, loaded.sha256, f"torch {torch.__version__}, fp32{where}", note)
+    return EngineModel(detector, model.card, model.sha256, model.path, f"torch {torch.__version__}, fp32{where}", note)
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
+    """Return the cores this process may use: its affinity, and no more than OMP_NUM_THREADS where that is set."""
     cores = usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
 
 
 def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether int8 is worth it on this processor, as far as that can be known."""
+    """Return whether int8 is worth it on this processor, as far as that can be known."""
     if platform.system() != "Linux":
         return False
     try:

@@ -17,11 +17,11 @@ from torch import nn
 
 from vitripick.errors import UsageError, VitripickError
 from vitripick.geometry import Image
-from vitripick.models.bundle import Model
-from vitripick.models.detections import Decoding, Detections, Network, decode
+from vitripick.models.bundle import TorchModel
+from vitripick.models.detections import Detections, Network, decode
 from vitripick.models.detector import Detector
 from vitripick.models.engines.calibration import calibration_images
-from vitripick.models.engines.graph import Graph, GraphInfo, Precision, keep_graph
+from vitripick.models.engines.graph import Graph, GraphInfo, GraphPrecision, keep_graph
 from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
 from vitripick.models.run import for_inference
 
@@ -39,14 +39,14 @@ _SMALLEST_SHARED = {"fp32": 0.999, "int8": 0.98}
 _CELLS, _SURE, _LESS_SURE = 1.25, 0.3, 0.2
 
 
-class ExportError(VitripickError):
+class GraphExportError(VitripickError):
     """This model cannot be brought to another engine here; torch runs it all the same."""
 
     exit_code = 5
 
 
-def make_graph(model: Model, precision: Precision, *, place: Path | None = None) -> Graph:
-    """Export, quantise where asked, compare with torch, keep.
+def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | None = None) -> Graph:
+    """Export the model, quantise it where asked, compare the graph with torch, and keep it.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def make_graph(model: Model, precision: Precision, *, place: Path | None = None)
     ------
     UsageError
         If `onnx` is missing.
-    ExportError
+    GraphExportError
         If torch cannot export this network, or the graph does not agree with it.
     OSError
         If it cannot be written.
@@ -79,7 +79,7 @@ def make_graph(model: Model, precision: Precision, *, place: Path | None = None)
             path = _quantise(path, calibration, Path(folder))
         found = agreement(detector, OnnxRuntimeNetwork(path, decoding, threads=1), images)
         if found["difference"] > _LARGEST_DIFFERENCE[precision] or found["shared"] < _SMALLEST_SHARED[precision]:
-            raise ExportError(
+            raise GraphExportError(
                 f"model {model.card.name!r} in {precision} does not agree with torch (detections in common "
                 f"{found['shared']:.3f}, confidences differ by {found['difference']:.3f}); give --precision fp32 or "
                 "--engine torch."
@@ -97,12 +97,12 @@ def make_graph(model: Model, precision: Precision, *, place: Path | None = None)
 
 
 def agreement(one: Network, other: Network, images: Sequence[Image]) -> dict[str, float]:
-    """How alike two copies of a network are: the share of `n` detections that are `shared`, and the mean `difference`
-    of confidences."""
+    """Return how alike two copies of a network are: the share of `n` detections that are `shared`, and the mean
+    `difference` of confidences."""
     n_shared, n_all, differences = 0, 0, []
     for image in images:
         a, b = one.run(image[None, None]), other.run(image[None, None])
-        channel = 0 if one.decoding.kind == "heatmap" else 4
+        channel = one.decoding.confidence_channel
         p, q = (1 / (1 + np.exp(-raw[:, channel].astype(np.float64))) for raw in (a, b))
         seen = np.maximum(p, q) > 0.05
         differences.append(float(np.abs(p - q)[seen].mean()) if seen.any() else 0.0)
@@ -138,11 +138,11 @@ def _export(detector: Detector, image: Image, path: Path) -> None:
                 dynamo=False,
             )
     except (RuntimeError, TypeError, ValueError, ImportError) as error:  # what torch raises for what it cannot export
-        raise ExportError(f"torch cannot export this network ({str(error).splitlines()[0]}).") from error
+        raise GraphExportError(f"torch cannot export this network ({str(error).splitlines()[0]}).") from error
 
 
 def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
-    """Static, weights in int8 by channel, activations in uint8 where they were seen to be: what VNNI multiplies."""
+    """Quantise weights to int8 by channel, activations to uint8 in ranges seen on `images`: what VNNI multiplies."""
     try:
         import onnx
     except ImportError as error:
@@ -184,7 +184,7 @@ def _versions() -> dict[str, str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings about the exporter's age and absent packages help nobody who picks particles."""
+    """Silence warnings about the exporter's age and absent packages, which do not help to pick particles."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -193,6 +193,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-
-
-__all__ = ["Decoding", "ExportError", "agreement", "make_graph"]

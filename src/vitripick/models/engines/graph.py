@@ -18,13 +18,14 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
-from vitripick.models.card import ModelFile, file_sha256
+from vitripick.models.card import file_sha256
 from vitripick.models.detections import Decoding
+from vitripick.models.model import Model
 from vitripick.settings import Settings
 
-Precision: TypeAlias = Literal["fp32", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-# Raised when graphs of before would give other picks; old ones then stay behind unused.
+GraphPrecision: TypeAlias = Literal["fp32", "int8"]
+GRAPH_PRECISIONS: tuple[GraphPrecision, ...] = get_args(GraphPrecision)
+# Raised when older graphs would give other picks; they then stay behind unused.
 _LAYOUT = 1
 # Where graphs of models that are not released go; XDG's cache folder, or what this names.
 CACHE_VARIABLE = "VITRIPICK_CACHE"
@@ -51,7 +52,7 @@ class GraphInfo(Settings):
 
     layout: int = _LAYOUT
     model_sha256: str
-    precision: Precision
+    precision: GraphPrecision
     decoding: Decoding
     file: str
     file_sha256: str
@@ -68,7 +69,7 @@ class Graph:
 
 
 def cache_folder() -> Path:
-    """Where graphs are kept: `$VITRIPICK_CACHE`, else `vitripick` in the user's cache folder (XDG's on Linux)."""
+    """Return where graphs are kept: `$VITRIPICK_CACHE`, else `vitripick` in the user's cache (XDG's on Linux)."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE])
     if sys.platform == "win32":
@@ -82,14 +83,14 @@ def cache_folder() -> Path:
     return Path(base) / "vitripick"
 
 
-def find_graph(model: ModelFile, precision: Precision) -> Graph | None:
-    """The graph of this very model: the one that ships beside it, else the one in the cache; None if there is none."""
+def find_graph(model: Model, precision: GraphPrecision) -> Graph | None:
+    """Return the graph of this very model: the one that ships beside it, else the cached one, else None."""
     return shipped_graph(model, precision) or _read(_cached(model.sha256, precision), model, precision)
 
 
-def shipped_graph(model: ModelFile, precision: Precision) -> Graph | None:
-    """The graph beside the bundle, which was judged on real micrographs before it was released."""
-    return _read(model.path.with_suffix(f".{precision}.json"), model, precision)
+def shipped_graph(model: Model, precision: GraphPrecision) -> Graph | None:
+    """Return the graph beside the bundle, which was judged on real micrographs before it was released; else None."""
+    return None if model.path is None else _read(model.path.with_suffix(f".{precision}.json"), model, precision)
 
 
 def keep_graph(onnx: bytes, info: GraphInfo, place: Path | None = None) -> Graph:
@@ -110,12 +111,12 @@ def keep_graph(onnx: bytes, info: GraphInfo, place: Path | None = None) -> Graph
     return Graph(where.with_name(name), info)
 
 
-def _cached(sha256: str, precision: Precision) -> Path:
+def _cached(sha256: str, precision: GraphPrecision) -> Path:
     return cache_folder() / "graphs" / f"{sha256}.{precision}.json"
 
 
-def _read(path: Path, model: ModelFile, precision: Precision) -> Graph | None:
-    """None for what is not there, not whole, or of another model."""
+def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
+    """Return the graph, or None if it is not there, not whole, or of another model."""
     try:
         info = GraphInfo.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8

@@ -35,6 +35,6 @@ class OnnxRuntimeNetwork:
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) to raw maps."""
+        """Turn prepared images (n, 1, h, w) into raw maps."""
         raw: Batch = self._session.run(None, {"images": images})[0]
         return raw

@@ -24,9 +24,9 @@ _was_first = threading.Event()
 
 
 def import_openvino() -> Any:
-    """The module, without the statistics that it sends home.
+    """Return the module, kept from sending statistics home.
 
-    On import OpenVINO reports its use to a server, by forking a process from a thread: nobody here has agreed to that,
+    On import OpenVINO reports its use to a server, by forking a process from a thread. The user has not agreed to that,
     and where other threads are at work already it can hang for good. Without its telemetry package it takes a stub.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ class OpenVinoNetwork:
         self._own = threading.local()
 
     def run(self, images: Batch) -> Batch:
-        """(n, 1, h, w) to raw maps."""
+        """Turn prepared images (n, 1, h, w) into raw maps."""
         with self._lock:
             known = images.shape in self._compiled
             shape = images.shape if known or len(self._compiled) < _N_SHAPES else None

@@ -9,7 +9,7 @@ import sys
 
 from vitripick.models.bundle import load_model
 from vitripick.models.engines.export import make_graph
-from vitripick.models.engines.graph import PRECISIONS
+from vitripick.models.engines.graph import GRAPH_PRECISIONS
 from vitripick.models.released import released_path
 
 
@@ -17,7 +17,7 @@ def main(names: list[str]) -> None:
     """Write `NAME.fp32.onnx`, `NAME.int8.onnx` and what is said of them beside each released model."""
     for name in names:
         model = load_model(name)
-        for precision in PRECISIONS:
+        for precision in GRAPH_PRECISIONS:
             graph = make_graph(model, precision, place=released_path(name).with_suffix(f".{precision}.json"))
             print(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {graph.info.agreement}")
 

@@ -5,10 +5,11 @@ the bundled molecules) read one kind of file each, `index` reads `index.csv`, `s
 read, and `reading` chooses the reader by the file's suffix.
 """
 
+from vitripick.settings.simulate import KINDS, Kind
 from vitripick.simulation.structures.library import bundled_structures, save_structure
 from vitripick.simulation.structures.maps import structure_from_map
 from vitripick.simulation.structures.reading import find_structures, read_structure
-from vitripick.simulation.structures.structure import KINDS, Kind, Structure, structure_from_points
+from vitripick.simulation.structures.structure import Structure, structure_from_points
 
 __all__ = [
     "KINDS",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from vitripick.errors import InputError
+from vitripick.settings.simulate import KINDS, Kind
 from vitripick.simulation.structures.library import BUNDLED
-from vitripick.simulation.structures.structure import KINDS, Kind
 
 
 class IndexEntry(TypedDict, total=False):

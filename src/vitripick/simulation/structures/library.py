@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 
 from vitripick.atomic import atomic_path
 from vitripick.errors import InputError
+from vitripick.settings.simulate import Kind
 from vitripick.simulation.structures.maps import structure_from_map
 from vitripick.simulation.structures.slab import finish_structure
-from vitripick.simulation.structures.structure import Kind, Slab, Structure, structure_from_points
+from vitripick.simulation.structures.structure import Slab, Structure, structure_from_points
 
 LIBRARY_SUFFIX = ".npz"
 BUNDLED = Path(str(resources.files("vitripick.simulation.structures") / "bundled"))

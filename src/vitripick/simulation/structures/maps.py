@@ -10,9 +10,10 @@ from scipy import ndimage
 
 from vitripick.errors import InputError
 from vitripick.formats import read_mrc_volume
+from vitripick.settings.simulate import Kind
 from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displaced_share
 from vitripick.simulation.structures.slab import finish_structure
-from vitripick.simulation.structures.structure import Kind, Points, Structure
+from vitripick.simulation.structures.structure import Points, Structure
 
 MAP_SUFFIXES = (".mrc", ".map", ".ccp4")
 

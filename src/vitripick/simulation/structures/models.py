@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.errors import InputError, UsageError
+from vitripick.settings.simulate import Kind
 from vitripick.simulation.scattering import AMPLITUDE, IMPLICIT_HYDROGENS
 from vitripick.simulation.structures.slab import finish_structure
-from vitripick.simulation.structures.structure import Kind, Structure, structure_from_points
+from vitripick.simulation.structures.structure import Structure, structure_from_points
 
 MODEL_SUFFIXES = (".cif", ".mmcif", ".pdb", ".ent")
 

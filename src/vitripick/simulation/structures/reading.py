@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitripick.errors import InputError
+from vitripick.settings.simulate import Kind
 from vitripick.simulation.structures.index import index_entry
 from vitripick.simulation.structures.library import LIBRARY_SUFFIX, bundled_structures, read_library
 from vitripick.simulation.structures.maps import MAP_SUFFIXES, read_map
 from vitripick.simulation.structures.models import MODEL_SUFFIXES, read_model
-from vitripick.simulation.structures.structure import Kind, Structure
+from vitripick.simulation.structures.structure import Structure
 
 _SUFFIXES = (*MODEL_SUFFIXES, *MAP_SUFFIXES, LIBRARY_SUFFIX)
 

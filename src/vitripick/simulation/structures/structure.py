@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from vitripick.settings.simulate import Kind
 from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displaced_share
 
-Kind: TypeAlias = Literal["soluble", "membrane", "nucleoprotein", "virus", "filament"]
-KINDS: tuple[str, ...] = get_args(Kind)
 Points: TypeAlias = npt.NDArray[np.float32]
 
 # A stream of crops has a new scale for each crop. Lengths are therefore rounded to steps of 2**(1/3) before points are

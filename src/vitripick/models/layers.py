@@ -56,11 +56,11 @@ class Description:
 
     @property
     def n_convolutions(self) -> int:
-        """All of them, the head's too."""
+        """Return how many convolutions there are, those of the head included."""
         return sum(layer.kind == "convolution" for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the table as JSON can hold it."""
         own = {**vars(self), "layers": [vars(layer) for layer in self.layers]}
         return {**own, "n_convolutions": self.n_convolutions}
 
@@ -75,10 +75,7 @@ def describe(name: str, options: dict[str, Any] | None = None) -> Description:
     """
     with torch.device("meta"):
         detector = build_detector(name, options).eval()
-    preparation = detector.default_preparation(working_diameter_px=None, input_size_px=None)
-    side = int(getattr(detector, "input_size_px", preparation.input_size_px))
-    if preparation.scale_by == "particle":
-        side = _CROP_PX
+    side = _CROP_PX if detector.input_size_px is None else detector.input_size_px
     seen: list[tuple[str, nn.Module, tuple[int, int, int]]] = []
     handles = []
     for path, module in detector.named_modules():
@@ -125,29 +122,29 @@ def _layers(seen: list[tuple[str, nn.Module, tuple[int, int, int]]]) -> tuple[La
             )
             before = ()
         elif isinstance(module, nn.Dropout):
-            before = (*before, _in_words(module))
+            before = (*before, _name_of(module))
         elif result:
             last = result[-1]
             changed = {
-                "follows": (*last.follows, _in_words(module)),
+                "follows": (*last.follows, _name_of(module)),
                 "output": output,
                 "n_parameters": last.n_parameters + own,
             }
             result[-1] = Layer(**{**vars(last), **changed})
         else:
-            before = (*before, _in_words(module))
+            before = (*before, _name_of(module))
     return tuple(result)
 
 
 def _short(path: str) -> str:
-    """The place without the numbers that only say where in its block a convolution stands."""
+    """Return the place without the numbers that only say where in its block a convolution stands."""
     parts = path.removeprefix("features.").split(".")
     while len(parts) > 1 and parts[-1] in ("0", "1", "2"):
         parts.pop()
     return ".".join(parts)
 
 
-def _in_words(module: nn.Module) -> str:
+def _name_of(module: nn.Module) -> str:
     if isinstance(module, nn.BatchNorm2d):
         return "batch norm"
     if isinstance(module, nn.LeakyReLU):

@@ -13,7 +13,7 @@ from vitripick.geometry import FloatArray
 
 
 def fit_calibration(sets: Sequence[tuple[FloatArray, npt.NDArray[np.bool_]]]) -> tuple[float, float]:
-    """(slope, intercept) on the logit of the confidence that make what was seen most likely (Platt 1999).
+    """Return slope and intercept on the logit of the confidence that make what was seen most likely (Platt 1999).
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from scipy import fft
 
 from vitripick.geometry import Image
 from vitripick.models.detector import LabelArray
-from vitripick.training.data import Sample
-from vitripick.training.settings import Augmentation, TrainSettings
+from vitripick.settings.train import Augmentation, TrainSettings
+from vitripick.training.samples import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Crop:
         1 where labels count; 0 outside the micrograph and in its border band; between where an unlabelled place counts
         less (`unlabelled.py`).
     junk : (h, w), float32
-        1 where a place is known to be junk, 0 where it is known not to be, -1 where nobody said.
+        1 where a place is known to be junk, 0 where it is known not to be, -1 where that is unknown.
     """
 
     image: Image
@@ -38,7 +38,7 @@ class Crop:
 
 
 def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings) -> Crop:
-    """A square of `settings.crop_px`, anywhere in the sample, rotated, flipped and scaled."""
+    """Return a square of `settings.crop_px`, anywhere in the sample, rotated, flipped and scaled."""
     augmentation, side = settings.augmentation, settings.crop_px
     height, width = sample.image.shape
     if len(sample.labels) and rng.random() < settings.label_centred_share:
@@ -59,10 +59,10 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
 
 
 def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
-    """The whole sample, flipped and moved at random, its sides filled up to multiples of `pad_to` as in picking.
+    """Return the whole sample, flipped and moved at random, filled up to multiples of `pad_to` as in picking.
 
-    No further: what a network never saw count at the edges of its input, there it finds particles afterwards. So along
-    a border up to which nobody labelled, what is not labelled counts a little as background.
+    A network finds false particles at the edges of its input if nothing ever counted there. So along a border that
+    labels do not reach, what is not labelled counts a little as background.
     """
     height, width = sample.image.shape
     shape = (-(-height // pad_to) * pad_to, -(-width // pad_to) * pad_to)
@@ -80,7 +80,7 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
 
 
 def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: tuple[int, int], weight: Image) -> Crop:
-    """The sample in an image of `shape`, by a matrix from its pixels to those of the image."""
+    """Return the sample in an image of `shape`, by a matrix from its pixels to those of the image."""
     # Simulated samples are stored in half precision.
     image = cv2.warpAffine(
         np.asarray(sample.image, np.float32),
@@ -95,29 +95,29 @@ def _warp(sample: Sample, matrix: npt.NDArray[np.float64], scale: float, shape: 
     labels[:, 2:] = sample.labels[:, 2:] * scale
     near = ((labels[:, :2] > -labels[:, 2:]) & (labels[:, :2] < shape[::-1] + labels[:, 2:])).all(axis=1)
     taught = labels[near]
-    return Crop(np.asarray(image, np.float32), taught, weight, _ground(sample, taught, matrix, shape))
+    return Crop(np.asarray(image, np.float32), taught, weight, _known_junk(sample, taught, matrix, shape))
 
 
-def _ground(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
-    """Of `shape`, float32, as `Crop.junk`: where a particle is labelled, no junk is."""
-    if sample.junk is not None:
-        junk = np.asarray(sample.junk, np.float32)
+def _known_junk(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float64], shape: tuple[int, int]) -> Image:
+    """Return (h, w), float32, as `Crop.junk`: where a particle is labelled, no junk is."""
+    if sample.knowledge.junk is not None:
+        junk = np.asarray(sample.knowledge.junk, np.float32)
         warped = cv2.warpAffine(junk, matrix, shape[::-1], flags=cv2.INTER_NEAREST, borderValue=-1)
         return np.asarray(warped, np.float32)
-    ground = np.full(shape, -1, np.float32)
+    known = np.full(shape, -1, np.float32)
     for x, y, width, _ in labels:
-        cv2.circle(ground, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
-    return ground
+        cv2.circle(known, (round(float(x)), round(float(y))), max(1, round(float(width) / 2)), 0.0, -1)
+    return known
 
 
 def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: float) -> Image:
-    """(h, w), float32: 1, less in the band along edges up to which nobody labelled, save for what is labelled there.
+    """Return (h, w), float32: 1, and less in the band along edges that labels do not reach, save for what is labelled.
 
-    Where nothing unlabelled counts there, labels do not either: of a particle that is cut nobody knows the middle.
+    Where nothing unlabelled counts there, labels do not either: the middle of a particle that is cut is unknown.
     """
     height, width = sample.image.shape
     band = round(settings.border_diameters * sample.diameter_px)
-    top, bottom, left, right = (band if unknown else 0 for unknown in sample.unknown_edges)
+    top, bottom, left, right = (band if unknown else 0 for unknown in sample.knowledge.unknown_edges)
     factor = np.full((height, width), unlabelled_weight, np.float32)
     factor[top : height - bottom, left : width - right] = 1
     if unlabelled_weight:
@@ -126,17 +126,17 @@ def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: f
 
 
 def how_much_counts(sample: Sample) -> Image:
-    """(h, w), float32: how much what is known about each place counts, the border band aside."""
-    counts = np.full(sample.image.shape, sample.unlabelled_weight, np.float32)
+    """Return (h, w), float32: how much what is known about each place counts, the border band aside."""
+    counts = np.full(sample.image.shape, sample.knowledge.unlabelled_weight, np.float32)
     radius = max(1, round(sample.diameter_px / 2))
-    for x, y, *_ in sample.open_places:
+    for x, y, *_ in sample.knowledge.open_places:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, 0.0, -1)
-    if sample.unlabelled_weight < 1 or len(sample.open_places):
+    if sample.knowledge.unlabelled_weight < 1 or len(sample.knowledge.open_places):
         # A labelled place counts in full, whatever lies beside it.
         _fill_labelled(counts, sample)
-        for x, y in sample.rejected:
+        for x, y in sample.knowledge.rejected:
             cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
-    return counts if sample.ignored is None else np.where(sample.ignored, np.float32(0), counts)
+    return counts if sample.knowledge.ignored is None else np.where(sample.knowledge.ignored, np.float32(0), counts)
 
 
 def _fill_labelled(counts: Image, sample: Sample) -> None:
@@ -173,12 +173,12 @@ def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> I
     return np.ascontiguousarray(image, dtype=np.float32)
 
 
-# Gains are drawn at so many frequencies from 0 to the corner of the spectrum, and joined smoothly enough by lines.
+# Gains are drawn at this many frequencies from 0 to the corner of the spectrum; lines between them are smooth enough.
 _KNOTS = 7
 
 
 def _bend_spectrum(image: Image, rng: np.random.Generator, gain_range: float) -> Image:
-    """Other gains over spatial frequency, at the same contrast."""
+    """Return the image with other gains over spatial frequency, at the same contrast."""
     span = np.log1p(gain_range)
     knots = np.exp(rng.uniform(-span, span, _KNOTS))
     rows, columns = image.shape

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vitripick.models.run import fill_up
 from vitripick.training import Augmentation, default_settings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
-from vitripick.training.crops import augment, draw_crop, draw_whole
-from vitripick.training.data import Sample
+from vitripick.training.samples import Sample
+from vitripick.training.training_crops import augment, draw_crop, draw_whole
 
 SETTINGS = default_settings(crop_px=96)
 

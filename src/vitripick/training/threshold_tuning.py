@@ -1,4 +1,4 @@
-"""The default threshold: right for complete labels and for sparse ones, without being told which they are."""
+"""The default threshold: right for complete labels and for sparse ones, without knowing which they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEEP_FOUND, _WORTH = 0.95, 0.4
 
 
 def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
-    """The threshold for these validation sets, and their mean F1 there (a lower bound where labels are sparse).
+    """Return the threshold for these validation sets, and their mean F1 there (a lower bound where labels are sparse).
 
     Not the best F1: where a share of the particles is labelled, true picks count as false, precision is too low by
     that share, and F1 is best at a threshold that keeps next to nothing. The merit here is precision times recall.
@@ -64,7 +64,7 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
 
 
 def _lowest_as_good(merit: FloatArray, found: FloatArray) -> int:
-    """The lowest candidate whose merit is within one standard deviation of the best one's.
+    """Return the lowest candidate with a merit within one standard deviation of the best one's.
 
     Between two thresholds the number of picks is known exactly; what chance decides is which particles among them are
     labelled, and so whether one label more or less is found: where none of them is, it might well have been one.

@@ -18,30 +18,30 @@ import torch
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError
 from vitripick.pictures import training_curves_png
-from vitripick.training.checkpoint import Row
-from vitripick.training.data import TrainingData
+from vitripick.settings.train import SimulatedSet, TrainingSet, TrainSettings
+from vitripick.training.checkpoint import Checkpoint, Row
 from vitripick.training.precision import training_precision
 from vitripick.training.processes import Processes
-from vitripick.training.settings import SimulatedSet, TrainingSet, TrainSettings
+from vitripick.training.samples import TrainingData
 from vitripick.version import VERSION
 
 
 def training_summary(
     settings: TrainSettings, data: TrainingData, started_from: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """For the bundle's card: how these weights came about."""
+    """Return for the bundle's card how these weights came about."""
     return {
         **({} if started_from is None else {"started_from": started_from}),
         "settings": settings.model_dump(),
-        "split": data.split,
-        "diameters_px": data.diameters_px,
+        "split": list(data.split),
+        "diameters_px": list(data.diameters_px),
         "n_labels": int(sum(len(sample.labels) for sample in data.training)),
         "versions": versions(),
     }
 
 
 def versions() -> dict[str, str]:
-    """Of what the weights depend on."""
+    """Return the versions of what the weights depend on."""
     return {
         "vitripick": VERSION,
         "python": platform.python_version(),
@@ -54,7 +54,7 @@ def versions() -> dict[str, str]:
 def fingerprint(
     data: TrainingData, settings: TrainSettings, started_from: dict[str, Any] | None, n_processes: int
 ) -> str:
-    """Of everything that decides the weights: the recipe, the start model, every prepared pixel and label."""
+    """Return a hash of all that decides the weights: settings, start model, every prepared pixel and label."""
     digest = hashlib.sha256(f"{settings.model_dump_json()} {n_processes}".encode())
     if started_from is not None:
         digest.update(f"{started_from['weights_sha256']} {started_from['trainable']}".encode())
@@ -62,18 +62,18 @@ def fingerprint(
         digest.update(f"{sample.name} {sample.set_weight}".encode())
         digest.update(sample.image.tobytes())
         digest.update(sample.labels.tobytes())
-        digest.update(b"" if sample.ignored is None else sample.ignored.tobytes())
-        digest.update(b"" if sample.junk is None else np.packbits(sample.junk).tobytes())
-        digest.update(sample.rejected.tobytes() + repr(sample.complete).encode())
+        digest.update(b"" if sample.knowledge.ignored is None else sample.knowledge.ignored.tobytes())
+        digest.update(b"" if sample.knowledge.junk is None else np.packbits(sample.knowledge.junk).tobytes())
+        digest.update(sample.knowledge.rejected.tobytes() + repr(sample.knowledge.complete).encode())
     return digest.hexdigest()
 
 
-def check_run_folder(out: Path, checkpoint: Path, own: str) -> None:
-    """Raise `UsageError`, before anything in it is touched, if the folder holds another run than `own`."""
+def check_run_folder(out: Path, checkpoint: Checkpoint) -> None:
+    """Raise `UsageError`, before anything in it is touched, if the folder holds another run than the checkpoint's."""
     written = out / "settings.json"
-    if checkpoint.is_file() and written.is_file():
+    if checkpoint.path.is_file() and written.is_file():
         other = json.loads(written.read_text(encoding="utf-8")).get("fingerprint")
-        if other != own:
+        if other != checkpoint.fingerprint:
             raise UsageError(
                 f"{out} belongs to a run with other settings or data; give another --out, or remove that folder."
             )
@@ -88,7 +88,7 @@ def write_provenance(
     fingerprint: str,
     started_from: dict[str, Any] | None,
 ) -> None:
-    """`settings.json` and `split.json`."""
+    """Write `settings.json` and `split.json`."""
     effective = {
         "sets": [entry.model_dump() for entry in sets],
         "training": settings.model_dump(),
@@ -105,7 +105,7 @@ def write_provenance(
 
 
 def write_curves(out: Path, rows: list[Row]) -> None:
-    """`curves.csv` and `curves.png`."""
+    """Write `curves.csv` and `curves.png`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -1,13 +1,12 @@
-"""What is known of the ground between the labels: polygons to ignore, and whether all particles are labelled.
+"""What a person said of a micrograph beside its labels: areas to ignore, and whether all particles are labelled.
 
 A folder of areas has one JSON file a micrograph, at the place of its label file:
 
     {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]], "rejected": [[x, y]]}
 
 `complete` (true by default) says that every particle is labelled, so that what is not labelled is background
-whatever `TrainSettings.unlabelled` says of the others.
-Polygons are in full-size pixels; nothing in them is taught or counted. At the rejected places somebody looked: there
-is no particle, whatever a model thinks.
+whatever `TrainSettings.unlabelled` says of the others. The ignored areas are polygons in full-size pixels; nothing in
+them is taught or counted. At the rejected places a person looked and saw no particle, whatever a model thinks.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ log = logging.getLogger("vitripick")
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """Of one micrograph.
+class Areas:
+    """The areas of one micrograph, and what else its file says.
 
     Attributes
     ----------
@@ -48,8 +47,8 @@ class Ground:
     rejected: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
 
 
-def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str, Ground]:
-    """By micrograph name; one without a file is complete. Files of no micrograph are named in the log.
+def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, Areas]:
+    """Return the areas by micrograph; one without a file is complete. Files of no micrograph are named in the log.
 
     Raises
     ------
@@ -70,9 +69,9 @@ def read_grounds(folder: str | Path | None, micrographs: list[str]) -> dict[str,
     return {name: _read(paths[i]) for name, i in found.items()}
 
 
-def ignored_pixels(ground: Ground | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
-    """(h, w), bool, in working pixels: the ignored polygons and the border without an image; None without either."""
-    polygons = () if ground is None else ground.ignored
+def ignored_pixels(areas: Areas | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
+    """Return where to ignore, (h, w), bool: the ignored polygons and the border without an image; None if nowhere."""
+    polygons = () if areas is None else areas.ignored
     if not polygons and not any(prepared.border):
         return None
     shape = prepared.image.shape[0], prepared.image.shape[1]
@@ -83,13 +82,13 @@ def ignored_pixels(ground: Ground | None, prepared: Prepared) -> npt.NDArray[np.
     return inside.astype(bool) | prepared.border.mask(shape)
 
 
-def _read(path: Path) -> Ground:
+def _read(path: Path) -> Areas:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         ignored = tuple(np.array(points, dtype=np.float64).reshape(-1, 2) for points in content.get("ignored", ()))
         if not all(len(polygon) >= 3 and np.isfinite(polygon).all() for polygon in ignored):
             raise ValueError("a polygon needs three points or more, of finite numbers")
         rejected = np.array(content.get("rejected", ()), dtype=np.float64).reshape(-1, 2)
-        return Ground(bool(content.get("complete", True)), ignored, rejected)
+        return Areas(bool(content.get("complete", True)), ignored, rejected)
     except (ValueError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: this file should say which areas to ignore (docs/label.md): {error}.") from error

@@ -12,9 +12,10 @@ from vitripick.images import Preparation, Prepared
 from vitripick.models.detections import Detections
 from vitripick.training import TrainingSet, default_settings, unlabelled
 from vitripick.training import validate as validation
-from vitripick.training.crops import how_much_counts
-from vitripick.training.data import Sample, _cut_strip, load_training_data
-from vitripick.training.ground import Ground, ignored_pixels, read_grounds
+from vitripick.training.areas import Areas, ignored_pixels, read_areas
+from vitripick.training.data import _cut_strip, load_training_data
+from vitripick.training.samples import Knowledge, Sample
+from vitripick.training.training_crops import how_much_counts
 from vitripick.training.unlabelled import at_the_start
 from vitripick.training.validate import validate
 
@@ -23,7 +24,7 @@ LABELS = np.array([[30, 20, 10, 10]], np.float32)
 
 
 def sample(**known):
-    return Sample("a", 0, np.zeros((50, 80), np.float32), LABELS, 10.0, **known)
+    return Sample("a", 0, np.zeros((50, 80), np.float32), LABELS, 10.0, Knowledge(**known))
 
 
 def taught(one, unlabelled="lighter"):
@@ -32,12 +33,12 @@ def taught(one, unlabelled="lighter"):
 
 def test_areas_of_a_folder_that_is_not_there_are_no_areas_of_nothing(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
-        read_grounds(tmp_path / "nowhere", ["a.mrc"])
+        read_areas(tmp_path / "nowhere", ["a.mrc"])
 
 
 def test_areas_of_no_micrograph_are_named(tmp_path, caplog):
     (tmp_path / "b.json").write_text("{}")
-    assert read_grounds(tmp_path, ["a.mrc"]) == {}
+    assert read_areas(tmp_path, ["a.mrc"]) == {}
     assert "b.json: areas of no labelled micrograph" in caplog.text
 
 
@@ -58,7 +59,7 @@ def test_a_rejected_place_is_known_to_be_no_particle():
 
 def test_in_an_ignored_area_nothing_teaches():
     square = np.array([[0.0, 0.0], [39.0, 0.0], [39.0, 39.0], [0.0, 39.0]])
-    weight = taught(sample(ignored=ignored_pixels(Ground(ignored=(square,)), HALF)))
+    weight = taught(sample(ignored=ignored_pixels(Areas(ignored=(square,)), HALF)))
     assert weight[10, 10] == 0
     assert weight[20, 30] == 1
 
@@ -70,8 +71,8 @@ def test_in_a_border_without_an_image_nothing_teaches(tmp_path, short):
     write_picks(Boxes.at([40.0, 100.0], [50.0, 80.0], size_px=20), tmp_path / "l" / "a.csv")
     entry = TrainingSet(micrographs=str(tmp_path / "m"), labels=str(tmp_path / "l"))
     one = load_training_data([entry], short, Preparation(working_diameter_px=20)).training[0]
-    assert one.ignored[:12].all()
-    assert not one.ignored[12:].any()
+    assert one.knowledge.ignored[:12].all()
+    assert not one.knowledge.ignored[12:].any()
     assert (how_much_counts(one)[:12] == 0).all()
 
 
@@ -89,9 +90,9 @@ def test_a_strip_carries_what_is_ignored_to_where_it_belongs():
     ignored = np.zeros((50, 80), bool)
     ignored[10:20, 70:75] = True
     _, right = _cut_strip(sample(ignored=ignored, rejected=np.array([[70, 9]], np.float32)), 0.25)
-    assert right.ignored[10:20, 10:15].all()
-    assert right.ignored.sum() == 50
-    assert right.rejected.tolist() == [[10, 9]]
+    assert right.knowledge.ignored[10:20, 10:15].all()
+    assert right.knowledge.ignored.sum() == 50
+    assert right.knowledge.rejected.tolist() == [[10, 9]]
 
 
 def test_areas_are_read_beside_the_labels(tmp_path, short):
@@ -103,7 +104,7 @@ def test_areas_are_read_beside_the_labels(tmp_path, short):
     (tmp_path / "g" / "a0.json").write_text(json.dumps({"complete": False}))
     entry = TrainingSet(micrographs=str(tmp_path / "m"), labels=str(tmp_path / "l"), areas=str(tmp_path / "g"))
     data = load_training_data([entry], short, Preparation(working_diameter_px=16))
-    complete = {sample.name: sample.complete for sample in [*data.training, *data.validation]}
+    complete = {sample.name: sample.knowledge.complete for sample in [*data.training, *data.validation]}
     assert complete == {"a0.mrc": False, "a1.mrc": None, "a2.mrc": None}
 
 
@@ -111,7 +112,7 @@ def test_areas_are_read_beside_the_labels(tmp_path, short):
 def test_a_file_of_areas_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(FormatError, match=r"a\.json"):
-        read_grounds(tmp_path, ["a.mrc"])
+        read_areas(tmp_path, ["a.mrc"])
 
 
 def found(confidence, x):
@@ -132,8 +133,8 @@ def detections(monkeypatch):
 def test_complete_micrographs_judge_alone_where_there_are_any(detections):
     image = np.zeros((60, 120), np.float32)
     places = np.array([[20, 30, 10, 10], [40, 30, 10, 10]], np.float32)
-    complete = Sample("b", 0, image, places, 10.0, complete=True)
-    incomplete = Sample("a", 0, image, detections, 10.0, complete=False)
+    complete = Sample("b", 0, image, places, 10.0, Knowledge(complete=True))
+    incomplete = Sample("a", 0, image, detections, 10.0, Knowledge(complete=False))
     result = validate(None, [complete, incomplete])
     assert result.n_labels == 2
     assert 0.2 < result.threshold <= 0.8
@@ -143,4 +144,4 @@ def test_in_an_ignored_area_nothing_is_counted(detections):
     image = np.zeros((60, 120), np.float32)
     ignored = np.zeros(image.shape, bool)
     ignored[:, 30:50] = ignored[:, 70:] = True
-    assert validate(None, [Sample("a", 0, image, detections, 10.0, ignored=ignored)]).f1 == 1
+    assert validate(None, [Sample("a", 0, image, detections, 10.0, Knowledge(ignored=ignored))]).f1 == 1

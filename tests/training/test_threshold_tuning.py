@@ -5,7 +5,7 @@ import pytest
 
 from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes
-from vitripick.training.threshold import _lowest_as_good, tune_threshold
+from vitripick.training.threshold_tuning import _lowest_as_good, tune_threshold
 
 N = 400
 

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from vitripick.images import Preparation
 from vitripick.models import ModelCard
-from vitripick.training.calibration import fit_calibration
+from vitripick.training.confidence_calibration import fit_calibration
 
 
 def overconfident(n, rng):

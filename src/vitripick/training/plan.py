@@ -1,0 +1,113 @@
+"""Make a training plan: from an architecture's own recipe, or from a TOML file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vitripick.errors import InputError, UsageError
+from vitripick.settings.train import DEFAULT_ARCHITECTURE, SimulatedSet, TrainingSet, TrainSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def default_settings(
+    architecture: str = DEFAULT_ARCHITECTURE, *, fine_tune: bool = False, **changes: Any
+) -> TrainSettings:
+    """Return the training plan of an architecture, made from the recipe it was registered with, with `changes`.
+
+    Parameters
+    ----------
+    architecture
+        Its name in the registry.
+    fine_tune
+        For going on from a trained model: half the steps at a quarter of the learning rate, so that what it knows
+        is not shaken out of it, and validations twice as often.
+    changes
+        Any of `TrainSettings`.
+
+    Raises
+    ------
+    UsageError
+        If there is no such architecture, a key is unknown, or a value is out of range.
+    """
+    from vitripick.models.architectures import find_architecture  # takes torch along
+
+    base = TrainSettings.model_validate({"architecture": architecture, **find_architecture(architecture).recipe})
+    if fine_tune:
+        base = base.model_copy(
+            update={
+                "steps": base.steps // 2,
+                "steps_per_epoch": base.steps_per_epoch // 2,
+                "learning_rate": base.learning_rate / 4,
+                "warmup_share": 0.1,
+            }
+        )
+    own = base.model_dump()
+    if isinstance(changes.get("augmentation"), dict):  # what is not named stays the architecture's own
+        changes["augmentation"] = {**own["augmentation"], **changes["augmentation"]}
+    try:
+        return TrainSettings.model_validate({**own, **changes})
+    except ValidationError as error:
+        raise UsageError(f"these training settings cannot be used: {_problems(error)}") from error
+
+
+def read_training_plan(
+    path: str | Path, *, data_root: str | Path | None = None, start_architecture: str | None = None
+) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
+    """Read a training plan from TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]`.
+
+    `[training]` holds fields of `TrainSettings`. What all simulated sets share may stand once, in `[all_simulated]`.
+
+    Parameters
+    ----------
+    path
+        The TOML file.
+    data_root
+        Folder that relative paths of sets start from; that of the TOML file by default.
+    start_architecture
+        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the plan leaves open.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no TOML, or holds unknown keys.
+    """
+    path = Path(path)
+    root = path.parent if data_root is None else Path(data_root)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read this training plan: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not a TOML file: {error}.") from error
+    unknown = sorted(set(table) - {"sets", "simulated", "all_simulated", "training"})
+    if unknown:
+        raise InputError(
+            f"{path}: unknown table {', '.join(unknown)}; a training plan has [[sets]], [[simulated]] and [training]."
+        )
+    sets: list[TrainingSet | SimulatedSet] = []
+    for name, kind, paths, shared in (
+        ("sets", TrainingSet, ("micrographs", "labels", "areas"), {}),
+        ("simulated", SimulatedSet, ("structures",), table.get("all_simulated", {})),
+    ):
+        for values in table.get(name, []):
+            try:
+                entry: TrainingSet | SimulatedSet = kind.model_validate({**shared, **values})
+            except ValidationError as error:
+                raise InputError(f"{path}, [[{name}]]: {_problems(error)}") from error
+            update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}
+            sets.append(entry.model_copy(update=update))
+    training = dict(table.get("training", {}))
+    architecture = training.pop("architecture", start_architecture or DEFAULT_ARCHITECTURE)
+    return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].lower()}" for item in error.errors())
