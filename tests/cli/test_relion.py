@@ -312,9 +312,9 @@ def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project
     )
     settings = default_settings("heatmap", working_diameter_px=30)
     data = load_training_data([entry], settings, Preparation(working_diameter_px=30))
-    assert data.diameters_px == [60]
+    assert data.diameters_px == (60,)
     # By the STAR's 2.0 Å, not by the headers'.
-    assert data.diameters_angstrom == [120]
+    assert data.diameters_angstrom == (120,)
     labels = {sample.name: sample.labels for sample in (*data.training, *data.validation)}
     assert sorted(labels) == sorted(NAMES[:2])
     np.testing.assert_allclose(labels[NAMES[0]][:, 1], 200 / 2, atol=1)
