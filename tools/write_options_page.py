@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vitripick.formats.picks.table import written_formats
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from vitripick.cli.command import filled
 from vitripick.programs.relion import known_labels
-from vitripick.settings import Settings, option_of
+from vitripick.settings import Settings, is_option, option_of
+from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.pick import PickSettings
+from vitripick.settings.simulate import SimulateSettings
+from vitripick.settings.train import TrainingSet, TrainSettings
 from vitripick.settings.watch import WatchSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "options.md"
@@ -23,6 +29,17 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
         "and in Python as\n`vitripick.runs.PickSettings`. `vitripick.pick` takes those that act on one micrograph.",
     ),
     (WatchSettings, "## Watching\n\nFor `vitripick watch`, in Python `vitripick.settings.watch.WatchSettings`."),
+    (
+        ConvertSettings,
+        "## Converting\n\nFor `vitripick convert`, in Python by name in `vitripick.formats.convert_picks`.",
+    ),
+    (TrainingSet, "## Training: the labels\n\nFor `vitripick train`, in Python `vitripick.training.TrainingSet`."),
+    (
+        TrainSettings,
+        "## Training: the plan\n\nFor `vitripick train` and `[training]` of a plan; in Python by name in "
+        "`vitripick.training.default_settings`.\nThe defaults are the general ones; each architecture has its own recipe.",
+    ),
+    (SimulateSettings, "## Simulating\n\nFor `vitripick simulate`, in Python `vitripick.simulation.SimulateSettings`."),
 )
 
 
@@ -34,30 +51,32 @@ def page() -> str:
 def section(settings: type[Settings], title: str) -> str:
     """Return the table of one settings class."""
     labels = known_labels() if settings is PickSettings else []
-    rows = [
-        f"{title}\n",
-        "| command line | Python | RELION label | default | what it does |",
-        "|---|---|---|---|---|",
-    ]
+    columns = ["command line", "Python", *(["RELION label"] if labels else []), "default", "what it does"]
+    rows = [f"{title}\n", _row(columns), "|---" * len(columns) + "|"]
     for name, field in settings.model_fields.items():
         about = option_of(field)
         typed = about.name or name
-        label = f"`{typed}`" if typed in labels else ""
-        what = (field.description or "").replace("{formats}", ", ".join(written_formats()))
-        rows.append(f"| `--{typed.replace('_', '-')}` | `{name}` | {label} | {default_of(field)} | {what} |")
+        label = [f"`{typed}`" if typed in labels else ""] if labels else []
+        what = filled(field.description or "").replace("\u2011", "-")
+        flag = f"`--{typed.replace('_', '-')}`" if is_option(field) else ""
+        rows.append(_row([flag, f"`{name}`", *label, default_of(field), what]))
     return "\n".join(rows) + "\n"
 
 
-def default_of(field: object) -> str:
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def default_of(field: FieldInfo) -> str:
     """Return the default of a field as a reader sees it."""
-    default, text = getattr(field, "default", None), option_of(field).default_text  # type: ignore[arg-type]
-    if default is None:
+    default, text = field.default, option_of(field).default_text
+    if default is None or default is PydanticUndefined or isinstance(default, Settings):
         return text or ""
     if isinstance(default, bool):
         return "yes" if default else "no"
-    return (
-        ", ".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else default
-    )
+    if isinstance(default, tuple):
+        return ", ".join(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from vitripick.settings import HEADINGS
+from vitripick.settings import MACHINE
 
 # A line may not break at the hyphen of `--a-name`; this one is no place to break at.
 _UNBROKEN = "\u2011"
@@ -33,12 +33,10 @@ class Command(TyperCommand):
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or ""
                 by_heading.setdefault(heading, []).append((record[0], filled(record[1])))
-        # Options that come from no settings class: where things go, which model, and the help itself.
-        titles = ["", *(h for h in HEADINGS if h in by_heading), *(h for h in by_heading if h and h not in HEADINGS)]
-        for title in titles:
-            if by_heading.get(title):
-                with formatter.section(title or "Options"):
-                    formatter.write_dl(by_heading[title])
+        # First what has no heading (where things go, which model, the help itself), last what concerns the machine.
+        for title in sorted(by_heading, key=lambda title: (title != "", title == MACHINE)):
+            with formatter.section(title or "Options"):
+                formatter.write_dl(by_heading[title])
 
 
 def filled(text: str) -> str:

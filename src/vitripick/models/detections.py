@@ -5,7 +5,6 @@ All coordinates here are in working pixels, the pixels of the prepared image; (0
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -150,15 +149,13 @@ def register_decoder(kind: str, *, confidence_channel: int) -> Callable[[Read], 
 
 
 def find_decoder(kind: str) -> Decoder:
-    """Return the decoder of this name; one that is not known yet is looked for in the files of the architectures.
+    """Return the decoder of this name, if the file that registers it was imported.
 
     Raises
     ------
     UsageError
         If there is none.
     """
-    if kind not in DECODERS:
-        importlib.import_module("vitripick.models.architectures")
     if kind not in DECODERS:
         raise UsageError(f"no decoder is called {kind!r}; there are: {', '.join(sorted(DECODERS))}.")
     return DECODERS[kind]

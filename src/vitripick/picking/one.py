@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from vitripick.errors import UsageError
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.picking.junk import over_micrograph
-from vitripick.settings import option_of
+from vitripick.settings import option_of, with_options
 from vitripick.settings.pick import Edge, PickSettings
 from vitripick.timing import stage
 
@@ -77,7 +76,10 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
 
 def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Look:
     """Return what `pick` finds, and what else the network says; parameters and errors are the same."""
-    settings = _with_options(settings or PickSettings(), options)
+    for name in options:
+        if name in PickSettings.model_fields and name not in _OPTIONS:
+            raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
+    settings = with_options(settings or PickSettings(), options)
     check_settings(model.card, settings)
     threshold, patches = settings.threshold, settings.patches
     diameter = resolve_diameter_px(micrograph, model, settings)
@@ -162,21 +164,6 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
             "give --diameter-angstrom or --diameter-px."
         )
     return None
-
-
-def _with_options(settings: PickSettings, options: dict[str, Any]) -> PickSettings:
-    """Return `settings` with the options that were given by name."""
-    for name in options:
-        field = PickSettings.model_fields.get(name)
-        if field is None:
-            raise UsageError(f"there is no option {name!r} of picking; the options are {', '.join(_OPTIONS)}.")
-        if name not in _OPTIONS:
-            raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
-    try:
-        return PickSettings(**{**dict(settings), **options})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}.") from None
 
 
 def _check_visible(diameter_px: float, micrograph: Micrograph) -> None:

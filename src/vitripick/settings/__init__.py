@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from vitripick.errors import UsageError
+
 PARTICLE, FILTERS, OUTPUT, MACHINE = "Particle", "Threshold and filters", "Output", "Machine"
-# Help texts show the headings in this order; what has no heading comes before them.
-HEADINGS = (PARTICLE, FILTERS, OUTPUT, MACHINE)
 
 
 class Settings(BaseModel):
     """Frozen settings that refuse unknown keys, so that a misspelt one is an error and not a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+T = TypeVar("T", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,25 @@ def is_option(field: FieldInfo) -> bool:
 def option_names(settings: type[Settings]) -> dict[str, str]:
     """Return how people write each field of a settings class, by the field's name: underscores, no dashes."""
     return {name: option_of(field).name or name for name, field in settings.model_fields.items()}
+
+
+def with_options(settings: T, options: dict[str, Any]) -> T:
+    """Return settings with the options that a caller gave by name.
+
+    Raises
+    ------
+    UsageError
+        If an option is unknown or out of range.
+    """
+    known = type(settings).model_fields
+    unknown = next((name for name in options if name not in known), None)
+    if unknown is not None:
+        raise UsageError(f"there is no option {unknown!r}; the options are {', '.join(known)}.")
+    try:
+        return type(settings)(**{**dict(settings), **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}.") from None
 
 
 def _rows_and_columns(value: Any) -> Any:

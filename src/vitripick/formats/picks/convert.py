@@ -6,7 +6,9 @@ import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats.inside import keep_inside
@@ -17,133 +19,156 @@ from vitripick.formats.names.stems import base_name, has_image_suffix, without_i
 from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
 from vitripick.formats.picks.table import PicksFormat, format_for_writing, format_named, known_suffixes
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.geometry import Boxes
+from vitripick.geometry import Boxes, keep_sizes, remove_overlaps
+from vitripick.settings import with_options
+from vitripick.settings.convert import ConvertSettings
 
 log = logging.getLogger("vitripick")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion wrote.
+
+    Attributes
+    ----------
+    files
+        The files, in the order of the micrographs.
+    parts
+        The picks of each micrograph, before the threshold, with what is known of their micrographs.
+    n_picks
+        Picks in the files.
+    """
+
+    files: tuple[Path, ...]
+    parts: tuple[Boxes, ...]
+    n_picks: int
 
 
 def convert_picks(
     source: str | Path,
     target: str | Path,
+    settings: ConvertSettings | None = None,
     *,
     to: str | None = None,
-    source_format: str | None = None,
     micrographs: str | Path | None = None,
-    box_size_px: float | None = None,
-    flip_y: bool = False,
-    scale: float = 1.0,
-    threshold: float | None = None,
-    float_coordinates: bool = False,
+    **options: Any,
 ) -> list[Path]:
     """Convert a picks file, or every picks file below a folder, and return the files that were written.
 
     Parameters
     ----------
-    source, source_format
+    source
         What to read, as in `read_all_picks`.
     target, to
         A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs
         `to`. Several micrographs go into one file only in the formats that can hold them.
+    settings
+        How to read, what to keep and how to write; defaults where None.
     micrographs
-        The micrograph, or the folder or RELION star of them, for the shapes, pixel sizes and full names; a star also
-        for the optics groups of `particles-star`. Where pixel sizes disagree, the star's goes first, which a person
-        gave and `pick` takes too, then the one in `source`, then the header's, which is often a program's default.
-    box_size_px
-        Give all boxes this size, in full-size pixels; needed for formats with sizes where the source has
-        none.
-    flip_y
-        Turn y round, once.
-    scale
-        Full-size pixels per pixel of the source, for picks of downscaled images.
-    threshold, float_coordinates
-        As in `write_picks`.
+        The micrograph, or the folder or RELION STAR of them, for the shapes, pixel sizes and full names; a STAR also
+        for the optics groups of formats that hold them. Where pixel sizes disagree, the STAR's goes first, because a
+        person gave it and `pick` takes it too, then the one in `source`, then the header's, which is often a program's
+        default.
+    **options
+        Fields of `ConvertSettings` by name, as in `convert_picks(source, target, to="box", box_size_px=180)`.
 
     Raises
     ------
     UsageError
-        If the target's format cannot hold what the source holds, or needs a size, shape or name that is not
-        known.
+        If the target's format cannot hold what the source holds, or needs a size, shape or name that is not known; if
+        an option is unknown or out of range.
     """
-    target_format(target, to)  # a mistake there should not wait for thousands of files to be read
-    parts = read_for_conversion(
-        source, source_format=source_format, micrographs=micrographs, flip_y=flip_y, scale=scale
-    )
-    if box_size_px is not None:
-        parts = [boxes.with_size(box_size_px) for boxes in parts]
-    return write_converted(
-        parts, target, to=to, micrographs=micrographs, threshold=threshold, float_coordinates=float_coordinates
-    )
+    settings = with_options(settings or ConvertSettings(), options)
+    return list(convert(source, target, settings, to=to, micrographs=micrographs).files)
 
 
-def read_for_conversion(
+def convert(
     source: str | Path,
-    *,
-    source_format: str | None = None,
-    micrographs: str | Path | None = None,
-    flip_y: bool = False,
-    scale: float = 1.0,
-) -> list[Boxes]:
-    """The picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
-    if micrographs is not None and Path(micrographs).is_file() and not is_star(str(micrographs)):
-        parts = [_of_one_micrograph(Path(source), source_format, Path(micrographs), scale)]
-    else:
-        parts = read_all_picks(source, format=source_format, scale=scale)
-        if micrographs is not None:
-            parts = _of_many_micrographs(parts, micrographs)
-    return [to_full_size(boxes, Path(source), flip_y=flip_y) for boxes in parts]
-
-
-def as_written(
-    parts: Sequence[Boxes], target: str | Path, *, to: str | None = None, threshold: float | None = None
-) -> list[Boxes]:
-    """What files of the target's format get of `parts`: for those who count, before `write_converted`."""
-    entry, _ = target_format(target, to)
-    kept = parts if threshold is None else [boxes.above(threshold) for boxes in parts]
-    return [keep_inside(boxes, Path(target)) for boxes in kept] if entry.only_inside else list(kept)
-
-
-def write_converted(
-    parts: Sequence[Boxes],
     target: str | Path,
+    settings: ConvertSettings,
     *,
     to: str | None = None,
     micrographs: str | Path | None = None,
-    threshold: float | None = None,
-    float_coordinates: bool = False,
-) -> list[Path]:
-    """Write picks to a file or a folder, as `convert_picks` does."""
+) -> Converted:
+    """Convert picks, and return what was written; parameters and errors as in `convert_picks`."""
     target = Path(target)
-    entry, is_folder = target_format(target, to)
+    entry, is_folder = target_format(target, to)  # a mistake there should not wait for thousands of files to be read
+    parts = [_kept(boxes, settings) for boxes in _read(source, micrographs, settings)]
+    written = [boxes if settings.threshold is None else boxes.above(settings.threshold) for boxes in parts]
+    if entry.only_inside:
+        written = [keep_inside(boxes, target) for boxes in written]
     optics: list[OpticsGroup | None] = [None] * len(parts)
     if entry.takes_optics and micrographs is not None and is_star(str(micrographs)):
         optics = _optics_of(parts, micrographs)
-    if not is_folder:
-        if len(parts) > 1 and entry.write_joined is None:
-            raise UsageError(
-                f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
-                f"give a folder instead, and --to {entry.name}."
-            )
-        twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
-        if twice:
-            raise UsageError(
-                f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
-                "joined every particle of it would be there several times; leave only one of them, or give a folder."
-            )
-        _write(parts, optics, target, entry, threshold, float_coordinates)
-        return [target]
+    if is_folder:
+        files = _write_folder(written, optics, target, entry, settings)
+    else:
+        files = _write_file(written, optics, target, entry, settings)
+    return Converted(tuple(files), tuple(parts), sum(map(len, written)))
 
-    written: dict[Path, str | None] = {}
+
+def _read(source: str | Path, micrographs: str | Path | None, settings: ConvertSettings) -> list[Boxes]:
+    """Return the picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
+    format, scale = settings.source_format, settings.scale
+    if micrographs is not None and Path(micrographs).is_file() and not is_star(str(micrographs)):
+        parts = [_of_one_micrograph(Path(source), format, Path(micrographs), scale)]
+    else:
+        parts = read_all_picks(source, format=format, scale=scale)
+        if micrographs is not None:
+            parts = _of_many_micrographs(parts, micrographs)
+    return [to_full_size(boxes, Path(source), flip_y=settings.flip_y) for boxes in parts]
+
+
+def _kept(boxes: Boxes, settings: ConvertSettings) -> Boxes:
+    """Return the boxes that pass the limits on size and distance, with the size they are to have."""
+    boxes = keep_sizes(boxes, minimum_px=settings.minimum_size_px, maximum_px=settings.maximum_size_px)
+    if settings.minimum_distance_px > 0:
+        boxes = remove_overlaps(boxes, minimum_distance_px=settings.minimum_distance_px)
+    return boxes if settings.box_size_px is None else boxes.with_size(settings.box_size_px)
+
+
+def _write_file(
+    parts: Sequence[Boxes],
+    optics: Sequence[OpticsGroup | None],
+    target: Path,
+    entry: PicksFormat,
+    settings: ConvertSettings,
+) -> list[Path]:
+    if len(parts) > 1 and entry.write_joined is None:
+        raise UsageError(
+            f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
+            f"give a folder instead, and --to {entry.name}."
+        )
+    twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
+    if twice:
+        raise UsageError(
+            f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
+            "joined every particle of it would be there several times; leave only one of them, or give a folder."
+        )
+    _write(parts, optics, target, entry, settings)
+    return [target]
+
+
+def _write_folder(
+    parts: Sequence[Boxes],
+    optics: Sequence[OpticsGroup | None],
+    target: Path,
+    entry: PicksFormat,
+    settings: ConvertSettings,
+) -> list[Path]:
+    files: dict[Path, str | None] = {}
     for boxes in parts:
         path = target / _file_name(boxes, entry)
-        if path in written:
+        if path in files:
             raise UsageError(
-                f"{path}: {written[path]} and {boxes.micrograph} would both be written to this file; convert "
+                f"{path}: {files[path]} and {boxes.micrograph} would both be written to this file; convert "
                 "them one at a time."
             )
-        written[path] = boxes.micrograph
-    for path, boxes, group in zip(written, parts, optics, strict=True):
-        _write([boxes], [group], path, entry, threshold, float_coordinates)
-    return list(written)
+        files[path] = boxes.micrograph
+    for path, boxes, group in zip(files, parts, optics, strict=True):
+        _write([boxes], [group], path, entry, settings)
+    return list(files)
 
 
 def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool]:
@@ -165,13 +190,12 @@ def _write(
     optics: Sequence[OpticsGroup | None],
     path: Path,
     entry: PicksFormat,
-    threshold: float | None,
-    float_coordinates: bool,
+    settings: ConvertSettings,
 ) -> None:
     if len(parts) > 1 or entry.takes_optics:
-        write_joined_picks(parts, path, format=entry.name, threshold=threshold, optics=optics)
+        write_joined_picks(parts, path, format=entry.name, optics=optics)
     else:
-        write_picks(parts[0], path, format=entry.name, threshold=threshold, float_coordinates=float_coordinates)
+        write_picks(parts[0], path, format=entry.name, float_coordinates=settings.float_coordinates)
 
 
 def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -12,7 +13,7 @@ from typing import Literal
 from vitripick.cores import usable_cores
 from vitripick.errors import UsageError
 from vitripick.models.card import ModelCard
-from vitripick.models.detections import Network
+from vitripick.models.detections import DECODERS, Network
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
 from vitripick.models.model import Model
@@ -104,6 +105,9 @@ def load_on_engine(
         if engine != "auto":
             raise UsageError(f"--engine {engine}: {graph}")
         return _on_torch(model, precision, device, threads, note=graph)
+    if graph.info.decoding.kind not in DECODERS:
+        # An architecture's own decoder stands in that architecture's file, which takes torch along.
+        importlib.import_module("vitripick.models.architectures")
     network: Network
     if installed[0] == "openvino":
         from vitripick.models.engines.open_vino import OpenVinoNetwork

@@ -1,0 +1,52 @@
+"""The options of converting picks and labels."""
+
+from __future__ import annotations
+
+from vitripick.settings import FILTERS, Option, Settings, option
+
+READING, WRITING = "How to read", "How to write"
+
+
+class ConvertSettings(Settings):
+    """How to read picks, which of them to keep, and how to write them."""
+
+    source_format: str | None = option(
+        None, "Format of the source, where suffix and content do not say.", about=Option(READING, name="from")
+    )
+    flip_y: bool = option(False, "Turn y round: the source counts from the other end.", about=Option(READING))
+    scale: float = option(
+        1.0,
+        "Full-size pixels per pixel of the source: 4 after binning by 4.",
+        about=Option(READING),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    # Other programs' scores, such as Topaz's, lie outside 0 to 1.
+    threshold: float | None = option(
+        None, "Leave out picks of a lower confidence; labels stay.", about=Option(FILTERS), allow_inf_nan=False
+    )
+    minimum_size_px: float | None = option(
+        None,
+        "Leave out picks that the network saw smaller than this, in full-size pixels.",
+        about=Option(FILTERS),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    maximum_size_px: float | None = option(
+        None,
+        "Leave out picks that the network saw larger than this, in full-size pixels.",
+        about=Option(FILTERS),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    minimum_distance_px: float = option(
+        0.0,
+        "Of picks closer than this, in full-size pixels, the most confident stays.",
+        about=Option(FILTERS),
+        ge=0,
+        allow_inf_nan=False,
+    )
+    box_size_px: float | None = option(
+        None, "Give all boxes this size, in full-size pixels.", about=Option(WRITING), gt=0, allow_inf_nan=False
+    )
+    float_coordinates: bool = option(False, "Keep fractions of pixels in .box files.", about=Option(WRITING))
