@@ -37,7 +37,7 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     (
         TrainSettings,
         "## Training: the plan\n\nFor `vitripick train` and `[training]` of a plan; in Python by name in "
-        "`vitripick.training.default_settings`.\nThe defaults are the general ones; each architecture has its own recipe.",
+        "`vitripick.training.default_settings`.\nThese are the general defaults; each architecture has its own recipe.",
     ),
     (SimulateSettings, "## Simulating\n\nFor `vitripick simulate`, in Python `vitripick.simulation.SimulateSettings`."),
 )
