@@ -4,7 +4,7 @@
     python benchmarks/accuracy/compare_runs.py BEFORE/a AFTER/a BEFORE/b AFTER/b
 
 Not compared are the times in log/, when a micrograph's file was written (two checkouts differ in that), and where the
-run folder lies, which run.json, the records and autopick.star hold.
+run folder lies, which run.json, the records and autopick.star hold; nor is the order of the keys in run.json.
 Ends with 1 if anything differs.
 """
 
@@ -63,9 +63,10 @@ def files_of(run: Path) -> set[str]:
 def content(run: Path, name: str) -> bytes:
     """Return what a file of a run folder holds, without that folder's place and without the micrograph's time."""
     data = (run / name).read_bytes()
-    out = str(json.loads((run / "run.json").read_bytes())["out"])
+    summary = json.loads((run / "run.json").read_bytes())
+    out = str(summary["out"])
     if name == "run.json":
-        return _with_value(data, "out", "")
+        return json.dumps({**summary, "out": ""}, indent=1, sort_keys=True).encode()
     if name == "autopick.star":
         return data.replace(os.fsencode(f"{out}/star/"), b"RUN/star/")
     if name.startswith("micrographs/"):
