@@ -3,6 +3,7 @@
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.many import pick_many
 from vitripick.runs.record import Outcome, Record, read_record
+from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.shards import Shard, parse_shard
 from vitripick.runs.step import FolderPicker
 from vitripick.runs.summary import RunSummary
@@ -11,9 +12,12 @@ from vitripick.settings.pick import PickSettings
 
 __all__ = [
     "FolderPicker",
+    "Listener",
+    "Machine",
     "Outcome",
     "PickSettings",
     "Record",
+    "Run",
     "RunSummary",
     "Shard",
     "Survey",
