@@ -46,8 +46,3 @@ def test_one_row_is_enough_for_folders_conversion_and_runs(tmp_path):
     assert len(read_picks(tmp_path / "a.csv")) == 2
     check_formats(["xyz"], ["a.mrc"])
     assert place_of("xyz") == ("xyz", ".xyz")
-
-
-def test_every_format_has_a_line_in_the_table_of_its_page():
-    page = Path("docs/formats.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `([\w-]+)` \| `", page, flags=re.MULTILINE)) == set(FORMATS) - {"xyz"}
