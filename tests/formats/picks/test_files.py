@@ -1,6 +1,8 @@
 """The door: which format a file is, which micrograph, thresholds, scale, direction of y, folders."""
 
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,3 +197,8 @@ def test_picks_inside_are_written_without_a_word(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "vitripick"):
         write_picks(PICKS, tmp_path / "a.star")
     assert caplog.text == ""
+
+
+def test_every_format_has_a_line_in_the_table_of_its_page():
+    page = Path("docs/formats.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w-]+)` \| `", page, flags=re.MULTILINE)) == set(FORMATS)
