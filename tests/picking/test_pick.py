@@ -7,7 +7,7 @@ import pytest
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Micrograph, estimated_size_px, match
-from vitripick.models import TorchModel, load_model
+from vitripick.models import TorchModel, load_model, open_model
 from vitripick.picking import pick, pick_blobs, resolve_diameter_px
 from vitripick.picking.one import look
 from vitripick.settings.pick import PickSettings
@@ -143,3 +143,8 @@ def test_the_blob_baseline_finds_plain_dark_discs(discs):
 
 def test_the_released_model_loads_from_python_as_the_docs_show():
     assert load_model("general").card.architecture == "heatmap"
+
+
+def test_a_model_that_is_not_loaded_says_how_to_load_it():
+    with pytest.raises(UsageError, match=r"general: this model is not loaded; use vitripick\.load_model"):
+        pick(Micrograph(np.zeros((64, 64), np.float32)), open_model("general"), diameter_px=20)

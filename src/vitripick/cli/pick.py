@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -170,7 +171,7 @@ def _summary_lines(summary: RunSummary) -> str:
         )
     counts = sorted(record.n_picks for record in summary.records)
     if n > 1:
-        lines.append(f"picks a micrograph: {counts[0]} to {counts[-1]}, median {counts[n // 2]}")
+        lines.append(f"picks a micrograph: {counts[0]} to {counts[-1]}, median {statistics.median(counts):g}")
     empty = sum(count == 0 for count in counts)
     if empty:
         lines.append(f"{empty} without a pick")

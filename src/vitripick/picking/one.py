@@ -79,6 +79,8 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     for name in options:
         if name in PickSettings.model_fields and name not in _OPTIONS:
             raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
+    if not hasattr(model, "network"):
+        raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model, or load_on_engine.")
     settings = with_options(settings or PickSettings(), options)
     check_settings(model.card, settings)
     threshold, patches = settings.threshold, settings.patches
