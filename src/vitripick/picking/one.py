@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
@@ -148,7 +148,7 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
         if micrograph.pixel_size is None:
             raise UsageError(
                 f"{micrograph.name}: a diameter in Å needs the pixel size, which this file does not state; "
-                "give --pixel-size, or --diameter-px instead."
+                f"give {parameter('pixel_size')}, or {parameter('diameter_px')} instead."
             )
         return diameter_angstrom / micrograph.pixel_size
     card = model.card
@@ -159,7 +159,7 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
     if card.preparation.scale_by == "particle":
         raise UsageError(
             f"model {card.name!r} sees every particle at one size and was trained on several particles: "
-            "give --diameter-angstrom or --diameter-px."
+            f"give {parameter('diameter_angstrom')} or {parameter('diameter_px')}."
         )
     return None
 
