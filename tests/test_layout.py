@@ -131,3 +131,27 @@ def test_torch_stays_below_the_parts_that_need_it():
                 names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
                 module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
                 assert "torch" not in [*names, module.split(".")[0]], path
+
+
+# Who reads these reads options of the command line, whatever called the library.
+SPEAKS_COMMAND_LINE = {
+    "programs/relion.py": "the labels that RELION itself gives on the command line of its job",
+    "runs/folder.py": "a whole command, the one that makes such a folder",
+    "settings/train.py": "a description that names the option of another command",
+}
+
+
+def test_messages_outside_the_command_line_name_no_options():
+    """`vitripick.errors.parameter` writes a parameter as the caller does: `diameter_px=` or `--diameter-px`."""
+    found = {}
+    for path in FILES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = list(ast.walk(tree))
+        bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+        texts = [node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in bare]
+        options = [text for text in texts if isinstance(text, str) and re.search(r"(?<![\w-])--[a-z]", text)]
+        formatted = [part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values]
+        options += [part.value for part in formatted if isinstance(part, ast.Constant) and part.value.endswith("--")]
+        if options and path.relative_to(PACKAGE).parts[0] != "cli":
+            found[path.relative_to(PACKAGE).as_posix()] = options
+    assert set(found) == set(SPEAKS_COMMAND_LINE), found

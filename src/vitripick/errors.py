@@ -7,6 +7,15 @@ Anything else that escapes is a bug and ends with exit code 1.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+# Returns how a parameter of the library is written where the user writes it, such as `--diameter-px` for `diameter_px`.
+Spelling: TypeAlias = Callable[[str], str]
+
+# One for the process: threads that pick report to the same person. None is Python's own spelling.
+_spelling: Spelling | None = None
 
 # Of a path that somebody gave; anything else the system says of a file may well be a bug of ours.
 _IN_THE_WAY = {
@@ -59,6 +68,58 @@ class Stopped(VitripickError):
     """Somebody asked a long run to stop; what is done is kept and the same call goes on from there."""
 
     exit_code = 130
+
+
+def parameter(name: str, value: object = None, *, quoted: bool = False) -> str:
+    """Return how the caller of the library writes a parameter, for messages that ask to give it or to change it.
+
+    Parameters
+    ----------
+    name
+        The parameter's name in Python. One with a dot, such as `Boxes.shape`, is an attribute.
+    value
+        What was given, or what to give; None names the parameter alone. For True the command line writes no value, and
+        it writes the values of a tuple one by one.
+    quoted
+        Put quotes around texts on the command line, too.
+
+    Examples
+    --------
+    >>> parameter("diameter_px"), parameter("device", "cuda:1"), parameter("Boxes.shape")
+    ('diameter_px=', "device='cuda:1'", 'Boxes.shape')
+    >>> with parameters_spelled(lambda name: "--" + name.replace("_", "-")):
+    ...     parameter("diameter_px"), parameter("device", "cuda:1"), parameter("read_only", True)
+    ('--diameter-px', '--device cuda:1', '--read-only')
+    """
+    if _spelling is None:
+        written = name if "." in name else f"{name}="
+        return written if value is None else f"{written}{value!r}"
+    if value is None or value is True:
+        return _spelling(name)
+    values = value if isinstance(value, tuple) else (value,)
+    return f"{_spelling(name)} {', '.join(repr(one) if quoted else str(one) for one in values)}"
+
+
+def current_spelling() -> Spelling | None:
+    """Return how messages spell parameters now, to hand it on to another process; None is Python's spelling."""
+    return _spelling
+
+
+def spell_parameters(spelling: Spelling | None) -> None:
+    """Let messages of this process spell parameters in this way from now on, such as in a worker that just started."""
+    global _spelling
+    _spelling = spelling
+
+
+@contextmanager
+def parameters_spelled(spelling: Spelling | None) -> Iterator[None]:
+    """Let messages of this process spell parameters in this way, and in the former way afterwards."""
+    before = _spelling
+    spell_parameters(spelling)
+    try:
+        yield
+    finally:
+        spell_parameters(before)
 
 
 def path_problem(error: OSError) -> str | None:

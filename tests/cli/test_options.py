@@ -1,5 +1,7 @@
 """Options stand once, in `vitripick.settings`: help texts, RELION labels and the docs follow."""
 
+import ast
+import dataclasses
 import importlib.util
 import re
 from pathlib import Path
@@ -11,6 +13,7 @@ from pydantic import Field
 from vitripick.cli.app import app
 from vitripick.cli.options import with_settings
 from vitripick.errors import UsageError
+from vitripick.geometry import Boxes
 from vitripick.picking import pick
 from vitripick.programs.relion import known_labels, parse_relion_arguments
 from vitripick.settings import (
@@ -28,11 +31,22 @@ from vitripick.settings import (
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
+from vitripick.settings.spelling import as_flag
 from vitripick.settings.train import About, TrainingSet, TrainSettings
 from vitripick.settings.watch import WatchSettings
 
+PACKAGE = Path(__file__).parent.parent.parent / "src" / "vitripick"
 COMMANDS = typer.main.get_command(app).commands
 ALL_SETTINGS = (PickSettings, WatchSettings, ConvertSettings, SimulateSettings, TrainingSet, TrainSettings, About)
+
+
+def named_parameters():
+    """The parameters that messages of the library name, each with the module that does."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_named = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "parameter"
+            if is_named and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value, path
 
 
 def words(text):
@@ -147,3 +161,28 @@ def test_the_page_of_options_is_up_to_date():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: python tools/write_options_page.py"
+
+
+def test_every_parameter_that_a_message_names_is_an_option_of_a_command():
+    typed = {name for command in COMMANDS.values() for given in command.params for name in given.opts}
+    named = dict(named_parameters())
+    assert len(named) > 20
+    assert not {name: path for name, path in named.items() if as_flag(name) not in typed}
+
+
+def test_every_parameter_that_a_message_names_is_one_in_python():
+    known = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            known |= {node.arg} if isinstance(node, ast.arg) else set()
+            known |= (
+                {node.target.id} if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else set()
+            )
+    known |= {f"Boxes.{field.name}" for field in dataclasses.fields(Boxes)}
+    assert not {name: path for name, path in named_parameters() if name not in known}
+
+
+@pytest.mark.parametrize("settings", [PickSettings, WatchSettings, TrainSettings, SimulateSettings])
+def test_a_field_of_the_settings_is_named_as_its_option(settings):
+    for name, written in option_names(settings).items():
+        assert as_flag(name) == "--" + written.replace("_", "-")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import starfile
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.formats import (
     MicrographFile,
     find_micrographs,
@@ -219,6 +219,14 @@ def test_a_job_without_a_diameter_finds_it_and_says_so(vitripick, real_project):
     (found,) = re.findall(r"diameter (\d+) Å, estimated", outcome.out)
     assert float(found) == pytest.approx(120, rel=0.25)
     assert markers(real_project) == ["SUCCESS"]
+
+
+def test_messages_name_the_labels_of_the_gui(vitripick, project):
+    write_star(NAMES[2:])  # nothing to see, so no diameter
+    outcome = call(vitripick, diameter=None)
+    assert outcome.code == 2
+    assert outcome.err.endswith("Give --diameter_angstrom or --diameter_px.\n")
+    assert parameter("diameter_px") == "diameter_px=", "the job's spelling ends with the job"
 
 
 @pytest.mark.parametrize(("label", "is_kept"), [("No", False), ("Yes", True)])

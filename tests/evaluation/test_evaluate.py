@@ -119,7 +119,7 @@ def test_missing_sizes_are_taken_to_be_the_diameter():
 
 def test_without_any_size_the_diameter_is_asked_for():
     places = Boxes.at([100.0], [100.0])
-    with pytest.raises(UsageError, match="--diameter-px"):
+    with pytest.raises(UsageError, match="diameter_px="):
         evaluate(places, places)
 
 

@@ -44,5 +44,5 @@ def test_one_patch_is_the_whole_micrograph():
 
 
 def test_a_network_that_sees_particles_at_one_size_needs_no_patches():
-    with pytest.raises(UsageError, match="leave --patches out"):
+    with pytest.raises(UsageError, match="leave patches= out"):
         Preparation().with_patches((2, 2))

@@ -37,7 +37,7 @@ def test_the_long_side_becomes_the_input_size():
 
 
 def test_a_model_that_needs_a_diameter_says_so():
-    with pytest.raises(UsageError, match="--diameter-angstrom"):
+    with pytest.raises(UsageError, match="diameter_angstrom="):
         prepare(np.zeros((10, 10), np.float32), Preparation())
 
 

@@ -68,7 +68,7 @@ def test_a_given_diameter_stays_where_nothing_stands_out():
 
 
 def test_nothing_that_stands_out_is_an_error_that_says_what_to_give():
-    with pytest.raises(UsageError, match=r"2 micrographs.*60 Å and 600 Å.*--diameter-angstrom"):
+    with pytest.raises(UsageError, match=r"2 micrographs.*60 Å and 600 Å.*diameter_angstrom="):
         combine({"a": silent(), "b": silent()}, unit="angstrom")
 
 

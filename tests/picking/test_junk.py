@@ -135,6 +135,6 @@ def test_a_model_without_junk_leaves_none_of_an_earlier_ones_maps(
 
 
 def test_masks_of_a_model_that_has_none_are_refused_before_anything_is_picked(model, micrographs, tmp_path):
-    with pytest.raises(UsageError, match="--junk-masks"):
+    with pytest.raises(UsageError, match="junk_masks=True"):
         pick_many([micrographs], tmp_path / "out", model, PickSettings(junk_masks=True))
     assert not (tmp_path / "out").exists()

@@ -112,7 +112,7 @@ def test_picks_can_be_filtered_by_the_size_the_network_saw(model, discs):
 
 
 def test_patches_are_for_networks_that_see_the_whole_micrograph(model, discs):
-    with pytest.raises(UsageError, match="leave --patches out"):
+    with pytest.raises(UsageError, match="leave patches= out"):
         pick(Micrograph(discs(7)[0]), model, diameter_px=20, patches=(2, 2))
 
 
@@ -124,13 +124,13 @@ def test_angstroms_become_pixels_through_the_pixel_size(model):
 
 
 def test_angstroms_without_a_pixel_size_say_what_to_do(model):
-    with pytest.raises(UsageError, match="--pixel-size"):
+    with pytest.raises(UsageError, match="pixel_size="):
         pick(Micrograph(np.zeros((4, 4), np.float32)), model, diameter_angstrom=90)
 
 
 def test_a_model_of_several_particles_asks_for_the_diameter(model):
     several = TorchModel(model.detector, model.card.model_copy(update={"diameter_px": None, "diameter_angstrom": None}))
-    with pytest.raises(UsageError, match="--diameter-angstrom or --diameter-px"):
+    with pytest.raises(UsageError, match="diameter_angstrom= or diameter_px="):
         pick(Micrograph(np.ones((4, 4), np.float32)), several)
 
 

@@ -1,6 +1,7 @@
 """Picking on Dask: real processes, one of which is killed in mid-run."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -8,12 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import read_micrograph, read_picks, write_mrc
 from vitripick.models import load_model, open_model, save_model
 from vitripick.programs import dask
-from vitripick.programs.dask import make_cluster, pick_on_cluster, read_cluster_settings
+from vitripick.programs.dask import (
+    WorkerShare,
+    make_cluster,
+    pick_on_cluster,
+    read_cluster_settings,
+    survey_on_worker,
+)
 from vitripick.runs import PickSettings, pick_many
+from vitripick.settings.spelling import as_flag
 
 distributed = pytest.importorskip("distributed")
 
@@ -173,3 +181,20 @@ def test_what_a_run_leaves_open_is_found_on_a_worker_and_used_by_all(tmp_path):
         # The last digit depends on how many threads a worker has.
         assert ours.x == pytest.approx(wanted.x, abs=1e-3)
         assert ours.confidence == pytest.approx(wanted.confidence, abs=1e-4)
+
+
+@pytest.mark.parametrize(("spelling", "written"), [(None, "device='sofa'"), (as_flag, "--device 'sofa'")])
+def test_a_worker_names_parameters_as_the_person_does_who_sent_the_work(saved_model, tmp_path, spelling, written):
+    share = WorkerShare(
+        out=str(tmp_path / "out"),
+        model=str(saved_model),
+        sha256=open_model(saved_model).sha256,
+        settings=PickSettings(),
+        device="sofa",
+        folder=os.getcwd(),
+        spelling=spelling,
+    )
+    sent = pickle.loads(pickle.dumps(share))
+    with pytest.raises(InputError, match=f"^{written} is not a device"):
+        survey_on_worker(sent, [])
+    assert parameter("device") == "device="

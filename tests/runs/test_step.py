@@ -228,7 +228,7 @@ def test_an_out_that_cannot_be_written_to_is_said_so(model, micrographs, tmp_pat
         raise OSError(30, "Read-only file system", "picks")
 
     monkeypatch.setattr(step, "write_exports", refuse)
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="another out="):
         pick_many([micrographs], tmp_path / "out", model)
 
 

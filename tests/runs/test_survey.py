@@ -236,7 +236,7 @@ def test_of_two_shares_that_survey_at_once_the_first_to_write_decides(general, p
 
 
 def test_where_nothing_stands_out_nothing_is_picked_and_the_error_says_what_to_give(general, noise, tmp_path):
-    with pytest.raises(UsageError, match="--diameter-angstrom or --diameter-px"):
+    with pytest.raises(UsageError, match="diameter_angstrom= or diameter_px="):
         pick_many([noise], tmp_path / "out", general)
     assert not (tmp_path / "out").exists()
 

@@ -67,7 +67,7 @@ def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
 
 @pytest.mark.parametrize("change", ["particles.count", "=3", "description.x=1"])
 def test_a_change_that_makes_no_sense_is_a_usage_error(change):
-    with pytest.raises(UsageError, match="--set"):
+    with pytest.raises(UsageError, match="changes="):
         load_scene_recipe("clean", changes=[change])
 
 

@@ -107,9 +107,9 @@ def test_a_killed_fine_tuning_resumed_ends_with_the_same_weights(session_set, st
 def test_another_start_is_another_run(session_set, start, few, tmp_path):
     train(session_set, tmp_path / "run", settings=few, start=start)
     other = dataclasses.replace(start, detector=load_other(start))
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="another out="):
         train(session_set, tmp_path / "run", settings=few, start=other)
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="another out="):
         train(session_set, tmp_path / "run", settings=few, start=start, trainable=1)
 
 
@@ -127,7 +127,7 @@ def test_what_comes_from_the_model_cannot_be_asked_for(session_set, start, tmp_p
         train(session_set, tmp_path / "run", settings=default_settings("yolo"), start=start)
     with pytest.raises(UsageError, match="working diameter px of 16"):
         train(session_set, tmp_path / "run", settings=default_settings(working_diameter_px=24), start=start)
-    with pytest.raises(UsageError, match="--from"):
+    with pytest.raises(UsageError, match="start= with trainable="):
         train(session_set, tmp_path / "run", trainable=2)
 
 

@@ -29,7 +29,7 @@ def test_inception_resnet_trains_in_float32_on_a_cpu_and_as_the_others_on_cuda(m
     monkeypatch.setattr(precision, "_cpu_has_amx", lambda: True)
     assert training_precision("auto", CPU, "inception_resnet") == "fp32"
     assert training_precision("auto", torch.device("cuda"), "inception_resnet") == "bf16"
-    with pytest.raises(UsageError, match="--precision fp32"):
+    with pytest.raises(UsageError, match="precision='fp32'"):
         training_precision("bf16", CPU, "inception_resnet")
 
 

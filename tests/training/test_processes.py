@@ -84,5 +84,5 @@ def test_another_number_of_processes_is_another_run(both, session_set):
     from vitripick.training import read_training_plan
 
     sets, settings = read_training_plan(Path(session_set.micrographs).parent / "recipe2.toml")
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="another out="):
         train(sets, both[1][0], settings=settings)

@@ -93,7 +93,7 @@ def test_checkpoints_lie_some_seconds_apart_and_the_last_one_is_never_left_out(
 
 def test_a_run_folder_of_other_settings_is_not_overwritten(session_set, short, tmp_path):
     train(session_set, tmp_path / "run", settings=short)
-    with pytest.raises(UsageError, match="another --out"):
+    with pytest.raises(UsageError, match="another out="):
         train(session_set, tmp_path / "run", settings=short.model_copy(update={"seed": 9}))
 
 
@@ -160,7 +160,7 @@ def test_labels_without_a_size_ask_for_one(labelled_set, short, tmp_path):
     for n in range(4):
         (tmp_path / "labels" / f"disc{n}.csv").unlink()
         write_picks(Boxes.at([50], [60]), tmp_path / "labels" / f"disc{n}.star", format="star")
-    with pytest.raises(UsageError, match="--box-size-px"):
+    with pytest.raises(UsageError, match="box_size_px="):
         train(labelled_set, tmp_path / "run", settings=short)
     sized = labelled_set.model_copy(update={"box_size_px": 20.0})
     assert train(sized, tmp_path / "run2", settings=short).model.card.diameter_px == 20
@@ -171,7 +171,7 @@ def test_labels_in_which_no_particle_can_be_seen_are_refused(size, why, labelled
     for n in range(4):
         (tmp_path / "labels" / f"disc{n}.csv").unlink()
         write_picks(Boxes.at([50], [60]), tmp_path / "labels" / f"disc{n}.star", format="star")
-    with pytest.raises(UsageError, match=f"{why}.*--box-size-px"):
+    with pytest.raises(UsageError, match=f"{why}.*box_size_px="):
         train(labelled_set.model_copy(update={"box_size_px": size}), tmp_path / "run", settings=short)
 
 
@@ -196,7 +196,7 @@ def test_running_out_of_memory_says_what_to_make_smaller(session_set, short, tmp
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(loop_module, "_step", exhausted)
-    with pytest.raises(ResourceError, match="--batch-size"):
+    with pytest.raises(ResourceError, match=r"batch_size=.*input_size_px="):
         train(session_set, tmp_path / "run", settings=short)
 
 

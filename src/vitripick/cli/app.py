@@ -25,7 +25,8 @@ from vitripick.cli import (
     watch,
 )
 from vitripick.cli.command import Command
-from vitripick.errors import VitripickError, path_problem
+from vitripick.errors import VitripickError, parameters_spelled, path_problem
+from vitripick.settings.spelling import as_flag
 from vitripick.version import VERSION
 
 # Typer's own errors about the command line share a base that it does not export; older versions take it from click.
@@ -84,7 +85,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors go to stderr in one sentence."""
     try:
-        result: object = app(arguments, prog_name="vitripick", standalone_mode=False)
+        with parameters_spelled(as_flag):
+            result: object = app(arguments, prog_name="vitripick", standalone_mode=False)
     except VitripickError as error:
         return _complain(str(error), error.exit_code)
     except _CommandLineError as error:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from vitripick.settings import MACHINE, Settings, is_option, option_names, option_of
+from vitripick.settings.spelling import flag
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,11 +102,6 @@ def first_complaint(error: ValidationError) -> tuple[str, str]:
         return name, f"must be a positive number, not {value}"
     reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return name, f"{value!r}: {reason[:1].lower()}{reason[1:]}"
-
-
-def flag(name: str) -> str:
-    """Return how an option is typed: `--minimum-distance` for `minimum_distance`."""
-    return "--" + name.replace("_", "-")
 
 
 def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspect.Parameter:

@@ -68,6 +68,8 @@ def train(
     from vitripick.training import train as train_model
 
     sets, settings = _gather(recipe, data_root, _sets(micrographs, labels, about_set), given, start)
+    if not sets:
+        raise UsageError("nothing to train on: give --micrographs and --labels, or a --recipe with [[sets]].")
 
     def tell(row: dict[str, float]) -> None:
         print(

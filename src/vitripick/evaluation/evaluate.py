@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.evaluation.bootstrap import bootstrap_intervals
 from vitripick.evaluation.chance import random_places
 from vitripick.evaluation.metrics import (
@@ -276,7 +276,8 @@ def _diameter(
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):
         raise UsageError(
-            "The labels do not say how large the particles are: give the diameter in pixels (--diameter-px)."
+            "The labels do not say how large the particles are: give the diameter in pixels "
+            f"({parameter('diameter_px')})."
         )
     return float(np.median(sizes))
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import FloatArray, Image, Micrograph
 from vitripick.images.border import NO_BORDER, Border, find_border
 from vitripick.images.normalise import normalise_locally
@@ -64,7 +64,7 @@ class Preparation(Settings):
             if diameter_px is None or not diameter_px > 0:
                 raise UsageError(
                     "this model sees every particle at one size and needs to know it here: "
-                    "give --diameter-angstrom or --diameter-px."
+                    f"give {parameter('diameter_angstrom')} or {parameter('diameter_px')}."
                 )
             factor = self.working_diameter_px / diameter_px
         return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
@@ -86,8 +86,8 @@ class Preparation(Settings):
         """
         if self.scale_by == "particle" and patches != WHOLE:
             raise UsageError(
-                "--patches makes small particles larger for a network that sees the whole micrograph; this one brings "
-                "every particle to one size by itself: leave --patches out."
+                f"{parameter('patches')} makes small particles larger for a network that sees the whole micrograph; "
+                f"this one brings every particle to one size by itself: leave {parameter('patches')} out."
             )
         return self.model_copy(update={"patches": patches})
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from vitripick.atomic import atomic_path
-from vitripick.errors import FormatError, InputError
+from vitripick.errors import FormatError, InputError, parameter
 from vitripick.models.architectures import build_detector
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
 from vitripick.models.detector import Detector
@@ -106,7 +106,11 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"--device {name!r} is not a device; give cpu, cuda, cuda:0 … or auto.") from error
+        raise InputError(
+            f"{parameter('device', name, quoted=True)} is not a device; give cpu, cuda, cuda:0 … or auto."
+        ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {name}: torch sees no CUDA device here; run `vitripick doctor`, or use cpu.")
+        raise InputError(
+            f"{parameter('device', name)}: torch sees no CUDA device here; run `vitripick doctor`, or use cpu."
+        )
     return device

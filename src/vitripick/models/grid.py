@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.models.detections import Decoding
@@ -75,7 +75,9 @@ class GridDetector(Detector):
     def __init__(self, features: nn.Module, *, n_features: int, input_size_px: int) -> None:
         super().__init__()
         if input_size_px < STRIDE or input_size_px % STRIDE:
-            raise UsageError(f"--input-size must be a multiple of {STRIDE} pixels, not {input_size_px}.")
+            raise UsageError(
+                f"{parameter('input_size_px')} must be a multiple of {STRIDE} pixels, not {input_size_px}."
+            )
         self.stride = STRIDE
         self.pad_to = STRIDE
         self.margin = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.models import device_name
 
 
@@ -21,9 +21,11 @@ def choose_devices(name: str) -> list[str]:
 
         count = torch.cuda.device_count()
         if not count:
-            raise InputError("--device all: torch sees no CUDA device here; run `vitripick doctor`, or use cpu.")
+            raise InputError(
+                f"{parameter('device', 'all')}: torch sees no CUDA device here; run `vitripick doctor`, or use cpu."
+            )
         return [f"cuda:{index}" for index in range(count)]
     names = [part.strip() for part in name.split(",") if part.strip()]
     if not names:
-        raise UsageError("--device names no device; give cpu, cuda, cuda:0,cuda:1 …, all or auto.")
+        raise UsageError(f"{parameter('device')} names no device; give cpu, cuda, cuda:0,cuda:1 …, all or auto.")
     return [device_name(part) for part in names]

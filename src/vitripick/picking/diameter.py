@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import SMALLEST_PX, FloatArray, Image
 from vitripick.images import prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect, fill_up
@@ -115,7 +115,7 @@ class DiameterEstimate(Settings):
             lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
             lines.append(
                 f"note: to pick with {in_unit(self.given, self.unit)} all the same, keep the diameter "
-                "(--keep-diameter, from Python keep_diameter=True)."
+                f"({parameter('keep_diameter', True)})."
             )
         if self.mixed:
             each = ", ".join(
@@ -124,7 +124,8 @@ class DiameterEstimate(Settings):
             )
             lines.append(
                 f"note: these micrographs do not agree, as those of mixed samples would not: {each}. All are picked "
-                f"with {in_unit(self.diameter, self.unit)}; give each sample an --out and a diameter of its own."
+                f"with {in_unit(self.diameter, self.unit)}; give each sample an {parameter('out')} and a "
+                "diameter of its own."
             )
         return lines
 
@@ -270,7 +271,8 @@ def combine(
         raise UsageError(
             f"no diameter was given, and none stands out: the network is not sure of anything on "
             f"{count('micrograph', len(sweeps))}, whatever the particle is taken to be between "
-            f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}. Give --diameter-angstrom or --diameter-px."
+            f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}. Give {parameter('diameter_angstrom')} or "
+            f"{parameter('diameter_px')}."
         )
     together = _standing_out(_pooled(telling))
     found = [one.log_diameter for one in each.values() if one is not None]

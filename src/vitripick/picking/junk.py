@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vitripick.atomic import write_bytes_atomically
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, UsageError, parameter
 from vitripick.geometry import Image
 from vitripick.models import ModelCard
 from vitripick.pictures.drawing import pixels_png
@@ -18,8 +18,8 @@ def check_junk_masks(card: ModelCard, wanted: bool) -> None:
     """Raise `UsageError`, before anything is picked, where masks are wanted of a network that has none."""
     if wanted and not card.knows_junk:
         raise UsageError(
-            f"--junk-masks: model {card.name!r} does not say what is junk; leave the option out, or pick with a model "
-            "that does (`vitripick models` lists them)."
+            f"{parameter('junk_masks', True)}: model {card.name!r} does not say what is junk; leave the option out, or "
+            "pick with a model that does (`vitripick models` lists them)."
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
 from vitripick.images import Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
@@ -79,9 +79,9 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     for name in options:
         if name in PickSettings.model_fields and name not in _OPTIONS:
             raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
+    settings = with_options(settings or PickSettings(), options)
     if not hasattr(model, "network"):
         raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model, or load_on_engine.")
-    settings = with_options(settings or PickSettings(), options)
     check_settings(model.card, settings)
     threshold, patches = settings.threshold, settings.patches
     diameter = resolve_diameter_px(micrograph, model, settings)
@@ -152,7 +152,7 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
         if micrograph.pixel_size is None:
             raise UsageError(
                 f"{micrograph.name}: a diameter in Å needs the pixel size, which this file does not state; "
-                "give --pixel-size, or --diameter-px instead."
+                f"give {parameter('pixel_size')}, or {parameter('diameter_px')} instead."
             )
         return diameter_angstrom / micrograph.pixel_size
     card = model.card
@@ -163,7 +163,7 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
     if card.preparation.scale_by == "particle":
         raise UsageError(
             f"model {card.name!r} sees every particle at one size and was trained on several particles: "
-            "give --diameter-angstrom or --diameter-px."
+            f"give {parameter('diameter_angstrom')} or {parameter('diameter_px')}."
         )
     return None
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import remove_leftovers
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, Spelling, UsageError, current_spelling, parameter, parameters_spelled
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.models import device_name, open_model
 from vitripick.runs.record import Outcome
@@ -110,6 +110,7 @@ def pick_on_cluster(
         settings=run.picker.settings,
         device=device,
         folder=os.getcwd(),
+        spelling=current_spelling(),
     )
     with _client(cluster) as client, run:
         run.survey(by=lambda files: client.submit(survey_on_worker, share, files, pure=False).result())
@@ -130,6 +131,7 @@ class WorkerShare:
     settings: PickSettings
     device: str
     folder: str
+    spelling: Spelling | None
 
 
 # One for each process: a worker loads a model for its first micrograph and keeps it.
@@ -139,15 +141,16 @@ _loading = threading.Lock()
 
 def survey_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
     """What the settings leave open, found on a worker; `survey.json` lies in the run folder when this returns."""
-    with resource_errors(Path(share.out)):
+    with parameters_spelled(share.spelling), resource_errors(Path(share.out)):
         return _picker_of(share).survey(files)
 
 
 def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outcome:
     """One micrograph, on a worker; what it wrote lies in the run folder when this returns."""
-    picker = _picker_of(share)
-    with resource_errors(Path(share.out)):
-        return picker.attempt(file, stem)
+    with parameters_spelled(share.spelling):
+        picker = _picker_of(share)
+        with resource_errors(Path(share.out)):
+            return picker.attempt(file, stem)
 
 
 def _picker_of(share: WorkerShare) -> FolderPicker:
@@ -202,14 +205,14 @@ def _client(cluster: str) -> Iterator[Client]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise UsageError("--cluster needs Dask: pip install 'vitripick[cluster]'.") from error
+        raise UsageError(f"{parameter('cluster')} needs Dask: pip install 'vitripick[cluster]'.") from error
     # Importing it makes its loggers tell every connection; among these lines nobody finds one that matters.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if "://" in cluster:
         try:
             client = Client(cluster, timeout=_SECONDS_TO_ANSWER)
         except (OSError, ValueError) as error:
-            raise InputError(f"--cluster {cluster}: no Dask scheduler answers there ({error}).") from error
+            raise InputError(f"{parameter('cluster', cluster)}: no Dask scheduler answers there ({error}).") from error
         with client:
             yield client
         return
@@ -230,8 +233,8 @@ def read_cluster_settings(path: Path) -> ClusterSettings:
         return ClusterSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(
-            f"--cluster {path}: neither a scheduler's address (tcp://host:8786) nor a file that can be read "
-            f"({error.strerror})."
+            f"{parameter('cluster', str(path))}: neither a scheduler's address (tcp://host:8786) nor a file that can "
+            f"be read ({error.strerror})."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise InputError(f"{path}: not a description of a cluster ({error}); docs/lab.md shows one.") from error
@@ -258,7 +261,7 @@ def make_cluster(settings: ClusterSettings) -> Any:
 
         return getattr(dask_jobqueue, _KINDS[settings.kind])(**settings.options)
     except ImportError as error:
-        raise UsageError("--cluster with a batch system: pip install 'vitripick[cluster]'.") from error
+        raise UsageError(f"{parameter('cluster')} with a batch system: pip install 'vitripick[cluster]'.") from error
     except (TypeError, ValueError) as error:
         raise UsageError(f"[options] of a {settings.kind} cluster: {error}") from error
 
@@ -271,8 +274,8 @@ def _started(settings: ClusterSettings) -> Iterator[Any]:
             submit = str(running.job_cls.submit_command).split()[0]
             if shutil.which(submit) is None:
                 raise UsageError(
-                    f"--cluster, kind {settings.kind!r}: there is no {submit!r} on this machine; give the command on "
-                    "one from which jobs are submitted."
+                    f"{parameter('cluster')}, kind {settings.kind!r}: there is no {submit!r} on this machine; give the "
+                    "command on one from which jobs are submitted."
                 )
             # Jobs that end by their time limit or die are asked for again.
             running.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameters_spelled
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.formats.micrographs.finding import whole_stem
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
@@ -40,6 +40,8 @@ _STORE = "vitripick"
 # RELION's own.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name != "formats"}
 _SWITCHES = {label for label, name in _LABELS.items() if PickSettings.model_fields[name].annotation is bool}
+# What messages call each parameter of the library; RELION itself gives the threads and the job's folder.
+_NAMES = {**option_names(PickSettings), "jobs": "j", "out": "o"}
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
 
@@ -96,7 +98,8 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
         (folder / marker).unlink(missing_ok=True)
     end = FAILURE
     try:
-        summary = _pick(parse_relion_arguments(arguments), tell)
+        with parameters_spelled(_as_label):
+            summary = _pick(parse_relion_arguments(arguments), tell)
         if summary is None:
             end = ABORTED
             tell("aborted; Continue goes on from here")
@@ -278,6 +281,11 @@ def _value(label: str, text: str) -> str | bool:
     if text.lower() in ("no", "false", "0"):
         return False
     raise UsageError(f"--{label} {text}: should be Yes or No.")
+
+
+def _as_label(parameter: str) -> str:
+    """Return the label that stands for a parameter of the library, for messages."""
+    return "--" + _NAMES.get(parameter, parameter)
 
 
 def _after_the_job(name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vitripick.atomic import write_bytes_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.formats import FORMATS, MicrographFile, OpticsGroup, write_joined_picks, write_picks
 from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes, Image
@@ -36,7 +36,7 @@ def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
     for name in formats:
         if name not in written_formats():
             raise UsageError(
-                f"--format {name!r}: not a format picks are written in; there are: "
+                f"{parameter('formats', (name,), quoted=True)}: not a format picks are written in; there are: "
                 f"{', '.join(sorted(written_formats()))}."
             )
         entry = FORMATS[name]
@@ -46,14 +46,14 @@ def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
             other = seen.setdefault(entry.base_name(PurePosixPath(micrograph)), micrograph)
             if other != micrograph:
                 raise UsageError(
-                    f"--format {name} knows micrographs by base name, and {other} and {micrograph} share it; pick "
-                    "their folders into different --out, or leave out this format."
+                    f"{parameter('formats', (name,))} knows micrographs by base name, and {other} and {micrograph} "
+                    f"share it; pick their folders into different {parameter('out')}, or leave out this format."
                 )
         blank = next((one for one in micrographs if any(map(str.isspace, one))), None)
         if entry.splits_at_blanks and blank is not None:
             raise UsageError(
-                f"--format {name}: this format cannot hold the name {blank!r} with its blank; rename the file or its "
-                "folder, or leave out this format."
+                f"{parameter('formats', (name,))}: this format cannot hold the name {blank!r} with its blank; rename "
+                "the file or its folder, or leave out this format."
             )
 
 
@@ -164,8 +164,8 @@ def write_run_exports(
             refused[name] = error
     if refused:
         raise ExportError(
-            f"{' '.join(map(str, refused.values()))} Everything but --format {', '.join(refused)} is written to "
-            f"{layout.out}; run again without it, or with what is missing."
+            f"{' '.join(map(str, refused.values()))} Everything but {parameter('formats', tuple(refused))} is "
+            f"written to {layout.out}; run again without it, or with what is missing."
         )
 
 

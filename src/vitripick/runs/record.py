@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile, read_picks
 from vitripick.geometry import Boxes
 from vitripick.picking.quality import Quality
@@ -150,7 +150,7 @@ def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | N
         return record
     raise UsageError(
         f"{file.path}: {out} holds the picks of another micrograph under this name, {place}, and they would be "
-        "overwritten. Give both folders in one call, or another --out."
+        f"overwritten. Give both folders in one call, or another {parameter('out')}."
     )
 
 

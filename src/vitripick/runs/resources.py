@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitripick.errors import ResourceError, UsageError, path_problem
+from vitripick.errors import ResourceError, UsageError, parameter, path_problem
 
 
 @contextmanager
@@ -21,11 +21,12 @@ def resource_errors(out: Path) -> Iterator[None]:
         reason = path_problem(error)
         if reason is None:
             raise
-        raise UsageError(f"{reason}; give another --out.") from error
+        raise UsageError(f"{reason}; give another {parameter('out')}.") from error
     except (RuntimeError, MemoryError) as error:
         # Torch's class is a RuntimeError; torch itself may not be loaded.
         if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
             raise
         raise ResourceError(
-            f"out of memory while picking ({error}); run again on --device cpu, with --jobs 1 or a smaller network."
+            f"out of memory while picking ({error}); run again on "
+            f"{parameter('device', 'cpu')}, with {parameter('jobs', 1)} or a smaller network."
         ) from error

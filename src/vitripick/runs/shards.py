@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class Shard:
         return list(items[self.index - 1 :: self.count])
 
 
-def parse_shard(text: str, environment: Mapping[str, str] | None = None) -> Shard:
+def parse_shard(shard: str, environment: Mapping[str, str] | None = None) -> Shard:
     """A `Shard` from `3/16`, `auto` or `auto/16`.
 
     `auto` asks the variables of an array job for this task's place and the number of tasks (Slurm, SGE, LSF). With
@@ -41,19 +41,23 @@ def parse_shard(text: str, environment: Mapping[str, str] | None = None) -> Shar
         If the text is none of these, or there is no array job.
     """
     environment = os.environ if environment is None else environment
-    match = re.fullmatch(r"(auto|\d+)(?:/(\d+))?", text.strip())
+    match = re.fullmatch(r"(auto|\d+)(?:/(\d+))?", shard.strip())
     if match is None or (match[2] is None and match[1] != "auto"):
-        raise UsageError(f"--shard {text!r}: give 3/16 for the third of sixteen, or auto in an array job.")
+        raise UsageError(
+            f"{parameter('shard', shard, quoted=True)}: give 3/16 for the third of sixteen, or auto in an array job."
+        )
     if match[1] != "auto":
-        return _checked(int(match[1]), int(match[2]), text)
+        return _checked(int(match[1]), int(match[2]), shard)
     if match[2] is None:
         return _from_array(environment)
-    return _checked(_task_number(environment), int(match[2]), text)
+    return _checked(_task_number(environment), int(match[2]), shard)
 
 
 def _checked(index: int, count: int, text: str) -> Shard:
     if not 1 <= index <= count:
-        raise UsageError(f"--shard {text}: shards are counted from 1; {index} of {count} is not one of them.")
+        raise UsageError(
+            f"{parameter('shard', text)}: shards are counted from 1; {index} of {count} is not one of them."
+        )
     return Shard(index, count)
 
 
@@ -76,12 +80,12 @@ def _from_array(environment: Mapping[str, str]) -> Shard:
         return _in_range(task, 1, high, step)
     if "PBS_ARRAY_INDEX" in environment or "PBS_ARRAYID" in environment:
         raise UsageError(
-            "--shard auto: PBS does not tell a task how many there are; number the tasks from 1 (-J 1-16) and give "
-            "--shard auto/16."
+            f"{parameter('shard', 'auto')}: PBS does not tell a task how many there are; number the tasks from 1 "
+            f"(-J 1-16) and give {parameter('shard', 'auto/16')}."
         )
     raise UsageError(
-        "--shard auto: this is no array job of Slurm, SGE or LSF (none of SLURM_ARRAY_TASK_ID, SGE_TASK_ID, "
-        "LSB_JOBINDEX is set); give --shard 3/16."
+        f"{parameter('shard', 'auto')}: this is no array job of Slurm, SGE or LSF (none of SLURM_ARRAY_TASK_ID, "
+        f"SGE_TASK_ID, LSB_JOBINDEX is set); give {parameter('shard', '3/16')}."
     )
 
 
@@ -90,8 +94,9 @@ def _in_range(task: int, low: int, high: int, step: int, count: int | None = Non
     n_tasks = (high - low) // step + 1
     if (count is not None and count != n_tasks) or (task - low) % step or not low <= task <= high:
         raise UsageError(
-            f"--shard auto: task {task} of an array from {low} to {high} in steps of {step} that has "
-            f"{count or n_tasks} tasks: it is not one plain range. Give --shard auto/N with tasks from 1 to N."
+            f"{parameter('shard', 'auto')}: task {task} of an array from {low} to {high} in steps of {step} that "
+            f"has {count or n_tasks} tasks: it is not one plain range. Give {parameter('shard', 'auto/N')} with tasks "
+            "from 1 to N."
         )
     return Shard((task - low) // step + 1, n_tasks)
 
@@ -106,11 +111,17 @@ def _task_number(environment: Mapping[str, str]) -> int:
     ):
         if environment.get(name, outside) != outside:
             return _number(environment, name)
-    raise UsageError("--shard auto/N: this is no array job of Slurm, PBS, SGE or LSF; give --shard 3/16.")
+    raise UsageError(
+        f"{parameter('shard', 'auto/N')}: this is no array job of Slurm, PBS, SGE or LSF; give "
+        f"{parameter('shard', '3/16')}."
+    )
 
 
 def _number(environment: Mapping[str, str], name: str) -> int:
     value = environment.get(name, "")
     if not value.isdecimal():
-        raise UsageError(f"--shard auto: {name} should be a number, but it is {value!r}; give --shard 3/16.")
+        raise UsageError(
+            f"{parameter('shard', 'auto')}: {name} should be a number, but it is {value!r}; give "
+            f"{parameter('shard', '3/16')}."
+        )
     return int(value)

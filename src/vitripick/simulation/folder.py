@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.settings.simulate import SimulateSettings
 from vitripick.simulation.micrograph import simulate_micrograph
@@ -120,7 +120,10 @@ def simulate_folder(
     prefix = settings.prefix
     start = Path(prefix)
     if not start.name or start.is_absolute() or ".." in start.parts:
-        raise UsageError(f"--prefix {prefix!r}: micrographs stay inside {out}; give a name, such as mic or grid1/mic.")
+        raise UsageError(
+            f"{parameter('prefix', prefix, quoted=True)}: micrographs stay inside {out}; give a name, such as mic or "
+            "grid1/mic."
+        )
     changes = {"pixel_size": settings.pixel_size, "shape": settings.shape}
     recipe = recipe.model_copy(update={key: value for key, value in changes.items() if value is not None})
     sources = list(structures) or list(recipe.structures)
@@ -227,7 +230,7 @@ def _check_what_stays(job: _Job) -> None:
     if others:
         raise UsageError(
             f"{job.out}: holds micrographs of another recipe, seed or version ({listed(others, most=3)}) that would "
-            "stay beside the new ones; give another --out, or remove them."
+            f"stay beside the new ones; give another {parameter('out')}, or remove them."
         )
     if staying:
         log.warning(

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.settings import Settings
 
 if sys.version_info >= (3, 11):
@@ -366,7 +366,10 @@ def _apply(table: dict[str, Any], change: str) -> None:
     """Put a change, `KEY=VALUE`, into a table."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {change}: write KEY=VALUE, as in --set particles.count=100.")
+        raise UsageError(
+            f"{parameter('changes', (change,))}: write KEY=VALUE, as in "
+            f"{parameter('changes', ('particles.count=100',))}."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -375,7 +378,7 @@ def _apply(table: dict[str, Any], change: str) -> None:
     for part in path:
         inner = table.get(part, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"--set {change}: {part} is no table of the scene recipe.")
+            raise UsageError(f"{parameter('changes', (change,))}: {part} is no table of the scene recipe.")
         table[part] = dict(inner)
         table = table[part]
     table[last] = value

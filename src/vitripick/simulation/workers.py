@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import cv2
 
-from vitripick.errors import ResourceError
+from vitripick.errors import ResourceError, Spelling, current_spelling, parameter, spell_parameters
 
 # Few jobs wait beside those that run: no worker runs out of jobs, and a stop is soon over.
 _AHEAD = 2
@@ -47,7 +47,8 @@ def run_in_processes(
     with _one_thread_each():
         # Fresh interpreters: a forked one would inherit threads that hold locks.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=(start, shared))
+        begin = (current_spelling(), start, shared)
+        pool = ProcessPoolExecutor(n_workers, mp_context=context, initializer=_begin, initargs=begin)
         with pool:
             rest, running = iter(jobs), dict[Future[R], T]()
             try:
@@ -64,17 +65,19 @@ def run_in_processes(
                         yield running.pop(future), future.result()
             except BrokenProcessPool as error:
                 raise ResourceError(
-                    "a worker process died, most likely for lack of memory: give fewer --jobs or smaller micrographs."
+                    "a worker process died, most likely for lack of memory: give fewer "
+                    f"{parameter('n_workers')} or smaller micrographs."
                 ) from error
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(start: Callable[..., None], shared: tuple[Any, ...]) -> None:
+def _begin(spelling: Spelling | None, start: Callable[..., None], shared: tuple[Any, ...]) -> None:
     """Prepare a new worker."""
     # Ctrl-C reaches the whole group. Workers ignore it, and the parent lets them finish their jobs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    spell_parameters(spelling)
     start(*shared)
 
 

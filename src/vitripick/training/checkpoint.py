@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vitripick.atomic import atomic_path
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.models.detector import Detector
 from vitripick.training.samples import Sample
 
@@ -115,7 +115,8 @@ class Checkpoint:
         content = torch.load(self.path, map_location=device, weights_only=True)
         if content["fingerprint"] != self.fingerprint:
             raise UsageError(
-                f"{self.path} belongs to a run with other settings or data; give another --out, or remove that folder."
+                f"{self.path} belongs to a run with other settings or data; give another {parameter('out')}, or remove "
+                "that folder."
             )
         state.detector.load_state_dict(content["weights"])
         state.optimiser.load_state_dict(content["optimiser"])

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
@@ -128,7 +128,7 @@ def _label_diameter(pairs: dict[str, Boxes], entry: TrainingSet) -> float:
     sizes = [np.sqrt(boxes.width * boxes.height) for boxes in pairs.values() if len(boxes)]
     diameter = float(np.median(np.concatenate(sizes)))
     if not np.isfinite(diameter):
-        raise UsageError(f"{entry.labels}: these labels have no box size; give --box-size-px.")
+        raise UsageError(f"{entry.labels}: these labels have no box size; give {parameter('box_size_px')}.")
     return diameter
 
 
@@ -175,7 +175,7 @@ def _prepare_one(
     if why := why_unseen(diameter_px, micrograph.shape):
         raise UsageError(
             f"{file.name}: a particle with label boxes of {diameter_px:.4g} px {why}. Are the boxes in pixels of these "
-            "very micrographs, and is --box-size-px in pixels (not Å or nm)?"
+            f"very micrographs, and is {parameter('box_size_px')} in pixels (not Å or nm)?"
         )
     labels = _inside(labels, micrograph.shape, file.name)
     prepared = prepare(micrograph.image, preparation, diameter_px=diameter_px)

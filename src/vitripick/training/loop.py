@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from vitripick.errors import InputError, Stopped
+from vitripick.errors import InputError, Stopped, parameter
 from vitripick.models.detector import Detector
 from vitripick.models.run import for_inference
 from vitripick.settings.train import TrainSettings
@@ -192,8 +192,8 @@ def _step(
     value = float(loss.detach())
     if not math.isfinite(value):
         raise InputError(
-            f"the loss became {value} at step {step}; lower --learning-rate, or look for micrographs whose "
-            "intensities are broken (vitripick warns of NaN when it reads them)."
+            f"the loss became {value} at step {step}; lower {parameter('learning_rate')}, or look for micrographs "
+            "whose intensities are broken (vitripick warns of NaN when it reads them)."
         )
     return value
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.models.architectures import find_architecture
 
 TrainingPrecision: TypeAlias = Literal["fp32", "bf16"]
@@ -28,7 +28,9 @@ def training_precision(wanted: str, device: torch.device, architecture: str) -> 
     """
     if device.type == "cpu" and not find_architecture(architecture).bf16_on_cpu:
         if wanted == "bf16":
-            raise UsageError(f"{architecture} cannot be trained in bf16 on a CPU; use --precision fp32 or auto.")
+            raise UsageError(
+                f"{architecture} cannot be trained in bf16 on a CPU; use {parameter('precision', 'fp32')} or auto."
+            )
         return "fp32"
     if wanted == "auto":
         return "bf16" if device.type == "cuda" or (device.type == "cpu" and _cpu_has_amx()) else "fp32"

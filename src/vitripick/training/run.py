@@ -14,7 +14,7 @@ import torch
 
 from vitripick.atomic import atomic_path, write_text_atomically
 from vitripick.cores import usable_cores
-from vitripick.errors import ResourceError, UsageError
+from vitripick.errors import ResourceError, UsageError, parameter
 from vitripick.images import WHOLE, Preparation
 from vitripick.models import (
     Detector,
@@ -134,7 +134,9 @@ def train(
     started = time.perf_counter()
     out, callbacks = Path(out), callbacks or Callbacks()
     if start is None and trainable != "all":
-        raise UsageError("only a trained model has layers worth keeping: give --from with --train-last.")
+        raise UsageError(
+            f"only a trained model has layers worth keeping: give {parameter('start')} with {parameter('trainable')}."
+        )
     origin = None if start is None else resolve_start(start)
     settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
     sets = [sets] if isinstance(sets, TrainingSet) else list(sets)
@@ -194,7 +196,8 @@ def train(
             )
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise ResourceError(
-                f"out of memory while training ({error}); give a smaller --batch-size, or a smaller --input-size."
+                f"out of memory while training ({error}); give a smaller {parameter('batch_size')}, or a smaller "
+                f"{parameter('input_size_px')}."
             ) from error
         if processes.is_first:
             with atomic_path(path) as temporary:
@@ -214,7 +217,7 @@ def _load(
     callbacks: Callbacks,
 ) -> TrainingData:
     if not sets:
-        raise UsageError("nothing to train on: give --micrographs and --labels, or a --recipe with [[sets]].")
+        raise UsageError("nothing to train on: give at least one TrainingSet or SimulatedSet.")
     labelled = [entry for entry in sets if isinstance(entry, TrainingSet)]
     simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
     data = load_training_data(labelled, settings, preparation)
@@ -258,8 +261,7 @@ def _options(settings: TrainSettings) -> dict[str, Any]:
         if value is None:
             continue
         if key not in known:
-            option = {"input_size_px": "--input-size"}.get(key, "--" + key.replace("_", "-"))
-            raise UsageError(f"architecture {settings.architecture!r} has no {option} to choose.")
+            raise UsageError(f"architecture {settings.architecture!r} has no {parameter(key)} to choose.")
         options[key] = value
     return options
 

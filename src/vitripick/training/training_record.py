@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.pictures import training_curves_png
 from vitripick.settings.train import SimulatedSet, TrainingSet, TrainSettings
 from vitripick.training.checkpoint import Checkpoint, Row
@@ -75,7 +75,8 @@ def check_run_folder(out: Path, checkpoint: Checkpoint) -> None:
         other = json.loads(written.read_text(encoding="utf-8")).get("fingerprint")
         if other != checkpoint.fingerprint:
             raise UsageError(
-                f"{out} belongs to a run with other settings or data; give another --out, or remove that folder."
+                f"{out} belongs to a run with other settings or data; give another {parameter('out')}, or remove that "
+                "folder."
             )
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
+from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs, output_stems, read_header
 from vitripick.settings import Settings
 from vitripick.web.requests import Flag, SettingsRequest, ViewValue
@@ -35,8 +35,9 @@ from vitripick.web.requests import Flag, SettingsRequest, ViewValue
 _FIRST_BOX_SHARE = 0.06  # of the shorter side: the box size until the user sets one
 
 
-# The answer to every attempt to change something in a read-only page.
-READ_ONLY = "this page is read-only, because it was started with --read-only."
+def read_only_answer() -> str:
+    """Return the answer to every attempt to change something in a read-only page."""
+    return f"this page is read-only, because it was started with {parameter('read_only', True)}."
 
 
 class ProjectSettings(Settings):
@@ -162,7 +163,7 @@ class Project:
     def refuse_if_read_only(self) -> None:
         """Raise `UsageError` if the page is read-only."""
         if self.read_only:
-            raise UsageError(READ_ONLY)
+            raise UsageError(read_only_answer())
 
     def see(self, entry: Entry) -> None:
         """Note that the user has opened a micrograph."""
@@ -252,13 +253,15 @@ def open_project(
     update = {name: value for name, value in given.items() if value is not None}
     for name, value in update.items():
         if not (math.isfinite(value) and value > 0):
-            raise UsageError(f"--{name.replace('_', '-')} must be a positive number, not {value}.")
+            raise UsageError(f"{parameter(name)} must be a positive number, not {value}.")
     project.settings = project.settings.model_copy(update=update)
     if not read_only:
         try:
             project.save()
         except PermissionError as error:
-            raise UsageError(f"{out}: not allowed to write here; give another --out, or --read-only.") from error
+            raise UsageError(
+                f"{out}: not allowed to write here; give another {parameter('out')}, or {parameter('read_only', True)}."
+            ) from error
     _count_labels(project)
     return project
 
@@ -292,7 +295,8 @@ class ProjectLock:
             self._file.seek(0)
             holder = self._file.read().strip() or "another process"
             raise UsageError(
-                f"{self._path.parent}: {holder} has this project open; stop that one, or open it here with --read-only."
+                f"{self._path.parent}: {holder} has this project open; stop that one, or open it here with "
+                f"{parameter('read_only', True)}."
             ) from None
         self._file.truncate(0)
         self._file.write(f"vitripick label on {socket.gethostname()}, process {os.getpid()}\n")

@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vitripick.web.project import READ_ONLY
+from vitripick.web.project import read_only_answer
 
 MAX_BODY_BYTES = 8 << 20
 MAX_IMPORT_BYTES = 64 << 20
@@ -142,7 +142,7 @@ class Guard:
         if headers.get("content-type", "").partition(";")[0].strip() != wanted:
             return refused(415, f"send {wanted}.")
         if self.read_only:
-            return refused(403, READ_ONLY)
+            return refused(403, read_only_answer())
         limit = MAX_IMPORT_BYTES if scope["path"] == IMPORT_PATH else MAX_BODY_BYTES
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > limit:

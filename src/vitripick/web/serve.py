@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.web.app import make_app
 from vitripick.web.security import Door, is_loopback
 from vitripick.web.session import Session
@@ -54,7 +54,7 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
         say("Then open the link above. Ctrl-C here ends the server; everything is saved as you work.")
     else:
         say("WARNING: other machines can reach this address, and the connection is not encrypted.")
-        say("Without --host only this machine can reach it, and ssh -L brings the page to your computer.")
+        say(f"Without {parameter('host')} only this machine can reach it, and ssh -L brings the page to your computer.")
     config = uvicorn.Config(
         make_app(session, door=door, host=host),
         log_level="warning",
@@ -83,7 +83,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listening.close()
             if port is not None or attempt == 0:
                 raise UsageError(
-                    f"cannot listen at {host}, port {attempt}: {error.strerror}; give another --port or --host."
+                    f"cannot listen at {host}, port {attempt}: {error.strerror}; give another {parameter('port')} "
+                    f"or {parameter('host')}."
                 ) from error
     raise AssertionError("unreachable")
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import InputError, Stopped, VitripickError
+from vitripick.errors import InputError, Stopped, VitripickError, parameters_spelled
 from vitripick.run_layout import STORE_FORMAT
+from vitripick.settings.spelling import as_flag
 from vitripick.web.job import Job, JobFolder, read_job
 
 _PATIENCE_SECONDS = 20.0
@@ -124,7 +125,9 @@ def main(path: Path) -> int:
     outcome: dict[str, Any] = {"outcome": "done"}
     code = 0
     try:
-        run(job, folder, stop)
+        # The page belongs to a command, whose options docs/options.md explains.
+        with parameters_spelled(as_flag):
+            run(job, folder, stop)
     except Stopped as error:
         outcome, code = {"outcome": "stopped", "message": str(error)}, error.exit_code
     except VitripickError as error:

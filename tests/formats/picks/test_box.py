@@ -54,7 +54,7 @@ def test_an_empty_file_is_a_micrograph_without_particles(tmp_path):
 
 
 def test_a_box_file_needs_a_size(tmp_path):
-    with pytest.raises(UsageError, match="--box-size-px"):
+    with pytest.raises(UsageError, match="box_size_px="):
         write_picks(Boxes.at([10], [20]), tmp_path / "a.box")
     assert not (tmp_path / "a.box").exists()
 

@@ -132,7 +132,7 @@ def test_what_is_not_particles_in_a_micrograph_is_refused(tmp_path, old, new, me
 
 
 def test_centres_alone_cannot_be_written_as_boxes(tmp_path):
-    with pytest.raises(UsageError, match="--box-size-px"):
+    with pytest.raises(UsageError, match="box_size_px="):
         write_picks(Boxes.at([1], [2]), tmp_path / "a.cbox")
     write_picks(Boxes.at([1], [2]), tmp_path / "a.cbox", box_size_px=8)
     assert read_picks(tmp_path / "a.cbox").width.tolist() == [8]

@@ -95,7 +95,7 @@ def test_no_picks_give_a_table_without_rows(tmp_path):
 @pytest.mark.parametrize(
     ("picks", "message"),
     [
-        (Boxes.at([1], [2], micrograph="a.mrc"), "that of a.mrc is not known; give --micrograph"),
+        (Boxes.at([1], [2], micrograph="a.mrc"), "that of a.mrc is not known; give Boxes.shape"),
         (Boxes.at([1], [2], shape=(4, 5)), "needs the micrograph's name"),
     ],
 )

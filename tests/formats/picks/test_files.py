@@ -63,9 +63,9 @@ def test_y_counts_from_the_last_row_when_turned_round(tmp_path):
 
 def test_turning_y_round_needs_the_number_of_rows(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(UsageError, match=r"number of rows of .*--micrograph"):
+    with pytest.raises(UsageError, match=r"number of rows of .*Boxes.shape"):
         write_picks(Boxes.at([1], [2]), tmp_path / "b.star", flip_y=True)
-    with pytest.raises(UsageError, match=r"number of rows of .*--micrograph"):
+    with pytest.raises(UsageError, match=r"number of rows of .*Boxes.shape"):
         read_picks(tmp_path / "a.csv", flip_y=True)
 
 

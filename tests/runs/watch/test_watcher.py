@@ -285,7 +285,7 @@ def test_formats_that_cannot_join_two_of_one_name_do_not_stop_the_picking(model,
         micrographs, tmp_path / "out", model, pick_settings=PickSettings(formats=("topaz",)), tell=told.append
     )
     assert len(summary.records) == 3
-    assert any("Everything but --format topaz is written" in line for line in told)
+    assert any("Everything but formats=('topaz',) is written" in line for line in told)
 
 
 def test_a_report_is_written_at_the_end_when_asked_for(model, micrographs, tmp_path):
@@ -387,7 +387,7 @@ def test_one_micrograph_alone_is_looked_at_before_the_watcher_stops_for_want_of_
 def test_watching_for_a_diameter_that_never_shows_ends_with_what_to_give(tmp_path):
     write_mrc(tmp_path / "in" / "empty.mrc", np.random.default_rng(1).standard_normal((400, 400)).astype(np.float32))
     settings = FAST.model_copy(update={"idle_timeout_seconds": 0.5})
-    with pytest.raises(UsageError, match="--diameter-angstrom"):
+    with pytest.raises(UsageError, match="diameter_angstrom="):
         watch(tmp_path / "in", tmp_path / "out", open_model("general"), settings=settings)
 
 

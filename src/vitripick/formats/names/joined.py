@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.geometry import Boxes
 
 
@@ -14,7 +14,7 @@ def micrograph_names(parts: Sequence[Boxes], path: Path, column: str) -> list[st
     names = []
     for boxes in parts:
         if boxes.micrograph is None:
-            raise UsageError(f"{path}: {column} needs the micrograph's name; give --micrograph or Boxes.micrograph.")
+            raise UsageError(f"{path}: {column} needs the micrograph's name; give {parameter('Boxes.micrograph')}.")
         names.append(boxes.micrograph)
     return names
 

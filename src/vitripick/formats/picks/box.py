@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, UsageError, parameter
 from vitripick.formats.text import format_number, parse_number, parse_size, read_lines
 from vitripick.geometry import Boxes
 
@@ -63,7 +63,9 @@ def write_box(parts: Sequence[Boxes], path: Path, *, float_coordinates: bool = F
     """
     (boxes,) = parts
     if not boxes.has_size:
-        raise UsageError(f"{path}: a .box file holds the size of every box, and these have none; give --box-size-px.")
+        raise UsageError(
+            f"{path}: a .box file holds the size of every box, and these have none; give {parameter('box_size_px')}."
+        )
     width, height = boxes.width, boxes.height
     if not float_coordinates:
         width, height = np.floor(width + 0.5), np.floor(height + 0.5)

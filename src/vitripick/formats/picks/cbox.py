@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, UsageError, parameter
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.text import parse_number, parse_optional, parse_size, read_lines
 from vitripick.geometry import Boxes, FloatArray
@@ -59,7 +59,9 @@ def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
     """Write one micrograph's boxes, all of them: thresholds are for those who read the file."""
     (boxes,) = parts
     if not boxes.has_size:
-        raise UsageError(f"{path}: a .cbox file holds the size of every box, and these have none; give --box-size-px.")
+        raise UsageError(
+            f"{path}: a .cbox file holds the size of every box, and these have none; give {parameter('box_size_px')}."
+        )
     unknown = [_NA] * len(boxes)
     table = table_of(
         {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.text import format_number
@@ -28,8 +28,8 @@ def write_cistem(parts: Sequence[Boxes], path: Path) -> None:
     for name, boxes in zip(micrograph_names(parts, path, "the first column"), parts, strict=True):
         if boxes.pixel_size is None:
             raise UsageError(
-                f"{path}: cisTEM counts in Å, and the pixel size of {name} is not known; give --pixel-size "
-                "(--micrograph to convert)."
+                f"{path}: cisTEM counts in Å, and the pixel size of {name} is not known; give "
+                f"{parameter('pixel_size')} ({parameter('Boxes.pixel_size')} to convert)."
             )
         if any(character.isspace() for character in name):
             raise UsageError(f"{path}: cisTEM's text cannot hold the name {name!r} with its blank; rename the file.")

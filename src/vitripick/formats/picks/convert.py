@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vitripick.errors import InputError, UsageError
+from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.micrographs.files import read_header
 from vitripick.formats.micrographs.finding import MicrographFile, find_micrographs, is_star
@@ -138,7 +138,7 @@ def _write_file(
     if len(parts) > 1 and entry.write_joined is None:
         raise UsageError(
             f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
-            f"give a folder instead, and --to {entry.name}."
+            f"give a folder instead, and {parameter('to', entry.name)}."
         )
     twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
     if twice:
@@ -179,7 +179,7 @@ def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool
         return format_for_writing(target, to), False
     if to is None:
         raise UsageError(
-            f"{target}: this is a folder, so say which format its files should have: --to, or to= in Python. "
+            f"{target}: this is a folder, so say which format its files should have: {parameter('to')}. "
             f"For a single file, use one of the suffixes {', '.join(known_suffixes())}."
         )
     return format_named(to), True

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, UsageError, parameter
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
@@ -71,7 +71,7 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
         if boxes.shape is None:
             raise UsageError(
                 f"{path}: a .cs file holds places as fractions of the micrograph's size, and that of "
-                f"{boxes.micrograph} is not known; give --micrograph."
+                f"{boxes.micrograph} is not known; give {parameter('Boxes.shape')}."
             )
     parts = [keep_inside(boxes, path) for boxes in parts]
     longest = max((len(name.encode()) for name in names), default=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitripick.errors import FormatError, InputError, UsageError
+from vitripick.errors import FormatError, InputError, UsageError, parameter
 from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.picks.table import (
     format_for_writing,
@@ -250,7 +250,7 @@ def _flipped(boxes: Boxes, path: Path) -> Boxes:
     if boxes.shape is None:
         raise UsageError(
             f"{path}: turning y round needs the number of rows of {boxes.micrograph or 'the micrograph'}; "
-            "give --micrograph (shape= in Python)."
+            f"give {parameter('Boxes.shape')}."
         )
     return boxes.flipped(boxes.shape[0])
 

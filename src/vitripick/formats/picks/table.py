@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from vitripick.errors import FormatError, InputError, UsageError
+from vitripick.errors import FormatError, InputError, UsageError, parameter
 from vitripick.formats.names.stems import LABEL_ENDINGS, without_one_of
 from vitripick.formats.picks.box import read_box, write_box
 from vitripick.formats.picks.cbox import is_cbox, read_cbox, write_cbox
@@ -329,7 +329,7 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
     if found is None:
         raise FormatError(
             f"{path}: this is no picks file we know, by its suffix and by what it holds; name its format "
-            f"with --from (format= in Python): {', '.join(FORMATS)}."
+            f"with {parameter('format')}: {', '.join(FORMATS)}."
         )
     return found
 

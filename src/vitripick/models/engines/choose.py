@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vitripick.cores import usable_cores
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.models.card import ModelCard
 from vitripick.models.detections import DECODERS, Network
 from vitripick.models.engines import graph as graphs
@@ -89,21 +89,24 @@ def load_on_engine(
     threads = available_cores() if threads is None else threads
     if device != "cpu" or engine == "torch":
         if device != "cpu" and engine not in ("auto", "torch"):
-            raise UsageError(f"--engine {engine} runs on the CPU only, not on --device {device}; leave one out.")
+            raise UsageError(
+                f"{parameter('engine', engine)} runs on the CPU only, not on {parameter('device', device)}; leave one "
+                "out."
+            )
         return _on_torch(model, precision, device, threads)
     installed = [name for name in _WITH_GRAPHS if importlib.util.find_spec(name) is not None]
     if engine != "auto":
         if engine not in installed:
-            raise UsageError(f"--engine {engine} is not installed: {_INSTALL[engine]}.")
+            raise UsageError(f"{parameter('engine', engine)} is not installed: {_INSTALL[engine]}.")
         installed = [engine]
     if not installed or not model.sha256:
         if engine != "auto":
-            raise UsageError(f"--engine {engine}: a model that was never saved runs on torch only.")
+            raise UsageError(f"{parameter('engine', engine)}: a model that was never saved runs on torch only.")
         return _on_torch(model, precision, device, threads, note="" if installed else "no other engine is installed")
     graph = _graph(model, precision)
     if isinstance(graph, str):
         if engine != "auto":
-            raise UsageError(f"--engine {engine}: {graph}")
+            raise UsageError(f"{parameter('engine', engine)}: {graph}")
         return _on_torch(model, precision, device, threads, note=graph)
     if graph.info.decoding.kind not in DECODERS:
         # An architecture's own decoder stands in that architecture's file, which takes torch along.
@@ -145,7 +148,10 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
 
 def _on_torch(model: Model, precision: PrecisionName, device: str, threads: int, *, note: str = "") -> EngineModel:
     if precision == "int8":
-        raise UsageError("--precision int8: torch runs networks in fp32 only; leave out --engine torch or --device.")
+        raise UsageError(
+            f"{parameter('precision', 'int8')}: torch runs networks in fp32 only; leave out "
+            f"{parameter('engine', 'torch')} or {parameter('device')}."
+        )
     import torch
 
     from vitripick.models.bundle import load_weights

@@ -15,7 +15,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import nn
 
-from vitripick.errors import UsageError, VitripickError
+from vitripick.errors import UsageError, VitripickError, parameter
 from vitripick.geometry import Image
 from vitripick.models.bundle import TorchModel
 from vitripick.models.detections import Detections, Network, decode
@@ -81,8 +81,8 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
         if found["difference"] > _LARGEST_DIFFERENCE[precision] or found["shared"] < _SMALLEST_SHARED[precision]:
             raise GraphExportError(
                 f"model {model.card.name!r} in {precision} does not agree with torch (detections in common "
-                f"{found['shared']:.3f}, confidences differ by {found['difference']:.3f}); give --precision fp32 or "
-                "--engine torch."
+                f"{found['shared']:.3f}, confidences differ by {found['difference']:.3f}); give "
+                f"{parameter('precision', 'fp32')} or {parameter('engine', 'torch')}."
             )
         info = GraphInfo(
             model_sha256=model.sha256,
@@ -146,7 +146,9 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
     try:
         import onnx
     except ImportError as error:
-        raise UsageError("--precision int8 for this model needs onnx: pip install 'vitripick[fast]'.") from error
+        raise UsageError(
+            f"{parameter('precision', 'int8')} for this model needs onnx: pip install 'vitripick[fast]'."
+        ) from error
     with _quiet():
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from vitripick.atomic import host_name, is_alive, temporary_name
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.run_layout import LOCK
 
 _BEAT_SECONDS = 10.0
@@ -163,4 +163,4 @@ def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: flo
 
 def _held(path: Path, holder: dict[str, Any] | None) -> str:
     who = "another process" if holder is None else f"process {holder.get('pid')} on {holder.get('host')}"
-    return f"{path}: {who} watches into this folder already; stop it, or give another --out."
+    return f"{path}: {who} watches into this folder already; stop it, or give another {parameter('out')}."
