@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from vitripick.settings import MACHINE, Settings, is_option, option_names, option_of
+from vitripick.settings import MACHINE, Settings, is_option, option_names, option_of, plain_type
 from vitripick.settings.spelling import flag
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,7 +105,7 @@ def first_complaint(error: ValidationError) -> tuple[str, str]:
 
 def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspect.Parameter:
     """Return one field as a parameter that Typer understands; an optional one has no default."""
-    about, (type_, is_optional) = option_of(field), _plain_type(field.annotation)
+    about, (type_, is_optional) = option_of(field), plain_type(field)
     own_type, metavar = _typer_type(type_, about.metavar)
     declared = flag(about.name or name)
     if type_ is bool:
@@ -123,16 +122,6 @@ def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspec
     )
     annotation = Annotated[own_type | None if is_optional else own_type, info]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _plain_type(annotation: Any) -> tuple[Any, bool]:
-    """Return a field's type without `Annotated` and `None`, and whether it may be None."""
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) in (Union, types.UnionType):
-        members = [member for member in get_args(annotation) if member is not type(None)]
-        return _plain_type(members[0])[0], True
-    return annotation, False
 
 
 def _typer_type(type_: Any, metavar: str | None) -> tuple[Any, str | None]:

@@ -13,7 +13,7 @@ from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_over
 from vitripick.images import Prepared, prepare
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.picking.junk import over_micrograph
-from vitripick.settings import option_of, with_options
+from vitripick.settings import keyword_parameters, option_of, with_options
 from vitripick.settings.pick import Edge, PickSettings
 from vitripick.timing import stage
 
@@ -196,14 +196,6 @@ pick.__signature__ = look.__signature__ = inspect.Signature(  # type: ignore[att
     [
         *(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("micrograph", "model")),
         inspect.Parameter("settings", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None),
-        *(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=PickSettings.model_fields[name].default,
-                annotation=PickSettings.model_fields[name].annotation,
-            )
-            for name in _OPTIONS
-        ),
+        *keyword_parameters(PickSettings, _OPTIONS),
     ]
 )

@@ -6,9 +6,12 @@ help texts and by docs/options.md. To add an option: write one field here, and u
 
 from __future__ import annotations
 
+import inspect
 import re
+import types
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -77,6 +80,32 @@ def is_option(field: FieldInfo) -> bool:
 def option_names(settings: type[Settings]) -> dict[str, str]:
     """Return how people write each field of a settings class, by the field's name: underscores, no dashes."""
     return {name: option_of(field).name or name for name, field in settings.model_fields.items()}
+
+
+def plain_type(field: FieldInfo) -> tuple[Any, bool]:
+    """Return a field's type without `Annotated` and `None`, and whether it may be None."""
+    return _plain(field.annotation)
+
+
+def keyword_parameters(settings: type[Settings], names: Sequence[str]) -> list[inspect.Parameter]:
+    """Return fields as keyword-only parameters, for the signature of a function that takes them by name."""
+    parameters = []
+    for name in names:
+        field = settings.model_fields[name]
+        type_, is_optional = plain_type(field)
+        annotation = type_ | None if is_optional else type_
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, default=field.default, annotation=annotation))
+    return parameters
+
+
+def _plain(annotation: Any) -> tuple[Any, bool]:
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        return _plain(members[0])[0], True
+    return annotation, False
 
 
 def with_options(settings: T, options: dict[str, Any]) -> T:
