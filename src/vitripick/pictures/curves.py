@@ -7,10 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from vitripick.geometry import FloatArray
-from vitripick.pictures.drawing import BLUE, FAINT, GREEN, INK, SERIES, VERMILION, figure_png, styled
+from vitripick.pictures.drawing import BLUE, FAINT, GREEN, INK, SERIES, VERMILION, figure_png, new_figure, styled
 
 
 class CurveLike(Protocol):
@@ -69,7 +68,7 @@ def precision_recall_png(evaluations: Mapping[str, EvaluationLike]) -> bytes:
         PNG.
     """
     with styled():
-        figure = Figure(figsize=(6.4, 5.0), layout="constrained")
+        figure = new_figure(figsize=(6.4, 5.0), layout="constrained")
         axes = figure.add_subplot()
         recall = np.linspace(0.01, 1, 200)
         for f1 in (0.2, 0.4, 0.6, 0.8):
@@ -148,7 +147,7 @@ def histogram_png(
     array = np.asarray(values, dtype=np.float64)
     array = array[np.isfinite(array)]
     with styled():
-        figure = Figure(figsize=(4.8, 2.6), layout="constrained")
+        figure = new_figure(figsize=(4.8, 2.6), layout="constrained")
         axes = figure.add_subplot()
         if len(array):
             low, high = limits or (float(array.min()), float(array.max()))
@@ -197,7 +196,7 @@ def training_curves_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
         ("learning rate", (("learning_rate", "", INK),)),
     )
     with styled():
-        figure = Figure(figsize=(11, 3.1), layout="constrained")
+        figure = new_figure(figsize=(11, 3.1), layout="constrained")
         for axes, (title, lines) in zip(np.ravel(figure.subplots(1, 3)), panels, strict=True):
             for key, label, colour in lines:
                 steps, values = _column(rows, key)

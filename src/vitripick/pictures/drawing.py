@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
-import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from vitripick.geometry import FloatArray, Image, grey_range
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
@@ -46,7 +47,16 @@ _STYLE: dict[str, Any] = {
 
 def styled() -> Any:
     """A context in which figures get our fonts and colours, leaving the caller's settings alone."""
+    import matplotlib
+
     return matplotlib.rc_context(_STYLE)
+
+
+def new_figure(*, figsize: tuple[float, float], **options: Any) -> Figure:
+    """Return an empty figure; matplotlib is loaded with the first one, because it takes a quarter of a second."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=figsize, **options)
 
 
 def figure_png(figure: Figure, *, dpi: int = 130) -> bytes:
@@ -93,6 +103,8 @@ def bgr(colour: str) -> tuple[int, int, int]:
 def confidence_colours(confidence: FloatArray) -> Pixels:
     """(n, 3) blue-green-red: magenta at 0 to cyan at 1, both bright on grey; white where there is none."""
     share = np.clip(np.nan_to_num(confidence, nan=0.0), 0, 1)
+    import matplotlib
+
     rgb = matplotlib.colormaps["cool_r"](share)[:, :3]
     rgb[np.isnan(confidence)] = 1.0
     return np.ascontiguousarray(np.round(rgb[:, ::-1] * 255).astype(np.uint8))

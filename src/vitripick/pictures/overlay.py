@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.geometry import IS_JUNK, Boxes, Image, match
@@ -21,6 +20,7 @@ from vitripick.pictures.drawing import (
     confidence_colours,
     figure_pixels,
     grey_levels,
+    new_figure,
     pixels_png,
     resized,
     styled,
@@ -186,7 +186,7 @@ def _strip(
 ) -> Pixels:
     """(_STRIP_PX, width, 3): counts at the left, then the colours of confidence, the title at the right."""
     with styled():
-        figure = Figure(figsize=(width / 100, _STRIP_PX / 100), dpi=100, facecolor="white")
+        figure = new_figure(figsize=(width / 100, _STRIP_PX / 100), dpi=100, facecolor="white")
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(0, width)
         axes.set_ylim(0, _STRIP_PX)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.geometry import Boxes, FloatArray, estimated_size_px
+from vitripick.pictures import histogram_png
 from vitripick.run_layout import DISTRIBUTIONS
 
 _N_BINS = 40
@@ -39,8 +40,6 @@ def write_distributions(out: str | Path, stored: Iterable[Boxes], threshold: flo
     for picks in stored:
         confidences.append(picks.confidence)
         sizes.append(estimated_size_px(picks.above(threshold)))
-    from vitripick.pictures import histogram_png  # matplotlib comes along, a quarter of a second
-
     confidence, size = np.concatenate(confidences), np.concatenate(sizes)
     folder = Path(out) / DISTRIBUTIONS
     _write_table(folder / "confidence.csv", "confidence", *_count(confidence, (0.0, 1.0)), threshold)

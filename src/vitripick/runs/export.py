@@ -13,6 +13,7 @@ from vitripick.formats import FORMATS, MicrographFile, OpticsGroup, write_joined
 from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.junk import junk_mask_png, read_junk
+from vitripick.pictures import draw_overlay, thumbnail_jpeg
 from vitripick.run_layout import PICTURES, STORE_FORMAT, Place, RunLayout
 from vitripick.runs.record import Record, read_stored
 from vitripick.settings.pick import PickSettings
@@ -86,13 +87,9 @@ def write_exports(
             if junk is not None and picks.shape is not None:
                 write_bytes_atomically(path, junk_mask_png(junk, picks.shape))
         elif image is not None and name == "overlay":
-            from vitripick.pictures import draw_overlay  # matplotlib comes along, a quarter of a second
-
             junk = read_junk(layout.junk(stem))
             draw_overlay(image, picks.above(threshold), path, title=picks.micrograph, junk=junk)
         elif image is not None:
-            from vitripick.pictures import thumbnail_jpeg
-
             write_bytes_atomically(path, thumbnail_jpeg(image, picks.above(threshold)))
 
 
