@@ -30,6 +30,7 @@ SMALLEST = {
     "speed/engines.py": "--data DATA --engines torch",
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
     "speed/picking_stages.py": "--shape 512x512 --repeats 1",
+    "speed/scan.py": "--files 30 --repeats 1",
     "speed/throughput.py": "--shape 512x512 --counts 6 --files 1 --repeats 1",
     "speed/training_stages.py": "--data DATA --repeats 1 --batch-size 1",
     "speed/watch.py": "--shape 512x512 --per-hour 3600 --minutes 0.05 "
