@@ -14,7 +14,8 @@ from vitripick.simulation import bundled_structures
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.glob("*/[!_]*.py")}
-TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")}
+# `write_options_page.py` measures nothing; tests/cli/test_options.py compares the page it writes.
+TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} - {"tools/write_options_page.py"}
 
 # One training step on one crop; DATA and OUT stand for folders.
 TINY = "--steps 1 --batch-size 1"
