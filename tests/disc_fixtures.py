@@ -1,37 +1,21 @@
-"""A model that finds dark discs of 20 px, trained here in seconds; and micrographs that hold such discs."""
+"""Fixtures: a model that finds dark discs of 20 px, trained here in seconds, and folders of such discs."""
 
 import numpy as np
 import pytest
 
+from made import discs
 from vitripick.formats import write_mrc, write_picks
-from vitripick.geometry import Boxes
 from vitripick.models import TorchModel
 from vitripick.models.engines import EngineModel
 from vitripick.runs import step
 from vitripick.training import TrainingSet, default_settings, train
 
 
-def make_discs(seed, shape=(160, 192)):
-    rng = np.random.default_rng(seed)
-    grid_y, grid_x = np.mgrid[:3, :5] * 36.0 + 26.0
-    x, y = ((grid + rng.uniform(-5, 5, grid.shape)).ravel() for grid in (grid_x, grid_y))
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    image = rng.standard_normal(shape)
-    for cx, cy in zip(x, y, strict=True):
-        image -= 1.6 * (np.hypot(columns - cx, rows - cy) < 10)
-    return image.astype(np.float32), Boxes.at(x, y, size_px=20, shape=shape)
-
-
-@pytest.fixture(scope="session")
-def discs():
-    return make_discs
-
-
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("disc_model")
     for seed in range(100, 104):
-        image, labels = make_discs(seed)
+        image, labels = discs(seed)
         write_mrc(folder / "m" / f"d{seed}.mrc", image, pixel_size=4.0)
         write_picks(labels, folder / "l" / f"d{seed}.csv")
     settings = default_settings(
@@ -45,7 +29,7 @@ def model(tmp_path_factory):
 def micrographs(tmp_path):
     """Three good ones in two folders, two of them of one name."""
     for place, seed in (("a/one", 1), ("a/two", 2), ("b/one", 3)):
-        write_mrc(tmp_path / "mics" / f"{place}.mrc", make_discs(seed)[0], pixel_size=4.0)
+        write_mrc(tmp_path / "mics" / f"{place}.mrc", discs(seed)[0], pixel_size=4.0)
     return tmp_path / "mics"
 
 
@@ -53,7 +37,7 @@ def micrographs(tmp_path):
 def many_micrographs(tmp_path):
     """Twelve small ones."""
     for seed in range(12):
-        write_mrc(tmp_path / "many" / f"m{seed}.mrc", make_discs(seed)[0], pixel_size=4.0)
+        write_mrc(tmp_path / "many" / f"m{seed}.mrc", discs(seed)[0], pixel_size=4.0)
     return tmp_path / "many"
 
 

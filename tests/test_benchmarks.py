@@ -14,7 +14,8 @@ from vitripick.simulation import bundled_structures
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.glob("*/[!_]*.py")}
-TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")}
+# `write_options_page.py` measures nothing; tests/cli/test_options.py compares the page it writes.
+TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} - {"tools/write_options_page.py"}
 
 # One training step on one crop; DATA and OUT stand for folders.
 TINY = "--steps 1 --batch-size 1"
@@ -30,6 +31,7 @@ SMALLEST = {
     "speed/engines.py": "--data DATA --engines torch",
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
     "speed/picking_stages.py": "--shape 512x512 --repeats 1",
+    "speed/scan.py": "--files 30 --repeats 1",
     "speed/throughput.py": "--shape 512x512 --counts 6 --files 1 --repeats 1",
     "speed/training_stages.py": "--data DATA --repeats 1 --batch-size 1",
     "speed/watch.py": "--shape 512x512 --per-hour 3600 --minutes 0.05 "

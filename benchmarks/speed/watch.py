@@ -1,4 +1,4 @@
-"""`vitripick watch` while 4096 x 4096 micrographs arrive at a given rate: how far behind it is; and a scan's time.
+"""`vitripick watch` while 4096 x 4096 micrographs arrive at a given rate: how far behind it is.
 
 A writer of its own puts each file there piece by piece, as a copy over the network would.
 """
@@ -22,13 +22,12 @@ from pathlib import Path
 from _example import example_image
 
 from vitripick.formats import write_mrc
-from vitripick.runs.watch.arrivals import FolderSource
 
 WRITING_SECONDS = 2.0
 
 
 def main() -> None:
-    """Print one table for the arrivals and one line for the scan."""
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--per-hour", type=float, default=600)
     parser.add_argument("--minutes", type=float, default=10)
@@ -39,8 +38,6 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores\n")
     with tempfile.TemporaryDirectory() as folder:
         arrivals(Path(folder), options)
-    with tempfile.TemporaryDirectory() as folder:
-        scan(Path(folder))
 
 
 def arrivals(folder: Path, options: argparse.Namespace) -> None:
@@ -103,24 +100,6 @@ def arrivals(folder: Path, options: argparse.Namespace) -> None:
         f"{lags[int(0.95 * (len(lags) - 1))]:.1f} s | {lags[-1]:.1f} s | "
         f"{(usage.ru_utime + usage.ru_stime) / n:.2f} | {usage.ru_maxrss / 2**20:.2f} GiB | "
         f"{statistics.median(load):.1f} |"
-    )
-
-
-def scan(folder: Path) -> None:
-    """Look at 5,000 files, all new and all done."""
-    for i in range(5000):
-        (folder / f"mic_{i:05d}.mrc").touch()
-    source = FolderSource(folder, folder / "out")
-    times = []
-    done: set[str] = set()
-    for _ in range(2):
-        started = time.perf_counter()
-        found = source.scan(done)
-        times.append(time.perf_counter() - started)
-        done = {file.name for file, _ in found}
-    print(
-        f"\na scan of 5,000 files: {times[0] * 1000:.0f} ms when all are new, {times[1] * 1000:.0f} ms when all are "
-        "done"
     )
 
 

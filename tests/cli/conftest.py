@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 
+from made import rings
 from vitripick.cli.app import run
 from vitripick.formats import write_mrc
 
@@ -28,13 +28,7 @@ def vitripick(capsys):
 
 @pytest.fixture
 def ring_micrograph(tmp_path):
-    """Nine dark rings of 60 px in noise, as an MRC file."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:400, :400]
-    image = rng.standard_normal((400, 400)) * 1.5
-    for y in (80, 200, 320):
-        for x in (80, 200, 320):
-            image -= np.exp(-0.5 * ((np.hypot(columns - x, rows - y) - 23) / 4.5) ** 2) * 1.2
+    """Return an MRC file of nine dark rings of 60 px in noise."""
     path = tmp_path / "mics" / "rings.mrc"
-    write_mrc(path, image.astype(np.float32), pixel_size=2.0)
+    write_mrc(path, rings(), pixel_size=2.0)
     return path

@@ -1,35 +1,45 @@
 import errno
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-COMMANDS = [
-    "pick",
-    "watch",
-    "relion",
-    "cryosparc",
-    "cryosparc-job",
-    "extract",
-    "train",
-    "label",
-    "evaluate",
-    "simulate",
-    "convert",
-    "report",
-    "models",
-    "doctor",
-]
+from vitripick.cli.app import app
+
+COMMANDS = list(get_command(app).commands)
+
+
+def test_the_app_has_commands():
+    assert {"pick", "train", "cryosparc-job"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_and_is_in_the_docs(vitripick, command):
+def test_every_command_has_help(vitripick, command):
     outcome = vitripick(command, "--help")
     assert outcome.code == 0
+    assert f"vitripick {command}" in outcome.out
     assert "--help" in outcome.out
-    with open("docs/command_line.md", encoding="utf-8") as page:
-        assert command in page.read()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_docs(command):
+    page = Path("docs/command_line.md").read_text(encoding="utf-8")
+    # An entry of the list begins with the command: a link to its page, or the name alone.
+    name = re.escape(command)
+    entry = rf"^- (\[`{name}`\]\((?P<page>[\w.]+)(#[\w-]+)?\)|`{name}`): "
+    found = re.search(entry, page, re.MULTILINE)
+    assert found is not None
+    assert found["page"] is None or (Path("docs") / found["page"]).is_file()
+
+
+def test_the_usage_in_the_docs_names_every_command_in_their_order():
+    page = Path("docs/command_line.md").read_text(encoding="utf-8")
+    (usage,) = re.findall(r"^    vitripick (.*\|.*)$", page, re.MULTILINE)
+    assert usage.split(" | ") == COMMANDS
 
 
 def test_help_does_not_wait_for_torch():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import starfile
 
+from made import rings
 from vitripick.errors import UsageError, parameter
 from vitripick.formats import (
     MicrographFile,
@@ -35,15 +36,9 @@ JOB = "External/job012"
 APOFERRITIN = sorted(Path("examples/apoferritin/micrographs").resolve().glob("*.mrc"))
 
 
-def rings(seed=0, shape=(400, 320)):
-    """Six dark rings of 60 px in noise; not square, so that x and y cannot be taken for each other."""
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    image = rng.standard_normal(shape) * 1.5
-    for y in (80, 200, 320):
-        for x in (80, 240):
-            image -= np.exp(-0.5 * ((np.hypot(columns - x, rows - y) - 23) / 4.5) ** 2) * 1.2
-    return image.astype(np.float32)
+def six_rings(seed=0):
+    """Return a micrograph that is not square, so that x and y cannot be taken for each other."""
+    return rings(seed, shape=(400, 320), x=(80, 240))
 
 
 NAMES = ("MotionCorr/job002/grid1/a.mrc", "MotionCorr/job002/grid2/a.mrc", "MotionCorr/job002/empty.mrc")
@@ -53,8 +48,8 @@ NAMES = ("MotionCorr/job002/grid1/a.mrc", "MotionCorr/job002/grid2/a.mrc", "Moti
 def project(tmp_path, monkeypatch):
     """A RELION project: two micrographs of one name in two folders, and one with nothing in it."""
     monkeypatch.chdir(tmp_path)
-    write_mrc(NAMES[0], rings(0), pixel_size=2.0)
-    write_mrc(NAMES[1], rings(1), pixel_size=2.0)
+    write_mrc(NAMES[0], six_rings(0), pixel_size=2.0)
+    write_mrc(NAMES[1], six_rings(1), pixel_size=2.0)
     write_mrc(NAMES[2], np.full((400, 320), 7, np.float32), pixel_size=2.0)
     write_star(NAMES)
     return tmp_path
@@ -311,7 +306,7 @@ def test_labels_of_manualpick_are_read_and_paired_with_their_micrographs(project
             f"\n_rlnAnglePsi #4\n_rlnAutopickFigureOfMerit #5\n{i}0.0 200.0 2 -999.0 -999.0\n\n"
         )
     for name in NAMES[:2]:
-        write_mrc(name, rings(), pixel_size=3.0)
+        write_mrc(name, six_rings(), pixel_size=3.0)
     files = find_micrographs(["CtfFind/job003/micrographs_ctf.star"])
     pairs = pair_labels([file.name for file in files], read_all_picks("ManualPick/job004/manualpick.star")).pairs
     assert {name: boxes.x.tolist() for name, boxes in pairs.items()} == {NAMES[0]: [10.0], NAMES[1]: [20.0]}

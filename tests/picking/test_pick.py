@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made import discs
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Micrograph, estimated_size_px, match
@@ -20,14 +21,14 @@ def found_and_false(picks, labels):
     return int((found >= 0).sum()), int((found < 0).sum())
 
 
-def test_particles_of_a_new_micrograph_are_found(model, discs):
+def test_particles_of_a_new_micrograph_are_found(model):
     image, labels = discs(7)
     found, false = found_and_false(pick(Micrograph(image, pixel_size=4.0), model), labels)
     assert found >= 14
     assert false <= 2
 
 
-def test_a_shifted_micrograph_shifts_the_picks(model, discs):
+def test_a_shifted_micrograph_shifts_the_picks(model):
     image, _ = discs(7)
     # Multiples of the network's coarsest cell (16 working pixels = 20 px here), or borders would matter.
     shifted = np.roll(image, (20, 40), axis=(0, 1))
@@ -39,7 +40,7 @@ def test_a_shifted_micrograph_shifts_the_picks(model, discs):
     assert (found >= 0).mean() > 0.9
 
 
-def test_an_upscaled_micrograph_with_its_own_diameter_gives_the_same_particles(model, discs):
+def test_an_upscaled_micrograph_with_its_own_diameter_gives_the_same_particles(model):
     image, labels = discs(8)
     double = np.kron(image, np.ones((2, 2), np.float32))
     found, false = found_and_false(pick(Micrograph(double), model, diameter_px=40), labels.scaled(2))
@@ -47,7 +48,7 @@ def test_an_upscaled_micrograph_with_its_own_diameter_gives_the_same_particles(m
     assert false <= 3
 
 
-def test_picks_come_in_falling_confidence_above_the_models_threshold(model, discs):
+def test_picks_come_in_falling_confidence_above_the_models_threshold(model):
     picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20)
     assert (np.diff(picks.confidence) <= 0).all()
     assert picks.confidence.min() >= model.card.threshold
@@ -56,7 +57,7 @@ def test_picks_come_in_falling_confidence_above_the_models_threshold(model, disc
     assert everything.confidence.min() >= 0.05
 
 
-def test_no_two_picks_are_nearer_than_asked(model, discs):
+def test_no_two_picks_are_nearer_than_asked(model):
     picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20, threshold=0, minimum_distance_diameters=1.2)
     distance = np.hypot(picks.x[:, None] - picks.x, picks.y[:, None] - picks.y)
     np.fill_diagonal(distance, np.inf)
@@ -68,12 +69,12 @@ def test_a_constant_micrograph_has_no_picks(model):
 
 
 @pytest.mark.parametrize(("diameter_px", "why"), [(3, "fewer than the 6 pixels"), (500, "larger than the micrograph")])
-def test_a_particle_that_cannot_be_seen_is_refused_with_what_may_be_wrong(model, discs, diameter_px, why):
+def test_a_particle_that_cannot_be_seen_is_refused_with_what_may_be_wrong(model, diameter_px, why):
     with pytest.raises(UsageError, match=f"{why}.*not nm"):
         pick(Micrograph(discs(7)[0]), model, diameter_px=diameter_px)
 
 
-def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model, discs):
+def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model):
     image, labels = discs(9)
     cut = Micrograph(image[:, int(labels.x.min()) :])
     centre = pick(cut, model, diameter_px=20, threshold=0)
@@ -95,13 +96,13 @@ def test_nothing_is_picked_where_a_smeared_border_holds_no_image(edge, margin):
     assert (seen.junk[:, :2] == seen.junk[:, 2:3]).all()
 
 
-def test_the_box_size_can_differ_from_the_diameter(model, discs):
+def test_the_box_size_can_differ_from_the_diameter(model):
     picks = pick(Micrograph(discs(7)[0]), model, diameter_px=20, box_size_px=33)
     assert set(picks.width) == {33}
     assert 14 < np.median(picks.estimated_width) < 28
 
 
-def test_picks_can_be_filtered_by_the_size_the_network_saw(model, discs):
+def test_picks_can_be_filtered_by_the_size_the_network_saw(model):
     micrograph = Micrograph(discs(7)[0])
     everything = pick(micrograph, model, diameter_px=20, threshold=0)
     middle = float(np.median(estimated_size_px(everything)))
@@ -111,7 +112,7 @@ def test_picks_can_be_filtered_by_the_size_the_network_saw(model, discs):
     assert len(small) < len(everything)
 
 
-def test_patches_are_for_networks_that_see_the_whole_micrograph(model, discs):
+def test_patches_are_for_networks_that_see_the_whole_micrograph(model):
     with pytest.raises(UsageError, match="leave patches= out"):
         pick(Micrograph(discs(7)[0]), model, diameter_px=20, patches=(2, 2))
 
@@ -134,7 +135,7 @@ def test_a_model_of_several_particles_asks_for_the_diameter(model):
         pick(Micrograph(np.ones((4, 4), np.float32)), several)
 
 
-def test_the_blob_baseline_finds_plain_dark_discs(discs):
+def test_the_blob_baseline_finds_plain_dark_discs():
     image, labels = discs(5)
     picks = pick_blobs(Micrograph(image), diameter_px=20)
     found, _ = found_and_false(picks.select(slice(0, 15)), labels)

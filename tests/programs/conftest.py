@@ -1,5 +1,5 @@
 """The disc model and its micrographs, shared with the tests of the neighbouring packages."""
 
-from disc_fixtures import discs, junk_model, many_micrographs, micrographs, model, says_junk
+from disc_fixtures import junk_model, many_micrographs, micrographs, model, says_junk
 
-__all__ = ["discs", "junk_model", "many_micrographs", "micrographs", "model", "says_junk"]
+__all__ = ["junk_model", "many_micrographs", "micrographs", "model", "says_junk"]

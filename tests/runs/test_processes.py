@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made import discs, snapshot
 from vitripick.formats import write_mrc
 from vitripick.models import save_model
 from vitripick.runs import PickSettings, pick_many
+
+# A log holds times, and only a watcher has a status.
+NOT_COMPARED = ("log", "status.json")
 
 
 @pytest.fixture
@@ -27,14 +31,6 @@ def vitripick(*arguments, **options):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def results(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).parts[0] not in ("log", "status.json")
-    }
-
-
 def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -42,7 +38,7 @@ def wait_until(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tmp_path):
+def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, tmp_path):
     for i in range(100):
         write_mrc(tmp_path / "arriving" / f"m{i:03d}.mrc", discs(i)[0], pixel_size=4.0)
     (tmp_path / "watched").mkdir()
@@ -56,7 +52,7 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tm
     assert told["done"] > 20
     assert told["behind"] > 10
     assert told["half_written"] > 0
-    disturbed = results(tmp_path / "out")
+    disturbed = snapshot(tmp_path / "out", leave_out=NOT_COMPARED)
     assert not [name for name in disturbed if Path(name).name.startswith(".")]
     assert len([name for name in disturbed if name.startswith("cbox/")]) == 100
     shutil.rmtree(tmp_path / "out")
@@ -64,10 +60,10 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, discs, tm
 
     settings = PickSettings(formats=("star", "particles-star"), thumbnails=True, engine="torch")
     pick_many([tmp_path / "watched"], tmp_path / "out", load_model(saved_model), settings)
-    assert disturbed == results(tmp_path / "out")
+    assert disturbed == snapshot(tmp_path / "out", leave_out=NOT_COMPARED)
 
 
-def test_whatever_writers_do_each_whole_file_is_picked_once_and_no_half_one(saved_model, discs, tmp_path):
+def test_whatever_writers_do_each_whole_file_is_picked_once_and_no_half_one(saved_model, tmp_path):
     """Grown slowly, preallocated and filled, renamed, truncated and written again, replaced; all at the same time."""
     there, out = tmp_path / "in", tmp_path / "out"
     there.mkdir()
@@ -130,12 +126,12 @@ def test_whatever_writers_do_each_whole_file_is_picked_once_and_no_half_one(save
     status = json.loads((out / "status.json").read_text())
     assert (status["state"], status["reason"]) == ("stopped", "SIGTERM")
     assert not (out / "watch.lock").exists()
-    watched = results(out)
+    watched = snapshot(out, leave_out=NOT_COMPARED)
     shutil.rmtree(out)
     from vitripick.models import load_model
 
     pick_many([there], out, load_model(saved_model))
-    assert watched == results(out)
+    assert watched == snapshot(out, leave_out=NOT_COMPARED)
 
 
 def test_a_full_disk_stops_cleanly_with_5_and_the_run_goes_on_once_there_is_room(
@@ -156,7 +152,7 @@ def test_a_full_disk_stops_cleanly_with_5_and_the_run_goes_on_once_there_is_room
         assert process.returncode == 5, stderr
         assert "disk is full" in stderr
         assert "Traceback" not in stderr
-        before = results(disk / "out")
+        before = snapshot(disk / "out", leave_out=NOT_COMPARED)
         records = [json.loads(data) for name, data in before.items() if name.startswith("micrographs/")]
         assert 0 < len(records) < 12
         for record in records:
@@ -166,7 +162,7 @@ def test_a_full_disk_stops_cleanly_with_5_and_the_run_goes_on_once_there_is_room
         (disk / "ballast").unlink()
         process = vitripick(*command)
         assert process.wait(timeout=120) == 0
-        after = results(disk / "out")
+        after = snapshot(disk / "out", leave_out=NOT_COMPARED)
         assert all(after[name] == data for name, data in before.items())
         assert len([name for name in after if name.startswith("micrographs/")]) == 12
     finally:

@@ -9,19 +9,12 @@ import time
 import numpy as np
 import pytest
 
+from made import snapshot
 from vitripick.atomic import atomic_path, host_name, remove_leftovers
 from vitripick.errors import UsageError
 from vitripick.formats import MicrographFile, read_micrograph, read_picks, write_mrc
 from vitripick.runs import FolderPicker, PickSettings, pick_many, read_record, step
 from vitripick.runs.folder import read_run_folder
-
-
-def snapshot(folder):
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).parts[0] != "log"
-    }
 
 
 def times(folder):

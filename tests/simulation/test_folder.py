@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from made import snapshot
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_micrograph, read_picks
 from vitripick.simulation import SimulateSettings, bundled_structures, load_scene_recipe, simulate_folder
@@ -21,23 +22,18 @@ def simulate(out, recipe=None, *, structures=("trpv3",), n_workers=1, on_progres
     return simulate_folder(recipe or small(), out, structures, options, n_workers=n_workers, on_progress=on_progress)
 
 
-def everything(folder):
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
-
-
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_workers(tmp_path):
     for workers in (1, 2):
         simulate(
             tmp_path / str(workers), structures=("trpv3", "hemoglobin"), n_workers=workers, n_micrographs=4, seed=3
         )
-    assert everything(tmp_path / "1") == everything(tmp_path / "2")
+    assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2")
 
 
 def test_a_longer_run_begins_with_the_shorter_one(tmp_path):
     for n in (2, 3):
         simulate(tmp_path / str(n), n_micrographs=n)
-    two, three = everything(tmp_path / "2"), everything(tmp_path / "3")
+    two, three = snapshot(tmp_path / "2"), snapshot(tmp_path / "3")
     assert all(three[name] == data for name, data in two.items() if name != "simulation.json")
 
 
@@ -75,10 +71,10 @@ def test_another_seed_or_recipe_makes_them_anew(tmp_path):
 
 def test_micrographs_of_another_seed_are_not_left_among_the_new_ones(tmp_path):
     simulate(tmp_path, n_micrographs=3)
-    before = everything(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(UsageError, match=r"another recipe, seed or version \(simulated_0003\) .* another out="):
         simulate(tmp_path, n_micrographs=2, seed=2)
-    assert everything(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 def test_fewer_micrographs_of_the_same_seed_leave_the_others_and_say_so(tmp_path, caplog):

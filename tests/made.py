@@ -1,0 +1,54 @@
+"""Make what several tests need: micrographs of rings and of discs, and a snapshot of a folder.
+
+Each function gives the same pixels for the same seed, because tests compare files byte for byte.
+"""
+
+import itertools
+
+import numpy as np
+
+from vitripick.geometry import Boxes
+
+
+def rings(seed=0, *, shape=(400, 400), x=(80, 200, 320), y=(80, 200, 320)):
+    """Return a micrograph of dark rings of 60 px in noise, one at each crossing of the columns `x` and the rows `y`.
+
+    The bundled model knows such rings. The image is float32; by default it holds nine of them.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = rng.standard_normal(shape) * 1.5
+    for cy, cx in itertools.product(y, x):
+        image -= np.exp(-0.5 * ((np.hypot(columns - cx, rows - cy) - 23) / 4.5) ** 2) * 1.2
+    return image.astype(np.float32)
+
+
+def discs(seed, *, shape=(160, 192), n=15):
+    """Return a micrograph of dark discs of 20 px in noise, and their boxes.
+
+    The discs lie on a shaken grid of three rows and five columns; `n` takes the first of them. A model learns them in
+    seconds. The image is float32.
+    """
+    rng = np.random.default_rng(seed)
+    grid_y, grid_x = np.mgrid[:3, :5] * 36.0 + 26.0
+    x, y = ((grid + rng.uniform(-5, 5, grid.shape)).ravel()[:n] for grid in (grid_x, grid_y))
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = rng.standard_normal(shape)
+    for cx, cy in zip(x, y, strict=True):
+        image -= 1.6 * (np.hypot(columns - cx, rows - cy) < 10)
+    return image.astype(np.float32), Boxes.at(x, y, size_px=20, shape=shape)
+
+
+def snapshot(folder, *, leave_out=("log",), wherever=False):
+    """Return the bytes of every file below a folder, by its path relative to that folder.
+
+    `leave_out` names entries of the folder itself: by default the log of a run, which holds times. With `wherever`,
+    the folder's own path counts as "OUT", so that runs at two places can be equal.
+    """
+    return {
+        path.relative_to(folder).as_posix(): (
+            path.read_bytes().replace(str(folder).encode(), b"OUT") if wherever else path.read_bytes()
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
+    }
