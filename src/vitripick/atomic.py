@@ -1,4 +1,4 @@
-"""Write a file so that nobody ever sees half of it: a temporary name beside it, flushed, then renamed."""
+"""Write a file so that no program ever sees half of it: under a temporary name beside it, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# The name says that it is no result, and whose it is, so that what a killed process left can be told from what a
-# living one is writing.
+# The name says that the file is no result, and which process writes it. So what a killed process left can be
+# distinguished from what a living one is writing.
 _PREFIX = ".vitripick-tmp"
 _NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")
-# Of a process on another machine nobody can say whether it lives. No file takes an hour to write.
+# We cannot see whether a process on another machine lives, so we wait this long. No file takes an hour to write.
 _ABANDONED_AFTER_SECONDS = 3600.0
 _STARTED = time.time()
-# What file systems without hard links answer.
+# File systems without hard links answer with one of these.
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
-# Asking for it means setting it, which is no thing to do while other threads make files.
+# The umask can only be read by setting it. Files that other threads make meanwhile would get it, so we read it once,
+# on import.
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path with the same suffix; renamed to `path` when the block ends well, removed when not.
+    """Yield a temporary path with the same suffix, and rename it to `path` if the block ends well; else remove it.
 
     The folder of `path` is made if it is missing.
     """
@@ -37,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=temporary_name(""), suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        error.filename = str(path)  # the temporary name would tell nobody anything
+        error.filename = str(path)  # the user does not know the temporary name
         raise
     os.close(handle)
     temporary = Path(name)
@@ -53,7 +54,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def temporary_name(ending: str) -> str:
-    """A file name that `remove_leftovers` knows as this process's."""
+    """Return a file name that `remove_leftovers` recognises as this process's."""
     return f"{_PREFIX}.{host_name()}.{os.getpid()}.{ending}"
 
 
@@ -69,18 +70,18 @@ def write_text_atomically(path: str | Path, text: str) -> None:
 
 
 def write_text_once(path: str | Path, text: str) -> bool:
-    """Write `text` to `path` unless there is such a file: of several processes the first one wins.
+    """Write `text` to `path` unless there is such a file, so that the first of several processes wins.
 
     Returns
     -------
     bool
-        Whether this one wrote it.
+        Whether this process wrote it.
     """
     path = Path(path)
     beside = path.with_name(temporary_name(f"once{path.suffix}"))
     try:
         write_text_atomically(beside, text)
-        # Unlike a rename, a link does not take the place of a file that is there.
+        # A rename would replace a file that is there; a link does not.
         os.link(beside, path)
     except FileExistsError:
         return False
@@ -96,9 +97,9 @@ def write_text_once(path: str | Path, text: str) -> bool:
 
 
 def remove_leftovers(folder: str | Path) -> int:
-    """Remove what killed processes were writing below `folder`; how many files that were.
+    """Remove what killed processes were writing below `folder`, and return the number of files removed.
 
-    Those of living processes on this machine stay, and so do those of other machines for an hour.
+    Files of living processes on this machine stay. Files of other machines stay for an hour.
     """
     n_removed = 0
     for parent, _, names in os.walk(folder):
@@ -111,12 +112,12 @@ def remove_leftovers(folder: str | Path) -> int:
 
 
 def host_name() -> str:
-    """This machine, as one word without dots."""
+    """Return the name of this machine as one word without dots."""
     return re.sub(r"[^\w-]", "-", socket.gethostname().split(".")[0]) or "localhost"
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs on this machine; one that is dead but not buried yet does not."""
+    """Return whether a process of this number runs on this machine; a zombie (state Z) does not run."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -126,7 +127,7 @@ def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
-        return True  # no such file where there is no /proc
+        return True  # this system has no /proc
     return state[:1] != ["Z"]
 
 
@@ -140,7 +141,7 @@ def _is_abandoned(path: Path) -> bool:
         return False
     if match["host"] == host_name():
         pid = int(match["pid"])
-        # Our own number, from before we were: a restarted container, where every process is number 1.
+        # In a restarted container every process is number 1 again, so a file older than this process is not ours.
         if not is_alive(pid) or (pid == os.getpid() and written < _STARTED):
             return True
     return time.time() - written > _ABANDONED_AFTER_SECONDS

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use."""
+"""Count the CPU cores that this process may use."""
 
 from __future__ import annotations
 
@@ -6,5 +6,8 @@ import os
 
 
 def usable_cores() -> int:
-    """Those of its affinity, which schedulers and containers set; all of the machine where none is known."""
+    """Return the number of CPU cores this process may use (its affinity mask, else all cores).
+
+    Schedulers and containers set the affinity mask.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

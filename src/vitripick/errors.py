@@ -1,7 +1,7 @@
-"""The errors vitripick raises on purpose, each with the exit code the command line ends with.
+"""Define the errors that vitripick raises on purpose, each with the exit code of the command line.
 
-Everything here is the user's to mend: the message says which file, what was found there and what to do.
-Anything else that escapes is a bug and ends with exit code 1.
+The user can mend every one of them: the message says which file, what was found there and what to do.
+Any other error that escapes is a bug, and ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import TypeAlias
 # Returns how a parameter of the library is written where the user writes it, such as `--diameter-px` for `diameter_px`.
 Spelling: TypeAlias = Callable[[str], str]
 
-# One for the process: threads that pick report to the same person. None is Python's own spelling.
+# The process has one spelling, because its threads report to the same person. None is Python's own spelling.
 _spelling: Spelling | None = None
 
-# Of a path that somebody gave; anything else the system says of a file may well be a bug of ours.
+# The user can mend these errors, because they come from the path that was given. Other errors of the system may be
+# our own bugs, so they are not listed here.
 _IN_THE_WAY = {
     errno.EACCES: "you are not allowed to read or write here",
     errno.EPERM: "you are not allowed to read or write here",
@@ -29,13 +30,13 @@ _IN_THE_WAY = {
 
 
 class VitripickError(Exception):
-    """Base of all errors that vitripick raises on purpose."""
+    """Every error that vitripick raises on purpose derives from this class."""
 
     exit_code = 1
 
 
 class UsageError(VitripickError):
-    """Options that contradict one another, or one that is missing."""
+    """Options contradict one another, or one is missing."""
 
     exit_code = 2
 
@@ -47,7 +48,7 @@ class InputError(VitripickError):
 
 
 class NotFoundError(InputError):
-    """A file, or something with a name such as a micrograph of a project, does not exist."""
+    """A file, or something else with a name (such as a micrograph of a project), does not exist."""
 
 
 class FormatError(InputError):
@@ -59,13 +60,13 @@ class MicrographError(InputError):
 
 
 class ResourceError(VitripickError):
-    """Out of memory, disk or GPU."""
+    """The memory, the disk or the GPU does not suffice."""
 
     exit_code = 5
 
 
 class Stopped(VitripickError):
-    """Somebody asked a long run to stop; what is done is kept and the same call goes on from there."""
+    """A long run was asked to stop; what is done is kept, and the same call goes on from there."""
 
     exit_code = 130
 
@@ -106,7 +107,7 @@ def current_spelling() -> Spelling | None:
 
 
 def spell_parameters(spelling: Spelling | None) -> None:
-    """Let messages of this process spell parameters in this way from now on, such as in a worker that just started."""
+    """Let messages of this process spell parameters in this way from now on, for example in a new worker."""
     global _spelling
     _spelling = spelling
 
@@ -123,7 +124,7 @@ def parameters_spelled(spelling: Spelling | None) -> Iterator[None]:
 
 
 def path_problem(error: OSError) -> str | None:
-    """Return which path cannot be read or written and why; None where it is not about a given path."""
+    """Return which path cannot be read or written, and why; None if the error is not about a given path."""
     # A rename has two names, and the user gave the second.
     path = error.filename2 or error.filename
     reason = _IN_THE_WAY.get(error.errno or 0)

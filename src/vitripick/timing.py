@@ -1,4 +1,4 @@
-"""Where the time goes: stages of one micrograph, counted where somebody asked for it and free of cost elsewhere."""
+"""Measure the time of each stage of a micrograph; it costs nothing unless a caller uses `timed`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _seconds: ContextVar[dict[str, float] | None] = ContextVar("_seconds", default=N
 
 @contextmanager
 def timed() -> Iterator[dict[str, float]]:
-    """Seconds by stage of what this thread does in the block, filled as stages end."""
+    """Yield the seconds by stage of what this thread does in the block; the dictionary fills as stages end."""
     seconds: dict[str, float] = {}
     token = _seconds.set(seconds)
     try:
@@ -23,7 +23,7 @@ def timed() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Count the time of this block under `name`; without that of stages inside it, which count for themselves."""
+    """Count the time of this block under `name`, without the time of stages inside it, which count separately."""
     seconds = _seconds.get()
     if seconds is None:
         yield

@@ -1,4 +1,4 @@
-"""Precision, recall, F1, AUC and the rest: picks and labels in, an `Evaluation` out."""
+"""Judge picks by labels (precision, recall, F1, AUC and more): picks and labels in, an `Evaluation` out."""
 
 from vitripick.evaluation.bootstrap import bootstrap_intervals
 from vitripick.evaluation.chance import random_places

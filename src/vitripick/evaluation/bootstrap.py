@@ -1,4 +1,4 @@
-"""Confidence intervals by drawing micrographs again: picks on one micrograph stand and fall together."""
+"""Estimate confidence intervals by drawing whole micrographs, because picks on one micrograph depend on each other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vitripick.geometry import FloatArray
 
 Interval = tuple[float, float]
 
-# Confidences are put into this many groups of equal count for the intervals only: AUC moves by less than
-# 0.001 (tests/evaluation/test_bootstrap.py), and 1000 draws over 200 000 picks take a second, not a minute.
+# For the intervals only, confidences are put into at most this many groups of equal count. AUC moves by less than
+# 0.001 (tests/evaluation/test_bootstrap.py), and 1000 draws over 200 000 picks take a second instead of a minute.
 _MAX_GROUPS = 1000
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals; None where they cannot be had (one micrograph, no labels, no draws asked for)."""
+    """Holds 95 % intervals; None where there can be none (one micrograph, no labels, or no draws)."""
 
     f1: Interval | None
     auc: Interval | None
@@ -34,11 +34,11 @@ def bootstrap_intervals(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> Intervals:
-    """95 % intervals of F1 at `threshold` and of AUC, by bootstrap over micrographs.
+    """Return the 95 % intervals of F1 at `threshold` and of AUC, by bootstrap over micrographs.
 
-    Each draw takes as many micrographs as the set has, with repetition; the interval runs from the 2.5th to
-    the 97.5th percentile of the draws that hold a label. With fewer than about ten micrographs such intervals
-    are too narrow: read them as a lower bound of the doubt.
+    Each draw takes as many micrographs as the set has, with repetition. The interval runs from the 2.5th to the
+    97.5th percentile of the draws that hold a label. With fewer than about ten micrographs such intervals are too
+    narrow: read them as a lower bound of the doubt.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def bootstrap_intervals(
 
 
 def confidence_groups(confidence: FloatArray) -> npt.NDArray[np.intp]:
-    """(n,), intp: a group for each of the falling confidences, equal ones together, at most `_MAX_GROUPS`."""
+    """Return a group for each of the falling confidences: (n,), intp; equal ones together, at most `_MAX_GROUPS`."""
     if not len(confidence):
         return np.zeros(0, dtype=np.intp)
     tie = np.concatenate([[0], np.cumsum(np.diff(confidence) != 0)]).astype(np.intp)
@@ -94,7 +94,7 @@ def confidence_groups(confidence: FloatArray) -> npt.NDArray[np.intp]:
 
 
 def _areas(trues: npt.NDArray[Any], falses: npt.NDArray[Any], n_labels: FloatArray) -> FloatArray:
-    """AUC by steps for each draw; `trues` and `falses` are (n_draws, n_groups), strongest group first."""
+    """Return AUC by steps for each draw; `trues` and `falses` are (n_draws, n_groups), strongest group first."""
     all_true, all_false = np.cumsum(trues, axis=1), np.cumsum(falses, axis=1)
     kept = all_true + all_false
     precision = np.divide(all_true, kept, out=np.zeros_like(kept), where=kept > 0)

@@ -1,4 +1,4 @@
-"""The chance level: what picks at random places would score, so that a figure can be seen for what it is."""
+"""Compute the chance level: what picks at random places would score, to compare a figure with."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _RELAX = 0.95
 
 
 def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generator: np.random.Generator) -> Boxes:
-    """`n` boxes at random places of a micrograph, no two centres closer than `diameter_px`.
+    """Return `n` boxes at random places of a micrograph, no two centres closer than `diameter_px`.
 
-    Places are drawn one after the other and kept where nothing lies yet. That ends at about 55 % of the area
-    covered, and labels on a crowded micrograph lie denser: the spacing of further places is then relaxed by
-    5 % at a time, so that there are always as many places as asked for.
+    Places are drawn one after the other and kept where nothing lies yet. That stops at about 55 % of the area covered,
+    but labels on a crowded micrograph lie denser. The spacing of further places is then reduced by 5 % at a time, so
+    there are always `n` places.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generat
             candidates = Boxes.at(
                 generator.uniform(-0.5, n_columns - 0.5, n_candidates),
                 generator.uniform(-0.5, n_rows - 0.5, n_candidates),
-                # The order of drawing, as a confidence: the earlier one stays.
+                # The order of drawing serves as confidence, so the earlier place stays.
                 confidence=np.linspace(1, 0, n_candidates),
                 shape=shape,
             )

@@ -1,4 +1,4 @@
-"""Compare picks with labels: the measures of docs/evaluation.md, to the letter."""
+"""Compare picks with labels, by exactly the measures of docs/evaluation.md."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from vitripick.text import listed
 
 BoxesOrSet = Boxes | Mapping[str, Boxes]
 
-# Small sets draw their random places several times, up to about this many: the scatter of the chance level is
-# then below 0.01.
+# Small sets draw their random places several times, up to about this many, because the scatter of the chance level
+# is then below 0.01.
 _N_CHANCE_PLACES = 3000
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rule:
-    """One way to say which pick is true."""
+    """Says which picks are true by one criterion."""
 
     description: str
     criterion: Criterion
@@ -72,39 +72,38 @@ def evaluate(
     Parameters
     ----------
     picks, labels
-        Of one micrograph, or of many under the same names. A micrograph with labels but no picks has zero
-        picks; one with picks but no labels is listed in `unmatched_picks` and not judged. Picks without a
-        confidence count as certain (1). Sizes that are missing are taken to be the diameter.
+        Boxes of one micrograph, or of many under the same names. A micrograph with labels but no picks has zero
+        picks. One with picks but no labels is listed in `unmatched_picks` and not judged. Picks without a
+        confidence count as certain (1). Missing sizes are taken to be the diameter.
     diameter_px
         d, in full-size pixels; by default the median size of the labels' boxes.
     iou
-        A pick is true when its box and the label's have at least this IoU. 0.6 is the paper's.
+        A pick is true when its box and the label's have at least this IoU. The paper uses 0.6.
     distance_fraction
-        A pick is true when its centre is at most this share of d from the label's; d/2 is always reported
-        too.
+        A pick is true when its centre is at most this share of d from the label's. d/2 is always reported, too.
     threshold
-        The confidence that picks are exported with: what a user gets. None: every pick given is exported.
+        The confidence threshold that picks are exported with, so what a user gets. None: every pick is exported.
     border_px
-        Picks and labels whose centre is closer than this to the border are ignored; d/2 by default, 0 for
-        none. Needs the micrograph's shape on its picks or labels.
+        Picks and labels whose centre is closer than this to the border are ignored; d/2 by default, 0 for none. It
+        needs the micrograph's shape on its picks or labels.
     n_bootstrap
         Draws for the 95 % intervals; 0 for none.
     seed
-        Of the intervals and of the chance level.
+        The seed of the intervals and of the chance level.
     leak
-        Whether any of this data was used in training, in words, to be shown beside the figures.
+        Words to show beside the figures: whether any of this data was used in training.
     chance_level
-        False leaves it out: most of the time goes there, and training only wants the other figures.
+        False leaves it out. Most of the time goes there, and training only needs the other figures.
 
     Raises
     ------
     UsageError
-        No diameter is given and no label has a size, though there are boxes; picks and labels are not both one
-        micrograph or both many; or a number makes no sense.
+        If no diameter is given and no label has a size, though there are boxes; if one of picks and labels is one
+        micrograph and the other many; or if a number makes no sense.
     """
     pick_sets, label_sets, unmatched = _as_sets(picks, labels)
     known_d = _diameter(pick_sets, label_sets, diameter_px)
-    d = 1.0 if known_d is None else known_d  # without a single box no figure depends on it
+    d = 1.0 if known_d is None else known_d  # without boxes no figure depends on it
     border = (known_d or 0.0) / 2 if border_px is None else float(border_px)
     if not 0 < iou <= 1 or not distance_fraction > 0 or not border >= 0 or n_bootstrap < 0:
         raise UsageError(
@@ -169,10 +168,10 @@ def best_threshold(
     distance_fraction: float = 0.25,
     border_px: float | None = None,
 ) -> float:
-    """The confidence threshold to export picks with: the middle of the stretch of nearly best F1.
+    """Return the confidence threshold to export picks with: the middle of the stretch of nearly best F1.
 
-    Not the single best point but the middle of all thresholds around it whose F1 lies within 0.5 % of the
-    best one's: the best point itself is luck, and lies elsewhere on the next micrographs.
+    The stretch holds all thresholds around the best point whose F1 lies within 0.5 % of the best one. The best point
+    itself is luck: it lies elsewhere on the next micrographs.
 
     Parameters
     ----------
@@ -186,7 +185,7 @@ def best_threshold(
     Returns
     -------
     float
-        0-1; NaN where not one pick is true, so that no threshold is better than another.
+        0-1; NaN where no pick is true, so that no threshold is better than another.
     """
     pick_sets, label_sets, _ = _as_sets(picks, labels)
     d = _diameter(pick_sets, label_sets, diameter_px) or 1.0
@@ -197,7 +196,7 @@ def best_threshold(
 
 
 def score_at(judged: Judged, threshold: float | None) -> Score:
-    """Counts at a threshold; None keeps every pick."""
+    """Return the counts at a threshold; None keeps every pick."""
     kept = judged.counted if threshold is None else judged.counted & (judged.confidence >= threshold)
     n_true = int(np.count_nonzero(judged.is_true & kept))
     return Score(threshold, n_true, int(np.count_nonzero(kept)) - n_true, judged.n_labels - n_true)
@@ -206,7 +205,7 @@ def score_at(judged: Judged, threshold: float | None) -> Score:
 def _result(
     description: str, parts: list[Judged], threshold: float | None, *, n_bootstrap: int, seed: int
 ) -> CriterionResult:
-    """All figures of one criterion, but for the chance level."""
+    """Return all figures of one criterion except the chance level."""
     judged = join(parts)
     curve = precision_recall_curve(judged)
     best = int(np.argmax(curve.f1)) if len(curve.threshold) else None
@@ -245,7 +244,7 @@ def _rules(d: float, iou: float, distance_fraction: float) -> dict[str, _Rule]:
 
 
 def _as_sets(picks: BoxesOrSet, labels: BoxesOrSet) -> tuple[dict[str, Boxes], dict[str, Boxes], tuple[str, ...]]:
-    """Picks and labels by the names of the labelled micrographs, and the names that have picks only."""
+    """Return picks and labels by the names of the labelled micrographs, and the names that have picks only."""
     if isinstance(picks, Boxes) and isinstance(labels, Boxes):
         name = labels.micrograph or picks.micrograph or "micrograph"
         return {name: picks}, {name: labels}, ()
@@ -263,14 +262,15 @@ def _as_sets(picks: BoxesOrSet, labels: BoxesOrSet) -> tuple[dict[str, Boxes], d
 def _diameter(
     pick_sets: Mapping[str, Boxes], label_sets: Mapping[str, Boxes], diameter_px: float | None
 ) -> float | None:
-    """d in pixels; None where there is neither a pick nor a label."""
+    """Return d in pixels; None where there is neither a pick nor a label."""
     if diameter_px is not None:
         if not 0 < diameter_px < np.inf:
             raise UsageError(f"The particle's diameter must be above 0 pixels, but is {diameter_px}.")
         return float(diameter_px)
     if not any(len(own) for own in (*label_sets.values(), *pick_sets.values())):
         return None
-    # Where all is labelled empty no label can say it; every pick is false whatever d is, and their boxes will do.
+    # If every micrograph is labelled empty, no label gives d. Every pick is then false whatever d is, so the picks'
+    # boxes suffice.
     telling = label_sets if any(len(own) for own in label_sets.values()) else pick_sets
     sizes = np.concatenate([part for own in telling.values() for part in (own.width, own.height)])
     sizes = sizes[np.isfinite(sizes)]
@@ -283,7 +283,7 @@ def _diameter(
 
 
 def _sized(boxes: Boxes, d: float) -> Boxes:
-    """Missing sizes taken to be the diameter."""
+    """Return the boxes with missing sizes replaced by the diameter."""
     if boxes.has_size:
         return boxes
     width = np.where(np.isfinite(boxes.width), boxes.width, d)
@@ -299,7 +299,7 @@ def _chance_cases(
     seed: int,
     wanted: bool,
 ) -> tuple[list[tuple[Boxes, Boxes]], tuple[str, ...]]:
-    """Random places with the labels of their micrograph, and what to know about border and chance level."""
+    """Return random places with the labels of their micrograph, and notes on the border and the chance level."""
     generator = np.random.default_rng(seed)
     chance_cases: list[tuple[Boxes, Boxes]] = []
     shapeless: list[str] = []

@@ -1,8 +1,8 @@
-"""The measures themselves: judged picks in, numbers out; arrays only.
+"""Compute the measures: judged picks in, numbers out; arrays only.
 
-Every measure of a set starts from one greedy matching per micrograph, over *all* of its picks. Because picks
-are matched in falling confidence, dropping the weakest ones never changes what the others found: the same
-true/false flags hold at every threshold, and a whole precision-recall curve costs one matching.
+Every measure of a set starts from one greedy matching per micrograph, over *all* of its picks. Picks are matched in
+falling confidence, so dropping the weakest ones never changes what the others found. The same true/false flags
+therefore hold at every threshold, and a whole precision-recall curve costs one matching.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The picks of one micrograph (or of a set, joined), each true, false or ignored, strongest first.
+    """Holds the picks of one micrograph (or of a joined set), each true, false or ignored, strongest first.
 
     Attributes
     ----------
     confidence : (n,), float64
         Falling; 1 where the pick had none.
     is_true : (n,), bool
-        Found a label that counts.
+        Whether the pick found a label that counts.
     is_ignored : (n,), bool
-        Neither true nor false: on the border (see `judge`).
+        Whether the pick is neither true nor false, because it is on the border (see `judge`).
     iou, centre_error_px : (n,), float64
-        Of the pick with the label it found; NaN where it is not true.
+        IoU and distance between the pick and the label it found; NaN where it is not true.
     micrograph_index : (n,), intp
         Which micrograph of the set the pick lies on.
     n_labels
@@ -52,13 +52,13 @@ class Judged:
 
     @property
     def counted(self) -> BoolArray:
-        """(n,), bool: true or false, not ignored."""
+        """Return (n,), bool: whether the pick counts as true or false, so is not ignored."""
         return ~self.is_ignored
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Precision and recall at every distinct confidence, from the strictest threshold to the loosest.
+    """Holds precision and recall at every distinct confidence, from the strictest threshold to the loosest.
 
     Attributes
     ----------
@@ -77,13 +77,13 @@ class Curve:
 
     @property
     def precision(self) -> FloatArray:
-        """(n,), float64. Every point holds at least one pick, so it is always defined."""
+        """Return (n,), float64; every point holds at least one pick, so it is always defined."""
         precision: FloatArray = self.n_true / (self.n_true + self.n_false)
         return precision
 
     @property
     def recall(self) -> FloatArray:
-        """(n,), float64; NaN where there are no labels."""
+        """Return (n,), float64; NaN where there are no labels."""
         if not self.n_labels:
             return np.full(len(self.threshold), np.nan)
         recall: FloatArray = self.n_true / self.n_labels
@@ -91,13 +91,13 @@ class Curve:
 
     @property
     def f1(self) -> FloatArray:
-        """(n,), float64: the harmonic mean of precision and recall."""
+        """Return (n,), float64: the harmonic mean of precision and recall."""
         f1: FloatArray = 2 * self.n_true / (self.n_true + self.n_false + self.n_labels)
         return f1
 
 
 def strongest_first(picks: Boxes) -> Boxes:
-    """In falling confidence, position breaking ties, so that no figure depends on the order picks came in.
+    """Return the picks in falling confidence, with ties broken by position, so that their order changes no figure.
 
     A pick without a confidence counts as certain (1): labels judged as picks must be kept at every threshold.
     """
@@ -106,7 +106,7 @@ def strongest_first(picks: Boxes) -> Boxes:
 
 
 def on_border(boxes: Boxes, shape: tuple[int, int] | None, border_px: float) -> BoolArray:
-    """(n,), bool: the centre lies closer than `border_px` to the edge of the micrograph, or outside it.
+    """Return (n,), bool: whether the centre lies closer than `border_px` to the micrograph's edge, or outside it.
 
     The edge is the outer side of the outermost pixels, half a pixel beyond their middles. Without a `shape`,
     or with a border of 0, no box is on the border.
@@ -131,14 +131,14 @@ def judge(
 ) -> Judged:
     """Decide for each pick of one micrograph whether it is true, false or ignored.
 
-    All picks and labels are matched first, then the border is looked at: a pick that found a label on the
-    border is ignored, an unmatched pick on the border is ignored, a pick on the border that found a label
-    inside is true, and labels on the border are never missed.
+    All picks and labels are matched first, and the border counts afterwards. A pick that found a label on the border is
+    ignored, and so is an unmatched pick on the border. A pick on the border that found a label inside is true. Labels
+    on the border are never missed.
 
     Parameters
     ----------
     picks, labels
-        Of one micrograph, both with sizes. `shape` of either tells where the border is.
+        Boxes of one micrograph, both with sizes. `shape` of either says where the border is.
     criterion, iou, distance_px
         As in `vitripick.geometry.match`.
     border_px
@@ -173,7 +173,7 @@ def judge(
 
 
 def join(parts: list[Judged]) -> Judged:
-    """All picks of a set ranked together, strongest first."""
+    """Return all picks of a set ranked together, strongest first."""
     empty = np.zeros(0)
     confidence = np.concatenate([empty, *(part.confidence for part in parts)])
     order = np.argsort(-confidence, kind="stable")
@@ -193,7 +193,7 @@ def join(parts: list[Judged]) -> Judged:
 
 
 def precision_recall_curve(judged: Judged) -> Curve:
-    """One point for each distinct confidence: picks of equal confidence are kept or dropped together."""
+    """Return the curve with one point for each distinct confidence; equal picks are kept or dropped together."""
     confidence = judged.confidence[judged.counted]
     is_true = judged.is_true[judged.counted]
     last_of_tie = np.flatnonzero(np.append(np.diff(confidence) != 0, len(confidence) > 0))
@@ -207,12 +207,12 @@ def precision_recall_curve(judged: Judged) -> Curve:
 
 
 def area_under_curve(curve: Curve) -> float | None:
-    """Area under the precision-recall curve (AUC): the sum of each gain in recall times the precision there.
+    """Return the area under the precision-recall curve (AUC): each gain in recall times the precision there, summed.
 
-    Integration by steps, which information retrieval calls average precision. It is the conservative choice:
-    a straight line between two points of a precision-recall curve lies above what thresholds in between can
-    reach, so trapezoids flatter (most where few distinct confidences leave long lines), and an envelope of
-    later, better precisions flatters more. Recall that no pick reaches adds nothing.
+    The curve is integrated by steps, which information retrieval calls average precision. This is the conservative
+    choice. A straight line between two points of the curve lies above what thresholds in between can reach. So
+    trapezoids flatter, most where few distinct confidences leave long lines. An envelope of later, better precisions
+    flatters more. Recall that no pick reaches adds nothing.
 
     Returns
     -------
@@ -225,10 +225,11 @@ def area_under_curve(curve: Curve) -> float | None:
 
 
 def calibration_error(judged: Judged, *, n_bins: int = 10) -> float | None:
-    """Expected calibration error (ECE): how far confidence lies from the share of true picks, 0-1.
+    """Return the expected calibration error (ECE): how far confidence lies from the share of true picks, 0-1.
 
-    The mean over `n_bins` bins of equal width, weighted by their picks, of the difference between mean
-    confidence and share of true picks, over every judged pick that was stored. None where there is none.
+    Every judged pick that was stored goes into one of `n_bins` bins of equal width. In each bin, the mean confidence is
+    compared with the share of true picks. The ECE is the mean of these differences, weighted by the picks in each bin;
+    None where there is no pick.
     """
     confidence = judged.confidence[judged.counted]
     if not len(confidence):
@@ -240,7 +241,7 @@ def calibration_error(judged: Judged, *, n_bins: int = 10) -> float | None:
 
 
 def count_duplicates(picks: Boxes, *, distance_px: float) -> int:
-    """Pairs of picks at most `distance_px` apart: the same particle picked twice."""
+    """Return the number of pairs of picks at most `distance_px` apart: the same particle picked twice."""
     if len(picks) < 2:
         return 0
     tree = cKDTree(picks.centres)
@@ -249,17 +250,17 @@ def count_duplicates(picks: Boxes, *, distance_px: float) -> int:
 
 
 def plateau_middle(curve: Curve, *, tolerance: float = 0.005) -> float:
-    """The middle of the thresholds around the best one whose F1 stays within `tolerance` of the best.
+    """Return the middle of the thresholds around the best one whose F1 stays within `tolerance` of the best.
 
-    The single best point of a curve is luck: with the next set of micrographs it lies elsewhere. The F1 of a
-    usable model is flat around it, and the middle of that flat stretch moves little.
+    The best point of a curve is luck: with the next set of micrographs it lies elsewhere. The F1 of a usable model is
+    flat around it, and the middle of that flat stretch moves little.
 
     Parameters
     ----------
     curve
-        Of the whole set.
+        The curve of the whole set.
     tolerance
-        As a share of the best F1.
+        How far F1 may be below the best, as a share of the best F1.
 
     Returns
     -------

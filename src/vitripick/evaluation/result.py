@@ -1,4 +1,4 @@
-"""What an evaluation says: figures per criterion, rows per micrograph, as a dictionary or as a table."""
+"""Hold what an evaluation found: figures per criterion, rows per micrograph, as a dictionary or as a table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vitripick.evaluation.bootstrap import Interval
 from vitripick.evaluation.metrics import Curve
 
 LOWER_BOUND = (
-    "Labels of real micrographs are incomplete: a pick on a particle that nobody labelled counts as false, "
+    "Labels of real micrographs are incomplete: a pick on a particle without a label counts as false, "
     "so precision, F1 and AUC are lower bounds."
 )
 
 
 @dataclass(frozen=True)
 class Score:
-    """Precision, recall and F1 at one threshold; None where there is nothing to divide by."""
+    """Holds the counts at one threshold and gives precision, recall and F1; None where the divisor is 0."""
 
     threshold: float | None
     n_true: int
@@ -29,21 +29,21 @@ class Score:
 
     @property
     def precision(self) -> float | None:
-        """Share of picks that are true."""
+        """Return the share of picks that are true."""
         return _ratio(self.n_true, self.n_true + self.n_false)
 
     @property
     def recall(self) -> float | None:
-        """Share of labels that were found."""
+        """Return the share of labels that were found."""
         return _ratio(self.n_true, self.n_true + self.n_missed)
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; None where there are neither picks nor labels."""
+        """Return the harmonic mean of precision and recall; None where there are neither picks nor labels."""
         return _ratio(2 * self.n_true, 2 * self.n_true + self.n_false + self.n_missed)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return a dictionary for JSON."""
         return {
             "threshold": self.threshold,
             "precision": self.precision,
@@ -57,24 +57,24 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class CriterionResult:
-    """All figures of a set under one criterion of what a true pick is.
+    """Holds all figures of a set under one criterion for true picks.
 
     Attributes
     ----------
     description
-        In words: "IoU ≥ 0.6", "distance ≤ d/4".
+        The criterion in words: "IoU ≥ 0.6", "distance ≤ d/4".
     default, best
-        At the threshold picks are exported with, and at the one with the highest F1.
+        Scores at the threshold that picks are exported with, and at the one with the highest F1.
     auc
         See `metrics.area_under_curve`.
     f1_interval, auc_interval
-        95 %, over micrographs; F1 at the default threshold.
+        95 % intervals over micrographs; F1 at the default threshold.
     mean_iou, centre_error_mean_px, centre_error_median_px
-        Of the true picks at the default threshold.
+        Figures of the true picks at the default threshold.
     calibration_error
         ECE over all stored picks; None for picks without confidences.
     chance_f1
-        F1 of as many random, non-overlapping places as there are labels.
+        F1 of random, non-overlapping places, one for each label.
     curve
         The precision-recall curve.
     """
@@ -94,7 +94,7 @@ class CriterionResult:
 
     @property
     def f1_lost_to_threshold(self) -> float | None:
-        """F1 at the best threshold minus F1 at the default one."""
+        """Return F1 at the best threshold minus F1 at the default one."""
         if self.best.f1 is None or self.default.f1 is None:
             return None
         return self.best.f1 - self.default.f1
@@ -102,7 +102,7 @@ class CriterionResult:
 
 @dataclass(frozen=True)
 class MicrographRow:
-    """One micrograph at the default threshold; `scores` has one entry for each criterion."""
+    """Holds the figures of one micrograph at the default threshold; `scores` has one entry for each criterion."""
 
     name: str
     n_labels: int
@@ -112,16 +112,16 @@ class MicrographRow:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Picks against labels, in the words of docs/evaluation.md.
+    """Holds what judging picks by labels gave, in the words of docs/evaluation.md.
 
     Attributes
     ----------
     criteria
         "iou", "distance" (d/4 unless asked otherwise) and "half_distance" (d/2, for comparison with others).
     diameter_px
-        d; None where nobody gave it and there is neither a pick nor a label, so that nothing depends on it.
+        d; None where it was not given and there is neither a pick nor a label, so that nothing depends on it.
     threshold
-        The one picks are exported with; None: every pick given is what the user gets.
+        The threshold that picks are exported with; None: the user gets every pick.
     border_px
         Width of the ignored band; 0: none.
     n_labels, n_labels_ignored
@@ -137,7 +137,7 @@ class Evaluation:
     unmatched_picks
         Micrographs with picks but without labels: not judged.
     leak
-        Whether any of this data was used in training, in words; None: nobody said.
+        Whether any of this data was used in training, in words; None where the caller did not say.
     notes
         What the reader should know about these figures.
     """
@@ -163,31 +163,31 @@ class Evaluation:
 
     @property
     def recall(self) -> float | None:
-        """By IoU, at the default threshold; other criteria: `criteria["distance"].default.recall`."""
+        """Return recall by IoU at the default threshold; `criteria["distance"].default.recall` gives another one."""
         return self.criteria["iou"].default.recall
 
     @property
     def precision(self) -> float | None:
-        """By IoU, at the default threshold."""
+        """Return precision by IoU at the default threshold."""
         return self.criteria["iou"].default.precision
 
     @property
     def f1(self) -> float | None:
-        """By IoU, at the default threshold."""
+        """Return F1 by IoU at the default threshold."""
         return self.criteria["iou"].default.f1
 
     @property
     def auc(self) -> float | None:
-        """By IoU."""
+        """Return AUC by IoU."""
         return self.criteria["iou"].auc
 
     @property
     def curves(self) -> dict[str, Curve]:
-        """The precision-recall curve of each criterion."""
+        """Return the precision-recall curve of each criterion."""
         return {name: result.curve for name, result in self.criteria.items()}
 
     def to_dict(self, *, n_curve_points: int = 200) -> dict[str, Any]:
-        """JSON-ready: no NaN (None instead), no arrays; curves thinned to `n_curve_points`."""
+        """Return a dictionary for JSON: None instead of NaN, no arrays, curves thinned to `n_curve_points`."""
         return {
             "diameter_px": self.diameter_px,
             "threshold": self.threshold,
@@ -248,7 +248,7 @@ class Evaluation:
         }
 
     def figures(self) -> list[tuple[str, list[str]]]:
-        """Rows of the summary table: a name and one text for each criterion."""
+        """Return the rows of the summary table: a name and one text for each criterion."""
         results = list(self.criteria.values())
         at = "all picks" if self.threshold is None else f"threshold {self.threshold:.3g}"
         d = self.diameter_px
@@ -275,7 +275,7 @@ class Evaluation:
         ]
 
     def facts(self) -> list[tuple[str, str]]:
-        """What the set holds, as rows of a name and a text."""
+        """Return what the set holds, as rows of a name and a text."""
         ignored = f", {self.n_labels_ignored} more on the border ignored" if self.n_labels_ignored else ""
         on_border = f", {self.n_picks_border} of them on the border" if self.n_picks_border else ""
         free = "none in the set"

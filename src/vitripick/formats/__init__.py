@@ -1,4 +1,4 @@
-"""Files in and out: one module for each kind, bytes to our objects and back."""
+"""Read and write files: one module for each kind, bytes to our objects and back."""
 
 from vitripick.formats.micrographs.files import read_header, read_micrograph
 from vitripick.formats.micrographs.finding import MicrographFile, find_micrographs, output_stems

@@ -13,10 +13,10 @@ log = logging.getLogger("vitripick")
 
 
 def keep_inside(boxes: Boxes, path: Path) -> Boxes:
-    """The boxes whose centre, as written with six decimals, is in the micrograph; others are warned about.
+    """Return the boxes whose centre, as written with six decimals, is in the micrograph; warn about the others.
 
-    RELION's Extract stops altogether at one centre outside (5.0), and moving the centre would invent a pick.
-    Where the shape is not known, only centres below zero are known to be outside.
+    RELION's Extract (5.0) stops altogether at one centre outside, and moving the centre would invent a pick. Where the
+    shape is not known, only centres below zero are known to be outside.
     """
     x, y = np.round(boxes.x, 6), np.round(boxes.y, 6)
     inside = (x >= 0) & (y >= 0)

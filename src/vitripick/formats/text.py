@@ -1,4 +1,4 @@
-"""What all text formats share: reading a file as lines, and numbers with an error that says where."""
+"""Read text files as lines, and numbers with an error that says where: all text formats share this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vitripick.errors import FormatError, InputError
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a picks file; an `InputError` that names it where it cannot be read."""
+    """Return the bytes of a picks file, or raise an `InputError` that names the file."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -19,7 +19,7 @@ def read_file(path: Path) -> bytes:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file without their ends (LF or CRLF); [] for a file of zero bytes.
+    """Return the lines of a UTF-8 text file without their ends (LF or CRLF); [] for a file of zero bytes.
 
     A byte-order mark, which spreadsheets put first, is dropped.
     """
@@ -27,13 +27,13 @@ def read_lines(path: Path) -> list[str]:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise FormatError(f"{path}: this is not a text file (not UTF-8), so it holds no picks we can read.") from None
-    # Not splitlines(): that also splits at form feeds and at Unicode's own line separators.
+    # splitlines() also splits at form feeds and at Unicode's own line separators, so it is not used.
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def parse_number(field: str, *, what: str, path: Path, line: int) -> float:
-    """A finite number, or a `FormatError` that names the file, the line and what the number should be."""
+    """Return a finite number, or raise a `FormatError` that names the file, the line and what the number means."""
     try:
         value = float(field)
     except ValueError:
@@ -44,14 +44,14 @@ def parse_number(field: str, *, what: str, path: Path, line: int) -> float:
 
 
 def parse_optional(field: str, *, what: str, path: Path, line: int) -> float:
-    """As `parse_number`, but NaN for what stands for "not known": empty, `<NA>`, `nan`, `None`."""
+    """Return a number as `parse_number` does, but NaN for texts that mean "not known": empty, `<NA>`, `nan`, `None`."""
     if field.strip().lower() in ("", "<na>", "na", "nan", "none", "null"):
         return math.nan
     return parse_number(field, what=what, path=path, line=line)
 
 
 def parse_size(field: str, *, what: str, path: Path, line: int) -> float:
-    """A number above zero."""
+    """Return a number above zero, or raise a `FormatError`."""
     value = parse_number(field, what=what, path=path, line=line)
     if value <= 0:
         raise FormatError(f"{path}, line {line}: {what} should be above zero, but it is {field}.")
@@ -59,7 +59,7 @@ def parse_size(field: str, *, what: str, path: Path, line: int) -> float:
 
 
 def format_number(value: float, *, decimals: int = 6) -> str:
-    """The shortest decimal text, without an exponent: 12, 12.5, 0.333333; never "-0".
+    """Return the shortest decimal text, without an exponent: 12, 12.5, 0.333333; never "-0".
 
     Examples
     --------

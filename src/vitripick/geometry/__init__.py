@@ -1,4 +1,4 @@
-"""Boxes, micrographs, IoU, matching, overlap removal: arrays only, no disk."""
+"""Handle boxes, micrographs, IoU, matching and overlap removal: arrays only, no disk."""
 
 from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
 from vitripick.geometry.filters import estimated_size_px, keep_sizes

@@ -1,4 +1,4 @@
-"""Boxes: where particles are. Labels (placed by a person) and picks (proposed by a model) are both this."""
+"""Define `Boxes`, which say where particles are: labels (placed by a person) or picks (proposed by a model)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-# What names some of the boxes: one index, several, a mask, a slice.
+# Each of these chooses some of the boxes: one index, several, a mask, a slice.
 Which: TypeAlias = (
     int | np.integer[Any] | slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_ | np.integer[Any]]
 )
@@ -21,7 +21,7 @@ _COLUMNS = ("x", "y", "width", "height", "confidence", "estimated_width", "estim
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Boxes:
-    """The boxes of one micrograph: their centres and sizes in pixels of the full-size micrograph.
+    """Holds the boxes of one micrograph: their centres and sizes in pixels of the full-size micrograph.
 
     `x` runs along columns and `y` along rows. Row 0 is the first row stored in the MRC file, and (0, 0) is the middle
     of the first stored pixel. Every column is an array with one number for each box. A number that is not known is NaN.
@@ -33,9 +33,9 @@ class Boxes:
     width, height : (n,), float64
         Sizes; NaN where the file did not say (RELION's STAR, for one).
     confidence : (n,), float64
-        0-1, the model's; NaN for labels.
+        The model's confidence, 0-1; NaN for labels.
     estimated_width, estimated_height : (n,), float64
-        The size the network saw, beside the size exported; NaN where there is none.
+        The size the network saw, beside the size exported; NaN where it gave none.
     micrograph
         The micrograph's identity: its path relative to the input root, or the string in the STAR.
     shape

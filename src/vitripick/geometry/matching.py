@@ -1,4 +1,4 @@
-"""Which pick found which label: one to one, picks in falling confidence (the field's and the paper's way)."""
+"""Find which pick found which label: one to one, picks in falling confidence (as the field and the paper do)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from vitripick.geometry.boxes import Boxes, FloatArray
 
@@ -14,7 +13,7 @@ Criterion: TypeAlias = Literal["iou", "distance"]
 
 
 def iou_of_pairs(a: Boxes, b: Boxes) -> FloatArray:
-    """Intersection over union of box i of `a` with box i of `b`: (n,), float64, 0-1."""
+    """Return the intersection over union of box i of `a` with box i of `b`: (n,), float64, 0-1."""
     overlap_x = np.minimum(a.x + a.width / 2, b.x + b.width / 2) - np.maximum(a.x - a.width / 2, b.x - b.width / 2)
     overlap_y = np.minimum(a.y + a.height / 2, b.y + b.height / 2) - np.maximum(a.y - a.height / 2, b.y - b.height / 2)
     intersection = np.clip(overlap_x, 0, None) * np.clip(overlap_y, 0, None)
@@ -31,7 +30,7 @@ def match(
     iou: float = 0.6,
     distance_px: float | None = None,
 ) -> npt.NDArray[np.intp]:
-    """The label that each pick found, one to one.
+    """Return the label that each pick found, one to one.
 
     Picks in falling confidence (ties in their order) each take the best free label that qualifies: the one with
     the highest IoU, or the nearest.
@@ -39,11 +38,11 @@ def match(
     Parameters
     ----------
     picks, labels
-        Of one micrograph. With `criterion="iou"` both need sizes.
+        Boxes of one micrograph. With `criterion="iou"` both need sizes.
     criterion
         `"iou"`: the boxes' IoU is at least `iou`. `"distance"`: the centres are at most `distance_px` apart.
     iou
-        0.6 is the paper's (Wagner et al. 2019).
+        The paper uses 0.6 (Wagner et al. 2019).
     distance_px
         Needed with `criterion="distance"`.
 
@@ -60,10 +59,12 @@ def match(
     else:
         if not (picks.has_size and labels.has_size):
             raise ValueError("IoU needs box sizes on both sides: give with_size(...) first")
-        # Boxes whose IoU is above zero lie within half the sum of their sizes of each other, in each axis.
+        # If the IoU is above zero, the centres are less than half the sum of the sizes apart, along each axis.
         reach = np.sqrt(2) * (_largest(picks) + _largest(labels)) / 2
     if not len(picks) or not len(labels):
         return found
+
+    from scipy.spatial import cKDTree  # it takes a quarter of a second to load, and much needs no tree
 
     tree = cKDTree(labels.centres)
     near = tree.query_ball_point(picks.centres, reach + 1e-9)

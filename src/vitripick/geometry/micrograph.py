@@ -1,4 +1,4 @@
-"""The micrograph, in memory or not."""
+"""Define the micrograph, in memory or not."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 Image: TypeAlias = npt.NDArray[np.float32]
 
-# Fewer pixels than this across a particle show none.
+# A particle that spans fewer pixels than this cannot be seen.
 SMALLEST_PX = 6.0
 # A place of a junk map (0-1) counts as junk from this probability on: for counting picks and for drawing alike.
 IS_JUNK = 0.5
 
 
 def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
-    """Why nobody sees a particle of this diameter in a micrograph of this shape, to put behind it; None if one can."""
+    """Return why no particle of this diameter can be seen in this shape, as words to follow it; None if one can."""
     if diameter_px < SMALLEST_PX:
         return f"spans fewer than the {SMALLEST_PX:g} pixels that show one"
     if diameter_px > min(shape):
@@ -28,7 +28,7 @@ def why_unseen(diameter_px: float, shape: tuple[int, int]) -> str | None:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Micrograph:
-    """One micrograph at full size.
+    """Holds one micrograph at full size.
 
     This class holds its pixels. `open_micrograph` may give a subclass that leaves them in the file, and reads them
     whenever `image` is asked for.
@@ -40,7 +40,7 @@ class Micrograph:
     pixel_size
         Å per pixel; None where the file does not say, or says something absurd.
     name
-        Identity: the path relative to the input root, or the string in the STAR.
+        The micrograph's identity: its path relative to the input root, or the string in the STAR.
     path
         The file it came from, if any.
     warnings

@@ -1,4 +1,4 @@
-"""Downscale, normalise, cut: image in, image out."""
+"""Downscale, normalise and cut images: image in, image out."""
 
 from vitripick.images.border import Border, find_border
 from vitripick.images.normalise import normalise_locally

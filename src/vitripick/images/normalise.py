@@ -7,18 +7,18 @@ import numpy as np
 
 from vitripick.geometry import Image
 
-# Beyond this many robust standard deviations a pixel tells nothing about ice or protein: gold, carbon, dead pixels.
+# Pixels beyond this many robust standard deviations are not ice or protein, but gold, carbon or dead pixels.
 _OUTLIER = 6.0
-# A place whose contrast is below this share of the micrograph's typical contrast is not amplified to look like one.
+# A place with less than this share of the typical contrast is not amplified to the typical contrast.
 _CONTRAST_FLOOR = 0.4
 
 
 def normalise_locally(image: Image, *, sigma_px: float, clip: float = 5.0) -> Image:
-    """Subtract the local mean and divide by the local standard deviation, both robust.
+    """Subtract the local mean and divide by the local standard deviation, both measured robustly.
 
-    The local window is a Gaussian. Statistics are taken twice; the second time without the pixels that lay more than
-    three local standard deviations off, so that an ice crystal or a carbon edge leaves no halo in which particles
-    vanish. Where contrast is far below the micrograph's own (a beam's dark corner, empty carbon) it is not blown up.
+    The local window is a Gaussian. Statistics are taken twice. The second time leaves out pixels more than three local
+    standard deviations off, so that an ice crystal or a carbon edge leaves no halo in which particles vanish. Contrast
+    far below the micrograph's own (a beam's dark corner, empty carbon) is not amplified.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ def normalise_locally(image: Image, *, sigma_px: float, clip: float = 5.0) -> Im
     median = _median(image)
     spread = 1.4826 * _median(np.abs(image - np.float32(median)))
     if spread == 0.0:
-        # More than half of the pixels are one value: fall back on the plain spread, and on nothing if that is zero.
+        # More than half of the pixels have one value, so the plain spread stands in; if that is zero, there is nothing.
         spread = float(image.std())
         if spread == 0.0:
             return np.zeros_like(image)
-    # In place where it can be: this is a third of what preparing costs.
+    # This is a third of what preparing costs, so it works in place where it can.
     scaled: Image = image - np.float32(median)
     scaled /= np.float32(spread)
     np.clip(scaled, -_OUTLIER, _OUTLIER, out=scaled)
@@ -60,7 +60,7 @@ def normalise_locally(image: Image, *, sigma_px: float, clip: float = 5.0) -> Im
 
 
 def _statistics(scaled: Image, inside: Image | None, sigma_px: float) -> tuple[Image, Image]:
-    """Local mean and standard deviation of the pixels that count (`inside` is 1 there; all without it)."""
+    """Return the local mean and standard deviation of the pixels where `inside` is 1, or of all without `inside`."""
     if inside is None:
         share: Image | float = 1.0
         mean = _blur(scaled, sigma_px)
@@ -77,7 +77,7 @@ def _statistics(scaled: Image, inside: Image | None, sigma_px: float) -> tuple[I
     deviation /= share
     np.maximum(deviation, 0, out=deviation)
     np.sqrt(deviation, out=deviation)
-    # Where nearly everything is an outlier there is nothing to measure: the micrograph's own contrast stands in.
+    # Where nearly all pixels are outliers there is nothing to measure, so the micrograph's own contrast stands in.
     typical = np.float32(_median(deviation))
     if inside is not None:
         deviation[share < 0.1] = typical
@@ -88,7 +88,10 @@ def _statistics(scaled: Image, inside: Image | None, sigma_px: float) -> tuple[I
 
 
 def _median(values: Image) -> float:
-    """As `np.median` of finite values, but to partition at one place is vector code, at three it is not."""
+    """Return what `np.median` gives for finite values, but faster.
+
+    NumPy partitions at one place with vector code, but not at three places.
+    """
     half = values.size // 2
     parted = np.partition(values, half, axis=None)
     if values.size % 2:
@@ -97,7 +100,7 @@ def _median(values: Image) -> float:
 
 
 def _blur(image: Image, sigma_px: float) -> Image:
-    """Gaussian blur, wide ones on a coarser grid: 20 times faster and the same to a fraction of a per cent."""
+    """Blur with a Gaussian; wide ones use a coarser grid, 20 times faster and equal to a fraction of a per cent."""
     height, width = image.shape
     step = max(1, int(sigma_px / 4))
     small = (max(1, round(width / step)), max(1, round(height / step)))

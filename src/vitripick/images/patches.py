@@ -1,20 +1,20 @@
-"""Patch mode: an image as overlapping patches of one size, so that small particles are seen larger (Wagner 2019)."""
+"""Cut an image into overlapping patches of one size, so that a network sees small particles larger (Wagner 2019)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Rows and columns of patches.
+# How many rows and columns of patches there are.
 Patches = tuple[int, int]
 WHOLE: Patches = (1, 1)
-# Share of a patch's side that it has in common with its neighbour. A particle in the middle of the seam is then seen
-# whole by both as long as its box is smaller than this share.
+# A patch has this share of its side in common with its neighbour. Both see a particle in the middle of the seam
+# whole, as long as its box is smaller than this share.
 OVERLAP = 0.2
 
 
 @dataclass(frozen=True)
 class Window:
-    """One patch: where it starts and how large it is, in pixels of the image it is cut from."""
+    """Says where one patch starts and how large it is, in pixels of the image it is cut from."""
 
     top: int
     left: int
@@ -23,22 +23,22 @@ class Window:
 
     @property
     def bottom(self) -> int:
-        """First row below it."""
+        """Return the first row below it."""
         return self.top + self.height
 
     @property
     def right(self) -> int:
-        """First column beside it."""
+        """Return the first column to the right of it."""
         return self.left + self.width
 
 
 def patch_length(length: float, n: int) -> float:
-    """The side of each of `n` patches that overlap by `OVERLAP` of it and together span `length`."""
+    """Return the side of each of `n` patches that together span `length` and overlap by `OVERLAP` of their side."""
     return length / (n - (n - 1) * OVERLAP)
 
 
 def patch_windows(shape: tuple[int, int], patches: Patches) -> list[Window]:
-    """Windows of one size that cover an image of `shape`, row by row; the last of each row ends at its edge."""
+    """Return windows of one size that cover an image of `shape`, row by row; the last in a row ends at the edge."""
     sides = [min(length, round(patch_length(length, n))) for length, n in zip(shape, patches, strict=True)]
     starts = [
         [round(i * (length - side) / (n - 1)) if n > 1 else 0 for i in range(n)]

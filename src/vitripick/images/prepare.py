@@ -1,7 +1,6 @@
-"""From the full-size micrograph to what a network sees, and back.
+"""Turn the full-size micrograph into what a network sees, and its coordinates back.
 
-A model bundle carries its `Preparation`, and picking and training both come through `prepare`, so they cannot
-disagree.
+A model bundle carries its `Preparation`, and picking and training both call `prepare`, so they cannot disagree.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from vitripick.settings import Settings
 
 
 class Preparation(Settings):
-    """How micrographs are brought to a network's scale.
+    """Says how micrographs are brought to a network's scale.
 
     Attributes
     ----------
     scale_by
         `"particle"`: the particle spans `working_diameter_px`, whatever its size in the micrograph.
-        `"long_side"`: the long side of the micrograph becomes `input_size_px` (the paper's way), the short side is
-        padded by the picker, never stretched.
+        `"long_side"`: the long side of the micrograph becomes `input_size_px`, as in the paper. The picker pads the
+        short side and never stretches it.
     working_diameter_px
         Particle diameter in working pixels, for `scale_by="particle"`.
     input_size_px
@@ -36,8 +35,8 @@ class Preparation(Settings):
     patches
         Rows and columns of overlapping patches that the network sees as one batch; (1, 1) is the whole micrograph.
     background_diameters
-        Sigma of the local normalisation's window, in particle diameters (for `"long_side"`, where the particle may
-        have any size, it is a sixteenth of the input).
+        Sigma of the local normalisation's window, in particle diameters. With `"long_side"` the particle may have any
+        size, so sigma is a sixteenth of the input.
     clip
         Normalised intensities are clipped to ± this.
     """
@@ -50,7 +49,7 @@ class Preparation(Settings):
     clip: float = 5.0
 
     def working_shape(self, shape: tuple[int, int], *, diameter_px: float | None) -> tuple[int, int]:
-        """(rows, columns) of a micrograph of `shape` at the working scale.
+        """Return (rows, columns) of a micrograph of `shape` at the working scale.
 
         Raises
         ------
@@ -71,18 +70,18 @@ class Preparation(Settings):
 
     @property
     def background_sigma_px(self) -> float:
-        """Sigma of the local normalisation's window in working pixels."""
+        """Return sigma of the local normalisation's window in working pixels."""
         if self.scale_by == "long_side":
             return self.input_size_px / 16
         return self.background_diameters * self.working_diameter_px
 
     def with_patches(self, patches: Patches) -> Preparation:
-        """The same with so many patches.
+        """Return the same preparation with these patches.
 
         Raises
         ------
         UsageError
-            If the scale is that of the particle: it is seen at its one size already, and patches change nothing.
+            If the scale is that of the particle, which then has one size already, so patches change nothing.
         """
         if self.scale_by == "particle" and patches != WHOLE:
             raise UsageError(
@@ -94,7 +93,7 @@ class Preparation(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A micrograph as a network sees it.
+    """Holds a micrograph as a network sees it.
 
     Attributes
     ----------
@@ -115,16 +114,16 @@ class Prepared:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Working pixels per full-size pixel along y and x; equal to within a rounded pixel over the image."""
+        """Return working pixels per full-size pixel along y and x; they differ by at most one pixel over the image."""
         return self.image.shape[0] / self.full_shape[0], self.image.shape[1] / self.full_shape[1]
 
     def to_full(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Working-pixel coordinates in full-size pixels; middles of pixels count, not corners."""
+        """Return working-pixel coordinates in full-size pixels; middles of pixels count, not corners."""
         scale_y, scale_x = self.scale
         return (x + 0.5) / scale_x - 0.5, (y + 0.5) / scale_y - 0.5
 
     def to_working(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Full-size coordinates in working pixels."""
+        """Return full-size coordinates in working pixels."""
         scale_y, scale_x = self.scale
         return (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
 
@@ -161,7 +160,7 @@ def prepare(micrograph: Micrograph | Image, preparation: Preparation, *, diamete
 
 
 def _resized(image: Image, shape: tuple[int, int]) -> Image:
-    # Averages of one value differ in their last digit, which normalising would blow up to noise.
+    # Averages of one value differ in their last digit, and normalising would amplify that to noise.
     if float(image.min()) == float(image.max()):
         return np.zeros(shape, np.float32)
     return resize(image, shape)

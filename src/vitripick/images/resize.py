@@ -1,8 +1,8 @@
 """Bring an image to another size in one anti-aliased step.
 
-Two ways with one geometry: `resize_fourier` is the reference, `resize` the fast path that the package uses; a test
-bounds their difference. Both keep the image's outline: the middle of output pixel i lies at
-(i + 0.5) * n_in / n_out - 0.5 of the input, in each axis.
+`resize_fourier` is the reference, and `resize` is the fast way that the package uses; a test bounds their difference.
+Both keep the image's outline: the middle of output pixel i lies at (i + 0.5) * n_in / n_out - 0.5 of the input, in
+each axis.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def resize(image: Image, shape: tuple[int, int]) -> Image:
         return image
     if min(shape) < 1:
         raise ValueError(f"cannot resize an image of {image.shape} to {shape}")
-    # Averaging areas is its own anti-aliasing filter and 5-10 times faster than a Fourier crop; it rolls off the
-    # finest third of the spectrum a little, which local normalisation and training then see alike.
+    # Averaging areas is its own anti-aliasing filter and 5-10 times faster than a Fourier crop. It weakens the finest
+    # third of the spectrum a little, but picking and training see the same image.
     shrinking = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
     method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (shape[1], shape[0]), interpolation=method), dtype=np.float32)
 
 
 def resize_fourier(image: Image, shape: tuple[int, int]) -> Image:
-    """Resize by cropping or padding the Fourier transform: the ideal low-pass at the new Nyquist frequency.
+    """Resize by cropping or padding the Fourier transform, an ideal low-pass at the new Nyquist frequency.
 
     The image is mirrored at its edges first (a cosine transform), so that opposite edges do not leak into each
     other and pixel outlines stay where `resize` puts them.

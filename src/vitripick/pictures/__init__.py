@@ -1,4 +1,4 @@
-"""Overlays, montages, curves and the report: arrays in, PNG or HTML out."""
+"""Draw overlays, montages, curves and the report: arrays in, PNG or HTML out."""
 
 from vitripick.pictures.curves import histogram_png, precision_recall_png, training_curves_png
 from vitripick.pictures.montage import montage_png

@@ -1,4 +1,4 @@
-"""Precision-recall curves, histograms, training curves."""
+"""Draw precision-recall curves, histograms and training curves."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from vitripick.pictures.drawing import BLUE, FAINT, GREEN, INK, SERIES, VERMILIO
 
 
 class CurveLike(Protocol):
-    """What a precision-recall curve must have; `vitripick.evaluation.Curve` has it."""
+    """Says what a precision-recall curve must have; `vitripick.evaluation.Curve` has it."""
 
     @property
     def threshold(self) -> FloatArray:
-        """(n,): falling."""
+        """Return (n,): thresholds, falling."""
 
     @property
     def recall(self) -> FloatArray:
-        """(n,)."""
+        """Return (n,): recall at each threshold."""
 
     @property
     def precision(self) -> FloatArray:
-        """(n,)."""
+        """Return (n,): precision at each threshold."""
 
 
 class EvaluationLike(Protocol):
-    """What pictures need of an evaluation; `vitripick.evaluation.Evaluation` has it."""
+    """Says what pictures need from an evaluation; `vitripick.evaluation.Evaluation` has it."""
 
     @property
     def curves(self) -> Mapping[str, CurveLike]:
-        """The precision-recall curve of each criterion."""
+        """Return the precision-recall curve of each criterion."""
 
     @property
     def n_labels(self) -> int:
-        """Labels that count."""
+        """Return the number of labels that count."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As `vitripick.evaluation.Evaluation.to_dict`."""
+        """Return what `vitripick.evaluation.Evaluation.to_dict` returns."""
 
     def figures(self) -> list[tuple[str, list[str]]]:
-        """Rows of the summary table."""
+        """Return the rows of the summary table."""
 
     def facts(self) -> list[tuple[str, str]]:
-        """What the set holds."""
+        """Return what the set holds."""
 
 
 _LINES = {"iou": "-", "distance": "--", "half_distance": ":"}
 
 
 def precision_recall_png(evaluations: Mapping[str, EvaluationLike]) -> bytes:
-    """Precision against recall, one colour for each evaluation, one kind of line for each criterion.
+    """Plot precision against recall, one colour for each evaluation, one kind of line for each criterion.
 
     A filled dot marks the default threshold, an open one the best. Faint lines join points of equal F1.
 
     Parameters
     ----------
     evaluations
-        By the name the legend shows. With more than one, d/2 is left out to keep the lines apart.
+        Evaluations by the name that the legend shows. With more than one, d/2 is left out to keep the lines apart.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def precision_recall_png(evaluations: Mapping[str, EvaluationLike]) -> bytes:
                 label = f"{figures[key]['description']}, AUC {'-' if auc is None else f'{auc:.3f}'}"
                 label = f"{name}: {label}" if len(evaluations) > 1 else label
                 axes.step(
-                    # From recall 0 on; an evaluation without picks has no point to start from.
+                    # The line starts at recall 0; an evaluation without picks has no point to start from.
                     np.append(np.zeros(len(curve.recall[:1])), curve.recall),
                     np.append(curve.precision[:1], curve.precision),
                     where="pre",
@@ -122,22 +122,22 @@ def histogram_png(
     n_bins: int = 40,
     below_is_paler: bool = True,
 ) -> bytes:
-    """How often which value occurs; NaN is left out.
+    """Plot how often each value occurs; NaN is left out.
 
     Parameters
     ----------
     values : (n,)
         Confidences, sizes, anything.
     label
-        Below the axis, with its unit.
+        The text below the axis, with its unit.
     mark, mark_label
         A vertical line and its name.
     limits
-        Ends of the axis; by default those of the values.
+        Ends of the axis; by default the smallest and the largest value.
     n_bins
-        Bars.
+        How many bars there are.
     below_is_paler
-        Bars below the mark are what a threshold leaves out.
+        Draw the bars below the mark paler, because a threshold leaves these out.
 
     Returns
     -------
@@ -176,14 +176,13 @@ def histogram_png(
 
 
 def training_curves_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Losses, then F1 and AUC on the validation micrographs, then the learning rate, against the step.
+    """Plot the losses, F1 and AUC on the validation micrographs, and the learning rate, against the step.
 
     Parameters
     ----------
     rows
-        With "step" and any of "train_loss", "validation_loss", "validation_f1", "validation_auc",
-        "learning_rate"; what is missing or None in a row is skipped, so that a validation every so many steps
-        still makes a line.
+        Each has "step" and any of "train_loss", "validation_loss", "validation_f1", "validation_auc",
+        "learning_rate". Values that are missing or None in a row are skipped, so rare validations still make a line.
 
     Returns
     -------
@@ -218,7 +217,7 @@ def training_curves_png(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _column(rows: Sequence[Mapping[str, Any]], key: str) -> tuple[FloatArray, FloatArray]:
-    """Steps and values of the rows that have a finite value."""
+    """Return the steps and values of the rows that have a finite value."""
     pairs = [(row["step"], row[key]) for row in rows if row.get(key) is not None and np.isfinite(row[key])]
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]

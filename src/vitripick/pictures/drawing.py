@@ -1,4 +1,4 @@
-"""What all pictures share: grey levels, colours, PNG bytes, a whole file or none."""
+"""Make the grey levels, the colours and the bytes of PNG and JPEG that all pictures share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 
-# Wong's colours (Nature Methods 2011), told apart by readers with any kind of colour vision.
+# Readers with any kind of colour vision can distinguish Wong's colours (Nature Methods 2011).
 GREEN = "#009E73"
 ORANGE = "#E69F00"
 BLUE = "#0072B2"
@@ -46,7 +46,7 @@ _STYLE: dict[str, Any] = {
 
 
 def styled() -> Any:
-    """A context in which figures get our fonts and colours, leaving the caller's settings alone."""
+    """Return a context in which figures get our fonts and colours; the caller's settings stay as they are."""
     import matplotlib
 
     return matplotlib.rc_context(_STYLE)
@@ -60,20 +60,20 @@ def new_figure(*, figsize: tuple[float, float], **options: Any) -> Figure:
 
 
 def figure_png(figure: Figure, *, dpi: int = 130) -> bytes:
-    """A figure as PNG; no display and no pyplot state needed."""
+    """Return a figure as PNG; this needs no display and no pyplot state."""
     buffer = io.BytesIO()
-    # No date and no version in the file: the same data gives the same bytes.
+    # The file holds no date and no version, so the same data gives the same bytes.
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()
 
 
 def figure_pixels(figure: Figure) -> Pixels:
-    """A figure as (h, w, 3) uint8, blue-green-red as OpenCV has it."""
+    """Return a figure as (h, w, 3) uint8, blue-green-red as OpenCV has it."""
     return _decode(figure_png(figure, dpi=100))
 
 
 def pixels_png(pixels: Pixels) -> bytes:
-    """(h, w) or (h, w, 3) blue-green-red pixels as PNG."""
+    """Return (h, w) or (h, w, 3) blue-green-red pixels as PNG."""
     done, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {pixels.shape}")
@@ -81,7 +81,7 @@ def pixels_png(pixels: Pixels) -> bytes:
 
 
 def jpeg_of(png: bytes, *, quality: int = 82) -> bytes:
-    """The same picture as JPEG: noise makes the PNG of a micrograph about four times larger."""
+    """Return a PNG picture as JPEG, because noise makes the PNG of a micrograph about four times larger."""
     done, encoded = cv2.imencode(".jpg", _decode(png), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError("OpenCV could not encode the picture as JPEG")
@@ -96,12 +96,12 @@ def _decode(png: bytes) -> Pixels:
 
 
 def bgr(colour: str) -> tuple[int, int, int]:
-    """ "#rrggbb" as OpenCV's (blue, green, red)."""
+    """Return "#rrggbb" as OpenCV's (blue, green, red)."""
     return int(colour[5:7], 16), int(colour[3:5], 16), int(colour[1:3], 16)
 
 
 def confidence_colours(confidence: FloatArray) -> Pixels:
-    """(n, 3) blue-green-red: magenta at 0 to cyan at 1, both bright on grey; white where there is none."""
+    """Return (n, 3) blue-green-red: magenta at 0 to cyan at 1, both bright on grey; white without a confidence."""
     share = np.clip(np.nan_to_num(confidence, nan=0.0), 0, 1)
     import matplotlib
 
@@ -111,7 +111,7 @@ def confidence_colours(confidence: FloatArray) -> Pixels:
 
 
 def resized(image: Image, scale: float) -> Image:
-    """`image` times `scale` in both directions: averaged when it shrinks, smooth when it grows."""
+    """Return `image` scaled by `scale` in both directions: averaged when it shrinks, smooth when it grows."""
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     if size == (image.shape[1], image.shape[0]):
         return np.asarray(image, dtype=np.float32)
@@ -120,12 +120,12 @@ def resized(image: Image, scale: float) -> Image:
 
 
 def grey_levels(image: Image, *, low_pass_px: float = 1.0) -> Pixels:
-    """(h, w) uint8: lightly low-passed, stretched over its `grey_range`; a constant image is mid-grey.
+    """Return (h, w) uint8: lightly low-passed, stretched over its `grey_range`; a constant image is mid-grey.
 
     Parameters
     ----------
     image : (h, w), float32
-        Of any intensity scale; NaN is taken for the mean.
+        In any intensity scale; NaN is taken for the mean.
     low_pass_px
         Standard deviation of the Gaussian, in pixels of `image`; 0 for none.
     """

@@ -1,4 +1,4 @@
-"""Particles cut out and laid side by side, the surest first."""
+"""Lay particles side by side, the surest first."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def montage_png(
     thumbnail_px: int = 88,
     n_columns: int = 16,
 ) -> bytes:
-    """Crops of picks, row by row in falling confidence, each with a bar in the colour of its confidence.
+    """Draw crops of picks, row by row in falling confidence, each with a bar in the colour of its confidence.
 
-    With more than `n` picks, every so-many-th is shown, from the surest to the weakest: a montage of only
-    the best would look good for any model.
+    With more than `n` picks, `n` at equal steps are shown, from the surest to the weakest. A montage of only the best
+    would look good for any model.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def montage_png(
     picks
         In pixels of `image`.
     n
-        How many crops at most.
+        The largest number of crops.
     size_px
         Width of the square cut out; by default 1.4 boxes.
     threshold
@@ -62,8 +62,8 @@ def montage_png(
     if not len(picks):
         return pixels_png(sheet)
     crops = [_crop(image, x, y, size, thumbnail_px) for x, y in picks.centres]
-    # One grey scale for all: crops stretched one by one would make noise look like particles. Only the mean
-    # is taken off, for the ice is not equally thick everywhere.
+    # Crops stretched one by one would make noise look like particles, so all have one grey scale. The ice is not
+    # equally thick everywhere, so the mean is taken off each.
     low_pass = max(0.6, thumbnail_px / 35)
     grey = grey_levels(np.vstack([cv2.GaussianBlur(crop, (0, 0), low_pass) for crop in crops]), low_pass_px=0)
     for i, (tile, colour) in enumerate(
@@ -77,8 +77,8 @@ def montage_png(
 
 
 def _crop(image: Image, x: float, y: float, size: float, thumbnail_px: int) -> Image:
-    """A square of `size` around (x, y), less its mean; what lies beyond the border is 0."""
-    # Cut whole pixels first, so that shrinking averages all of them (a warp alone would skip some).
+    """Return a square of `size` around (x, y), less its mean; what lies beyond the border is 0."""
+    # A warp alone would skip some pixels, so whole pixels are cut first, and shrinking averages all of them.
     half = max(1, round(size / 2))
     column, row = round(x), round(y)
     rows, columns = np.arange(row - half, row + half), np.arange(column - half, column + half)

@@ -1,4 +1,4 @@
-"""Picks drawn on their micrograph, alone or against labels."""
+"""Draw picks on their micrograph, alone or against labels."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from vitripick.pictures.drawing import (
     styled,
 )
 
-# Lines are drawn on a canvas twice the size and shrunk: OpenCV only knows whole-pixel widths, and 1.5 px
-# reads best.
+# OpenCV only knows lines of whole-pixel widths, and 1.5 px reads best, so lines are drawn on a canvas twice the size
+# and shrunk.
 _SUPERSAMPLE = 2
 _LINE = 3
 _STRIP_PX = 34
-# Circles for boxes of unknown size, as a share of the picture's longer side.
+# Boxes of unknown size get circles of this share of the picture's longer side.
 _UNKNOWN_SIZE = 0.02
 
-# How much of the colour is laid over junk: what lies below must stay to be seen.
+# What lies below the junk's colour must stay visible, so only this share of the colour is laid over it.
 _TINT = 0.22
 
 _TRUE, _FALSE, _MISSED = "#2fd39a", ORANGE, "#6cc4ff"
@@ -51,11 +51,11 @@ def overlay_png(
     found: npt.NDArray[np.intp] | None = None,
     junk: Image | None = None,
 ) -> bytes:
-    """The micrograph in grey with a circle for each pick, and a strip below that says what is what.
+    """Draw the micrograph in grey with a circle for each pick, and a strip below that says what is what.
 
-    Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's
-    box. Alone, picks are coloured by confidence. With labels: true picks green, false ones orange, labels
-    that no pick found dashed in blue.
+    Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's box. Picks
+    alone are coloured by confidence. With labels, true picks are green, false ones are orange, and labels that no pick
+    found are dashed in blue.
 
     Parameters
     ----------
@@ -68,10 +68,10 @@ def overlay_png(
     max_side
         The longer side of the picture, in pixels; smaller micrographs are enlarged at most twice.
     title
-        Shown in the strip, usually the micrograph's name.
+        The text at the right of the strip, usually the micrograph's name.
     found : (n_picks,), intp
-        The label that each of `picks` found, -1 for none (`vitripick.geometry.match`), where the caller has
-        matched already. By default: centres at most a quarter of the labels' box apart.
+        The label that each of `picks` found, -1 for none (`vitripick.geometry.match`), where the caller has matched
+        already. By default a pick finds a label if their centres are at most a quarter of the labels' box apart.
     junk : (r, c), float32
         How probably a place is junk, 0-1, over the whole micrograph at any scale; from one half on it is tinted yellow.
 
@@ -86,7 +86,7 @@ def overlay_png(
         found = None if found is None else found[kept]
         picks = picks.select(kept)
     scale = min(max_side / max(image.shape), 2.0)
-    # Noise finer than a thirtieth of the particle hides it; coarser smoothing would hide its edge.
+    # Noise finer than a thirtieth of the particle hides it, so it is smoothed; coarser smoothing would hide the edge.
     box = picks.box_size_px if labels is None or not len(labels) else labels.box_size_px
     low_pass = float(np.clip(0.035 * box * scale, 1.0, 3.0)) if np.isfinite(box) else 1.0
     grey = grey_levels(resized(image, scale), low_pass_px=low_pass)
@@ -129,13 +129,13 @@ def draw_overlay(
     threshold: float | None = None,
     junk: Image | None = None,
 ) -> None:
-    """`overlay_png`, written to `path` whole or not at all."""
+    """Write what `overlay_png` returns to `path`, whole or not at all."""
     png = overlay_png(image, picks, labels=labels, title=title, threshold=threshold, junk=junk)
     write_bytes_atomically(path, png)
 
 
 def _tint(canvas: Pixels, junk: Image) -> float:
-    """Lay colour over the junk of a picture, in place, with an outline; the share of the area that is junk."""
+    """Lay colour and an outline over the junk of a picture, in place; return the share of the area that is junk."""
     share = float(np.mean(junk >= IS_JUNK))
     if not share:
         return share
@@ -160,7 +160,7 @@ def _circles(
     canvas: Pixels, boxes: Boxes, zoom: float, colours: npt.NDArray[np.integer], *, dashed: bool = False
 ) -> None:
     """Draw onto `canvas`, weakest first so that the strongest lies on top."""
-    # The middle of pixel 0 is at 0 in our frame; so it is in OpenCV's, on the enlarged canvas half a step on.
+    # The middle of pixel 0 is at 0 in our frame and in OpenCV's. Enlarging moves it to (zoom - 1) / 2 of the canvas.
     x, y = boxes.x * zoom + (zoom - 1) / 2, boxes.y * zoom + (zoom - 1) / 2
     diameter = np.sqrt(boxes.width * boxes.height) * zoom
     diameter = np.where(np.isfinite(diameter), diameter, _UNKNOWN_SIZE * max(canvas.shape))
@@ -184,7 +184,7 @@ def _strip(
     *,
     confidence_bar: bool,
 ) -> Pixels:
-    """(_STRIP_PX, width, 3): counts at the left, then the colours of confidence, the title at the right."""
+    """Draw (_STRIP_PX, width, 3): counts at the left, then the colours of confidence, the title at the right."""
     with styled():
         figure = new_figure(figsize=(width / 100, _STRIP_PX / 100), dpi=100, facecolor="white")
         axes = figure.add_axes((0, 0, 1, 1))

@@ -1,4 +1,4 @@
-"""One HTML file that tells the whole of a run, readable offline and in ten years."""
+"""Write one HTML file that shows a whole run, readable offline and in ten years."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
 
 @dataclass(frozen=True, eq=False)
 class ReportMicrograph:
-    """One line of a run: a micrograph, its counts, and its overlay where one was drawn (PNG).
+    """Holds one line of a run: a micrograph, its counts, and its overlay where one was drawn (PNG).
 
-    `junk_share` is of its area, None where the network does not say; `suspected` in words, such as `empty`.
+    `junk_share` is the share of its area that is junk, None where the network does not say. `suspected` is a word such
+    as `empty`.
     """
 
     name: str
@@ -43,30 +44,30 @@ class ReportMicrograph:
 
 @dataclass(frozen=True, eq=False)
 class ReportRun:
-    """One run of picking, ready to be told.
+    """Holds what a report shows of one run of picking.
 
     Attributes
     ----------
     name
-        Of the run: usually its folder.
+        Name of the run, usually its folder.
     micrographs
         In the order they are shown.
     picks
         All stored picks, by micrograph.
     evaluation
-        Against labels; None without labels.
+        How the picks compare with labels; None without labels.
     threshold
-        The one picks were exported with.
+        The threshold that picks were exported with.
     settings, timings
-        Shown as they are; timings in seconds.
+        Values to show as they are; timings in seconds.
     failures
-        Each with what is known: "micrograph", "error", …
+        What is known of each failure: "micrograph", "error", …
     montage_png
-        Particles cut out.
+        A picture of particles side by side (`montage_png`).
     notes
-        Sentences shown at the top.
+        Sentences to show at the top.
     quality
-        Lines on how many micrographs are suspected of what.
+        Lines that say how many micrographs are suspected of what.
     """
 
     name: str
@@ -88,10 +89,10 @@ def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> 
 
 
 def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
-    """The report as one HTML page: pictures inside, no scripts, nothing fetched from anywhere.
+    """Return the report as one HTML page with its pictures inside, without scripts, and with nothing to fetch.
 
-    Everything that came from a file (names, warnings, errors) is escaped. Overlays are put in as JPEG: a
-    quarter of the size of a noisy PNG.
+    Everything that came from a file (names, warnings, errors) is escaped. Overlays are put in as JPEG, because this
+    takes a quarter of the size of a noisy PNG.
     """
     environment = Environment(
         loader=PackageLoader("vitripick.pictures"),
@@ -104,19 +105,19 @@ def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
     environment.filters["jpeg_uri"] = lambda data: _data_uri("image/jpeg", jpeg_of(data))
     environment.filters["seconds"] = _seconds
     environment.filters["setting"] = _setting
-    # A set without a label has no recall, and so no curve.
+    # A set without a label has no recall, so it has no curve.
     judged = {run.name: e for run in runs if (e := run.evaluation) is not None and e.n_labels}
     return environment.get_template("report.html.j2").render(
         title=title,
-        runs=[_told(run) for run in runs],
+        runs=[_template_values(run) for run in runs],
         all_curves=precision_recall_png(judged) if len(judged) > 1 else None,
         written=datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         versions=_versions(),
     )
 
 
-def _told(run: ReportRun) -> dict[str, Any]:
-    """What the template shows of a run."""
+def _template_values(run: ReportRun) -> dict[str, Any]:
+    """Return what the template shows of a run."""
     stored = list(run.picks.values())
     confidence = np.concatenate([np.zeros(0), *(picks.confidence for picks in stored)])
     kept = [picks if run.threshold is None else picks.above(run.threshold) for picks in stored]
@@ -140,7 +141,7 @@ def _told(run: ReportRun) -> dict[str, Any]:
         "confidence_png": histogram_png(confidence, label="confidence", mark=run.threshold, limits=limits)
         if np.isfinite(confidence).any()
         else None,
-        # One size for all picks is a number, not a histogram.
+        # If all picks have one size, it is shown as a number, because a histogram would be one bar.
         "size_png": histogram_png(sizes, label="estimated size of the picks, px")
         if len(np.unique(np.round(sizes[np.isfinite(sizes)], 2))) > 1
         else None,
@@ -151,13 +152,13 @@ def _told(run: ReportRun) -> dict[str, Any]:
 
 
 def _sizes(picks: Boxes) -> Any:
-    """The size the network saw, or the exported one where it saw none."""
+    """Return the size the network saw, or the exported one where it saw none."""
     seen = np.sqrt(picks.estimated_width * picks.estimated_height)
     return np.where(np.isfinite(seen), seen, np.sqrt(picks.width * picks.height))
 
 
 def _data_uri(kind: str, data: bytes) -> Markup:
-    # Base64 holds no character that means anything in HTML.
+    # Base64 holds no character with a meaning in HTML, so it needs no escaping.
     return Markup(f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}")
 
 
@@ -185,6 +186,6 @@ def _versions() -> dict[str, str]:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            # OpenCV, for one, comes under several names; what cannot be named is left out.
+            # Some packages, such as OpenCV, come under several names, so names that are not installed are left out.
             continue
     return versions

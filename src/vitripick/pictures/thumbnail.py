@@ -1,4 +1,4 @@
-"""A small JPEG of a micrograph with its picks, for web pages and logs of a facility."""
+"""Draw a small JPEG of a micrograph with its picks, for web pages and logs of a facility."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _COLOUR = bgr("#2fd39a")
 
 
 def thumbnail_jpeg(image: Image, picks: Boxes, *, max_side: int = 512, quality: int = 85) -> bytes:
-    """The micrograph in grey with a circle for each pick; row 0, the first stored, at the top.
+    """Draw the micrograph in grey with a circle for each pick; row 0, the first stored, is at the top.
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ def thumbnail_jpeg(image: Image, picks: Boxes, *, max_side: int = 512, quality: 
     max_side
         The longer side of the picture in pixels; smaller micrographs stay as they are.
     quality
-        Of the JPEG, 0-100.
+        Quality of the JPEG, 0-100.
     """
     scale = min(max_side / max(image.shape), 1.0)
     canvas = cv2.cvtColor(grey_levels(resized(image, scale)), cv2.COLOR_GRAY2BGR)
-    bits = 4  # of a pixel's fraction, as OpenCV counts
+    bits = 4  # OpenCV takes places in fractions of a pixel with this many bits
     shift = (scale - 1) / 2  # the middle of the first pixel stays the middle of what it covers
     for x, y, width, height in zip(picks.x, picks.y, picks.width, picks.height, strict=True):
         size = float(np.sqrt(width * height)) * scale

@@ -1,4 +1,4 @@
-"""`.gz` and `.bz2` around a micrograph, with a cap on what comes out."""
+"""Unpack the `.gz` or `.bz2` around a micrograph, with a limit on the size of what comes out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHUNK = 1 << 20
 
 
 def unpack(path: Path, *, n_bytes: int | None = None) -> bytearray:
-    """All that `path` (`.gz` or `.bz2`) holds, or its first `n_bytes`.
+    """Return all that `path` (`.gz` or `.bz2`) holds, or its first `n_bytes`.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def unpack(path: Path, *, n_bytes: int | None = None) -> bytearray:
     except (gzip.BadGzipFile, zlib.error) as error:
         raise MicrographError(f"{path}: not a whole gzip file ({error}). Copy it again.") from error
     except OSError as error:
-        # bz2 says "Invalid data stream" by an OSError without a number; the others come from the disk.
+        # bz2 reports "Invalid data stream" as an OSError without a number, so one with a number comes from the disk.
         if error.errno is not None:
             raise
         raise MicrographError(f"{path}: not a whole bzip2 file ({error}). Copy it again.") from error

@@ -1,4 +1,4 @@
-"""The one door for micrographs: whatever the file, a `Micrograph` comes out, or a `MicrographError`."""
+"""Read every kind of micrograph: each file gives a `Micrograph` or a `MicrographError`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vitripick.formats.names.suffixes import (
 from vitripick.geometry import Image, Micrograph
 
 _Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
-# More pixels than this that are no numbers are not a few dead ones; the file is broken.
+# A few dead pixels are no numbers, but a file with more than this share of them is broken.
 _LARGEST_SHARE_NOT_FINITE = 0.05
 
 
@@ -41,8 +41,8 @@ def read_micrograph(
 ) -> Micrograph:
     """Read a micrograph: MRC (also in `.gz` and `.bz2`), TIFF, PNG or JPG.
 
-    TIFF, PNG and JPG store the top row first and are flipped on reading, as RELION, IMOD and EMAN2 do, so
-    that row 0 means the same as in an MRC file. docs/micrographs.md says what is tolerated.
+    TIFF, PNG and JPG store the top row first. They are flipped on reading, as RELION, IMOD and EMAN2 do, so that row 0
+    means the same as in an MRC file. docs/micrographs.md says what is tolerated.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def read_micrograph(
     slice_index
         Which slice of a stack, from 0.
     pixel_size
-        Å per pixel, where the header is silent or wrong; goes before what it says.
+        Å per pixel, where the header gives none or a wrong one; it overrides the header.
 
     Returns
     -------
@@ -82,12 +82,12 @@ def read_micrograph(
 
 
 def read_header(path: str | Path) -> MicrographHeader:
-    """Shape, pixel size and number of slices, without reading the pixels.
+    """Return shape, pixel size and number of slices, without reading the pixels.
 
     Raises
     ------
     MicrographError
-        As `read_micrograph`, as far as the header can tell.
+        Errors of `read_micrograph`, as far as the header shows them.
     """
     path = Path(path)
     with opened(path, header_only=True) as (kind, file, size):
@@ -109,7 +109,7 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
         return read_mrc(file, size, path, slice_index=slice_index)
     if kind == "tiff":
         from vitripick.formats.micrographs.tiff import (
-            read_tiff,  # tifffile and cv2 cost start-up time; MRC needs neither
+            read_tiff,  # tifffile and cv2 cost start-up time and MRC needs neither, so the import is here
         )
 
         return read_tiff(file, size, path, slice_index=slice_index)
@@ -122,8 +122,10 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
 
 @contextmanager
 def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, BinaryIO, int]]:
-    """The file's kind, the file open for reading (unpacked where it is compressed), and its size in bytes; errors as in
-    `read_micrograph`."""
+    """Yield the file's kind, the file open for reading (unpacked if it was compressed), and its size in bytes.
+
+    Errors are those of `read_micrograph`.
+    """
     kind = _kind(path)
     try:
         status = os.stat(path)
@@ -161,8 +163,8 @@ def _kind(path: Path) -> _Kind:
 
 
 def _mend(image: Image, path: Path) -> list[str]:
-    """Replace NaN and Inf in place by the mean of the rest; what there is to say about the pixels."""
-    # NaN passes through both, and Inf is one of them: two passes tell all, and need no mask.
+    """Replace NaN and Inf in place by the mean of the rest, and return warnings about the pixels."""
+    # Any NaN makes both NaN, and any Inf is one of the two, so two passes find every such pixel without a mask.
     lowest, highest = image.min(), image.max()
     if np.isfinite(lowest) and np.isfinite(highest):
         return ["a constant image: every pixel has the same value"] if lowest == highest else []

@@ -1,4 +1,4 @@
-"""From what a user types (files, globs, folders, a RELION star) to micrographs with an identity each."""
+"""Find the micrographs that a user names (files, globs, folders, a RELION STAR), each with an identity."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class MicrographFile:
-    """A micrograph that was asked for; nobody has opened it yet.
+    """Holds the name and place of a micrograph that was asked for, before its file is opened.
 
     Attributes
     ----------
     name
-        Its identity, unique in the list: the path relative to the input root, or the star's string verbatim.
+        Its identity, unique in the list: the path relative to the input root, or the STAR's string verbatim.
     path
-        Where it lies, as the user typed it; links are not resolved.
+        Path of the file, as the user typed it; links are not resolved.
     from_star
-        Whether `name` is a star's string, which RELION compares character for character.
+        Whether `name` is a STAR's string, which RELION compares character for character.
     optics
-        What a star's optics block says of it; None for other inputs and older stars.
+        What a STAR's optics block says about it; None for other inputs and older STARs.
     """
 
     name: str
@@ -42,39 +42,39 @@ class MicrographFile:
 
     @property
     def pixel_size(self) -> float | None:
-        """Å per pixel as a star has it, which goes before the header's; None where none says."""
+        """Return Å per pixel as a STAR has it, which overrides the header's; None where no STAR says it."""
         return None if self.optics is None else self.optics.pixel_size
 
 
 def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | Path] = ()) -> list[MicrographFile]:
-    """The micrographs that `inputs` name, each once, in natural order (`mic2` before `mic10`).
+    """Return the micrographs that `inputs` name, each once, in natural order (`mic2` before `mic10`).
 
     Parameters
     ----------
     inputs
-        Each one a file, a glob pattern, a folder (searched with its subfolders for what we read; hidden
-        files and folders, and links to folders, are passed over), or a RELION micrographs star (its order is
-        kept, and it goes first). A name in a star is looked for in the working folder, then in the star's
-        folder and each one above it.
+        Each one is a file, a glob pattern, a folder or a RELION micrographs STAR. A folder is searched with its
+        subfolders for what we read; hidden files and folders, and links to folders, are skipped. Micrographs of a STAR
+        come first, in its order. A name in a STAR is looked for in the working folder, then in the STAR's folder and
+        each one above it.
     leave_out
-        Run folders, in which nothing is found by searching or by a glob; see `folders_left_out`.
+        Run folders; micrographs in them are not found by searching or by a glob, see `folders_left_out`.
 
     Returns
     -------
     list of MicrographFile
-        Names are relative to the input root: the folder that was given; a glob's folder before its first
-        wildcard; a file's folder; for several of these, what they have in common. A missing file stays
-        in the list, and fails alone when it is read.
+        Names are relative to the input root. The root is the folder that was given, a glob's folder before its first
+        wildcard, or a file's folder; for several inputs it is what these have in common. A missing file stays in the
+        list, and only its own reading fails.
 
     Raises
     ------
     InputError
-        If an input matches nothing, is no micrograph by its suffix, or if not a single file is there; if two
-        micrographs would have one name.
+        If an input matches nothing or has no micrograph's suffix, if no file is there, or if two micrographs would have
+        one name.
     """
     if not inputs:
         raise InputError("no micrographs were given; name files, a folder, a glob or a RELION micrographs star.")
-    paths: dict[str, Path] = {}  # by absolute path, so that each comes once
+    paths: dict[str, Path] = {}  # the keys are absolute paths, so each file comes once
     roots: list[str] = []
     listed: list[MicrographFile] = []
     for given in inputs:
@@ -88,7 +88,7 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
             paths.setdefault(os.path.abspath(path), path)
     root = os.path.commonpath(roots) if roots else ""
     named = [MicrographFile(_relative(absolute, root), path) for absolute, path in paths.items()]
-    # A star's names go before: RELION needs them.
+    # RELION needs the names of its STAR, so these come first.
     files = _each_once([*listed, *sorted(named, key=lambda file: natural_key(file.name))])
     if not any(os.path.lexists(file.path) for file in files):
         raise InputError(
@@ -99,15 +99,15 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
 
 
 def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set[str]:
-    """Folders, as paths from `root`, in which a search of `root` looks for no micrographs.
+    """Return the folders, as paths from `root`, in which a search of `root` looks for no micrographs.
 
-    A run folder that lies below `root`; of one that is `root` or lies above it, only its folders of pictures: the
-    micrographs themselves may lie in it.
+    A run folder below `root` is left out. One that is `root` or lies above it may hold the micrographs themselves, so
+    only its folders of pictures are left out.
     """
     left_out = set()
     for run_folder in run_folders:
         for folder in (run_folder, *(os.path.join(run_folder, name) for name in PICTURE_FOLDERS)):
-            # A glob names what it finds by the links on the way.
+            # A glob names its finds by the links on the way, so both kinds of path are compared.
             for place in (os.path.abspath, os.path.realpath):
                 inside = PurePath(place(folder))
                 if inside != PurePath(place(root)) and inside.is_relative_to(place(root)):
@@ -116,21 +116,21 @@ def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set
 
 
 def star_files(star: Path) -> list[MicrographFile]:
-    """The micrographs that a RELION star lists, in its order, whether they are there or not."""
+    """Return the micrographs that a RELION STAR lists, in its order, whether they are there or not."""
     folders = [Path(), *Path(os.path.abspath(star)).parents]
     files = []
     for name, optics in read_micrographs_star_with_optics(star):
-        places = [folder / name for folder in folders]  # an absolute name stays itself in each
+        places = [folder / name for folder in folders]  # an absolute name gives the same place in each
         path = next((place for place in places if os.path.lexists(place)), places[0])
         files.append(MicrographFile(name, path, from_star=True, optics=optics))
     return files
 
 
 def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
-    """Where the outputs of each micrograph go, below the output folder and without a suffix.
+    """Return where the outputs of each micrograph go, below the output folder and without a suffix.
 
-    The name without suffix; the whole name for those that would share a stem (`a.mrc` and `a.tif`). A name
-    that leads outside, as a star's may (`/data/a.mrc`, `../a.mrc`), is led back in.
+    This is the name without suffix, or the whole name for those that would share a stem (`a.mrc` and `a.tif`). A name
+    in a STAR may lead outside (`/data/a.mrc`, `../a.mrc`); its outputs still go inside.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
     taken = {stem for stem, n_names in shared.items() if n_names == 1}
     for name, stem in bare.items():
         if shared[stem] > 1:
-            # Only stars get here twice (`../a.mrc` and `a.mrc`); the number follows their order.
+            # Only names of a STAR can still share a stem (`../a.mrc` and `a.mrc`); the number follows their order.
             stem = _free(whole[name], taken)
             taken.add(stem)
         stems[name] = stem
@@ -152,12 +152,12 @@ def output_stems(files: Iterable[MicrographFile]) -> dict[str, str]:
 
 
 def is_star(text: str) -> bool:
-    """Whether this input is a RELION star of micrographs, by its suffix."""
+    """Return whether this input is a RELION STAR of micrographs, by its suffix."""
     return text.lower().endswith(".star") and not os.path.isdir(text)
 
 
 def _from_disk(text: str, run_folders: Sequence[str | Path]) -> tuple[str, list[Path]]:
-    """The root and the files of one input that is no star."""
+    """Return the root and the files of one input that is no STAR."""
     if os.path.isdir(text):
         found = list(_in_folder(text, text, folders_left_out(text, run_folders)))
         if not found:
@@ -194,7 +194,7 @@ def _in_folder(folder: str, root: str, skipped: set[str]) -> Iterator[Path]:
     def complain(error: OSError) -> None:
         raise InputError(f"{error.filename}: this folder cannot be searched ({error.strerror}).") from error
 
-    # Links to folders are not followed: one to a folder above would never end, one beside would give all twice.
+    # A link to a folder above would never end, and one to a folder beside would give all twice, so none is followed.
     for parent, folders, names in os.walk(folder, onerror=complain):
         folders[:] = [
             name
@@ -211,7 +211,7 @@ def _relative(path: str, root: str) -> str:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key in which numbers count as numbers, folder by folder; between equals the name decides."""
+    """Return a sort key in which numbers count as numbers, folder by folder; between equals the name decides."""
     parts = re.split(r"(\d+)", name.replace("/", "\0").lower())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
 
@@ -233,7 +233,7 @@ def _each_once(files: Iterable[MicrographFile]) -> list[MicrographFile]:
 
 
 def whole_stem(name: str) -> str:
-    """A relative path that never climbs: no root, no `.`, and `__` for `..`."""
+    """Return a relative path that never climbs: no root, no `.`, and `__` for `..`."""
     parts = [part for part in PurePosixPath(name).parts if part.strip("/")]
     return "/".join("__" if part == ".." else part for part in parts) or "micrograph"
 

@@ -1,4 +1,4 @@
-"""What the readers of micrographs share: what a file says of itself, and checks that every kind needs."""
+"""Hold what a micrograph's file says about itself, and make the checks that the readers of every kind share."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy.typing as npt
 from vitripick.errors import MicrographError
 from vitripick.geometry import Image
 
-# A micrograph of 11520 x 8184 pixels (the largest camera today, in super-resolution) has 0.4 GB as float32.
-# More than this out of a compressed file is a mistake, or meant to fill the memory.
+# A micrograph of 11520 x 8184 pixels (the largest camera today, in super-resolution) has 0.4 GB as float32. So a
+# compressed file that holds more than this is a mistake, or is meant to fill the memory.
 MAX_UNPACKED_BYTES = 2 << 30
-# Outside of this a pixel size is a placeholder or a screen's dots per inch.
+# A pixel size outside these limits is a placeholder or a screen's dots per inch.
 SMALLEST_PIXEL_SIZE, LARGEST_PIXEL_SIZE = 0.05, 100.0
 
 
 @dataclass(frozen=True)
 class MicrographHeader:
-    """What a micrograph's file says before its pixels are read.
+    """Holds what a micrograph's file says before its pixels are read.
 
     Attributes
     ----------
@@ -41,14 +41,14 @@ class MicrographHeader:
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
-    """One slice as a format's module reads it: before its pixels are judged.
+    """Holds one slice as a format's module reads it, before its pixels are judged.
 
     Attributes
     ----------
     image : (rows, columns), float32, C-contiguous
-        Row 0 is the first row as RELION counts; the file's own direction of y is undone.
+        Row 0 is the first row as RELION counts; the reader has already corrected the file's own direction of y.
     header
-        Of the whole file.
+        Header of the whole file.
     warnings
         What was tolerated.
     """
@@ -59,14 +59,14 @@ class ImageFile:
 
 
 def sane_pixel_size(value: float) -> float | None:
-    """`value` where it can be the Å per pixel of a micrograph, else None."""
+    """Return `value` where it can be the Å per pixel of a micrograph, else None."""
     if math.isfinite(value) and SMALLEST_PIXEL_SIZE <= value <= LARGEST_PIXEL_SIZE:
         return value
     return None
 
 
 def choose_slice(n_slices: int, slice_index: int | None, path: Path) -> int:
-    """The slice to read: the only one, or the one asked for.
+    """Return the slice to read: the only one, or the one asked for.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def choose_slice(n_slices: int, slice_index: int | None, path: Path) -> int:
 
 
 def check_shape(shape: tuple[int, int], n_slices: int, path: Path) -> None:
-    """Refuse a header without pixels."""
+    """Raise a `MicrographError` if the header says that there are no pixels."""
     if min(*shape, n_slices) <= 0:
         raise MicrographError(
             f"{path}: the header says {shape[1]} x {shape[0]} pixels and {n_slices} slices, so there is no image in it."
@@ -94,7 +94,7 @@ def check_shape(shape: tuple[int, int], n_slices: int, path: Path) -> None:
 
 
 def check_unpacked(shape: tuple[int, int], bytes_per_pixel: float, path: Path) -> None:
-    """Refuse, before anything is allocated, a compressed image too large to be a micrograph."""
+    """Raise a `MicrographError`, before any allocation, if a compressed image is too large for a micrograph."""
     n_bytes = shape[0] * shape[1] * bytes_per_pixel
     if n_bytes > MAX_UNPACKED_BYTES:
         raise MicrographError(
@@ -104,12 +104,12 @@ def check_unpacked(shape: tuple[int, int], bytes_per_pixel: float, path: Path) -
 
 
 def to_grey(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Colour to its mean, with a warning; an alpha channel is dropped.
+    """Return colour as its mean, with a warning; an alpha channel is dropped.
 
     Parameters
     ----------
     pixels : (rows, columns) or (rows, columns, channels)
-        As decoded.
+        Pixels as decoded.
     """
     if pixels.ndim == 2:
         return pixels, ()
@@ -121,7 +121,7 @@ def to_grey(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]
 
 
 def upside_down(pixels: npt.NDArray[Any]) -> Image:
-    """(rows, columns), float32, C-contiguous: the last stored row first."""
-    # float64 beyond float32 becomes Inf here, and is judged with the other pixels.
+    """Return (rows, columns), float32, C-contiguous: the last stored row first."""
+    # A float64 beyond float32 becomes Inf here, and is later judged with the other pixels.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(pixels[::-1], dtype=np.float32)

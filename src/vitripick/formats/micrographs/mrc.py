@@ -1,7 +1,7 @@
-"""MRC files (MRC2014 and what programs make of it): our own fast, tolerant reader, and `mrcfile` to write.
+"""Read MRC files (MRC2014 and what programs make of it) fast and tolerantly, and write them with `mrcfile`.
 
-Row 0 of the array is the first row stored. Quirks that are tolerated with a warning, where the length of the
-data fits: machine stamps that are zero or wrong, extended headers of a wrong length, bytes behind the data.
+Row 0 of the array is the first row stored. Where the length of the data fits, three quirks give only a warning:
+machine stamps that are zero or wrong, extended headers of a wrong length, and bytes behind the data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vitripick.formats.micrographs.image_file import (
 from vitripick.geometry import Image
 
 HEADER_BYTES = 1024
-# Bits a pixel. 101 is IMOD's (and RELION's) packed 4-bit, which movies of counted electrons use.
+# This gives the bits a pixel by mode. 101 is IMOD's (and RELION's) packed 4-bit, for movies of counted electrons.
 _BITS = {0: 8, 1: 16, 2: 32, 6: 16, 12: 16, 101: 4}
 _DTYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 101: "u1"}
 _REFUSED = {
@@ -38,13 +38,13 @@ _REFUSED = {
 _STAMPS = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
 _ORDER_NAMES = {"<": "little-endian", ">": "big-endian"}
 _IMOD_STAMP = 1146047817
-# Read and converted in pieces that stay in the processor's cache, which is faster than one large piece.
+# Pieces of this size stay in the processor's cache, so reading and converting them is faster than one large piece.
 _STRIP_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where an MRC file's pixels lie, and how."""
+    """Says where an MRC file's pixels lie, and how."""
 
     order: str
     mode: int
@@ -75,14 +75,14 @@ class _Layout:
 
 
 def read_mrc_header(start: bytes | bytearray, size: int | None, path: Path) -> MicrographHeader:
-    """What the first 1024 bytes say.
+    """Return what the first 1024 bytes say.
 
     Parameters
     ----------
     start
         The file's first bytes.
     size
-        Bytes in the whole file; None where that is not known, as of a compressed file.
+        Bytes in the whole file; None where that is not known, as for a compressed file.
     path
         For messages.
 
@@ -100,7 +100,7 @@ def read_mrc_header(start: bytes | bytearray, size: int | None, path: Path) -> M
 def read_mrc(file: BinaryIO, size: int, path: Path, *, slice_index: int | None = None) -> ImageFile:
     """Read one slice; the header is compared with `size` before anything is allocated.
 
-    Modes 0 (int8; unsigned where IMOD's flags say so), 1 (int16), 2 (float32), 6 (uint16), 12 (float16) and
+    This reads modes 0 (int8; unsigned where IMOD's flags say so), 1 (int16), 2 (float32), 6 (uint16), 12 (float16) and
     101 (packed 4-bit), in both byte orders.
 
     Parameters
@@ -130,7 +130,7 @@ def read_mrc(file: BinaryIO, size: int, path: Path, *, slice_index: int | None =
 
 @dataclass(frozen=True)
 class MrcRows:
-    """Access to some rows of a single image, for what need not be in memory whole."""
+    """Reads some rows of a single image, so that it need not be in memory whole."""
 
     header: MicrographHeader
     warnings: tuple[str, ...]
@@ -139,7 +139,7 @@ class MrcRows:
     path: Path
 
     def read(self, file: BinaryIO, start: int, stop: int) -> Image:
-        """Rows `start` to before `stop`, as float32; in packed files too."""
+        """Return rows `start` up to but not including `stop`, as float32; this works for packed files, too."""
         layout = self.layout
         file.seek(self.offset + start * layout.row_bytes)
         some = replace(layout, rows=stop - start)
@@ -147,7 +147,7 @@ class MrcRows:
 
 
 def open_mrc_rows(file: BinaryIO, size: int, path: Path) -> MrcRows:
-    """As `read_mrc` for a file of one slice, with the pixels yet to be read; errors as there."""
+    """Open a file of one slice and leave its pixels to be read later; errors are those of `read_mrc`."""
     file.seek(0)
     layout = _parse(file.read(HEADER_BYTES), size, path)
     offset, warnings = _data_offset(layout, size, path)
@@ -204,7 +204,7 @@ def write_mrc(
     image : (rows, columns)
         Row 0 becomes the first row stored.
     pixel_size
-        Å per pixel, for the header; 0 stands there without it.
+        Å per pixel, for the header; without it the header has 0.
     dtype
         int8, int16, uint16, float16 or float32. Floats are rounded to whole numbers for the first three.
 
@@ -213,7 +213,7 @@ def write_mrc(
     ValueError
         If `image` is not 2-D, MRC has no mode for `dtype`, or a value does not fit it.
     """
-    import mrcfile  # only writing needs it, and it costs reading nothing this way
+    import mrcfile  # only writing needs it, so reading does not pay for the import
 
     target = np.dtype(dtype)
     if image.ndim != 2 or target not in [np.dtype(kind) for kind in ("i1", "i2", "u2", "f2", "f4")]:
@@ -226,7 +226,7 @@ def write_mrc(
     with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as file:
         file.set_data(np.ascontiguousarray(image, dtype=target))
         file.voxel_size = pixel_size or 0.0
-        # mrcfile's own label has the time in it; the same pixels should give the same bytes.
+        # mrcfile's own label holds the time, but the same pixels should give the same bytes, so ours replaces it.
         file.header.label[0] = b"Written by vitripick"
 
 
@@ -253,8 +253,8 @@ def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:
         n_slices=n_slices,
         extended_bytes=extended_bytes,
         pixel_size=pixel_size,
-        # IMOD 4.2.23 and later: bit 0 of its flags says that bytes are signed. Without its stamp MRC2014
-        # holds, which says signed.
+        # In IMOD 4.2.23 and later, bit 0 of the flags says that bytes are signed. Without IMOD's stamp the rule is
+        # that of MRC2014: signed.
         unsigned_bytes=imod_stamp == _IMOD_STAMP and not imod_flags & 1,
         warnings=(*warnings, *more),
     )
@@ -264,7 +264,7 @@ def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:
 
 
 def _byte_order(start: bytes | bytearray, size: int | None) -> tuple[str, tuple[str, ...]]:
-    """ "<" or ">": what the machine stamp says, unless only the other one makes sense of the header."""
+    """Return "<" or ">" as the machine stamp says, unless the header makes sense only in the other order."""
     stamp = bytes(start[212:214])
     stamped = _STAMPS.get(stamp)
     first = stamped or "<"
@@ -287,7 +287,7 @@ def _pixel_size(start: bytes | bytearray, order: str) -> tuple[float | None, tup
     mx, my, _, cell_x, cell_y = struct.unpack_from(f"{order}3i2f", start, 28)
     if mx <= 0 or cell_x == 0:
         return None, ()
-    # The cell is float32: the seventh digit of what comes out is its rounding, 1.2000000477 for 1.2.
+    # The cell is float32, so from the seventh digit on the result is rounding: 1.2000000477 for 1.2.
     raw = float(f"{cell_x / mx:.6g}")
     pixel_size = sane_pixel_size(raw)
     if pixel_size is None:
@@ -299,14 +299,14 @@ def _pixel_size(start: bytes | bytearray, order: str) -> tuple[float | None, tup
 
 
 def _data_offset(layout: _Layout, size: int, path: Path) -> tuple[int, tuple[str, ...]]:
-    """Where the first slice starts; a `MicrographError` where the data cannot be there."""
+    """Return where the first slice starts, or raise a `MicrographError` if the data cannot be there."""
     extended, after_header = layout.extended_bytes, size - HEADER_BYTES
     if after_header == layout.data_bytes:
         if extended == 0:
             return HEADER_BYTES, ()
         return HEADER_BYTES, (f"the header speaks of {extended} bytes of extended header, but there are none",)
     if not 0 <= extended <= after_header:
-        # The length is nonsense. What the file has too much must be the extended header, before the data.
+        # The length is nonsense, so the surplus bytes of the file must be the extended header, before the data.
         surplus = after_header - layout.data_bytes
         if surplus > 0:
             return HEADER_BYTES + surplus, (
@@ -340,7 +340,7 @@ def _read_pixels(file: BinaryIO, layout: _Layout, path: Path) -> Image:
 
 
 def _read_packed(file: BinaryIO, layout: _Layout, path: Path) -> Image:
-    """Two pixels a byte, the first in the lower four bits (IMOD 4.8, mode 101)."""
+    """Read two pixels from each byte, the first in the lower four bits (IMOD 4.8, mode 101)."""
     stored = np.empty((layout.rows, layout.row_bytes), dtype=np.uint8)
     _fill(file, stored.reshape(-1), path)
     image = np.empty((layout.rows, layout.columns), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A micrograph that stays on the disk: averaged down while it is read, so that it is never in memory at full size."""
+"""Average a micrograph down while it is read, so that it stays on the disk and is never in memory at full size."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
 
-# Rows are read and averaged in pieces of about this many pixels, which stay in the processor's cache.
+# Pieces of about this many pixels stay in the processor's cache, so rows are read and averaged in such pieces.
 _PIECE_PIXELS = 1 << 16
-# Where the averages spread less than this share of their size, the micrograph may be constant: looked at in full.
+# If the averages spread less than this share of their size, the micrograph may be constant, so it is read in full.
 _NEARLY_CONSTANT = 1e-4
 
 
 class MicrographOnDisk(Micrograph):
-    """A `Micrograph` whose pixels are still in the file, an MRC file that is not compressed.
+    """Leaves the pixels of a `Micrograph` in their file, an MRC file that is not compressed.
 
-    `warnings` says what the reader tolerated in the header; those of `in_memory()` say it of the pixels too.
+    `warnings` says what the reader tolerated in the header. The warnings of `in_memory()` cover the pixels, too.
     """
 
     path: Path
@@ -62,13 +62,13 @@ class MicrographOnDisk(Micrograph):
         return read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
 
     def reduced(self, shape: tuple[int, int]) -> Image | None:
-        """Return it averaged over areas to `shape`, as `resize` does to within rounding, while it is read.
+        """Read the micrograph and return it averaged over areas to `shape`, as `resize` does to within rounding.
 
         Returns
         -------
         (rows, columns), float32, or None
-            None where the micrograph must be seen whole: to enlarge it, to mend pixels that are no numbers, and if it
-            may be constant.
+            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers, and to
+            check whether it is constant.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class MicrographOnDisk(Micrograph):
         with opened(self.path) as (_, file, size), np.errstate(invalid="ignore", over="ignore"):
             narrow = _average_rows(file, open_mrc_rows(file, size, self.path), shape[0])
         lowest, highest = float(narrow.min()), float(narrow.max())
-        # So written that it holds for NaN and Inf, too.
+        # A comparison with NaN is false, so `not` makes this hold for NaN and Inf, too.
         if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
             return None
         return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
@@ -92,12 +92,12 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
     Parameters
     ----------
     path, name, pixel_size
-        As of `read_micrograph`.
+        As in `read_micrograph`.
 
     Raises
     ------
     MicrographError
-        As `read_micrograph`, as far as the header can tell.
+        Errors of `read_micrograph`, as far as the header shows them.
     """
     path = Path(path)
     with opened(path) as (kind, file, size):
@@ -115,7 +115,7 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
 
 
 def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
-    """(n_out, columns): each row the average of those it covers, shared ones by their share."""
+    """Return (n_out, columns): each row is the average of the rows it covers, with shared ones weighted."""
     n_in, columns = rows.header.shape
     first, last, weights = _shares(n_in, n_out)
     result = np.empty((n_out, columns), np.float32)
@@ -125,7 +125,7 @@ def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
         start, stop = int(first[top]), int(last[bottom - 1]) + 1
         with stage("read"):
             piece = rows.read(file, start, stop)
-        # A product with few rows that are mostly zero: a vector instruction each beats skipping the zeros.
+        # The product has few rows, mostly zeros, but vector instructions over all are faster than skipping the zeros.
         share = np.zeros((bottom - top, stop - start), np.float32)
         for i in range(top, bottom):
             share[i - top, first[i] - start : last[i] + 1 - start] = weights[i]
@@ -134,9 +134,9 @@ def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
 
 
 def _shares(n_in: int, n_out: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], list[npt.NDArray[np.float32]]]:
-    """First and last input row of each output row, and the weights of those from first to last.
+    """Return the first and last input row of each output row, and the weights from first to last.
 
-    As in OpenCV's area average, shares below a thousandth of a row count as none.
+    OpenCV's area average counts shares below a thousandth of a row as none, and so does this.
     """
     scale = n_in / n_out
     lower = np.arange(n_out) * scale

@@ -1,4 +1,4 @@
-"""PNG and JPG, as screenshots and previews come: 8 or 16 bits, no pixel size."""
+"""Read PNG and JPG, as screenshots and previews come: 8 or 16 bits, no pixel size."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from vitripick.formats.micrographs.image_file import (
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPG = b"\xff\xd8"
-# JPEG markers that start a frame and so hold its size (ITU T.81, table B.1); C4, C8 and CC are others.
+# These JPEG markers start a frame and so hold its size (ITU T.81, table B.1); C4, C8 and CC mean something else.
 _JPG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Programs append thumbnails and padding behind the end of a JPEG; the marker that ends it is near.
+# Programs append thumbnails and padding to a JPEG, so the marker that ends it is sought in this many last bytes.
 _JPG_TAIL_BYTES = 1 << 16
 
 
 def read_raster_header(file: BinaryIO, path: Path) -> MicrographHeader:
-    """Shape of a PNG or JPG from its first bytes; arguments and errors as `read_raster`."""
+    """Return the shape of a PNG or JPG from its first bytes; arguments and errors are those of `read_raster`."""
     file.seek(0)
     start = file.read(8)
     if start == _PNG:
@@ -46,9 +46,8 @@ def read_raster_header(file: BinaryIO, path: Path) -> MicrographHeader:
 def read_raster(file: BinaryIO, path: Path) -> ImageFile:
     """Read a PNG or JPG, flipped so that row 0 is the last row stored.
 
-    They store the top row first; RELION, IMOD and EMAN2 flip them on reading, and so do we. Colours become
-    their mean, with a warning. What EXIF says about turning the image is not followed: the pixels count, as
-    stored.
+    They store the top row first; RELION, IMOD and EMAN2 flip them on reading, and so do we. Colours become their mean,
+    with a warning. An EXIF tag that turns the image is ignored: the pixels count as stored.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ def _png_shape(chunk: bytes, path: Path) -> tuple[int, int]:
 
 
 def _jpg_shape(file: BinaryIO, path: Path) -> tuple[int, int]:
-    """From the first frame's marker; `file` stands behind the first marker."""
+    """Return the shape from the first frame's marker; `file` must stand behind the first marker."""
     while len(marker := file.read(2)) == 2 and marker[0] == 0xFF:
         if marker[1] == 0xFF:  # padding before a marker
             file.seek(-1, 1)
@@ -107,7 +106,7 @@ def _jpg_shape(file: BinaryIO, path: Path) -> tuple[int, int]:
 
 
 def _ends_well(data: bytes) -> bool:
-    """Whether the marker that ends the image is there: OpenCV 4 fills what is missing with grey."""
+    """Return whether the marker that ends the image is there, because OpenCV 4 fills missing parts with grey."""
     if data.startswith(_JPG):
         return b"\xff\xd9" in data[-_JPG_TAIL_BYTES:]
     place = len(_PNG)

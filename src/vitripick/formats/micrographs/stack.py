@@ -1,4 +1,4 @@
-"""An MRC stack of particle images, written image by image, whole or not at all."""
+"""Write an MRC stack of particle images, image by image, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vitripick.atomic import atomic_path
 from vitripick.formats.micrographs.mrc import HEADER_BYTES, write_mrc
 from vitripick.geometry import Image
 
-# Byte offsets in the header (MRC2014): the number of sections, and statistics.
+# These are byte offsets in the header (MRC2014) of the number of sections, and of statistics.
 _NZ, _DMIN, _RMS = 8, 76, 216
 
 
 class StackWriter:
-    """Takes images of one size, one after the other; from `open_stack`."""
+    """Takes images of one size, one after the other; `open_stack` gives it."""
 
     def __init__(self, path: Path, size_px: int) -> None:
         self.n_images = 0
@@ -41,7 +41,7 @@ class StackWriter:
         self._highest = max(self._highest, float(image.max()))
 
     def close(self) -> None:
-        """Write what the header says of all images together."""
+        """Write what the header says about all images together."""
         n_pixels = max(1, self.n_images * self._size_px**2)
         mean = self._sum / n_pixels
         deviation = math.sqrt(max(0.0, self._sum_of_squares / n_pixels - mean**2))
@@ -57,16 +57,16 @@ class StackWriter:
 
 @contextmanager
 def open_stack(path: str | Path, size_px: int, *, pixel_size: float | None = None) -> Iterator[StackWriter]:
-    """A stack of square images of `size_px`, float32 and little-endian; there when the block ends well."""
+    """Yield a stack for square images of `size_px` (float32, little-endian), and keep it if the block ends well."""
     with atomic_path(path) as temporary:
-        # mrcfile makes the header of one image; where the file grows, only counts and statistics change.
+        # When the file grows, only counts and statistics change in the header, so mrcfile makes it for one image.
         seed = temporary.with_name(temporary.name + ".seed.mrc")
         try:
             write_mrc(seed, np.zeros((size_px, size_px), np.float32), pixel_size=pixel_size)
             header = bytearray(seed.read_bytes()[:HEADER_BYTES])
         finally:
             seed.unlink(missing_ok=True)
-        # A stack of images has space group 0 and one section a volume.
+        # MRC2014 marks a stack of images by space group 0 and one section a volume.
         struct.pack_into("<i", header, 36, 1)
         struct.pack_into("<i", header, 88, 0)
         temporary.write_bytes(header)

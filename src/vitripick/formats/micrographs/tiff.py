@@ -1,4 +1,4 @@
-"""TIFF micrographs through `tifffile`: 8, 16 and 32 bits, plain or (with the extra `[tiff]`) compressed."""
+"""Read TIFF micrographs through `tifffile`: 8, 16 and 32 bits, plain or (with the extra `[tiff]`) compressed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from vitripick.formats.micrographs.image_file import (
     upside_down,
 )
 
-# What tifffile and its codecs raise on damaged files (found by cutting and overwriting files at random);
-# TiffFileError is a ValueError, the codecs' own errors are RuntimeErrors.
+# tifffile and its codecs raise these on damaged files, as cutting and overwriting files at random showed.
+# TiffFileError is a ValueError, and the codecs' own errors are RuntimeErrors.
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, struct.error)
-# To what share of its size each method can shrink an image at best: one code of 12 bits stands for at most 4096
-# bytes in LZW, deflate stops at 1:1032, PackBits at 2:128. A header that claims more is damaged.
+# No method can shrink an image by more than this factor: one code of 12 bits stands for at most 4096 bytes in LZW,
+# deflate stops at 1:1032, PackBits at 2:128. So a header that claims more is damaged.
 _LARGEST_RATIO = {
     tifffile.COMPRESSION.LZW: 2731,
     tifffile.COMPRESSION.ADOBE_DEFLATE: 1032,
@@ -37,7 +37,7 @@ _ANGSTROM_PER_UNIT = {2: 2.54e8, 3: 1e8}  # ResolutionUnit: inch, centimetre
 
 
 def read_tiff_header(file: BinaryIO, size: int, path: Path) -> MicrographHeader:
-    """Shape, pixel size and number of slices, without the pixels; arguments and errors as `read_tiff`."""
+    """Return shape, pixel size and number of slices without the pixels; arguments and errors as in `read_tiff`."""
     with _opened(file, path) as tiff:
         return _header(tiff, size, path)
 
@@ -45,15 +45,15 @@ def read_tiff_header(file: BinaryIO, size: int, path: Path) -> MicrographHeader:
 def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None = None) -> ImageFile:
     """Read one image, flipped so that row 0 is the last row stored.
 
-    TIFF stores the top row first; RELION, IMOD and EMAN2 flip it on reading, and so do we, so that
-    coordinates mean the same in all of them.
+    TIFF stores the top row first. RELION, IMOD and EMAN2 flip it on reading, and so do we, so that coordinates mean the
+    same in all of them.
 
     Parameters
     ----------
     file
         Open for reading.
     size
-        Its length in bytes, which what the header claims is compared with before anything is allocated.
+        Its length in bytes; the header's claims are compared with it before any allocation.
     path
         For messages.
     slice_index
@@ -100,7 +100,7 @@ def _reason(error: Exception) -> str:
 
 
 def _alike(tiff: tifffile.TiffFile) -> list[Any]:
-    """The first image's series and all like it: frames that were written one by one may each be their own."""
+    """Return the first image's series and all like it, because frames written one by one may each be a series."""
     first = tiff.series[0]
     return [other for other in tiff.series if (other.shape, other.dtype) == (first.shape, first.dtype)]
 
@@ -128,10 +128,10 @@ def _header(tiff: tifffile.TiffFile, size: int, path: Path) -> MicrographHeader:
 
 
 def _check_data(series: Any, size: int, path: Path) -> None:
-    """Refuse a file whose image data ends before the header says it does."""
+    """Raise a `MicrographError` if the image data ends before the header says it does."""
     end = 0
     for page in series.pages:
-        if page is None:  # a later frame of one contiguous block, as ImageJ writes them
+        if page is None:  # ImageJ writes one contiguous block, so a later frame has no page
             continue
         if not page.databytecounts or 0 in page.databytecounts:
             raise MicrographError(f"{path}: a part of the image was never written to this TIFF.")
@@ -153,7 +153,7 @@ def _check_data(series: Any, size: int, path: Path) -> None:
 
 
 def _pixel_size(page: Any) -> float | None:
-    """From the resolution tags where they make sense for a micrograph; a screen's 72 dpi does not."""
+    """Return it from the resolution tags if these make sense for a micrograph; a screen's 72 dpi does not."""
     unit, resolution = page.tags.get("ResolutionUnit"), page.tags.get("XResolution")
     if unit is None or resolution is None or int(unit.value) not in _ANGSTROM_PER_UNIT:
         return None

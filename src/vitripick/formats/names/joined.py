@@ -1,4 +1,4 @@
-"""Names of micrographs in a file that holds the picks of several."""
+"""Find the names of micrographs for a file that holds the picks of several."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Which labels belong to which micrograph: by name, by declared rules, never by substring.
+"""Find which labels belong to which micrograph: by name, by declared rules, never by substring.
 
-1. The exact stem: `grid1/a.mrc` and `a.box`.
-2. The stem without declared endings (`names.LABEL_ENDINGS`, `names.MICROGRAPH_ENDINGS`) and without the 21
-digits
-   that cryoSPARC puts in front; the fewer are taken off, the better the match.
+1. The exact stems match: `grid1/a.mrc` and `a.box`.
+2. The stems match without declared endings (`stems.LABEL_ENDINGS`, `stems.MICROGRAPH_ENDINGS`) and without the 21
+   digits that cryoSPARC puts in front. A match with fewer parts removed is better.
 3. Where several micrographs share a stem, the folders decide.
 """
 
@@ -20,7 +19,7 @@ from vitripick.geometry import Boxes
 
 @dataclass(frozen=True)
 class Pairing:
-    """What `pair_labels` found.
+    """Holds what `pair_labels` found.
 
     Attributes
     ----------
@@ -65,13 +64,13 @@ def pair_labels(micrograph_names: Sequence[str], labels: Sequence[Boxes]) -> Pai
 
 
 def match_names(micrographs: Sequence[str], label_names: Sequence[str | None]) -> dict[str, int]:
-    """As `pair_labels`, on names alone: micrograph to the index of its label set."""
+    """Pair as `pair_labels` does, on names alone, and return the index of each micrograph's label set."""
     index: dict[str, list[tuple[str, int]]] = {}
     for name in micrographs:
         for variant, n_removed in stem_variants(split_name(name)[1]).items():
             index.setdefault(variant, []).append((name, n_removed))
 
-    # Micrograph to the label sets that claim it: (distance of the names, index of the label set).
+    # Each micrograph has the label sets that claim it: (distance of the names, index of the label set).
     claims: dict[str, list[tuple[int, int]]] = {}
     for number, label_name in enumerate(label_names):
         if label_name is None:
@@ -95,7 +94,7 @@ def match_names(micrographs: Sequence[str], label_names: Sequence[str | None]) -
 
 
 def _strongest(name: str, claims: list[tuple[int, int]], label_names: Sequence[str | None]) -> int:
-    """Index of the label set that fits the micrograph `name` best."""
+    """Return the index of the label set that fits the micrograph `name` best."""
     best = min(distance for distance, _ in claims)
     numbers = {str(label_names[number]): number for distance, number in claims if distance == best}
     if len(numbers) < sum(distance == best for distance, _ in claims):
@@ -110,11 +109,11 @@ def _strongest(name: str, claims: list[tuple[int, int]], label_names: Sequence[s
 
 
 def _by_folder(name: str, candidates: list[str]) -> list[str]:
-    """Of several `candidates`, those in `name`'s folders: the same, or ending alike.
+    """Return those of several `candidates` whose folders are those of `name`: the same, or with the same ending.
 
-    Ends alike, because one side may be counted from further up: RELION's `MotionCorr/job002/grid1/a.mrc` is
-    `grid1/a` to somebody who gave that folder. All of them where no folders agree: the caller then says they
-    are ambiguous.
+    The same ending suffices, because one side may be counted from further up: RELION's `MotionCorr/job002/grid1/a.mrc`
+    is `grid1/a` if the user gave that folder. Where no folders agree, all are returned, and the caller then says that
+    they are ambiguous.
     """
     folders = split_name(name)[0]
     if len(candidates) < 2:

@@ -1,4 +1,4 @@
-"""Names of micrographs and of the files that belong to them, as text: nothing here looks at a disk."""
+"""Take apart names of micrographs and of their files, as text: nothing here looks at a disk."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import PurePosixPath
 
 from vitripick.formats.names.suffixes import MRC_SUFFIXES, RASTER_SUFFIXES, TIFF_SUFFIXES
 
-# Only suffixes we know are taken off: in "May08_04.32.27" the ".27" belongs to the name. Movies (.eer) are
+# In "May08_04.32.27" the ".27" belongs to the name, so only suffixes that we know are taken off. Movies (.eer) are
 # not read, but files name them.
 IMAGE_SUFFIXES = (*MRC_SUFFIXES, *TIFF_SUFFIXES, *RASTER_SUFFIXES, ".eer")
 PACKED_SUFFIXES = (".gz", ".bz2")
 
-# What labelling and picking programs put behind the micrograph's name: RELION, EMAN2, and people.
+# Labelling and picking programs (RELION, EMAN2) and people put these behind the micrograph's name.
 LABEL_ENDINGS = ("_autopick", "_manualpick", "_info", "_picks", "_coords", "_labels", "_boxes")
-# What motion correction and clean-up put there: MotionCor2, cryoSPARC (patch and rigid), RELION, Topaz denoise.
+# Motion correction and clean-up put these there: MotionCor2, cryoSPARC (patch and rigid), RELION, Topaz denoise.
 MICROGRAPH_ENDINGS = (
     "_DWS",
     "_DW",
@@ -32,12 +32,12 @@ _CRYOSPARC_UID = re.compile(r"^\d{21}_(?=.)")
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether `name` ends like a micrograph's file."""
+    """Return whether `name` ends like a micrograph's file."""
     return without_image_suffix(name) != name
 
 
 def without_image_suffix(name: str) -> str:
-    """`name` without `.mrc`, `.tif`, `.mrc.gz` and the like; folders stay.
+    """Return `name` without `.mrc`, `.tif`, `.mrc.gz` and the like; folders stay.
 
     Examples
     --------
@@ -50,24 +50,24 @@ def without_image_suffix(name: str) -> str:
 
 
 def split_name(name: str) -> tuple[tuple[str, ...], str]:
-    """Folders and stem of a micrograph's name: `grid1/a.mrc` gives `(("grid1",), "a")`."""
+    """Return the folders and the stem of a micrograph's name: `grid1/a.mrc` gives `(("grid1",), "a")`."""
     path = PurePosixPath(name.replace("\\", "/"))
     folders = tuple(part for part in path.parts[:-1] if part not in ("/", "."))
     return folders, without_image_suffix(path.name)
 
 
 def base_name(name: str) -> str:
-    """The last part of a path."""
+    """Return the last part of a path."""
     return PurePosixPath(name.replace("\\", "/")).name
 
 
 def base_name_without_suffix(name: str) -> str:
-    """The last part of a path without `.mrc` and the like."""
+    """Return the last part of a path without `.mrc` and the like."""
     return split_name(name)[1]
 
 
 def stem_variants(stem: str) -> dict[str, int]:
-    """`stem` and what is left of it without endings and cryoSPARC's uid, each with how many of them went.
+    """Return `stem` and what is left of it without endings and cryoSPARC's uid, each with the number of parts removed.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def stem_variants(stem: str) -> dict[str, int]:
     """
     found = {stem: 0}
     queue = [stem]
-    for current in queue:  # grows while it is walked
+    for current in queue:  # the queue grows during the loop
         shorter = [_CRYOSPARC_UID.sub("", current)]
         shorter += [current.removesuffix(ending) for ending in (*LABEL_ENDINGS, *MICROGRAPH_ENDINGS)]
         for variant in shorter:
@@ -87,7 +87,7 @@ def stem_variants(stem: str) -> dict[str, int]:
 
 
 def cryosparc_uid(name: str) -> int | None:
-    """The number in a leading 21-digit uid, where there is one that fits 64 bits."""
+    """Return the number in a leading 21-digit uid, if there is one and it fits 64 bits; else None."""
     base = base_name(name)
     if not _CRYOSPARC_UID.match(base):
         return None

@@ -1,4 +1,4 @@
-"""Which names are micrographs that we read."""
+"""Say which names are micrographs that we read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MICROGRAPH_SUFFIXES = (*MRC_SUFFIXES, *PACKED_MRC_SUFFIXES, *TIFF_SUFFIXES, *RAS
 
 
 def suffix_of(name: str) -> str | None:
-    """The suffix that says what kind of micrograph this is, in lower case; None where we read no such files.
+    """Return the suffix that says what kind of micrograph this is, in lower case; None where we read no such files.
 
     Examples
     --------
@@ -25,6 +25,6 @@ def suffix_of(name: str) -> str | None:
 
 
 def suffixes_in_words() -> str:
-    """For messages: ".mrc, .mrcs, … and .jpeg, and MRC files in .gz or .bz2"."""
+    """Return the list for messages: ".mrc, .mrcs, … and .jpeg, and MRC files in .gz or .bz2"."""
     plain = (*MRC_SUFFIXES, *TIFF_SUFFIXES, *RASTER_SUFFIXES)
     return f"{', '.join(plain[:-1])} and {plain[-1]}, and MRC files in .gz or .bz2"

@@ -1,4 +1,4 @@
-"""EMAN1 `.box`: one box a line, `x y width height`, x and y of the corner with the smallest x and y."""
+"""Read and write EMAN1 `.box`: `x y width height` a line, x and y of the corner with the smallest x and y."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vitripick.geometry import Boxes
 
 
 def read_box(path: Path) -> list[Boxes]:
-    """Boxes of an EMAN1 `.box` file; an empty file is a micrograph without particles.
+    """Return the boxes of an EMAN1 `.box` file; an empty file is a micrograph without particles.
 
     Columns after the fourth are ignored (EMAN1's boxer writes -3 there).
 
     Raises
     ------
     FormatError
-        For lines that are not boxes, and for filaments: start-end pairs (fifth column -1 and -2, EMAN1's
-        boxer) and helix files (`#helix:` lines, EMAN2's e2helixboxer).
+        If a line is not a box, or the file holds filaments: start-end pairs (fifth column -1 and -2, EMAN1's boxer) or
+        helix files (`#helix:` lines, EMAN2's e2helixboxer).
     """
     rows: list[tuple[float, float, float, float]] = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -58,8 +58,8 @@ def read_box(path: Path) -> list[Boxes]:
 def write_box(parts: Sequence[Boxes], path: Path, *, float_coordinates: bool = False) -> None:
     """Write one micrograph's boxes; no boxes give an empty file.
 
-    Readers exist that take only integers, so sizes and corners are rounded, the corner once and from the
-    rounded size: a centre moves by half a pixel at most. `float_coordinates` keeps the fractions instead.
+    Some readers take only integers, so sizes and corners are rounded. The corner is rounded once, from the rounded
+    size, so a centre moves by half a pixel at most. `float_coordinates` keeps the fractions instead.
     """
     (boxes,) = parts
     if not boxes.has_size:
@@ -71,7 +71,7 @@ def write_box(parts: Sequence[Boxes], path: Path, *, float_coordinates: bool = F
         width, height = np.floor(width + 0.5), np.floor(height + 0.5)
     left, top = boxes.x - width / 2, boxes.y - height / 2
     if not float_coordinates:
-        # Halves go up, always: Python's round() would move neighbours apart or together by a pixel.
+        # Python's round() would move neighbours apart or together by a pixel, so halves always go up.
         left, top = np.floor(left + 0.5), np.floor(top + 0.5)
     lines = ("\t".join(map(format_number, row)) + "\n" for row in zip(left, top, width, height, strict=True))
     write_text_atomically(path, "".join(lines))

@@ -1,6 +1,6 @@
-"""CBOX 1.0: a STAR file with every box above a low floor, its confidence and the size the network saw.
+"""Read and write CBOX 1.0: a STAR file with all boxes above a low floor, their confidences and estimated sizes.
 
-x and y are the corner with the smallest x and y; `<NA>` stands for every missing value.
+x and y are those of the corner with the smallest x and y; `<NA>` stands for every missing value.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ def is_cbox(path: Path, start: str) -> bool:
 
 
 def read_cbox(path: Path) -> list[Boxes]:
-    """Boxes of one micrograph.
+    """Return the boxes of one micrograph.
 
-    Read are the version 1.0, files without some of its columns, files of zero bytes, and the oldest variant:
-    no header, tab-separated `x y width height confidence estimated_width estimated_height`.
+    This reads version 1.0, files without some of its columns, files of zero bytes, and the oldest variant, which has no
+    header: tab-separated `x y width height confidence estimated_width estimated_height`.
 
     Raises
     ------
     FormatError
-        Also for what is not 2-D particles: boxes of a tomogram (Z is a number other than 0) and filaments.
+        If the file is not CBOX, or does not hold 2-D particles but boxes of a tomogram (Z is a number other than 0) or
+        filaments.
     """
     lines = read_lines(path)
     if not any(line.strip() for line in lines):
@@ -56,7 +57,7 @@ def read_cbox(path: Path) -> list[Boxes]:
 
 
 def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
-    """Write one micrograph's boxes, all of them: thresholds are for those who read the file."""
+    """Write all boxes of one micrograph, because the reader of the file chooses the threshold."""
     (boxes,) = parts
     if not boxes.has_size:
         raise UsageError(
@@ -81,7 +82,7 @@ def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
     blocks = [
         StarBlock("global", pairs={"cbox_format_version": "1.0"}),
         StarBlock("cryolo", table=table),
-        # The slices a person has worked through, in a tomogram; a micrograph has none.
+        # In a tomogram this lists the slices that a person has worked through; a micrograph has none.
         StarBlock("cryolo_include", table=StarTable(["slice_index"])),
     ]
     write_text_atomically(path, format_star(blocks))
@@ -108,14 +109,14 @@ def _from_table(table: StarTable, path: Path) -> Boxes:
 
 
 def _plain_columns(table: StarTable) -> npt.NDArray[np.float64] | None:
-    """Rows as `_from_rows` takes them, for files such as ours; None for those that need a closer look, line by line."""
+    """Return rows as `_from_rows` takes them, for files such as ours; None for files to be read line by line."""
     if not table.rows or any(label not in table for label in (*_CORNER, *_OPTIONAL)) or "filamentid" in table:
         return None
     if "CoordinateZ" in table and set(table.column("CoordinateZ")) != {_NA}:
         return None
     columns = [table.column(label) for label in (*_CORNER, *_OPTIONAL)]
     try:
-        # A column is known in every row or in none.
+        # A column of a file such as ours is known in every row or in none.
         numbers = [[np.nan] * len(c) if set(c) == {_NA} else [float(field) for field in c] for c in columns]
     except ValueError:
         return None
@@ -146,7 +147,7 @@ def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
 
 
 def _from_rows(rows: npt.ArrayLike) -> Boxes:
-    """Rows of corner x and y, width, height, confidence, estimated width and height."""
+    """Return boxes from rows of corner x and y, width, height, confidence, estimated width and height."""
     table = np.array(rows, dtype=np.float64).reshape(-1, 7)
     left, top, width, height, confidence, estimated_width, estimated_height = table.T
     return Boxes.at(

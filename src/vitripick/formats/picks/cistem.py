@@ -1,6 +1,6 @@
-"""cisTEM's text of particle positions: `image x y` a line, centres in Å, `#` for comments.
+"""Write cisTEM's text of particle positions: `image x y` a line, centres in Å, `#` for comments.
 
-The image is named by its file or by its number in the project (cisTEM's import of particle positions).
+The first column is the image's file or its number in the project (cisTEM's import of particle positions).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picks from one format to another: a file to a file, or many micrographs to a folder or a joined file."""
+"""Convert picks from one format to another: a file to a file, or many micrographs to a folder or a joined file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("vitripick")
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion wrote.
+    """Holds what a conversion wrote.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def convert(
 ) -> Converted:
     """Convert picks, and return what was written; parameters and errors as in `convert_picks`."""
     target = Path(target)
-    entry, is_folder = target_format(target, to)  # a mistake there should not wait for thousands of files to be read
+    entry, is_folder = target_format(target, to)  # first, so that a mistake shows before thousands of files are read
     parts = [_kept(boxes, settings) for boxes in _read(source, micrographs, settings)]
     written = [boxes if settings.threshold is None else boxes.above(settings.threshold) for boxes in parts]
     if entry.only_inside:
@@ -172,7 +172,7 @@ def _write_folder(
 
 
 def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool]:
-    """The format to write, and whether `target` is a folder."""
+    """Return the format to write, and whether `target` is a folder."""
     target = Path(target)
     is_folder = target.is_dir() or target.suffix.lower() not in known_suffixes()
     if not is_folder:
@@ -199,7 +199,7 @@ def _write(
 
 
 def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:
-    """What the star's optics block says of the micrograph of each; None for one that is not in it."""
+    """Return what the STAR's optics block says of the micrograph of each part; None for one that is not in it."""
     files = {file.name: file for file in find_micrographs([star])}
     optics: list[OpticsGroup | None] = [None] * len(parts)
     for name, i in match_names(list(files), [boxes.micrograph for boxes in parts]).items():
@@ -208,15 +208,15 @@ def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | N
 
 
 def _file_name(boxes: Boxes, entry: PicksFormat) -> PurePosixPath:
-    """Where one micrograph's picks go below the target: its folders stay, so two of one name stay apart."""
+    """Return where one micrograph's picks go below the target; its folders stay, so two of one name stay apart."""
     name = PurePosixPath(without_image_suffix(boxes.micrograph or "picks"))
-    # A name comes from a file: it must not lead out of the target.
+    # A name comes from a file, so it may be anything; it must not lead out of the target.
     parts = [part for part in name.parts if part not in ("/", "..", ".")]
     return PurePosixPath(*parts[:-1], parts[-1] + entry.plain_ending)
 
 
 def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path, scale: float) -> Boxes:
-    """The picks of this one micrograph, whether `source` is its file, a joined one or a folder."""
+    """Return the picks of this one micrograph, whether `source` is its file, a joined one or a folder."""
     parts = read_all_picks(source, format=source_format, scale=scale)
     found = match_names([micrograph.name], [boxes.micrograph for boxes in parts])
     if found:
@@ -224,7 +224,7 @@ def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path
     elif source.is_dir():
         raise InputError(f"{source}: no picks file here belongs to {micrograph}.")
     else:
-        # One micrograph's file under another name, or the error that says whose picks are there.
+        # The file may be this micrograph's under another name; if not, the error says whose picks are there.
         boxes = read_picks(source, format=source_format, micrograph=micrograph.name, scale=scale)
     return _of_file(boxes, MicrographFile(micrograph.name, micrograph))
 
@@ -246,11 +246,11 @@ def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> lis
 
 
 def _of_file(boxes: Boxes, file: MicrographFile) -> Boxes:
-    """The boxes with shape, pixel size and name of this micrograph."""
+    """Return the boxes with shape, pixel size and name of this micrograph."""
     header = read_header(file.path)
     boxes = to_full_size(boxes, file.path, shape=header.shape)
     boxes = boxes.of(pixel_size=file.pixel_size or boxes.pixel_size or header.pixel_size)
-    # A name that is a micrograph's file already stays as it is written: RELION compares the strings.
+    # RELION compares the strings, so a name that is a micrograph's file already stays as it is written.
     if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
         return boxes
     return dataclasses.replace(boxes, micrograph=file.name)

@@ -1,7 +1,7 @@
-"""cryoSPARC `.cs`: a NumPy structured array, one row a particle, places as fractions of the micrograph.
+"""Read and write cryoSPARC `.cs`: a NumPy structured array, one row a particle, places as fractions.
 
-Fields as cryosparc-tools 4 documents them. Not tried with a live cryoSPARC; whether y counts from the first
-or the last row there is open, so the caller can flip.
+The fields are those that cryosparc-tools 4 documents; places are fractions of the micrograph. This was not tried with
+a live cryoSPARC. Whether y counts from the first or the last row there is open, so the caller can flip.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 
 
 def read_cs(path: Path) -> list[Boxes]:
-    """Boxes of every micrograph in the file, in the order they come first, with its path and shape."""
+    """Return the boxes of each micrograph in the file, in order of first mention, with its path and shape."""
     rows = load_cs(path)
     missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in (rows.dtype.names or ())]
     if missing:
@@ -62,7 +62,7 @@ def read_cs(path: Path) -> list[Boxes]:
 def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[int | None] | None = None) -> None:
     """Write all micrographs' picks in one file.
 
-    The confidence goes into `ncc_score` and `power`: Inspect Picks filters on both. Ids are hashes of the
+    The confidence goes into `ncc_score` and `power`, because Inspect Picks filters on both. Ids are hashes of the
     micrograph's name and the pick's number, so that the same picks give the same file. `micrograph_uids` are
     cryoSPARC's own, where they are known.
     """
@@ -85,7 +85,7 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
         (_Y, "<f4"),
         ("location/min_dist_A", "<f4"),
     ]
-    # Labels have no confidence, and a NaN there would be filtered away: leave the fields out.
+    # Labels have no confidence, and cryoSPARC would filter a NaN away, so the fields are left out.
     has_score = not any(map(len, parts)) or any(np.isfinite(boxes.confidence).any() for boxes in parts)
     if has_score:
         fields += [(_SCORE, "<f4"), (_POWER, "<f4")]
@@ -111,7 +111,7 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
 
 
 def load_cs(path: Path) -> npt.NDArray[Any]:
-    """The table of a `.cs` file, read without pickling."""
+    """Return the table of a `.cs` file, read without pickling."""
     data = read_file(path)
     if not data.startswith(b"\x93NUMPY"):
         raise FormatError(
@@ -119,7 +119,7 @@ def load_cs(path: Path) -> npt.NDArray[Any]:
             "(CSDAT) has to be saved again by cryosparc-tools in its NumPy format."
         )
     try:
-        # Never with pickling: a pickle runs whatever its author wrote.
+        # A pickle runs whatever its author wrote, so pickling is never allowed.
         rows: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise FormatError(f"{path}: this NumPy array cannot be read: {error}.") from None

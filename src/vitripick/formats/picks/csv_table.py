@@ -1,4 +1,4 @@
-"""Plain CSV, ours, for scripts and spreadsheets, x and y of the centre.
+"""Read and write our plain CSV, for scripts and spreadsheets; x and y are those of the centre.
 
 `x,y,width,height[,confidence[,estimated_width,estimated_height]]`: the last two are the size the network saw.
 """
@@ -20,7 +20,7 @@ _OPTIONAL = ("width", "height", "confidence", "estimated_width", "estimated_heig
 
 
 def read_csv(path: Path) -> list[Boxes]:
-    """Boxes of one micrograph: columns by name, others ignored; an empty size or confidence is unknown."""
+    """Return the boxes of one micrograph, from columns by name; an empty size or confidence is unknown."""
     lines = read_lines(path)
     reader = csv.reader(lines)
     header = [name.strip().lower() for name in next(reader, [])]
@@ -50,7 +50,7 @@ def read_csv(path: Path) -> list[Boxes]:
 
 
 def is_picks_csv(path: Path) -> bool:
-    """Whether the first line of a `.csv` names x and y, as that of picks does."""
+    """Return whether the first line of a `.csv` names x and y, as that of picks does."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             header = [name.strip().lower() for name in next(csv.reader([file.readline()]), [])]

@@ -1,4 +1,4 @@
-"""EMAN2 `info/<micrograph>_info.json`: key `boxes`, a list of `[x_centre, y_centre, mode]`."""
+"""Read and write EMAN2 `info/<micrograph>_info.json`: key `boxes`, a list of `[x_centre, y_centre, mode]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitripick.geometry import Boxes
 
 
 def read_eman2(path: Path) -> list[Boxes]:
-    """Centres of an EMAN2 info file; it holds neither sizes nor confidences."""
+    """Return the centres of an EMAN2 info file; it holds neither sizes nor confidences."""
     boxes = _load(path).get("boxes")
     if not isinstance(boxes, list):
         raise FormatError(f"{path}: there is no list 'boxes' in this file, so it holds no particles of EMAN2.")
@@ -34,19 +34,19 @@ def read_eman2(path: Path) -> list[Boxes]:
 def write_eman2(parts: Sequence[Boxes], path: Path) -> None:
     """Write one micrograph's centres as `manual` boxes.
 
-    EMAN2 keeps what else it knows of the micrograph (its CTF, its quality) in the same file: where the file
-    is there, only its `boxes` are replaced.
+    EMAN2 keeps its other facts on the micrograph (CTF, quality) in the same file. So if the file is there, only its
+    `boxes` are replaced.
     """
     (boxes,) = parts
     info = _load(path) if path.exists() else {}
     info["boxes"] = [[round(float(x), 6), round(float(y), 6), "manual"] for x, y in zip(boxes.x, boxes.y, strict=True)]
-    # One key a line and one box a line, to be read and compared by eye.
+    # Each key and each box has its own line, so that a person can read and compare them.
     items = [f"{json.dumps(key)}: {_format(key, value)}" for key, value in info.items()]
     write_text_atomically(path, "{\n" + ",\n".join(items) + "\n}\n")
 
 
 def is_eman2(path: Path, start: str) -> bool:
-    """Whether this is a JSON file with a list `boxes`."""
+    """Return whether this is a JSON file with a list `boxes`."""
     try:
         return isinstance(_load(path).get("boxes"), list)
     except FormatError:

@@ -1,4 +1,4 @@
-"""The door for picks and labels: every format comes in and goes out here, as `Boxes` in full-size pixels."""
+"""Read and write picks and labels of every format, as `Boxes` in full-size pixels: all formats use this door."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_picks(
     flip_y: bool = False,
     scale: float = 1.0,
 ) -> Boxes:
-    """Picks or labels of one micrograph.
+    """Return the picks or labels of one micrograph.
 
     Parameters
     ----------
@@ -42,14 +42,13 @@ def read_picks(
     format
         A name of `FORMATS`; by default the suffix says, and the content where formats share a suffix.
     micrograph
-        Which micrograph, where the file holds several; names match as in `pair_labels`. The boxes get this
-        name.
+        The micrograph to read, where the file holds several; names match as in `pair_labels`. The boxes get this name.
     box_size_px
-        Size, in full-size pixels, for boxes whose file does not say; they are NaN without it.
+        Size, in full-size pixels, for boxes whose file gives none; without it their size is NaN.
     shape
         (rows, columns) of the full-size micrograph, where the caller knows it.
     flip_y
-        The file counts y from the last row. Needs `shape`, unless the file says it.
+        Whether the file counts y from the last row. This needs `shape`, unless the file says it.
     scale
         Full-size pixels per pixel of the file, for picks of a downscaled image.
 
@@ -58,8 +57,8 @@ def read_picks(
     InputError
         If the file is not there.
     FormatError
-        If it is not what its format promises, or holds several micrographs and none, or another one, is asked
-        for.
+        If the file is not what its format promises, or if it holds several micrographs and `micrograph` is none of
+        them or missing.
     UsageError
         If `flip_y` lacks the shape.
     """
@@ -93,13 +92,13 @@ def read_all_picks(
     flip_y: bool = False,
     scale: float = 1.0,
 ) -> list[Boxes]:
-    """Picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
+    """Return the picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
 
     A run folder of `pick` gives its stored picks (`cbox/`), unless a format is asked for. Any other folder gives every
-    picks file below it, in sorted order; files that hold no picks are passed by, and so are files that a RELION table
-    of coordinate files in the same folder already lists. `Boxes.micrograph` is the name in the file; where the file has
-    none, the file's own path, relative to the folder, without suffix and `_autopick` and the like. Other options as in
-    `read_picks`.
+    picks file below it, in sorted order. Two kinds of files are skipped: those without picks, and those that a RELION
+    table of coordinate files in the same folder already lists. `Boxes.micrograph` is the name in the file. Where the
+    file has none, it is the file's own path, relative to the folder, without suffix and `_autopick` and the like. The
+    other options are as in `read_picks`.
 
     Raises
     ------
@@ -127,14 +126,14 @@ def write_picks(
     scale: float = 1.0,
     float_coordinates: bool = False,
 ) -> None:
-    """Write one micrograph's picks; the suffix chooses the format. No boxes give a valid file without any.
+    """Write one micrograph's picks in the format of the suffix; no boxes give a valid file without any.
 
     Parameters
     ----------
     boxes
         In full-size pixels.
     path
-        Its folder is made if it is missing.
+        The file to write; its folder is made if it is missing.
     format
         A name of `FORMATS`, where the suffix is not enough (`cryosparc-star`).
     threshold
@@ -142,7 +141,7 @@ def write_picks(
     box_size_px
         Write square boxes of this size, in full-size pixels, instead of the boxes' own.
     flip_y
-        Count y from the last row. Needs `boxes.shape`.
+        Count y from the last row; this needs `boxes.shape`.
     scale
         File pixels per full-size pixel: 0.25 for a program that works on images binned by 4.
     float_coordinates
@@ -151,8 +150,7 @@ def write_picks(
     Raises
     ------
     UsageError
-        If the format needs a size, a name or a shape that the boxes do not have; if the suffix names no
-        format.
+        If the format needs a size, a name or a shape that the boxes do not have, or if the suffix names no format.
     """
     path = Path(path)
     entry = format_for_writing(path, format)
@@ -205,7 +203,7 @@ def to_full_size(
     flip_y: bool = False,
     scale: float = 1.0,
 ) -> Boxes:
-    """From the file's pixels and direction of y to ours; sizes filled in where they are missing."""
+    """Convert boxes from the file's pixels and direction of y to ours, and fill in missing sizes."""
     boxes = _scaled(boxes, scale)
     if shape is not None and boxes.shape is not None and boxes.shape != shape:
         raise FormatError(
@@ -261,7 +259,7 @@ def _positive(name: str, value: float) -> None:
 
 
 def _read_file(path: Path, format: str | None) -> list[Boxes]:
-    """All micrographs of one file, as the file has them; never an empty list."""
+    """Return all micrographs of one file, as the file has them; never an empty list."""
     entry = format_of_file(path, format)
     if entry.read is None:
         raise UsageError(f"{path}: files of the format {entry.name} are written, not read.")
@@ -272,7 +270,7 @@ def _read_file(path: Path, format: str | None) -> list[Boxes]:
 
 
 def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
-    """The one micrograph of a file that a RELION table lists, by the table's name for it."""
+    """Return the one micrograph of a file that a RELION table lists, under the table's name."""
     path = _find_listed(table, listed)
     if path is None:
         raise InputError(
@@ -291,7 +289,7 @@ def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
 
 
 def _find_listed(table: Path, listed: str) -> Path | None:
-    # Relative to the RELION project: the folder one stands in, else the one the table lies in, else one above that.
+    # The path is relative to the RELION project: the working folder, else the table's folder, else one above that.
     for base in (Path(), *table.absolute().parents):
         if (base / listed).is_file():
             return base / listed
@@ -308,7 +306,7 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
         if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
     )
     if format is None:
-        # Tables of all kinds are .csv: one that holds no picks is an error only where it is named.
+        # Tables of all kinds are .csv, so one without picks is an error only where the user names it.
         found_as = {file: sniff(file) for file in files}
         files = [f for f, kind in found_as.items() if kind and (kind.holds_picks is None or kind.holds_picks(f))]
     listed: set[Path] = set()

@@ -1,4 +1,4 @@
-"""The table of picks formats: one row for each, and everything else that knows formats asks here.
+"""List the picks formats, one row for each; all other code that knows formats asks here.
 
 To add a format: write one module that reads and writes it, and add one row (docs/formats.md, "Adding one").
 """
@@ -40,14 +40,14 @@ Listing: TypeAlias = Callable[[Path], "list[tuple[str, str]] | None"]
 
 @dataclass(frozen=True, kw_only=True)
 class PicksFormat:
-    """One kind of picks file.
+    """Describes one kind of picks file.
 
     Attributes
     ----------
     name
-        As in `--format`, `--to` and `--from`.
+        The format's name, as in `--format`, `--to` and `--from`.
     suffixes
-        Of its files; the first is the one we write. Where two formats share a suffix and no name is given, the first in
+        Suffixes of its files; we write the first. Where two formats share a suffix and no name is given, the first in
         the table is written.
     description
         One line for people.
@@ -118,12 +118,12 @@ class PicksFormat:
 
     @property
     def place(self) -> Place:
-        """Where a run puts the file of each micrograph."""
+        """Return where a run puts the file of each micrograph."""
         return Place(self.folder or self.name, self.ending or self.suffixes[0])
 
     @property
     def plain_ending(self) -> str:
-        """What follows a micrograph's stem in a folder of this format alone."""
+        """Return what follows a micrograph's stem in a folder of this format alone."""
         return self.place.ending if self.needs_ending else self.suffixes[0]
 
 
@@ -349,7 +349,7 @@ def sniff(path: Path) -> PicksFormat | None:
 def _start_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            # Enough for every label of the optics block and the table behind it.
+            # This is enough for every label of the optics block and of the table behind it.
             return file.read(1 << 16).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error

@@ -1,6 +1,6 @@
-"""Topaz's coordinate tables: tab-separated `image_name x_coord y_coord [score]`, centres, many micrographs.
+"""Read and write Topaz's tables: tab-separated `image_name x_coord y_coord [score]`, centres, many micrographs.
 
-Topaz counts in pixels of the image it was given, which is usually a downscaled one; the caller scales back.
+Topaz counts in pixels of the image it was given, which is usually downscaled, so the caller scales back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_topaz(path: Path, start: str) -> bool:
 
 
 def read_topaz(path: Path) -> list[Boxes]:
-    """Boxes of every micrograph in the table, in the order they come first; names as they stand there."""
+    """Return the boxes of each micrograph in the table, in order of first mention, with names as written there."""
     lines = read_lines(path)
     header = lines[0].strip().split("\t") if lines else []
     if any(name not in header for name in _NEEDED):

@@ -1,4 +1,4 @@
-"""Warp's STAR files of picks: one a micrograph, which is named by its base name ending in `.mrc`."""
+"""Write Warp's STAR files of picks: one a micrograph, which it calls by its base name ending in `.mrc`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""STAR in RELION's dialect, read strictly: what RELION would misread or drop is an error with its line.
+"""Read and write STAR in RELION's dialect, strictly: what RELION would misread or drop is an error with its line.
 
-Taken from RELION's MetaDataTable (3.0 to 5.0): a block holds label-value pairs or one loop; a blank line ends
-a loop; a row stands on one line; there are no comments inside a loop and no multi-line text.
+The rules are those of RELION's MetaDataTable (3.0 to 5.0). A block holds label-value pairs or one loop. A blank line
+ends a loop. A row stands on one line. There are no comments inside a loop and no multi-line text.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from vitripick.errors import FormatError, UsageError
 
-# Blanks are ASCII ones, as RELION sees them: a no-break space belongs to the name it stands in.
+# RELION takes only ASCII blanks as blanks, so a no-break space belongs to the name it stands in.
 _BLANKS = " \t\r\f\v"
-# A token that needs no quotes; and tokens of a line without any. Files of picks hold ten thousand of them.
+# `_PLAIN` is a token that needs no quotes. Files of picks hold ten thousand lines without any quotes, so `_WORDS`
+# splits those with less work than `_TOKEN`.
 _PLAIN = re.compile(r"(?!data_|loop_)[^#_;\"'\s]\S*", re.ASCII)
 _WORDS = re.compile(r"\S+", re.ASCII)
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
@@ -23,14 +24,14 @@ _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
 
 @dataclass
 class StarTable:
-    """One loop: labels without their leading underscore, and rows as text.
+    """Holds one loop: labels without their leading underscore, and rows as text.
 
     Attributes
     ----------
     labels
-        In file order.
+        Labels in file order.
     rows
-        Each as long as `labels`.
+        Rows, each as long as `labels`.
     lines
         The line number of each row, for errors.
     """
@@ -46,7 +47,7 @@ class StarTable:
         return label in self.labels
 
     def column(self, label: str) -> list[str]:
-        """The values of one column; `KeyError` where there is none."""
+        """Return the values of one column, or raise a `KeyError` where there is none."""
         if label not in self.labels:
             raise KeyError(label)
         index = self.labels.index(label)
@@ -55,7 +56,7 @@ class StarTable:
 
 @dataclass
 class StarBlock:
-    """One `data_` block; RELION 3.0 and older leave its name empty."""
+    """Holds one `data_` block; RELION 3.0 and older leave its name empty."""
 
     name: str
     line: int = 0
@@ -63,7 +64,7 @@ class StarBlock:
     table: StarTable | None = None
 
     def as_table(self) -> StarTable:
-        """The loop; pairs read as a loop of one row, which is how RELION writes some tables of one row."""
+        """Return the loop; pairs become a loop of one row, because RELION writes some tables of one row as pairs."""
         if self.table is not None:
             return self.table
         if not self.pairs:
@@ -72,19 +73,19 @@ class StarBlock:
 
 
 def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
-    """Blocks of a STAR file.
+    """Return the blocks of a STAR file.
 
     Parameters
     ----------
     lines
-        Without line ends. None, or only blank ones: no blocks.
+        Lines without their ends. No lines, or only blank ones, give no blocks.
     path
-        For the errors.
+        The path that errors name.
 
     Raises
     ------
     FormatError
-        For whatever is not RELION's dialect, with the line number.
+        If a line is not in RELION's dialect; the message gives the line's number.
     """
     blocks: list[StarBlock] = []
     table: StarTable | None = None  # the loop that is being read
@@ -108,7 +109,7 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
                 _add_row(table, line, number, path)
                 continue
         elif table is not None and line and not line.startswith("#") and not _starts_block(line, table):
-            # Still among the labels: RELION skips blank lines and comments here.
+            # The labels have not ended yet, and RELION skips blank lines and comments among them.
             if line.startswith("_"):
                 label = _label(line)
                 if label in table.labels:
@@ -148,7 +149,7 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
 
 
 def format_star(blocks: Iterable[StarBlock], *, version: str | None = None) -> str:
-    """Text of a STAR file that RELION reads: `_label #n`, a blank line after each loop, LF, a final newline.
+    """Return a STAR file's text for RELION: `_label #n`, a blank line after each loop, LF, a final newline.
 
     `version` is the number in RELION's `# version` comment, where one is wanted.
     """
@@ -166,13 +167,13 @@ def format_star(blocks: Iterable[StarBlock], *, version: str | None = None) -> s
 
 
 def table_of(labels: Mapping[str, Sequence[str]]) -> StarTable:
-    """A table from its columns."""
+    """Return a table from its columns."""
     columns = list(labels.values())
     return StarTable(list(labels), [list(row) for row in zip(*columns, strict=True)])
 
 
 def quote(value: str) -> str:
-    """`value` as one STAR token: quoted only where it must be, so names stay as they are."""
+    """Return `value` as one STAR token, quoted only where it must be, so names stay as they are."""
     if _PLAIN.fullmatch(value):
         return value
     if any(character in value for character in "\n\r"):
@@ -193,9 +194,9 @@ def quote(value: str) -> str:
 
 
 def _starts_block(line: str, table: StarTable) -> bool:
-    """Whether a line met inside a loop opens the next block (other programs leave out the blank line).
+    """Return whether a line inside a loop opens the next block, because other programs leave out the blank line.
 
-    In a loop of one column a name may start with data_ too, and RELION reads a row there.
+    In a loop of one column a name may start with data_ too, and RELION reads it as a row.
     """
     if not line.startswith("data_") or len(line.split()) != 1:
         return False
@@ -219,5 +220,5 @@ def _tokens(line: str) -> list[str]:
 
 
 def _label(line: str) -> str:
-    # RELION writes "_rlnX #1"; hand-made files have "_rlnX", "_rlnX # 1" and "_rlnX#1".
+    # RELION writes "_rlnX #1", but hand-made files have "_rlnX", "_rlnX # 1" and "_rlnX#1", so all are read.
     return line.split()[0].split("#")[0][1:]

@@ -1,7 +1,7 @@
-"""RELION's STAR files of picks: per micrograph, joined, and the tables that list a job's coordinate files.
+"""Read and write RELION's STAR files of picks: per micrograph, joined, and tables of a job's coordinate files.
 
-Places are centres in pixels of the full-size micrograph; there are no box sizes. The dialect is
-`star_dialect`'s.
+Places are centres in pixels of the full-size micrograph; there are no box sizes. The module `dialect` reads and
+writes the text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from vitripick.geometry import Boxes
 _X, _Y, _SCORE = "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"
 _MICROGRAPH, _COORDINATES = "rlnMicrographName", "rlnMicrographCoordinates"
 _GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
-# RELION's ManualPick writes this for a figure of merit (and angles, and classes) that it does not have.
+# RELION's ManualPick writes this for a figure of merit, an angle or a class that it does not have.
 _UNKNOWN = -999.0
-# The number RELION 3.1 puts into its files; it and all later versions take the file as current.
+# RELION 3.1 puts this number into its files, and all later versions take such a file as current.
 _VERSION = "30001"
 
 
@@ -40,17 +40,16 @@ def is_relion_star(path: Path, start: str) -> bool:
 
 
 def read_star(path: Path) -> list[Boxes]:
-    """Picks of every micrograph in a STAR file of coordinates.
+    """Return the picks of every micrograph in a STAR file of coordinates.
 
-    One micrograph without a name where there is no `_rlnMicrographName` column; otherwise one for each name,
-    in the order they come first. RELION 3.0 (one unnamed block) and 3.1+ (an optics block, from which the
-    micrographs' pixel size comes) are both read. A file of zero bytes is RELION's own for "picked, nothing
-    found".
+    Without a column `_rlnMicrographName`, this gives one micrograph without a name. Otherwise it gives one for each
+    name, in order of first mention. It reads files of RELION 3.0 (one unnamed block) and 3.1+ (with an optics block,
+    which gives the micrographs' pixel size). RELION writes a file of zero bytes to say "picked, nothing found".
 
     Raises
     ------
     FormatError
-        For what is not RELION's dialect, and for STAR files that hold something else.
+        If the file is not in RELION's dialect, or holds something else.
     """
     blocks = parse_star(read_lines(path), path)
     if not blocks:
@@ -84,7 +83,7 @@ def read_star(path: Path) -> list[Boxes]:
 
 
 def read_coordinate_files_star(path: Path) -> list[tuple[str, str]] | None:
-    """Rows (micrograph, coordinate file) of a job's `autopick.star` or `manualpick.star`; else None."""
+    """Return rows (micrograph, coordinate file) of a job's `autopick.star` or `manualpick.star`; else None."""
     for block in parse_star(read_lines(path), path):
         table = block.as_table()
         if _COORDINATES in table and _MICROGRAPH in table:
@@ -93,9 +92,9 @@ def read_coordinate_files_star(path: Path) -> list[tuple[str, str]] | None:
 
 
 def read_micrographs_star(path: str | Path) -> list[str]:
-    """Names of the micrographs in a RELION micrographs star, verbatim and in order.
+    """Return the names of the micrographs in a RELION micrographs STAR, verbatim and in order.
 
-    From `data_micrographs` (3.1+) or an unnamed block (3.0). The names are relative to the RELION project,
+    They come from `data_micrographs` (3.1+) or an unnamed block (3.0). The names are relative to the RELION project,
     and RELION finds picks by exact string equality with them.
 
     Raises
@@ -107,7 +106,7 @@ def read_micrographs_star(path: str | Path) -> list[str]:
 
 
 def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
-    """As `read_micrographs_star`, each name with its optics group; None where the star has no optics block."""
+    """Return what `read_micrographs_star` does, each name with its optics group; None without an optics block."""
     path = Path(path)
     blocks = parse_star(read_lines(path), path)
     blocks.sort(key=lambda block: block.name != "micrographs")  # stable: data_micrographs first, the rest in order
@@ -125,10 +124,10 @@ def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optic
 
 
 def write_star(parts: Sequence[Boxes], path: Path) -> None:
-    """Write the coordinates of one micrograph, as RELION's own picker does: its name is not in the file.
+    """Write the coordinates of one micrograph without its name, as RELION's own picker does.
 
-    Every file has the same columns, as RELION asks of the files of one job; an unknown confidence, as labels
-    have, is -999, RELION's own word for it.
+    RELION asks that all files of one job have the same columns, so every file has them. An unknown confidence, as
+    labels have, is -999, as in RELION's own files.
     """
     (boxes,) = parts
     table = coordinates_table(boxes, path)
@@ -136,7 +135,7 @@ def write_star(parts: Sequence[Boxes], path: Path) -> None:
 
 
 def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
-    """Write one star for several micrographs, their names verbatim in each row; one without picks has no row.
+    """Write one STAR for several micrographs, with their names verbatim in each row; one without picks has no row.
 
     The layout is that of RELION 3.0, one unnamed block, which all versions read; `write_particles_star` writes the
     optics block of later ones.
@@ -146,21 +145,20 @@ def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
 
 
 def write_cryosparc_star(parts: Sequence[Boxes], path: Path) -> None:
-    """Write the joined star for cryoSPARC's Import Particle Stack: micrographs by base name, no optics."""
+    """Write the joined STAR for cryoSPARC's Import Particle Stack: micrographs by base name, no optics."""
     names = [base_name(name) for name in micrograph_names(parts, path, f"_{_MICROGRAPH}")]
     refuse_twins(names, parts, path)
     write_text_atomically(path, format_star([StarBlock("", table=_joined(parts, names, path))]))
 
 
 def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Path) -> None:
-    """Write RELION's `autopick.star`: which micrograph's picks stand in which file.
+    """Write RELION's `autopick.star`, which names the coordinate file of each micrograph.
 
     Parameters
     ----------
     rows
-        (micrograph, coordinate file), both relative to the RELION project. The micrograph's name must be the
-        string of the job's input star, character for character: RELION finds no particles otherwise, and does
-        not say so.
+        (micrograph, coordinate file), both relative to the RELION project. The micrograph's name must equal the string
+        in the job's input STAR, character for character. Otherwise RELION finds no particles, and does not say so.
     path
         Where to write.
     """
@@ -170,7 +168,7 @@ def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Pat
 
 
 def coordinates_table(boxes: Boxes, path: Path) -> StarTable:
-    """Centres and confidence of one micrograph, those inside it; `path` is for the warning about others."""
+    """Return the centres and confidences inside one micrograph; a warning about the others names `path`."""
     boxes = keep_inside(boxes, path)
     return table_of(
         {
@@ -198,7 +196,7 @@ def _numbers(table: StarTable, label: str, path: Path) -> list[float]:
 
 
 def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
-    """Å per pixel of each optics group's micrographs; not of its particles, whose images may be binned."""
+    """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
         if _PIXEL_SIZE in table and _GROUP in table and _X not in table:
             return dict(zip(table.column(_GROUP), _numbers(table, _PIXEL_SIZE, path), strict=True))
@@ -206,7 +204,7 @@ def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
 
 
 def _what_it_is(blocks: Sequence[StarBlock]) -> str:
-    """One sentence on what a STAR file without coordinates holds, and what to give instead."""
+    """Return one sentence on what a STAR file without coordinates holds, and what to give instead."""
     labels = {label for block in blocks for label in block.as_table().labels}
     if _COORDINATES in labels:
         return "this lists the coordinate files of a job, not coordinates."

@@ -1,4 +1,4 @@
-"""What RELION's optics block (3.1 and later) says of the micrographs of one group."""
+"""Hold what RELION's optics block (3.1 and later) says about the micrographs of one group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OpticsGroup:
-    """One optics group; what is not known is None.
+    """Holds one optics group; values that are not known are None.
 
     Attributes
     ----------
@@ -16,7 +16,7 @@ class OpticsGroup:
     name
         RELION's name for it.
     voltage_kv, spherical_aberration_mm, amplitude_contrast
-        Of the microscope.
+        Values of the microscope.
     pixel_size
         Å per pixel of the micrographs.
     """

@@ -1,4 +1,4 @@
-"""RELION's joined particles star (3.1 and later): an optics block, and one row a particle."""
+"""Write RELION's joined particles STAR (3.1 and later): an optics block, and one row a particle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VERSION = "30001"
 
 
 def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGroup]:
-    """OpticsGroup groups of a star by their number as it stands there; empty where the star has none."""
+    """Return the optics groups of a STAR by their number as written there; empty where the STAR has none."""
     for table in tables:
         if GROUP not in table or GROUP_NAME not in table or _X in table or "rlnMicrographName" in table:
             continue
@@ -54,17 +54,17 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
 def write_particles_star(
     parts: Sequence[Boxes], path: str | Path, *, optics: Sequence[OpticsGroup | None] | None = None
 ) -> None:
-    """Write one particles star with its optics block; a micrograph without picks has no row.
+    """Write one particles STAR with its optics block; a micrograph without picks has no row.
 
     Parameters
     ----------
     parts
-        One a micrograph, each with its name as RELION knows it.
+        Picks of each micrograph, with its name as RELION knows it.
     path
         Where to write.
     optics
-        One for each of `parts`, from the micrographs star. Where it is None, micrographs of one pixel size make one
-        group, and what is not known (voltage and more) is left out: RELION asks for it on import.
+        One for each of `parts`, from the micrographs STAR. Where it is None, micrographs of one pixel size make one
+        group. Values that are not known (voltage and more) are left out, and RELION asks for them on import.
     """
     path = Path(path)
     names = micrograph_names(parts, path, "_rlnMicrographName")
@@ -82,9 +82,9 @@ def write_particles_star(
 
 
 def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] | None) -> list[OpticsGroup]:
-    """The optics group of each micrograph: the one it came with, else one for each pixel size.
+    """Return the optics group of each micrograph: the one it came with, else one for each pixel size.
 
-    Groups that differ in number or name alone stay apart: RELION refines the beam tilt of each on its own.
+    RELION refines the beam tilt of each group on its own, so groups that differ in number or name alone stay apart.
     """
     given = list(optics) if optics is not None else [None] * len(parts)
     came = []
@@ -95,7 +95,7 @@ def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] |
             group = dataclasses.replace(group, pixel_size=boxes.pixel_size)
         came.append(group)
     written: dict[OpticsGroup, OpticsGroup] = {}
-    # The first of a number keeps it; another one (two stars, two pixel sizes) gets one that nobody has.
+    # Two STARs or two pixel sizes may give one number to two groups. The first keeps it; the other gets a free number.
     of_number: dict[int, OpticsGroup] = {}
     for group in dict.fromkeys(came):
         of_number.setdefault(group.group, group)
@@ -105,7 +105,7 @@ def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] |
             written[group] = group
             continue
         number += 1
-        # RELION takes groups of one name for one group when it joins stars.
+        # When RELION joins STARs, it takes groups of one name for one group, so a second group gets a new name.
         name = f"opticsGroup{number}" if group.name in names else group.name
         names.add(name)
         written[group] = dataclasses.replace(group, group=number, name=name)
@@ -113,9 +113,9 @@ def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] |
 
 
 def optics_block(groups: Sequence[OpticsGroup], more: dict[str, str] | None = None) -> StarBlock:
-    """`data_optics` of these groups, each once; `more` adds columns with one value for all groups."""
+    """Return `data_optics` of these groups, each once; `more` adds columns with one value for all groups."""
     once = sorted({group.group: group for group in groups}.values(), key=lambda group: group.group)
-    # RELION reads a table by its columns: one that is not known of every group is known of none.
+    # RELION reads a table by its columns, so a value that some group lacks has no column at all.
     known = {
         name: label
         for name, label in _NUMBERS.items()
