@@ -132,4 +132,4 @@ def test_the_command_says_what_it_wrote(run, tmp_path, capsys):
     from vitripick.cli.app import run as vitripick
 
     assert vitripick(["extract", str(run), "--out", str(tmp_path / "p.mrcs"), "--box-size-px", "64"]) == 0
-    assert "stick" in capsys.readouterr().out
+    assert "27 picks left out" in capsys.readouterr().out

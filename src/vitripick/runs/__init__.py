@@ -1,4 +1,4 @@
-"""Keep what was picked: a run folder that survives a crash, and everything that is made from it."""
+"""Keep what was picked in a run folder that survives a crash, and write everything that is made from it."""
 
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.many import pick_many

@@ -1,7 +1,7 @@
-"""How confident a run's picks are and how large the network saw them: tables and pictures beside the picks.
+"""Write tables and pictures of how confident a run's picks are and how large the network saw them.
 
-A second hump in the confidences says where a threshold belongs; a second hump in the sizes, that two kinds of thing
-were picked.
+A second hump in the confidences shows where a threshold belongs. A second hump in the sizes shows that two kinds of
+thing were picked.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def write_distributions(out: str | Path, stored: Iterable[Boxes], threshold: flo
     out
         The run folder.
     stored
-        Every pick of each micrograph that is done, down to the floor; one after the other, so that a run of many
-        thousand micrographs needs little memory.
+        Every pick of each micrograph that is done, down to the floor confidence. They come one micrograph after the
+        other, so a run of many thousand micrographs needs little memory.
     threshold
-        Picks at or above it were exported. Sizes are those of exported picks.
+        Picks at or above it were exported. Sizes are counted for exported picks only.
     """
     confidences, sizes = [np.empty(0)], [np.empty(0)]
     for picks in stored:
@@ -65,7 +65,7 @@ def _count(values: FloatArray, limits: tuple[float, float]) -> tuple[FloatArray,
 
 
 def _write_table(path: Path, name: str, edges: FloatArray, counts: Counts, threshold: float | None) -> None:
-    """One row a bar: from, to (not including it, but for the last), how many; for confidences, whether exported."""
+    """Write a row for each bar: lower edge, upper edge (outside, except in the last bar), count, threshold."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     exported = [] if threshold is None else ["threshold"]

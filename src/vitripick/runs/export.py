@@ -1,4 +1,4 @@
-"""Which files a run folder gets for its picks, and where they lie."""
+"""Decide which files a run folder gets for its picks and where they lie, and write them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vitripick.runs.record import Record, read_stored
 from vitripick.settings.pick import PickSettings
 
 NEED_THE_IMAGE = {"overlay", "thumbnail"}
-# The junk map is the network's, whatever the threshold of the picks.
+# The junk map comes from the network, so it does not depend on the threshold of the picks.
 _NOT_OF_THE_THRESHOLD = ("junk", "junk_mask")
 
 
 class ExportError(UsageError):
-    """A format cannot hold what was picked; the picks are safe, and all other files are written."""
+    """Says that a format cannot hold what was picked; the picks are safe, and all other files are written."""
 
 
 def place_of(name: str) -> Place:
@@ -59,14 +59,14 @@ def check_formats(formats: Sequence[str], micrographs: Sequence[str]) -> None:
 
 
 def exports_of(settings: PickSettings) -> tuple[str, ...]:
-    """Return all that is written of one micrograph, each once, by name; the store is the first."""
+    """Return the names of all files that are written for one micrograph, the store first."""
     pictures = {"overlay": settings.overlays, "thumbnail": settings.thumbnails, "junk_mask": settings.junk_masks}
     single = [name for name in settings.formats if FORMATS[name].joined_name is None]
     return tuple(dict.fromkeys([STORE_FORMAT, *single, *(name for name, wanted in pictures.items() if wanted)]))
 
 
 def threshold_of(name: str, threshold: float) -> float:
-    """The threshold that one export is written with, of the run's; 0 for those to which it does not matter."""
+    """Return the threshold that one export is written with: the run's `threshold`, or 0 if it keeps all picks."""
     keeps_all = name in _NOT_OF_THE_THRESHOLD if name in PICTURES else FORMATS[name].keeps_all
     return 0.0 if keeps_all else threshold
 
@@ -74,9 +74,9 @@ def threshold_of(name: str, threshold: float) -> float:
 def write_exports(
     picks: Boxes, image: Image | None, layout: RunLayout, stem: str, names: Iterable[str], threshold: float
 ) -> None:
-    """One micrograph's picks in each of these per-micrograph formats and pictures.
+    """Write one micrograph's picks in each of these per-micrograph formats and pictures.
 
-    Overlays and thumbnails need its `image`; overlays and junk masks take the junk map that is kept beside the picks.
+    Overlays and thumbnails need its `image`. Overlays and junk masks use the junk map that is stored beside the picks.
     """
     for name in names:
         path = layout.path(stem, place_of(name))
@@ -95,12 +95,12 @@ def write_exports(
 
 @dataclass(frozen=True)
 class RunEntry:
-    """One micrograph that is done, for the files that speak of the whole run.
+    """Holds one micrograph that is done, for the files that describe the whole run.
 
     Attributes
     ----------
     file, record
-        Which one, and what was made of it.
+        The micrograph, and what was found in it.
     """
 
     file: MicrographFile
@@ -115,24 +115,24 @@ def write_run_exports(
     *,
     remembered: dict[str, tuple[Record, Boxes]] | None = None,
 ) -> None:
-    """The files that speak of the whole run: RELION's `autopick.star` and the joined formats.
+    """Write the files that describe the whole run: RELION's `autopick.star` and the joined formats.
 
     Parameters
     ----------
     layout
-        Of the run folder; picks come from its store.
+        The layout of the run folder; picks come from its store.
     entries
         Each micrograph that is done.
     formats, threshold
-        As the user asked.
+        The formats and the threshold that the user asked for.
     remembered
-        Picks by stem that a watcher keeps from one call to the next; filled here. A store of 300 picks takes 3 ms to
-        read, 20,000 of them a minute in which nothing is picked.
+        Picks by stem that a watcher keeps from one call to the next; they are added here. A store of 300 picks takes
+        3 ms to read. 20,000 stores would take a minute in which nothing is picked.
 
     Raises
     ------
     ExportError
-        At the end, when the others are written, if some formats cannot hold what was picked.
+        If some formats cannot hold what was picked; it comes at the end, when the others are written.
     """
     for kind in (FORMATS[name] for name in dict.fromkeys(formats)):
         if kind.write_list is not None:
@@ -152,7 +152,7 @@ def write_run_exports(
     refused: dict[str, UsageError] = {}
     for name, file in joined.items():
         parts, optics = stored, None
-        if FORMATS[name].takes_optics:  # a format of RELION, which finds micrographs by its own names
+        if FORMATS[name].takes_optics:  # RELION finds micrographs by its own names
             parts = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
             optics = [_optics(entry) for entry in entries]
         try:
@@ -167,12 +167,12 @@ def write_run_exports(
 
 
 def _optics(entry: RunEntry) -> OpticsGroup | None:
-    """The group of the STAR with the pixel size that was picked with, which --pixel-size may have changed."""
+    """Return the STAR's optics group with the pixel size used for picking, which --pixel-size may have changed."""
     if entry.file.optics is None or entry.record.pixel_size is None:
         return entry.file.optics
     return dataclasses.replace(entry.file.optics, pixel_size=entry.record.pixel_size)
 
 
 def relion_name(file: MicrographFile) -> str:
-    """RELION finds a micrograph by exact string equality: the name in a STAR verbatim, else the path as typed."""
+    """Return the string by which RELION finds a micrograph: the name in its STAR verbatim, else the path as typed."""
     return file.name if file.from_star else str(file.path)

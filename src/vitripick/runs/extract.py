@@ -1,7 +1,7 @@
-"""Cut picked particles out of their micrographs into one stack, for a quick look or a first 2-D classification.
+"""Cut picked particles out of their micrographs into one stack, for inspection or a first 2-D classification.
 
-As RELION's Extract does by default, without CTF and without the fit of a ramp: cut, scale down, normalise by the
-background, invert.
+The steps are those of RELION's Extract by default: cut, scale down, normalise by the background, invert. CTF and the
+fit of a ramp are left out.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from vitripick.runs.folder import read_run_folder
 from vitripick.runs.record import Record
 
 _VERSION = "30001"
-# RELION's default: the background is what lies outside a circle of three quarters of the box.
+# In RELION, the background lies outside a circle of three quarters of the box by default.
 _BACKGROUND_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """What `extract_particles` wrote.
+    """Says what `extract_particles` wrote.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Extracted:
     n_particles
         Images in the stack.
     n_at_edge
-        Picks left out because their box sticks out of the micrograph.
+        Picks that are left out because their box reaches beyond the micrograph.
     failures
         A sentence for each micrograph that could not be read.
     """
@@ -64,7 +64,7 @@ def extract_particles(
     max_particles: int | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
 ) -> Extracted:
-    """Write a stack (`.mrcs`) and a STAR beside it of what was picked in a run.
+    """Write the picked particles of a run as a stack (`.mrcs`) with a STAR beside it.
 
     Parameters
     ----------
@@ -75,15 +75,15 @@ def extract_particles(
     box_size_px
         Side of the square that is cut, in full-size pixels; even.
     scaled_size_px
-        Side of the images written, for binned ones; even; the box's size by default.
+        Side of the images that are written, if they are binned; even; the box's size by default.
     threshold
         Lowest confidence to take; the run's by default.
     normalise
-        Mean 0 and standard deviation 1 outside of a circle of three quarters of the box.
+        Whether to give the background (outside a circle of three quarters of the box) mean 0 and standard deviation 1.
     invert
-        Particles white, as RELION expects them; they are dark in micrographs.
+        Whether to make particles white, as RELION expects them; they are dark in micrographs.
     max_particles
-        The most confident of each micrograph first, spread evenly over the micrographs.
+        Most particles to write. The most confident ones of each micrograph are taken, the same number from each.
     on_done
         Called with (done, total, name) after each micrograph.
 
@@ -92,7 +92,7 @@ def extract_particles(
     UsageError
         If a size is odd, or the scaled one is larger.
     InputError
-        If the folder is no run folder.
+        If the folder is not a run folder.
     """
     stack = Path(stack)
     scaled = box_size_px if scaled_size_px is None else scaled_size_px
@@ -136,13 +136,13 @@ def extract_particles(
 
 
 def cut(image: Image, x: float, y: float, size_px: int) -> Image:
-    """(size, size) around a centre: truncated to whole pixels and put at [size / 2, size / 2], as in RELION."""
+    """Return a (size, size) square; the centre, truncated to whole pixels, is at [size / 2, size / 2] as in RELION."""
     left, top = int(x) - size_px // 2, int(y) - size_px // 2
     return image[top : top + size_px, left : left + size_px]
 
 
 def scaled_down(image: Image, size_px: int) -> Image:
-    """`image` at another size by cropping its Fourier transform, grey values kept."""
+    """Return `image` at another size with the same grey values, by cropping its Fourier transform."""
     old = image.shape[0]
     if size_px == old:
         return np.asarray(image, dtype=np.float32)
@@ -154,7 +154,7 @@ def scaled_down(image: Image, size_px: int) -> Image:
 
 
 def normalised(image: Image) -> Image:
-    """Mean 0 and standard deviation 1 outside of the circle; as it is but for the mean where that is constant."""
+    """Return `image` with mean 0 and standard deviation 1 in the background; a constant background only gets mean 0."""
     half = image.shape[0] / 2
     rows, columns = np.ogrid[: image.shape[0], : image.shape[1]]
     background = image[np.hypot(rows - half, columns - half) > _BACKGROUND_SHARE * half]

@@ -1,4 +1,4 @@
-"""Read back what `pick` left in a run folder."""
+"""Read back what `pick` wrote into a run folder."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vitripick.runs.record import Record, read_record, read_stored
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """The output folder of `pick`, read back.
+    """Holds the contents of an output folder of `pick`.
 
     Attributes
     ----------
     run
-        What `run.json` holds.
+        The contents of `run.json`.
     records
         One for each micrograph of the run that is done, by name.
     failures
@@ -38,44 +38,44 @@ class RunFolder:
 
     @property
     def layout(self) -> RunLayout:
-        """Where the files of this run lie."""
+        """Return the layout that says where the files of this run lie."""
         return RunLayout(self.folder)
 
     @property
     def threshold(self) -> float | None:
-        """The one picks were exported with."""
+        """Return the threshold that picks were exported with."""
         threshold = self.run.get("threshold")
         return None if threshold is None else float(threshold)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The names of the micrographs that failed."""
+        """Return the names of the micrographs that failed."""
         return tuple(failure["micrograph"] for failure in self.failures if "micrograph" in failure)
 
     @property
     def diameter_px(self) -> float | None:
-        """The particle's, median over its micrographs; None where no record tells it."""
-        told = [r.quality.diameter_px for r in self.records.values() if r.quality is not None]
-        known = [d for d in told if d is not None]
+        """Return the particle's diameter, the median over the micrographs; None if no record states it."""
+        stated = [r.quality.diameter_px for r in self.records.values() if r.quality is not None]
+        known = [d for d in stated if d is not None]
         return float(np.median(known)) if known else None
 
     def read_picks(self) -> dict[str, Boxes]:
-        """All stored picks by micrograph, each with its shape and pixel size."""
+        """Return all stored picks by micrograph, each with its shape and pixel size."""
         return {name: self.read_picks_of(record) for name, record in self.records.items()}
 
     def read_picks_of(self, record: Record) -> Boxes:
-        """All stored picks of one micrograph."""
+        """Return all stored picks of one micrograph."""
         return read_stored(self.layout, record)
 
 
 def is_run_folder(path: str | Path) -> bool:
-    """Whether `path` is the output folder of `pick`, finished or not."""
+    """Return whether `path` is the output folder of `pick`, finished or not."""
     layout = RunLayout(Path(path))
     return layout.run.is_file() or layout.holds_run()
 
 
 def threshold_of_run(folder: str | Path) -> float | None:
-    """Return the threshold that picks were exported with; None where `run.json` is missing or damaged."""
+    """Return the threshold that picks were exported with; None if `run.json` is missing or damaged."""
     try:
         run = _read_json(RunLayout(Path(folder)).run)
         return float(run["threshold"])
@@ -86,7 +86,7 @@ def threshold_of_run(folder: str | Path) -> float | None:
 def read_run_folder(folder: str | Path) -> RunFolder:
     """Read `run.json`, the records of its micrographs with their times from the log, and its failures.
 
-    Records that an earlier run left in the same folder for micrographs this one was not given are left out.
+    An earlier run may have left records of other micrographs in the same folder; they are left out.
 
     Raises
     ------
@@ -96,8 +96,8 @@ def read_run_folder(folder: str | Path) -> RunFolder:
     folder, layout = Path(folder), RunLayout(Path(folder))
     if not layout.run.is_file():
         raise InputError(
-            f"{folder}: there is no run.json here. Give the folder `vitripick pick --out` wrote; if that "
-            "was interrupted, run it again to finish, done micrographs are not picked twice."
+            f"{folder}: there is no run.json here. Give the folder that `vitripick pick --out` wrote. If that run "
+            "was interrupted, run it again to finish; done micrographs are not picked twice."
         )
     run = _read_json(layout.run)
     wanted = _wanted(run, layout.run)
@@ -117,7 +117,7 @@ def read_run_folder(folder: str | Path) -> RunFolder:
     if lost:
         raise InputError(
             f"{folder}: run.json names {len(lost)} micrographs that have no record in micrographs/, first "
-            f"{lost[0]!r}. Run pick again, done micrographs are not picked twice."
+            f"{lost[0]!r}. Run pick again; done micrographs are not picked twice."
         )
     records = {name: records[name] for name in wanted}
     seconds = [line["run"]["seconds"] for line in log if "run" in line]
@@ -127,20 +127,20 @@ def read_run_folder(folder: str | Path) -> RunFolder:
 
 
 def _wanted(run: dict[str, Any], path: Path) -> dict[str, str | None]:
-    """The names of the run's micrographs, each with its stem where `run.json` tells it."""
+    """Return the names of the run's micrographs, each with its stem if `run.json` gives one."""
     listed = run.get("micrographs")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
-        raise InputError(f"{path}: this does not list the run's micrographs. Run pick again to write it anew.")
+        raise InputError(f"{path}: this does not list the run's micrographs. Run pick again to replace it.")
     return {entry["name"]: entry.get("stem") for entry in listed}
 
 
 def _record_paths(layout: RunLayout, wanted: dict[str, str | None]) -> Iterable[Path]:
-    """The records of a run; where two are of one micrograph, the one that holds comes last."""
+    """Return the paths of a run's records; if one micrograph has two, the valid one comes last."""
     stems = [stem for stem in wanted.values() if stem is not None]
     if wanted and len(stems) == len(wanted):
         return [path for path in map(layout.record, stems) if path.is_file()]
-    # A run.json of before it named the stems: a micrograph whose stem changed left its older record behind.
-    # Hidden ones are being written by a watcher, or were left by a killed one.
+    # An older run.json does not name the stems. If a micrograph's stem changed, its older record is still there.
+    # Hidden files are left out: a watcher is writing them, or was killed while it wrote.
     paths = [path for path in layout.records.rglob("*.json") if not path.name.startswith(".")]
     return sorted(sorted(paths), key=lambda path: path.stat().st_mtime_ns)
 
@@ -149,14 +149,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: this should be JSON, but: {error}. Run pick again to write it anew.") from error
+        raise InputError(f"{path}: this should be JSON, but: {error}. Run pick again to replace it.") from error
     if not isinstance(fields, dict):
-        raise InputError(f"{path}: this should be a JSON object. Run pick again to write it anew.")
+        raise InputError(f"{path}: this should be a JSON object. Run pick again to replace it.")
     return fields
 
 
 def _read_failures(path: Path) -> list[dict[str, Any]]:
-    """One JSON object a line; a last line cut short by a crash is kept as it is, for somebody to see."""
+    """Return the failures, one JSON object a line; a line that a crash cut short is kept as an `error`."""
     if not path.is_file():
         return []
     failures: list[dict[str, Any]] = []

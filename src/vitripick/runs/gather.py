@@ -1,4 +1,4 @@
-"""Bring picks and labels together under the same names: what an evaluation compares."""
+"""Bring picks and labels together under the same names, so that an evaluation can compare them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from vitripick.runs.folder import is_run_folder, read_run_folder
 
 @dataclass(frozen=True, eq=False)
 class GatheredSets:
-    """Picks and labels under the same names, ready for `evaluate`.
+    """Holds picks and labels under the same names, ready for `evaluate`.
 
     Attributes
     ----------
     picks, labels
-        By micrograph.
+        Boxes by micrograph.
     threshold
-        Of the run the picks come from; None where they do not come from one.
+        The threshold of the run that the picks come from; None if they do not come from a run.
     unmatched_picks
-        Names with picks but no labels: not judged.
+        Names with picks but no labels; they are not judged.
     unmatched_labels
         Names with labels that are not judged, because the micrograph is not in the run or not in the folder.
     failed_labels
-        Names of micrographs with labels that failed in the run: not judged.
+        Names of micrographs with labels that failed in the run; they are not judged.
     without_picks
-        Names with labels but no picks file: judged as zero picks.
+        Names with labels but no picks file; they are judged as zero picks.
     diameter_px
-        The run's, where no box of picks or labels could tell it: an empty set, and nothing was picked.
+        The run's diameter, if there are neither picks nor labels whose boxes would give it.
     """
 
     picks: dict[str, Boxes]
@@ -59,9 +59,9 @@ def gather_sets(
     labels
         A file or folder in any format we read.
     micrographs
-        Folder of the micrographs, for their shapes, which tell where the border is. A run knows them already.
+        Folder of the micrographs. Their shapes give the border; a run knows them already.
     label_box_size_px
-        Size of the labels' boxes, where their format has none.
+        Size of the labels' boxes, if their format has none.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def gather_sets(
         run = read_run_folder(picks)
         picked = run.read_picks()
         failed = set(run.failed) - set(picked)
-        # Together, or the labels of one that failed might go to another of nearly its name.
+        # Failed micrographs are paired too: else their labels might go to another micrograph of a similar name.
         pairing = pair_labels([*picked, *sorted(failed)], label_parts)
         judged = {name: own for name, own in pairing.pairs.items() if name not in failed}
         compared = [boxes for name, own in judged.items() for boxes in (picked[name], own)]
@@ -94,7 +94,7 @@ def gather_sets(
         )
     if sets.failed_labels and not sets.labels:
         raise InputError(
-            f"{labels}: every micrograph that these labels belong to failed, {sets.failed_labels[0]} for one; "
+            f"{labels}: every micrograph that these labels belong to failed, for example {sets.failed_labels[0]}; "
             f"{picks}/failures.jsonl says why."
         )
     if not sets.labels or not set(sets.labels) - set(sets.without_picks):
@@ -106,7 +106,7 @@ def gather_sets(
 
 
 def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
-    """Paired through the micrographs' own names; only labelled ones are opened, for their headers."""
+    """Return picks and labels paired by the micrographs' own names; the headers of labelled ones are read."""
     files = {file.name: file for file in find_micrographs([folder])}
     picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
     labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
@@ -120,11 +120,11 @@ def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: P
 
 
 def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: bool) -> GatheredSets:
-    """Paired through the names in the picks; two files of one micrograph each need no name."""
+    """Return picks and labels paired by the names in the picks; two files of one micrograph each need no name."""
     if both_files and len(pick_parts) == 1 and len(label_parts) == 1:
         name = label_parts[0].micrograph or pick_parts[0].micrograph or "micrograph"
         return GatheredSets(picks={name: pick_parts[0]}, labels={name: label_parts[0]})
-    # A part without a name cannot be paired; a placeholder lets it be told to the user.
+    # A part without a name cannot be paired; with a placeholder, a message can still name it.
     named: dict[str, Boxes] = {}
     for i, part in enumerate(pick_parts):
         name = part.micrograph or f"picks {i + 1}"

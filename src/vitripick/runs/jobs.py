@@ -1,7 +1,7 @@
-"""Work through a list with several at once, one thread each; results come in the order of the list.
+"""Work on several items of a list at once, one thread each, and give results in the order of the list.
 
-Threads are enough: reading, averaging and the network run outside of Python's lock. Each micrograph goes its whole
-way, from file to files, in one thread; nothing is handed over, and as much memory is used as jobs have in hand.
+Threads are enough, because reading, averaging and the network run outside of Python's lock. One thread does all the
+work on a micrograph, so memory holds no more micrographs than there are jobs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ R = TypeVar("R")
 def in_order(
     items: Sequence[T], workers: Sequence[Callable[[T], R]], *, stop: Callable[[], bool] | None = None
 ) -> Generator[R, None, None]:
-    """`worker(item)` for each item by one of `workers`, each of which is busy with one item at a time.
+    """Yield `worker(item)` for each item; each of `workers` works on one item at a time.
 
-    When `stop` says so, when the caller stops early, or Ctrl-C interrupts it, what is in flight is finished and no
-    other item is begun.
+    If `stop` returns true, the caller stops early, or Ctrl-C interrupts it, no other item is begun. Items that were
+    begun are finished.
 
     Yields
     ------
     R
-        In the order of `items`. An exception comes out where its result would; so does `CancelledError`, for the first
-        item that was not begun.
+        Results in the order of `items`. An exception is raised in place of its result. `CancelledError` is raised for
+        the first item that was not begun.
     """
     waiting = iter(items)
     pending: deque[Future[R]] = deque()
@@ -48,21 +48,21 @@ def in_order(
         try:
             return worker(item)
         except BaseException:
-            over.set()  # nobody will ask for what comes after this one
+            over.set()  # the exception ends the loop, so later results are not needed
             raise
         finally:
             idle.put(worker)
 
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="pick")
     try:
-        # A few more than are worked on, so that one slow item does not leave the other threads idle.
+        # One slow item must not leave the other threads idle, so some more items than threads are submitted.
         for item in islice(waiting, 4 * jobs):
             pending.append(pool.submit(attempt, item))
         while pending:
             try:
                 result = pending.popleft().result()
             except CancelledError:
-                # Not begun because one after it failed at that very moment: then that is what there is to say.
+                # A later item may have failed and stopped this one; then its error is the one to raise.
                 pool.shutdown(wait=True, cancel_futures=True)
                 for future in pending:
                     error = None if future.cancelled() else future.exception()

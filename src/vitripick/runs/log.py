@@ -1,4 +1,4 @@
-"""Keep the times of a run: one file for each process, which is no result."""
+"""Keep the times of a run in one file for each process; they are not part of its results."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from vitripick.run_layout import RunLayout
 
 
 class RunLog:
-    """Appends to this process's own file below `log/`; made on the first line."""
+    """Appends lines to this process's own file below `log/`, which the first line creates."""
 
     def __init__(self, layout: RunLayout) -> None:
         self._path = layout.log / f"{host_name()}.{os.getpid()}.jsonl"
 
     def write(self, **fields: Any) -> None:
-        """One line, with the time of day."""
+        """Write one line with these fields and the time."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"at": round(time.time(), 3), **fields}, ensure_ascii=False) + "\n"
-        # One write each, at the end: a reader sees whole lines, but for the last one of a killed process.
+        # Each line is one write, so a reader sees whole lines; only a killed process may leave half a line.
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line)
 
 
 def read_log(layout: RunLayout) -> list[dict[str, Any]]:
-    """Lines of all processes that worked on a run folder, oldest first."""
+    """Return the lines of all processes that worked on a run folder, oldest first."""
     return sorted(_log_lines(layout.log), key=lambda line: float(line.get("at", 0.0)))
 
 
@@ -39,6 +39,6 @@ def _log_lines(folder: Path) -> Iterator[dict[str, Any]]:
             try:
                 line = json.loads(text)
             except json.JSONDecodeError:
-                continue  # the last line of a process that was killed while it wrote
+                continue  # the process was killed while it wrote this line
             if isinstance(line, dict):
                 yield line

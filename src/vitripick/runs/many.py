@@ -34,8 +34,8 @@ def pick_many(
 ) -> RunSummary:
     """Pick every micrograph that `inputs` name into the folder `out`.
 
-    A micrograph whose record and picks are there, made from the same file with the same model and settings, is not
-    picked again; threshold and formats may differ, its files are then written anew from the stored picks.
+    A micrograph is not picked again if its record and picks come from the same file, model and settings. If only
+    threshold or formats differ, its files are written again from the stored picks.
 
     Parameters
     ----------
@@ -46,30 +46,30 @@ def pick_many(
     model
         From `open_model`, or from `load_model`.
     settings
-        Defaults where None.
+        How to pick; defaults if None.
     device
-        To run the network on; several share the micrographs.
+        Device that runs the network; several devices share the micrographs.
     jobs
         Micrographs to work on at once; None for one on each core. Picks do not depend on it.
     shard
-        Pick only this share of the micrographs, and leave the files that speak of the whole run to a later call
-        without a shard.
+        Pick only this share of the micrographs. A later call without a shard writes the files that describe the whole
+        run.
     on_done
         Called with (done, total, name) after each micrograph, failed ones too.
     on_outcome
         Called with what became of each micrograph.
     on_survey
-        Called with what was found beforehand of what the settings leave open: the diameter, the threshold.
+        Called with what the survey found before picking, if the settings leave it open: the diameter, the threshold.
 
     Raises
     ------
     InputError, UsageError
-        Before anything is picked, if `inputs` name nothing, the settings cannot work for any micrograph, no diameter
-        is given and none stands out, or picks of other micrographs in `out` would be overwritten.
+        Before anything is picked: if `inputs` name nothing, or the settings cannot work for any micrograph. Also if no
+        diameter is given and none stands out, or picks of other micrographs in `out` would be overwritten.
     ResourceError
-        If disk, memory or GPU run out; what is done stays.
+        If disk, memory or GPU memory runs out; what is done stays.
     """
-    # Left out, or a run folder inside the input folder would offer its own overlays as micrographs next time.
+    # A run folder inside the input folder would offer its own overlays as micrographs, so it is left out.
     files = find_micrographs(inputs, leave_out=[out])
     machine = Machine([str(one) for one in (device if isinstance(device, list) else [device])], jobs)
     listener = Listener(on_survey, on_outcome, on_done)

@@ -1,4 +1,4 @@
-"""Where the time of a run goes: seconds of each stage per micrograph, files from the disk and from memory apart."""
+"""Show where the time of a run goes, for each stage; files from the disk and from memory are counted separately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLACES = ("from memory", "partly from memory", "from disk", "from where is unkn
 
 
 def cached_share(path: Path) -> float | None:
-    """How much of a file lies in the system's file cache, 0-1; None where that cannot be known (not on Linux)."""
+    """Return the share of a file that lies in the system's file cache, 0-1; None if unknown, as outside of Linux."""
     if sys.platform != "linux":
         return None
     try:
@@ -28,7 +28,7 @@ def cached_share(path: Path) -> float | None:
             failed = ctypes.CDLL(None).mincore(
                 ctypes.c_void_p(whole.ctypes.data), ctypes.c_size_t(len(mapped)), ctypes.c_void_p(pages.ctypes.data)
             )
-            del whole  # the map cannot be closed as long as an array looks at it
+            del whole  # the map cannot be closed while an array uses it
     except (OSError, ValueError, AttributeError):  # an empty file; a system without mincore
         return None
     return None if failed else float((pages & 1).mean())
@@ -41,12 +41,12 @@ class Profile:
         self._records: list[Record] = []
 
     def add(self, record: Record) -> None:
-        """Count one that was picked; those that were done before have no times."""
+        """Count a micrograph that was picked; one that was done before has no times and is not counted."""
         if record.timings:
             self._records.append(record)
 
     def table(self) -> str:
-        """A table: median and longest milliseconds of each stage, files from memory and from disk apart."""
+        """Return a table of median and longest milliseconds of each stage, for files from memory and from disk."""
         lines = []
         for place in _PLACES:
             here = [record for record in self._records if _place(record.cached) == place]

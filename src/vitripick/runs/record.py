@@ -1,7 +1,7 @@
-"""What a run folder remembers of each micrograph: that it is done and from what, or why it failed.
+"""Keep one record for each micrograph: that it is done and from what it was made, or why it failed.
 
-Records hold nothing that differs from run to run, so that a run that was killed and went on ends with the same bytes
-as one that was not. Times go to `log/`, one file a process, which is no result.
+Records hold nothing that differs from run to run. So a run that was killed and continued ends with the same bytes as
+one that was not killed. Times go to `log/`, in one file for each process.
 """
 
 from __future__ import annotations
@@ -26,35 +26,34 @@ from vitripick.text import printable_name
 
 @dataclass(frozen=True)
 class Record:
-    """One micrograph that is done; what `micrographs/STEM.json` holds.
+    """Describes one micrograph that is done, as `micrographs/STEM.json` holds it.
 
     Attributes
     ----------
     name, path, stem
-        The micrograph's identity, where it lay, and what its files are called.
+        The micrograph's identity, its path when it was picked, and the name of its outputs without ending.
     from_out
-        The same place counted from the run folder, which is so wherever one stands; empty in older records.
+        The same path relative to the run folder, which holds in any working directory; empty in older records.
     from_star
         Whether the name is a RELION STAR's string, which RELION compares character for character.
     shape, pixel_size
-        (rows, columns), and Å per pixel where known.
+        (rows, columns), and Å per pixel if known.
     n_stored, n_picks
         Picks down to the floor confidence, and those at or above the threshold.
     warnings
-        What was tolerated in its file.
+        Faults of its file that were tolerated.
     made_from
-        `size_bytes`, `mtime_ns`, `model` and `settings` (hashes): where all match, it is not picked again.
+        `size_bytes`, `mtime_ns`, `model` and `settings` (hashes). If all match, it is not picked again.
     exported
-        Which files there are (a format, `overlay`, `thumbnail`, `junk`, `junk_mask`) and the threshold each was
-        written with.
+        The files that exist (a format, `overlay`, `thumbnail`, `junk`, `junk_mask`), each with its threshold.
     engine
-        What ran the network.
+        The engine that ran the network.
     quality
-        What picks and junk map tell about it; None in records of before there were quality lines.
+        What picks and junk map say about the micrograph; None in older records, which have no quality.
     seconds, timings
-        From the log, where it was read too; not in the record's own file.
+        Times, which come from the log if it was read; they are not in the record's own file.
     cached
-        How much of the file lay in the system's file cache, 0-1, where that is known; in the log only.
+        Share of the file that was in the system's file cache, 0-1, if known; in the log only.
     """
 
     name: str
@@ -77,13 +76,13 @@ class Record:
 
     @property
     def relion_name(self) -> str:
-        """What RELION calls it: the STAR's string, else the path as it was typed."""
+        """Return the name that RELION uses: the STAR's string, else the path as it was typed."""
         return self.name if self.from_star else self.path
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one micrograph: a record, or a failure; `skipped` if it was done before."""
+    """Says what became of one micrograph: a record, or a failure; `skipped` if it was done before."""
 
     file: MicrographFile
     stem: str
@@ -92,17 +91,17 @@ class Outcome:
     skipped: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready, one line a micrograph; the keys are part of the command line's promise."""
-        told: dict[str, Any] = {
+        """Return the outcome ready for JSON; users of the command line rely on these keys."""
+        fields: dict[str, Any] = {
             "micrograph": printable_name(self.file.name),
             "path": printable_name(str(self.file.path)),
             "stem": printable_name(self.stem),
         }
         if self.record is None:
             error = "" if self.failure is None else self.failure["error"]
-            return {**told, "status": "failed", "error": error}
+            return {**fields, "status": "failed", "error": error}
         return {
-            **told,
+            **fields,
             "status": "skipped" if self.skipped else "done",
             "n_picks": self.record.n_picks,
             "n_stored": self.record.n_stored,
@@ -119,30 +118,30 @@ _NOT_STORED = ("seconds", "timings", "cached")
 
 
 def read_record(path: Path) -> Record | None:
-    """A micrograph's record; None if there is none, or none that can be read as one."""
+    """Return a micrograph's record; None if there is none, or it cannot be read."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         fields["shape"] = tuple(fields["shape"])
         fields["warnings"] = tuple(fields["warnings"])
         fields["quality"] = Quality.from_dict(fields.get("quality"))
-        # Of another version's record, what is known here; what it was made from then decides.
+        # Another version may write other fields: those unknown here are left out, and `made_from` decides.
         return Record(**{name: value for name, value in fields.items() if name in _FIELDS})
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
         return None
 
 
 def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | None:
-    """The record of this micrograph, as `read_record`.
+    """Return the record of this micrograph, as `read_record` does.
 
     Raises
     ------
     UsageError
-        If it is that of another file, which is still there: its picks would be overwritten.
+        If the record belongs to another file that still exists, because its picks would be overwritten.
     """
     record, out = read_record(layout.record(stem)), layout.out
     if record is None:
         return None
-    # One whose folder was moved since is gone from its old place, and counts as this one.
+    # If the micrographs' folder was moved, nothing is at the old path; then the record counts as this one's.
     place = os.path.normpath(os.path.join(os.path.realpath(out), record.from_out)) if record.from_out else record.path
     if os.path.abspath(place) == os.path.abspath(file.path) or not (os.path.exists(place) and file.path.exists()):
         return record
@@ -162,7 +161,7 @@ def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], l
 
 
 def path_from(out: Path, path: Path) -> str:
-    """Where a micrograph lies, counted from the run folder; empty where no such path leads there."""
+    """Return a micrograph's path relative to the run folder; empty if there is no relative path."""
     try:
         return Path(os.path.relpath(os.path.abspath(path), os.path.realpath(out))).as_posix()
     except ValueError:  # another drive, on Windows
@@ -183,7 +182,7 @@ def read_stored(layout: RunLayout, record: Record) -> Boxes:
 
 
 def read_failure(path: Path) -> dict[str, Any] | None:
-    """`{"micrograph", "path", "error", "made_from"}`; None if it did not fail."""
+    """Return a failure, `{"micrograph", "path", "error", "made_from"}`; None if the micrograph did not fail."""
     try:
         failure = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
@@ -192,20 +191,20 @@ def read_failure(path: Path) -> dict[str, Any] | None:
 
 
 def write_failure(failure: dict[str, Any], layout: RunLayout, stem: str) -> None:
-    """Write down that a micrograph failed, and with which file."""
+    """Write down that a micrograph failed, why, and with which file."""
     write_text_atomically(layout.failure(stem), json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_failures(failures: list[dict[str, Any]], layout: RunLayout) -> None:
-    """Write the list of failures, one line a micrograph; there is no file where none failed."""
+    """Write the list of failures, one line for each micrograph; remove the file if none failed."""
     path = layout.failures
     if not failures:
         path.unlink(missing_ok=True)
         return
-    told = ({key: f[key] for key in ("micrograph", "path", "error")} for f in failures)
-    write_text_atomically(path, "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in told))
+    shown = ({key: f[key] for key in ("micrograph", "path", "error")} for f in failures)
+    write_text_atomically(path, "".join(json.dumps(failure, ensure_ascii=False) + "\n" for failure in shown))
 
 
 def digest(value: Any) -> str:
-    """A short hash of anything JSON can hold."""
+    """Return a short hash of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

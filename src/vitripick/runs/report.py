@@ -1,4 +1,4 @@
-"""Gather what a report shows of a run: its pictures, its figures and, with labels, how well it did."""
+"""Gather what a report shows of a run: its pictures, its numbers and, with labels, its evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vitripick.runs.record import Record
 from vitripick.runs.suspects import summary_lines, within_run
 from vitripick.text import listed
 
-# Overlays in a report; at about 300 kB each, a few dozen keep it small enough to send by mail.
+# An overlay takes about 300 kB, so a report with a few dozen is small enough to send by mail.
 MAX_OVERLAYS = 24
 _OVERLAY_SIDE_PX = 1100
 
@@ -33,7 +33,7 @@ def gather_run(
     leak: str | None = None,
     max_overlays: int = MAX_OVERLAYS,
 ) -> ReportRun:
-    """All that a report tells of a run, with overlays drawn anew from the micrographs.
+    """Return all that a report shows of a run, with overlays that are drawn from the micrographs.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def gather_run(
     labels
         Labels to judge the picks by, a file or folder in any format we read.
     diameter_px, label_box_size_px, leak
-        For the evaluation; see `evaluate` and `gather_sets`.
+        Options of the evaluation; see `evaluate` and `gather_sets`.
     max_overlays
-        With more micrographs than this, overlays are drawn of so many, taken evenly.
+        Most overlays to draw; if there are more micrographs, they are taken evenly over the run.
     """
     run = read_run_folder(folder)
     picks = run.read_picks()
@@ -64,7 +64,7 @@ def gather_run(
         if sets.unmatched_picks:
             notes.append(f"Micrographs without labels, not judged: {listed(sets.unmatched_picks)}.")
 
-    # Labelled micrographs are the ones worth looking at; without labels, every so-many-th.
+    # A reader wants to see labelled micrographs; without labels, micrographs are taken at equal steps.
     candidates = [name for name in picks if name in own_labels] or list(picks)
     indices = np.linspace(0, len(candidates) - 1, min(max_overlays, len(candidates))).astype(int)
     overlays: dict[str, bytes] = {}
@@ -120,9 +120,9 @@ def _image(record: Record) -> Image:
 
 
 def _settings(run: dict[str, Any]) -> dict[str, Any]:
-    """What `run.json` says of model and settings, as one flat table."""
-    told = ("model", "model_sha256", "vitripick", "engines")
-    shown: dict[str, Any] = {key: run[key] for key in told if key in run}
+    """Return what `run.json` says of model and settings, as one flat table."""
+    keys = ("model", "model_sha256", "vitripick", "engines")
+    shown: dict[str, Any] = {key: run[key] for key in keys if key in run}
     settings = run.get("settings", {})
     for key, value in settings.items():
         shown[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
@@ -130,7 +130,7 @@ def _settings(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timings(run: RunFolder) -> dict[str, float]:
-    """Seconds of each step over all micrographs, and of the whole run."""
+    """Return the seconds of each step, summed over all micrographs, and of the whole run."""
     timings: dict[str, float] = {}
     for record in run.records.values():
         for step, seconds in record.timings.items():

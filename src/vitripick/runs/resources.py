@@ -1,4 +1,4 @@
-"""What the machine runs out of while micrographs are picked, in words that help."""
+"""Say what the machine ran out of while micrographs were picked, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitripick.errors import ResourceError, UsageError, parameter, path_problem
 
 @contextmanager
 def resource_errors(out: Path) -> Iterator[None]:
-    """What the machine runs out of, as errors of ours that say what to do."""
+    """Turn errors of a full disk or full memory into errors that say what to do."""
     try:
         yield
     except OSError as error:
@@ -23,7 +23,7 @@ def resource_errors(out: Path) -> Iterator[None]:
             raise
         raise UsageError(f"{reason}; give another {parameter('out')}.") from error
     except (RuntimeError, MemoryError) as error:
-        # Torch's class is a RuntimeError; torch itself may not be loaded.
+        # Torch may not be loaded here, so its class, a RuntimeError, is recognised by name.
         if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
             raise
         raise ResourceError(

@@ -1,6 +1,6 @@
 """Take a run of picking from the list of micrographs to the files that describe the whole run.
 
-`pick`, shards, clusters, RELION jobs and cryoSPARC jobs all climb this ladder; they differ by who picks.
+`pick`, shards, clusters, RELION jobs and cryoSPARC jobs all take these steps. They differ in where the picking happens.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ PickedBy = Callable[[Sequence[MicrographFile], "dict[str, str]"], "Generator[Out
 
 @dataclass(frozen=True)
 class Listener:
-    """What a run calls while it works; whatever is None is not called.
+    """Holds the functions that a run calls while it works; one that is None is not called.
 
     Attributes
     ----------
     on_survey
-        Called with what was found before the first micrograph: the diameter, the threshold.
+        Called with what the survey found before the first micrograph: the diameter, the threshold.
     on_outcome
         Called with what became of each micrograph.
     on_done
@@ -62,7 +62,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a run works.
+    """Says where a run works.
 
     Attributes
     ----------
@@ -80,32 +80,32 @@ class Machine:
 
 
 class Run:
-    """One run: find out what is open, pick, and write what describes the whole.
+    """Takes one run through its steps: survey what is open, pick, and write what describes the whole run.
 
     Parameters
     ----------
     files
         All micrographs of the run, from `find_micrographs`.
     out
-        The run folder, or its layout where the STAR files lie elsewhere.
+        The run folder, or its layout if the STAR files lie elsewhere.
     model
         From `open_model`, or from `load_model`.
     settings
-        Defaults where None.
+        How to pick; defaults if None.
     machine
         Where the network runs.
     stems
-        What the files of each micrograph are called, by its name; `output_stems` by default.
+        Name of the outputs, without ending, by the micrograph's name; from `output_stems` by default.
     share
         Pick only this share of the micrographs, and leave the files that describe the whole run to a later call.
     listener
-        What to call meanwhile.
+        Functions to call meanwhile.
 
     Raises
     ------
     UsageError
-        If the settings cannot work for any micrograph; on entering, if a watcher is at work in the run folder, or picks
-        of other micrographs in it would be overwritten.
+        If the settings cannot work for any micrograph. On entering, if a watcher is at work in the run folder, or
+        picks of other micrographs in it would be overwritten.
 
     Examples
     --------
@@ -133,12 +133,12 @@ class Run:
         machine = machine or Machine()
         self.files = list(files)
         self._mine = self.files if share is None else share.of(self.files)
-        # Names of outputs follow from the whole list, so that every share calls its files as one run would.
+        # Every share must name its files as one run would, so the names of outputs follow from the whole list.
         self.stems = output_stems(self.files) if stems is None else stems
         self.pickers = [FolderPicker(out, model, settings, device=d, threads=machine.threads) for d in machine.devices]
         self.picker = self.pickers[0]
         self.layout = self.picker.layout
-        if len(self.pickers) == 1:  # several devices have one micrograph each in hand
+        if len(self.pickers) == 1:  # each of several devices works on one micrograph at a time
             wanted = available_cores() if machine.jobs is None else machine.jobs
             self.picker.jobs = min(wanted, max(1, len(self._mine)))
         self._share, self._listener = share, listener or Listener()
@@ -150,7 +150,7 @@ class Run:
         with ExitStack() as stack:
             stack.enter_context(resource_errors(self.layout.out))
             refuse_if_watched(self.layout.out)
-            # A RELION job that runs once more on another input replaces what it had.
+            # A RELION job that runs again on another input replaces its earlier files.
             if self.layout.star_folder is None:
                 refuse_other_files(self._mine, self.stems, self.layout)
             self._stack = stack.pop_all()
@@ -161,7 +161,7 @@ class Run:
 
     @property
     def n_picks(self) -> int:
-        """Picks that were exported so far."""
+        """Return the number of picks that were exported so far."""
         return sum(outcome.record.n_picks for outcome in self._outcomes.values() if outcome.record is not None)
 
     def survey(self, by: SurveyedBy | None = None) -> Survey | None:
@@ -170,12 +170,12 @@ class Run:
         Parameters
         ----------
         by
-            Looks at the micrographs instead of this process; what it finds must lie in the run folder.
+            Function that surveys instead of this process; what it finds must lie in the run folder.
 
         Returns
         -------
         Survey or None
-            None where nothing is open.
+            None if nothing is open.
         """
         if by is None:
             found = self.picker.survey(self.files)
@@ -195,16 +195,16 @@ class Run:
         Parameters
         ----------
         by
-            Picks the micrographs instead of this process, in any order.
+            Function that picks the micrographs instead of this process, in any order.
         stop
-            Asked before each micrograph. When it says so, what was begun is finished and nothing else is begun.
+            Called before each micrograph. Once it returns true, no other micrograph is begun; begun ones are finished.
 
         Returns
         -------
         bool
-            False if `stop` said so before the last micrograph.
+            False if `stop` returned true before the last micrograph.
         """
-        # Only now: without a diameter there is nothing to put into a folder.
+        # Without a diameter nothing can be picked, so the folder is made only now.
         prepare_folder(self.layout)
         outcomes = self._here(stop) if by is None else by(self._mine, self.stems)
         with closing(outcomes), suppress(CancelledError):
@@ -233,7 +233,7 @@ class Run:
         Raises
         ------
         ExportError
-            At the end, when all else is written, if some formats cannot hold what was picked.
+            If some formats cannot hold what was picked; it comes at the end, when all else is written.
         """
         summary = self.summary()
         if self._share is None:
@@ -262,7 +262,7 @@ def summary_of(picker: FolderPicker) -> RunSummary:
 
 
 def prepare_folder(layout: RunLayout) -> None:
-    """Make the run folder, and clear away what killed processes were writing there.
+    """Make the run folder, and remove the temporary files that killed processes left there.
 
     Raises
     ------
@@ -282,15 +282,15 @@ def finish_run(
     remembered: dict[str, tuple[Record, Boxes]] | None = None,
     distributions: bool = True,
 ) -> None:
-    """Write what describes the whole run from what is there: joined files, quality, failures, `run.json`.
+    """Write the files that describe the whole run: joined files, quality, failures, `run.json`.
 
-    `remembered` is for `write_run_exports`. Without `distributions` those stay as they are: they need every stored
-    pick, which takes a minute to read for 20,000 micrographs.
+    `remembered` is for `write_run_exports`. Without `distributions`, the distributions stay as they are. They need
+    every stored pick, and those of 20,000 micrographs take a minute to read.
 
     Raises
     ------
     ExportError
-        At the end, when all else is written, if some formats cannot hold what was picked.
+        If some formats cannot hold what was picked; it comes at the end, when all else is written.
     """
     layout, settings, model = picker.layout, picker.settings, picker.model
     by_name = {file.name: file for file in files}

@@ -1,4 +1,4 @@
-"""A share of a run: `--shard 3/16`, or what the array job of a cluster says of itself."""
+"""Take a share of a run, from `--shard 3/16` or from the variables of a cluster's array job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Shard:
-    """Share `index` of `count`, from 1."""
+    """Is share `index` of `count`, counted from 1."""
 
     index: int
     count: int
@@ -24,16 +24,16 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def of(self, items: Sequence[T]) -> list[T]:
-        """Every `count`-th of `items`: all shards together are all of them, each once."""
+        """Return every `count`-th of `items`; all shards together have each item once."""
         return list(items[self.index - 1 :: self.count])
 
 
 def parse_shard(shard: str, environment: Mapping[str, str] | None = None) -> Shard:
-    """A `Shard` from `3/16`, `auto` or `auto/16`.
+    """Return the `Shard` that `3/16`, `auto` or `auto/16` names.
 
-    `auto` asks the variables of an array job for this task's place and the number of tasks (Slurm, SGE, LSF). With
-    `auto/N` only the task's number is asked for, and the tasks must be numbered from 1 to N; PBS needs that, because
-    it does not tell a task how many there are.
+    `auto` reads this task's place and the number of tasks from the variables of an array job (Slurm, SGE, LSF).
+    `auto/N` reads only the task's number, and the tasks must be numbered from 1 to N. PBS needs that, because it does
+    not give a task the number of tasks.
 
     Raises
     ------
@@ -62,25 +62,25 @@ def _checked(index: int, count: int, text: str) -> Shard:
 
 
 def _from_array(environment: Mapping[str, str]) -> Shard:
-    # Slurm tells the number of tasks; a list like 1,5,9 cannot be counted through, a range can.
+    # Slurm gives the number of tasks, so a list like 1,5,9 is recognised; only a range can be shared.
     if "SLURM_ARRAY_TASK_ID" in environment:
         low, high, step, task = (
             _number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "STEP", "ID")
         )
         count = _number(environment, "SLURM_ARRAY_TASK_COUNT")
         return _in_range(task, low, high, step, count)
-    # Outside of an array SGE sets the number to "undefined".
+    # Outside of an array, SGE sets the number to "undefined".
     if environment.get("SGE_TASK_ID", "undefined") != "undefined":
         low, high, step, task = (_number(environment, f"SGE_TASK_{n}") for n in ("FIRST", "LAST", "STEPSIZE", "ID"))
         return _in_range(task, low, high, step)
-    # Outside of an array LSF sets the index to 0.
+    # Outside of an array, LSF sets the index to 0.
     if environment.get("LSB_JOBINDEX", "0") != "0":
         task, high = _number(environment, "LSB_JOBINDEX"), _number(environment, "LSB_JOBINDEX_END")
         step = _number(environment, "LSB_JOBINDEX_STEP") if environment.get("LSB_JOBINDEX_STEP") else 1
         return _in_range(task, 1, high, step)
     if "PBS_ARRAY_INDEX" in environment or "PBS_ARRAYID" in environment:
         raise UsageError(
-            f"{parameter('shard', 'auto')}: PBS does not tell a task how many there are; number the tasks from 1 "
+            f"{parameter('shard', 'auto')}: PBS does not give a task the number of tasks; number the tasks from 1 "
             f"(-J 1-16) and give {parameter('shard', 'auto/16')}."
         )
     raise UsageError(

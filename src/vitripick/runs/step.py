@@ -1,4 +1,4 @@
-"""One micrograph into the run folder: the step that `pick`, `watch`, shards, cluster workers and RELION jobs repeat."""
+"""Pick one micrograph into the run folder, as `pick`, `watch`, shards, cluster workers and RELION jobs all do."""
 
 from __future__ import annotations
 
@@ -49,26 +49,26 @@ if TYPE_CHECKING:
 
 
 class ChangedFileError(MicrographError):
-    """A micrograph was written to while it was read: it is not complete yet."""
+    """Says that a micrograph changed while it was read, so it is not complete yet."""
 
 
 class FolderPicker:
-    """A loaded model and a run folder: give it one micrograph after the other.
+    """Picks one micrograph after the other into a run folder, with a model that it loads once.
 
     Parameters
     ----------
     out
-        The run folder, or its layout where the STAR files lie elsewhere.
+        The run folder, or its layout if the STAR files lie elsewhere.
     model
-        From `open_model`, or from `load_model`; it is made ready once, for the first micrograph.
+        From `open_model`, or from `load_model`; it is put on its engine once, for the first micrograph.
     settings
-        Defaults where None.
+        How to pick; defaults if None.
     device
-        To run the network on.
+        Device that runs the network.
     jobs
-        How many threads will call `attempt` at once.
+        Number of threads that call `attempt` at once.
     threads
-        Of the network, for all of them together; one for each core by default.
+        Threads of the network, for all jobs together; one for each core by default.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class FolderPicker:
         self._loading = threading.Lock()
 
     def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
-        """Go on with these settings, which another picker of the same model may have resolved by its `survey`."""
+        """Use these settings from now on; another picker's `survey` may have completed them."""
         check_settings(self.model.card, settings)
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
@@ -107,7 +107,7 @@ class FolderPicker:
 
     @property
     def threshold_from(self) -> str:
-        """Whose the threshold is: `given`, the `model`'s own, or chosen by the `survey` from the scores."""
+        """Return the threshold's origin: `given`, the `model`'s own, or chosen by the `survey` from the scores."""
         if self.surveyed is not None and self.surveyed.threshold is not None:
             return "survey" if self.surveyed.threshold.chosen_by == "scores" else "model"
         return "model" if self.settings.threshold is None else "given"
@@ -118,22 +118,22 @@ class FolderPicker:
         Parameters
         ----------
         files
-            All micrographs of the run, from `find_micrographs`; up to five of them are looked at, unless an earlier
-            survey of this run folder found it all.
+            All micrographs of the run, from `find_micrographs`. Up to five of them are looked at, unless an earlier
+            survey of this run folder found everything.
 
         Returns
         -------
         Survey or None
-            None where the settings and the model leave nothing open; errors as of `survey_micrographs`.
+            None if the settings and the model leave nothing open. Errors are those of `survey_micrographs`.
         """
         started = time.perf_counter()
-        ready, anew = self._loaded_model, self._load
+        ready, for_sweep = self._loaded_model, self._load
         found = survey_run(
             files,
             self.model,
             self._asked,
             ready=ready,
-            for_sweep=anew,
+            for_sweep=for_sweep,
             opened=self._read,
             jobs=self.jobs,
             layout=self.layout,
@@ -144,7 +144,7 @@ class FolderPicker:
         return found
 
     def resume_survey(self) -> bool:
-        """Go on with what an earlier survey of this run folder found; whether nothing is left open then."""
+        """Use what an earlier survey of this run folder found, and return whether nothing is left open then."""
         wants = open_questions(self.model.card, self._asked)
         found = kept_survey(self.layout, self.model, self._asked) if wants else None
         if found is not None:
@@ -152,12 +152,12 @@ class FolderPicker:
         return not wants or (found is not None and found.complete)
 
     def attempt_path(self, path: str | Path) -> Outcome:
-        """Pick one file that is named by its base name alone; as `attempt`."""
+        """Pick one file, named by its base name alone, as `attempt` does."""
         file = MicrographFile(Path(path).name, Path(path))
         return self.attempt(file, output_stems([file])[file.name])
 
     def attempt(self, file: MicrographFile, stem: str) -> Outcome:
-        """Pick one micrograph into the run folder; if it fails, that is remembered there and returned.
+        """Pick one micrograph into the run folder and return the outcome; a failure is recorded in the run folder too.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class FolderPicker:
         Raises
         ------
         ResourceError
-            If disk, memory or GPU run out: no other micrograph would fare better.
+            If disk, memory or GPU memory runs out, because every other micrograph would fail too.
         OSError
             If the outputs cannot be written for another reason.
         """
@@ -183,7 +183,7 @@ class FolderPicker:
         return Outcome(file, stem, record=record, skipped=skipped)
 
     def _require_diameter(self) -> None:
-        # Of all micrographs, so no failure of this one.
+        # This is an error of the whole run, so it is not recorded as a failure of one micrograph.
         if "diameter" in open_questions(self.model.card, self.settings):
             raise UsageError(
                 f"model {self.model.card.name!r} sees every particle at one size and was trained on several particles: "
@@ -191,19 +191,19 @@ class FolderPicker:
             )
 
     def give_up(self, file: MicrographFile, stem: str, reason: str, made_from: dict[str, Any] | None) -> Outcome:
-        """Remember that a micrograph failed, and why."""
+        """Record that a micrograph failed, and why, and return the outcome."""
         name, path = printable_name(file.name), printable_name(str(file.path))
         failure = {"micrograph": name, "path": path, "error": printable_name(reason), "made_from": made_from}
         write_failure(failure, self.layout, stem)
         return Outcome(file, stem, failure=failure)
 
     def made_from(self, file: MicrographFile) -> dict[str, Any] | None:
-        """What decides which picks are stored: the file as it is now, the model, the settings; None without a file."""
+        """Return what decides which picks are stored: the file as it is now, model, settings; None without a file."""
         try:
             status = os.stat(file.path)
         except OSError:
             return None
-        # A STAR's pixel size counts as a setting: it goes before the header's.
+        # A STAR's pixel size overrides the header's, so it counts as a setting.
         settings = self._settings_hash if file.pixel_size is None else f"{self._settings_hash}@{file.pixel_size:g}"
         return {
             "size_bytes": status.st_size,
@@ -214,21 +214,21 @@ class FolderPicker:
         }
 
     def failed_before(self, file: MicrographFile, stem: str) -> dict[str, Any] | None:
-        """The failure that is on record for exactly this file, model and settings."""
+        """Return the failure that is recorded for exactly this file, model and settings; None if there is none."""
         failure = read_failure(self.layout.failure(stem))
         return failure if failure is not None and failure.get("made_from") == self.made_from(file) else None
 
     def pick_file(
         self, file: MicrographFile, stem: str, *, settled: tuple[int, int] | None = None
     ) -> tuple[Record, bool]:
-        """The record of one micrograph, and whether its picks were there already.
+        """Pick one micrograph, and return its record and whether its picks were there already.
 
         Parameters
         ----------
         file, stem
             As in `attempt`.
         settled
-            (size in bytes, time in ns) that the file must still have; whatever it has by default.
+            (size in bytes, time in ns) that the file must still have; by default they are not compared.
 
         Raises
         ------
@@ -240,20 +240,20 @@ class FolderPicker:
         made_from = self.made_from(file)
         if settled is not None and (made_from is None or (made_from["size_bytes"], made_from["mtime_ns"]) != settled):
             raise ChangedFileError(f"{file.path}: changed while it waited; it is still being written.")
-        # A job of RELION's that is run once more on another input is to replace what it had.
+        # A RELION job that runs again on another input replaces its earlier files.
         in_relion = self.layout.star_folder is not None
         record = read_record(self.layout.record(stem)) if in_relion else own_record(file, self.layout, stem)
         if record is not None and record.made_from == made_from and record.name == file.name:
             missing = self._missing(record)
-            # A quality line of another threshold, or none at all, is made anew from what is stored.
-            told = record.quality is not None and record.quality.threshold == self.threshold
+            # A quality of another threshold, or a missing one, is made again from the stored picks.
+            is_current = record.quality is not None and record.quality.threshold == self.threshold
             if not {STORE_FORMAT, "junk"} & set(missing):
-                return (record if told and not missing else self._export_again(record, file, missing)), True
+                return (record if is_current and not missing else self._export_again(record, file, missing)), True
 
         with timed() as timings:
-            return self._pick_anew(file, stem, made_from, timings), False
+            return self._pick_now(file, stem, made_from, timings), False
 
-    def _pick_anew(
+    def _pick_now(
         self, file: MicrographFile, stem: str, made_from: dict[str, Any] | None, timings: dict[str, float]
     ) -> Record:
         ready = self._loaded_model()
@@ -264,12 +264,12 @@ class FolderPicker:
         seen = look(micrograph, ready, self.settings.model_copy(update={"threshold": 0.0}))
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
-        # From here on an older record says what is no longer so. The new one comes last: it promises that all is there.
+        # Files change from here on, so an older record is removed first. A record promises all files: it comes last.
         with stage("write"):
             self.layout.record(stem).unlink(missing_ok=True)
             write_exports(seen.picks, None, self.layout, stem, [STORE_FORMAT], self.threshold)
             write_junk(self.layout.junk(stem), seen.junk)
-            # All else is made from the store, now as after a restart, so that it is the same to the last digit.
+            # Stored values are rounded. All else is made from them, so that it is the same after a restart.
             stored = read_picks(self.layout.store(stem), format=STORE_FORMAT)
             picks = stored.of(micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size)
             self._export(picks, micrograph, stem, exports_of(self.settings)[1:])
@@ -306,7 +306,7 @@ class FolderPicker:
 
     @property
     def engine(self) -> str:
-        """What runs the network, in words, and why it is no faster one; empty as long as nothing was picked."""
+        """Return the engine that runs the network, and why not a faster one; empty until something was picked."""
         if self._loaded is None:
             return ""
         return f"{self._loaded.engine} ({self._loaded.note})" if self._loaded.note else self._loaded.engine
@@ -318,7 +318,7 @@ class FolderPicker:
 
     def _load(self) -> EngineModel:
         if self.jobs > 1:
-            cv2.setNumThreads(1)  # threads that each keep a core busy need no helpers
+            cv2.setNumThreads(1)  # each job keeps a core busy, so OpenCV needs no more threads
         engine, precision = self.settings.engine, self.settings.precision
         return load_on_engine(
             self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads
@@ -335,7 +335,7 @@ class FolderPicker:
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     def _missing(self, record: Record) -> list[str]:
-        """Exports that are not there, or were written with another threshold."""
+        """Return the exports that are missing or were written with another threshold."""
         return [
             name
             for name in (*exports_of(self.settings), *({"junk"} & set(record.exported)))
@@ -344,10 +344,10 @@ class FolderPicker:
         ]
 
     def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
-        """Write what is missing from the store, and the record that says so."""
+        """Write the missing exports from the store, and return the record that lists them."""
         picks = read_stored(self.layout, record)
         micrograph = self._read(file) if NEED_THE_IMAGE & set(missing) else None
-        # First what is not so any more, in case this is the last thing that this process does.
+        # This process may be killed at any time, so the record first drops what is about to change.
         kept = {name: level for name, level in record.exported.items() if name not in missing}
         if kept != record.exported:
             write_record(dataclasses.replace(record, exported=kept), self.layout)
@@ -363,11 +363,11 @@ class FolderPicker:
         return record
 
     def _quality(self, picks: Boxes, stem: str, diameter_px: float | None) -> Quality:
-        # From the map as it is stored, so that another threshold ends like a fresh run with it.
+        # The stored map is used, so that a changed threshold gives the same bytes as a new run with it.
         junk = read_junk(self.layout.junk(stem))
         return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
 
     def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
-        # Whole for pictures only, and then read once more: picks must not depend on whether pictures were drawn.
+        # Picks must not depend on whether pictures are drawn, so the whole image is read again for pictures only.
         image = micrograph.image if micrograph is not None and NEED_THE_IMAGE & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)

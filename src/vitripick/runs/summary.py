@@ -13,7 +13,7 @@ from vitripick.runs.suspects import within_run
 
 @dataclass
 class RunSummary:
-    """What a run did.
+    """Says what a run did.
 
     Attributes
     ----------
@@ -22,21 +22,21 @@ class RunSummary:
     failures
         `{"micrograph", "path", "error"}` for each that failed.
     n_skipped
-        Of the records, those found done already.
+        Number of records of micrographs that were done before.
     threshold
         Picks at or above this were exported.
     threshold_from
-        Whose it is: `given`, the `model`'s own, or chosen by the `survey`.
+        Where it comes from: `given`, the `model`'s own, or chosen by the `survey`.
     survey
-        What a look at some micrographs found beforehand, where something was left open.
+        What the survey found before picking; None if nothing was left open.
     model
         Name of the model.
     engine
-        What ran the network, in words; empty where nothing was picked.
+        The engine that ran the network; empty if nothing was picked.
     jobs
-        How many micrographs were worked on at once.
+        Number of micrographs that were worked on at once.
     seconds
-        Of the whole run.
+        Time of the whole run.
     """
 
     out: Path
@@ -53,7 +53,7 @@ class RunSummary:
 
     @property
     def n_picks(self) -> int:
-        """Exported picks of all micrographs."""
+        """Return the number of exported picks of all micrographs."""
         return sum(record.n_picks for record in self.records)
 
     def add(self, outcome: Outcome) -> None:
@@ -66,7 +66,7 @@ class RunSummary:
             self.failures.append({key: failure[key] for key in ("micrograph", "path", "error")})
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the summary ready for JSON."""
         return {
             **self.stable_dict(),
             "n_skipped": self.n_skipped,
@@ -76,12 +76,12 @@ class RunSummary:
         }
 
     def stable_dict(self) -> dict[str, Any]:
-        """What does not depend on whether the run was interrupted: for `run.json`."""
+        """Return, for `run.json`, what does not depend on whether the run was interrupted."""
         return {
             "out": str(self.out),
             "threshold": self.threshold,
             "threshold_from": self.threshold_from,
-            "survey": None if self.survey is None else self.survey.told(),
+            "survey": None if self.survey is None else self.survey.to_dict(),
             "n_micrographs": len(self.records),
             "n_failed": len(self.failures),
             "n_picks": self.n_picks,

@@ -1,10 +1,10 @@
-"""A look at some micrographs of a run before it starts: how large the particle is, and which threshold suits.
+"""Survey some micrographs of a run before it starts, to find the particle's diameter and a threshold.
 
-A diameter that was given is looked at, too: people often give the longest dimension or a box size. Where the network
-clearly sees particles of another size, that one is used, and told, unless `keep_diameter` is set.
+A diameter that was given is compared too, because people often give the longest dimension or a box size. If the network
+clearly sees particles of another size, that size is used and printed, unless `keep_diameter` is set.
 
-What was found lies in `survey.json` in the run folder. It is kept as long as the model and the settings that it
-depends on are the same, so that every share of a run, and every later one, uses one and the same.
+What was found lies in `survey.json` in the run folder. It is kept while the model and the settings that it depends on
+stay the same. So every share of a run and every later run use the same values.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from vitripick.settings.pick import PickSettings
 from vitripick.version import VERSION
 
 N_SURVEYED = 5
-# Where one cannot be read, the next ones of its part of the run are tried, so many in all.
+# If a micrograph cannot be read, the next ones of its part of the run are tried, up to this number in all.
 _TRIES = 3
-# What lies farther than this from a given diameter, in logarithms, must stand out among all diameters.
+# A find farther than this from the given diameter, in logarithms, must stand out among all diameters.
 _FAR = math.log(2.0)
 
 T = TypeVar("T")
@@ -53,18 +53,18 @@ Opener = Callable[[MicrographFile], Micrograph]
 
 
 class Survey(Settings):
-    """What a survey found; what `survey.json` holds.
+    """Says what a survey found, as `survey.json` holds it.
 
     Attributes
     ----------
     vitripick, model, model_sha256
-        Who found it.
+        The version and the model that found it.
     diameter
-        None where the user gave it, or the model needs none.
+        Diameter that was found; None if the user gave it, or the model needs none.
     seen
-        Where the user gave a diameter: what the network sees.
+        Diameter that the network sees, if the user gave one.
     threshold
-        None where the user gave it, or the model brings the one of its own particle.
+        Threshold that was chosen; None if the user gave it, or the model has one for its own particle.
     made_from
         Hashes of what each of the three depends on, by name.
     """
@@ -78,7 +78,7 @@ class Survey(Settings):
     made_from: dict[str, str] = Field(default_factory=dict)
 
     def apply(self, settings: PickSettings) -> PickSettings:
-        """Settings with what they leave open filled in, and with a diameter that fits."""
+        """Return `settings` with what they leave open filled in, and with a diameter that fits."""
         changes: dict[str, float] = {}
         if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
             changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
@@ -89,24 +89,24 @@ class Survey(Settings):
         return settings.model_copy(update=changes)
 
     def with_part(self, name: str, part: DiameterEstimate | ThresholdChoice, made_from: str) -> Survey:
-        """With the part of this name."""
+        """Return a copy that has this part under this name."""
         return self.model_copy(update={name: part, "made_from": {**self.made_from, name: made_from}})
 
     @property
     def complete(self) -> bool:
-        """Whether micrographs were there to be looked at."""
+        """Return whether micrographs could be looked at for everything in it."""
         return self.threshold is None or bool(self.threshold.micrographs)
 
     def to_text(self) -> str:
-        """For `survey.json`."""
+        """Return the text of `survey.json`."""
         return self.model_dump_json(indent=1) + "\n"
 
-    def told(self) -> dict[str, Any]:
-        """JSON-ready, for the summary of a run: what was found, without who found it and from what."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was found, ready for JSON and the summary of a run, without model and hashes."""
         return self.model_dump(mode="json", include={"diameter", "seen", "threshold"})
 
     def summary_lines(self) -> list[str]:
-        """Lines for people: what was found, how sure that is, and what follows."""
+        """Return lines for people: what was found, how sure that is, and what follows."""
         parts = (self.diameter, self.seen, self.threshold)
         return [line for part in parts if part is not None for line in part.summary_lines()]
 
@@ -118,27 +118,27 @@ def survey_micrographs(
     *,
     device: str = "cpu",
 ) -> Survey | None:
-    """Look at up to five micrographs: how large the particle is, and which threshold suits.
+    """Look at up to five micrographs, and return the particle's diameter and a suitable threshold.
 
     Parameters
     ----------
     inputs
-        Files, globs, folders or RELION micrographs STARs; up to five spread over all that they name are looked at.
+        Files, globs, folders or RELION micrographs STARs. Up to five micrographs, spread over all of them, are used.
     model
         From `open_model`, or from `load_model`.
     settings
-        A threshold that is given here is not looked for, and a diameter is only compared with what the network sees,
-        not even that with `keep_diameter`.
+        How to pick. A given threshold is not looked for. A given diameter is compared with what the network sees,
+        unless `keep_diameter` is set.
     device
-        To run the network on.
+        Device that runs the network.
 
     Returns
     -------
     Survey or None
-        `survey.diameter.diameter` (in Å, or in pixels where a pixel size is not known: `survey.diameter.unit`),
-        `survey.seen` and `survey.threshold.threshold`, each None where it was not looked for; `survey.apply(settings)`
-        are the settings to pick with. None where there was nothing to look for, as for a model that was trained on
-        one particle and knows its diameter and threshold.
+        The parts are `survey.diameter`, `survey.seen` and `survey.threshold`; a part that was not looked for is None.
+        `survey.diameter.diameter` is in Å, or in pixels if a pixel size is unknown; `survey.diameter.unit` says which.
+        `survey.apply(settings)` gives the settings to pick with. None if there was nothing to look for: a model
+        trained on one particle knows its diameter and threshold.
 
     Raises
     ------
@@ -173,30 +173,30 @@ def survey_run(
     jobs: int = 1,
     layout: RunLayout | None = None,
 ) -> Survey | None:
-    """What a run leaves open, from its run folder or from some of its micrographs.
+    """Find what a run leaves open, from its run folder or from some of its micrographs.
 
     Parameters
     ----------
     files
-        All micrographs of the run, as `find_micrographs` lists them: which ones are looked at follows from the list.
+        All micrographs of the run, as `find_micrographs` lists them. The list decides which ones are looked at.
     model, settings
         As in `survey_micrographs`.
     ready
-        Gives the model ready to run; only called if micrographs must be looked at.
+        Function that returns the model ready to run; only called if micrographs must be looked at.
     for_sweep
-        Gives it once more, for the search for a diameter alone: engines compile for some image sizes only, and that
-        search, which needs many, would use them up.
+        Function that returns it a second time, only for the search for a diameter. An engine compiles for a limited
+        number of image sizes, and that search, which needs many, would use them up.
     opened
-        Opens a micrograph.
+        Function that opens a micrograph.
     jobs
         Micrographs to look at at once.
     layout
-        Of the run folder, for `survey.json`; None to keep nothing.
+        The layout of the run folder, for `survey.json`; None to keep nothing.
 
     Returns
     -------
     Survey or None
-        As of `survey_micrographs`; errors as there.
+        The same as of `survey_micrographs`, with the same errors.
     """
     wants = open_questions(model.card, settings)
     if not wants:
@@ -214,7 +214,7 @@ def survey_run(
 
 
 def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Survey | None:
-    """What an earlier survey of a run folder found that still holds and is asked for; None if it found nothing such."""
+    """Return what an earlier survey of a run folder found, if it is needed and still holds; None if nothing is."""
     kept = read_survey(layout.survey)
     if kept is None:
         return None
@@ -227,8 +227,8 @@ def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Surv
 
 
 def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
-    """What a survey must find, in this order: `diameter` or `seen`, `threshold`."""
-    # A model that was trained on one particle brings the diameter and the threshold of that one.
+    """Return what a survey must find, in this order: `diameter` or `seen`, `threshold`."""
+    # A model that was trained on one particle knows the diameter and the threshold of that particle.
     if card.diameter_px is not None or card.diameter_angstrom is not None:
         return ()
     given = settings.diameter_px is not None or settings.diameter_angstrom is not None
@@ -241,7 +241,7 @@ def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
 
 
 def read_survey(path: Path) -> Survey | None:
-    """What a `survey.json` holds; None if there is none, or none that this version can read."""
+    """Return what a `survey.json` holds; None if there is none, or this version cannot read it."""
     try:
         return Survey.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -249,7 +249,7 @@ def read_survey(path: Path) -> Survey | None:
 
 
 def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[list[MicrographFile]]:
-    """One list for each of `n` parts of the run: the file in its middle, and those to try where that is damaged.
+    """Return one list for each of `n` parts of the run: its middle file, and others to try if that is damaged.
 
     Examples
     --------
@@ -267,7 +267,7 @@ def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[li
 
 
 class _Look:
-    """Opens micrographs spread over a run, several at once, and asks the network about them."""
+    """Opens micrographs spread over a run, several at once, and runs the network on them."""
 
     def __init__(
         self,
@@ -282,7 +282,7 @@ class _Look:
         self._errors: list[str] = []
 
     def diameter(self, settings: PickSettings) -> DiameterEstimate:
-        """One near the given one; any where none is given, or where nothing is seen near it."""
+        """Return the diameter seen near the given one; among all, if none is given or nothing is seen near it."""
         if settings.diameter_angstrom is not None:
             return self._near(settings.diameter_angstrom, "angstrom")
         if settings.diameter_px is not None:
@@ -291,7 +291,7 @@ class _Look:
 
     def _anywhere(self, unit: Literal["angstrom", "px"] | None = None, given: float | None = None) -> DiameterEstimate:
         ready = self._for_sweep()
-        # Where a pixel size is missing on one of them, pixels are what they share.
+        # If one of them has no pixel size, the only unit that they share is pixels.
         sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
         if not sizes:
             raise InputError(f"none of the micrographs that were tried can be read; the first one: {self._errors[0]}")
@@ -317,18 +317,19 @@ class _Look:
             )
 
         near = combine(dict(self._of_each(look)), unit=unit, given=given)
-        # Nothing near it, or only at the ends of what was tried: as of a diameter in nm, or of the binned micrographs.
+        # The given diameter may be in nm, or of binned micrographs. Then nothing, or only the ends of the range, fits.
         is_silent = near.n_silent == len(near.micrographs) > 0
         is_far = abs(math.log(near.diameter / given)) > _FAR
         return self._anywhere(unit, given) if is_silent or is_far else near
 
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
+        """Return the threshold that suits the picks on these micrographs."""
         ready = self._ready()
         found = self._of_each(lambda m: pick(m, ready, settings.model_copy(update={"threshold": 0.0})))
         return choose_threshold(found, ready.card)
 
     def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
-        """The answer for one micrograph of each part, in their order."""
+        """Return what `ask` gives for one micrograph of each part, in their order."""
 
         def answer(part: list[MicrographFile]) -> T | None:
             for file in part:
@@ -344,8 +345,8 @@ class _Look:
 
 
 def _made_from(name: str, model: Model, settings: PickSettings) -> str:
-    """A hash of what this part depends on; for the threshold, the diameter is filled in already."""
-    # Engines agree to within their tolerances: no reason to choose anew.
+    """Return a hash of what this part depends on; for the threshold, the diameter is already filled in."""
+    # Engines agree to within their tolerances, so another engine is no reason to choose again.
     no_reason = frozenset({"engine", "precision"})
     on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom"}
     decides = (
@@ -355,7 +356,7 @@ def _made_from(name: str, model: Model, settings: PickSettings) -> str:
 
 
 def _keep(survey: Survey, path: Path) -> Survey:
-    """Write what was found; where another share was faster, take what that one found."""
+    """Write what was found and return it; if another share was faster, return what that one found."""
     if write_text_once(path, survey.to_text()):
         return survey
     there = read_survey(path)
@@ -364,7 +365,7 @@ def _keep(survey: Survey, path: Path) -> Survey:
     elif all(there.made_from.get(name) == made_from for name, made_from in survey.made_from.items()):
         return survey.model_copy(update={name: getattr(there, name) for name in survey.made_from})
     else:
-        # What was not asked for now stays for the next one who does.
+        # A later run may need what this one does not, so those parts stay in the file.
         others = {name: made_from for name, made_from in there.made_from.items() if name not in survey.made_from}
     merged = survey
     for name, made_from in others.items():

@@ -1,4 +1,4 @@
-"""Say which micrographs of a run are suspected of what: the file `quality.csv` and a few lines for people."""
+"""Say which micrographs of a run look suspicious and why, in `quality.csv` and in a few lines for people."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vitripick.atomic import write_text_atomically
 from vitripick.picking.quality import CONTAMINATED, EDGE, EMPTY, FAINT, MOSTLY_JUNK
 from vitripick.runs.record import Record
 
-# Faint is a micrograph whose picks are less sure than those of the others of its run: by so many robust standard
-# deviations and by so much, where there are enough micrographs with enough picks to say what is usual.
+# A micrograph is faint if its picks are less sure than usual in its run. They must be so by a number of robust standard
+# deviations, and by a least difference. That needs enough micrographs with enough picks to know what is usual.
 _FAINT_SIGMAS, _FAINT_BY, _FAINT_FROM, _FAINT_PICKS = 3.0, 0.05, 8, 10
 
 
 def within_run(records: Sequence[Record]) -> list[Record]:
-    """The records with what only the whole run can tell: which micrographs are `faint`.
+    """Return the records, with `faint` added where the comparison with the whole run shows it.
 
-    Thick ice, little defocus or drift does that. It is not in the records on the disk, which say nothing that depends
-    on the other micrographs.
+    Thick ice, little defocus or drift makes a micrograph faint. Records on the disk do not depend on other micrographs,
+    so it is not written there.
     """
     sure = [
         None if record.quality is None or record.n_picks < _FAINT_PICKS else record.quality.mean_confidence
@@ -47,7 +47,7 @@ _COLUMNS = ("mean_confidence", "covered_share", "junk_share", "edge_junk_share",
 
 
 def write_quality(path: Path, records: Sequence[Record]) -> None:
-    """`quality.csv`: a line for each micrograph that is done, in the order given; what is not known is empty."""
+    """Write `quality.csv`, a line for each micrograph that is done, in the order given; unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["micrograph", "path", "n_picks", "n_stored", *_COLUMNS, "suspected"])
@@ -60,7 +60,7 @@ def write_quality(path: Path, records: Sequence[Record]) -> None:
 
 
 def summary_lines(records: Sequence[Record], *, n_named: int = 3) -> list[str]:
-    """A few lines on a run: how many micrographs are suspected of what, the worst by name; none where all is well."""
+    """Return a line for each suspicion in a run, with its number of micrographs and the names of the worst."""
     lines = []
     records = within_run(records)
     for word in (EMPTY, MOSTLY_JUNK, EDGE, CONTAMINATED, FAINT):

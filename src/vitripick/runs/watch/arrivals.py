@@ -1,4 +1,4 @@
-"""What is there: a folder or a growing STAR, looked at again and again without opening a single micrograph."""
+"""List the micrographs of a folder or a growing STAR, again and again, without opening any of them."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ T = TypeVar("T")
 
 # (size in bytes, time of the last change in ns); None for a file that is not there.
 Signature: TypeAlias = "tuple[int, int] | None"
-# Of the files that are done, so many are looked at again in each scan: a replaced one is noticed within some scans,
-# and a folder of many thousands on a slow file server is still scanned quickly.
+# Each scan looks again at this number of files that are done. So a replaced file is noticed within some scans, and a
+# folder of many thousands on a slow file server is still scanned quickly.
 _LOOK_AGAIN = 500
 _HALF_WRITTEN = (".tmp", ".part", ".partial", ".filepart", ".crdownload")
 
 
 class Source(Protocol):
-    """Where micrographs arrive."""
+    """Is the place where micrographs arrive."""
 
     n_found: int
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
-        """Every micrograph that is not in `done`, and some of those that are, each as it is on disk now."""
+        """Return every micrograph that is not in `done`, and some of those that are, each as it is on disk now."""
 
     def in_order(self, files: Iterable[MicrographFile]) -> list[MicrographFile]:
-        """As `find_micrographs` would list them."""
+        """Return `files` in the order of `find_micrographs`."""
 
 
 class FolderSource:
-    """A folder with its sub-folders.
+    """Is a folder with its sub-folders.
 
-    Hidden files and folders, names that say half-written (`.tmp`, `.part`), links to folders, and the run folder (where
-    it is the watched one, its pictures) are passed over.
+    It passes over hidden files and folders, names of half-written files (`.tmp`, `.part`) and links to folders. It also
+    passes over the run folder; if the run folder is the watched one, over its pictures.
     """
 
     def __init__(self, root: Path, leave_out: Path) -> None:
@@ -50,7 +50,7 @@ class FolderSource:
         self._next_again = 0
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
-        """See `Source.scan`; a folder that cannot be read now is passed over with a warning."""
+        """Scan as `Source.scan` does; a folder that cannot be read now is passed over with a warning."""
         entries = list(self._entries(os.fspath(self.root), ""))
         self.n_found = len(entries)
         again = _some_of([e for e in entries if e[0] in done], self._next_again)
@@ -59,7 +59,7 @@ class FolderSource:
         return [(MicrographFile(name, Path(entry.path)), _signature(entry)) for name, entry in look_at]
 
     def in_order(self, files: Iterable[MicrographFile]) -> list[MicrographFile]:
-        """In natural order of their names."""
+        """Return `files` in natural order of their names."""
         return sorted(files, key=lambda file: natural_key(file.name))
 
     def _entries(self, folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -67,7 +67,7 @@ class FolderSource:
             with os.scandir(folder) as scan:
                 entries = list(scan)
         except OSError as error:
-            # A file server that is away comes back; what is done stays done.
+            # The file server may come back, so this is no error; what is done stays done.
             log.warning("%s: this folder cannot be read now (%s)", folder, error.strerror)
             return
         for entry in entries:
@@ -81,7 +81,7 @@ class FolderSource:
 
 
 class StarSource:
-    """A RELION micrographs STAR that grows while it is watched."""
+    """Is a RELION micrographs STAR that grows while it is watched."""
 
     def __init__(self, star: Path) -> None:
         self.star = star
@@ -91,12 +91,12 @@ class StarSource:
         self._next_again = 0
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
-        """See `Source.scan`; a STAR that is being written, or is not there yet, leaves what was read before."""
+        """Scan as `Source.scan` does; while the STAR is missing or being written, what was read before counts."""
         signature = signature_of(self.star)
         if signature is not None and signature != self._read_at:
             try:
                 self._files = {file.name: file for file in star_files(self.star)}
-                # Read while it was written to, it is read again on the next look.
+                # If it changed while it was read, the next scan reads it again.
                 self._read_at = signature if signature_of(self.star) == signature else None
             except (FormatError, InputError) as error:
                 log.info("%s", error)
@@ -108,13 +108,13 @@ class StarSource:
         return [(file, signature_of(file.path)) for file in look_at]
 
     def in_order(self, files: Iterable[MicrographFile]) -> list[MicrographFile]:
-        """In the order of the STAR; what has left it comes last."""
+        """Return `files` in the order of the STAR; those that are no longer in it come last."""
         place = {name: i for i, name in enumerate(self._files)}
         return sorted(files, key=lambda file: (place.get(file.name, len(place)), natural_key(file.name)))
 
 
 def source_of(path: str | Path, out: Path) -> Source:
-    """The source that `path` names.
+    """Return the source that `path` names.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def source_of(path: str | Path, out: Path) -> Source:
 
 
 def is_micrograph_name(name: str) -> bool:
-    """Whether a file of this name is a micrograph, and not one that says it is half-written.
+    """Return whether a file of this name is a micrograph, and its name is not that of a half-written file.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def is_micrograph_name(name: str) -> bool:
 
 
 def signature_of(path: Path) -> Signature:
-    """Size and time of a file as it is now."""
+    """Return size and time of a file as it is now; None if it is not there."""
     try:
         status = os.stat(path)
     except OSError:
@@ -155,7 +155,7 @@ def signature_of(path: Path) -> Signature:
 
 
 def _signature(entry: os.DirEntry[str]) -> Signature:
-    # Not entry.stat(): on some systems it repeats what the folder said, which may lag behind on a file server.
+    # On some systems entry.stat() repeats the folder's listing, which may be old on a file server: hence os.stat.
     try:
         status = os.stat(entry.path)
     except OSError:

@@ -16,20 +16,20 @@ from vitripick.text import printable_name
 
 @dataclass
 class Arrival:
-    """One micrograph that is there; times by this process's own clock (`time.monotonic`).
+    """Describes one micrograph that has arrived; times are those of this process's clock (`time.monotonic`).
 
     Attributes
     ----------
     file
-        Which one.
+        The micrograph's name and path.
     signature
         Its size and time when it was last looked at.
     since
-        When it was last seen to change.
+        Time at which it was last seen to change.
     next_try
-        When it may be picked.
+        Time from which it may be picked.
     n_tries
-        How often picking it has failed.
+        Number of times that picking it has failed.
     outcome
         What became of it; None while it waits.
     """
@@ -43,35 +43,35 @@ class Arrival:
 
     @property
     def is_done(self) -> bool:
-        """Whether its picks are stored."""
+        """Return whether its picks are stored."""
         return self.outcome is not None and self.outcome.record is not None
 
     @property
     def has_failed(self) -> bool:
-        """Whether it is recorded as failed."""
+        """Return whether it is recorded as failed."""
         return self.outcome is not None and self.outcome.record is None
 
     def looks_like(self, file: MicrographFile, signature: Signature) -> bool:
-        """Whether the file is still the one that was looked at."""
+        """Return whether the file is still the one that was looked at."""
         return self.signature == signature and self.file == file
 
 
 class Ledger:
-    """All arrivals of one source, by the micrograph's name.
+    """Holds all arrivals of one source, by the micrograph's name.
 
     Parameters
     ----------
     layout
-        Of the run folder, which knows what earlier watchers did.
+        The layout of the run folder, where earlier watchers left their records.
     settle_seconds
-        How long a file must look the same before it may be picked.
+        Time for which a file must not change before it may be picked.
 
     Attributes
     ----------
     changed
-        Whether something was done, failed or went since the joined files were written; whoever writes them resets it.
+        Whether a micrograph was done, failed or removed since the joined files were written; their writer resets it.
     active
-        When something arrived last.
+        Time of the last arrival.
     """
 
     def __init__(self, layout: RunLayout, settle_seconds: float) -> None:
@@ -88,14 +88,14 @@ class Ledger:
         found: Iterable[tuple[MicrographFile, Signature]],
         known_before: Callable[[MicrographFile, Signature], Outcome | None],
     ) -> None:
-        """Take down what a scan found: new files, changed files, files that went.
+        """Note what a scan found: new files, changed files, files that were removed.
 
         Parameters
         ----------
         found
             Every file that is not done, and some of those that are, each as it is on disk now.
         known_before
-            Says what an earlier watcher made of exactly this file; None where it must be picked.
+            Returns the outcome that an earlier watcher recorded for exactly this file; None if it must be picked.
         """
         now, seen = time.monotonic(), set()
         for file, signature in found:
@@ -115,39 +115,39 @@ class Ledger:
         for name, arrival in list(self._arrivals.items()):
             if name in seen or arrival.is_done:
                 continue
-            # A temporary name that was renamed, or a line that left the STAR.
+            # A temporary file was renamed, or a line was taken out of the STAR.
             del self._arrivals[name]
             if arrival.outcome is not None:
                 self._layout.failure(arrival.outcome.stem).unlink(missing_ok=True)
                 self.changed = True
 
     def close(self, arrival: Arrival, outcome: Outcome) -> None:
-        """Take down what became of an arrival."""
+        """Note what became of an arrival."""
         arrival.outcome = outcome
         self.changed = True
 
     @property
     def done(self) -> list[Arrival]:
-        """Arrivals whose picks are stored. A copy: the page of a facility may ask from another thread."""
+        """Return a copied list of the arrivals with stored picks, because another thread may read it."""
         return [arrival for arrival in list(self._arrivals.values()) if arrival.is_done]
 
     @property
     def failed(self) -> list[Arrival]:
-        """Arrivals that are recorded as failed."""
+        """Return the arrivals that are recorded as failed."""
         return [arrival for arrival in list(self._arrivals.values()) if arrival.has_failed]
 
     @property
     def waiting(self) -> list[Arrival]:
-        """Arrivals that are to be picked."""
+        """Return the arrivals that are still to be picked."""
         return [arrival for arrival in list(self._arrivals.values()) if arrival.outcome is None]
 
     def next_ready(self) -> Arrival | None:
-        """Return the arrival that has waited longest of those that may be picked now."""
+        """Return the arrival that has waited longest, among those that may be picked now; None if there is none."""
         now = time.monotonic()
         return min((a for a in self.waiting if a.next_try <= now), key=lambda arrival: arrival.since, default=None)
 
     def settled(self) -> list[Arrival]:
-        """Return the arrivals that may be picked now and still look as they did."""
+        """Return the arrivals that may be picked now and have not changed since."""
         now = time.monotonic()
         return [a for a in self.waiting if a.next_try <= now and signature_of(a.file.path) == a.signature]
 
@@ -156,9 +156,9 @@ class Ledger:
         arrival.next_try = time.monotonic() + seconds
 
     def stem(self, file: MicrographFile) -> str:
-        """Return what the outputs of a micrograph are called.
+        """Return the name of a micrograph's outputs, without ending.
 
-        That is the name without suffix, or the whole name where another micrograph has that.
+        That is the name without suffix, or the whole name if another micrograph already uses the shorter one.
 
         Raises
         ------
@@ -166,7 +166,7 @@ class Ledger:
             If the run folder holds picks of another file under this name.
         """
         if file.name not in self._stems:
-            owners = (None, file.name, printable_name(file.name))  # a failure names it in the last way
+            owners = (None, file.name, printable_name(file.name))  # failures hold the printable name
             bare = output_stems([file])[file.name]
             stem = next(s for s in (bare, whole_stem(file.name)) if self._owner(s) in owners)
             own_record(file, self._layout, stem)

@@ -1,8 +1,8 @@
-"""One watcher a folder: a lock file with a heartbeat, made to hold on network file systems too.
+"""Let only one watcher into a folder, by a lock file with a heartbeat that works on network file systems too.
 
-`open(O_EXCL)` and `flock` have failed on NFS; a hard link either appears or does not. A lock is stale when its process
-is gone from this machine, or when its heartbeat has stopped by the file server's own clock, so that machines whose
-clocks differ agree.
+`open(O_EXCL)` and `flock` have failed on NFS, but a hard link either appears or does not. A lock is stale when its
+process is gone from this machine, or when its heartbeat has stopped. The file server's clock decides that, so that
+machines with different clocks agree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vitripick.errors import UsageError, parameter
 from vitripick.run_layout import LOCK
 
 _BEAT_SECONDS = 10.0
-# Six missed beats: a busy file server may swallow some.
+# That is six missed beats, because a busy file server may lose some.
 _STALE_SECONDS = 60.0
 
 
@@ -32,14 +32,14 @@ class FolderLock:
     Parameters
     ----------
     folder
-        Which must exist.
+        The folder to lock; it must exist.
     beat_seconds, stale_seconds
-        How often the heartbeat is given, and after how long without one the lock of another machine is taken over.
+        Time between two heartbeats, and time without one after which the lock of another machine is taken over.
 
     Raises
     ------
     UsageError
-        On entering, if another process holds it; it says which.
+        On entering, if another process holds the lock; the message names that process.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class FolderLock:
         now = own.stat().st_mtime  # the file server's clock
         if holder is not None and not _is_stale(self._path, holder, now, self._stale_seconds):
             raise UsageError(_held(self._path, holder))
-        # Moved aside, not removed: of two who find it stale, one moves it, and the other may move the first one's.
+        # Two processes may find it stale, and the slower one may meet the new lock of the faster one. So it is renamed
+        # and read again, not removed.
         aside = self._path.with_name(temporary_name(f"{self._token}.stale"))
         try:
             self._path.rename(aside)
@@ -89,7 +90,7 @@ class FolderLock:
         else:
             moved = _holder(aside)
             if moved != holder:
-                _linked(aside, self._path)  # it was a living one's: back with it
+                _linked(aside, self._path)  # this lock is in use, so it is put back
                 aside.unlink(missing_ok=True)
                 raise UsageError(_held(self._path, moved))
             aside.unlink(missing_ok=True)
@@ -104,7 +105,7 @@ class FolderLock:
                     return
                 os.utime(self._path)
             except OSError:
-                continue  # the file server is away; the next beat tells
+                continue  # the file server may be away; the next beat tries again
 
     def _is_ours(self) -> bool:
         holder = _holder(self._path)
@@ -117,22 +118,22 @@ def refuse_if_watched(folder: Path) -> None:
     holder = _holder(path)
     if holder is None or holder.get("host") != host_name() or holder.get("pid") == os.getpid():
         return
-    # By this machine's clock, which may differ from the file server's: hence ten times as patient.
+    # This machine's clock may differ from the file server's, so ten times as long must pass.
     if not _is_stale(path, holder, time.time(), 10 * _STALE_SECONDS):
         raise UsageError(_held(path, holder))
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Whether `target` is now a link to `source`; False if something else was there."""
+    """Link `target` to `source`, and return whether that worked; False if something else was there."""
     try:
         os.link(source, target)
     except FileExistsError:
         return False
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
-            # Over NFS the answer may be lost although the link was made: the number of links tells.
+            # NFS may lose the answer although it made the link, so the number of links decides.
             return source.stat().st_nlink == 2
-        # A file system without hard links; O_EXCL is the best it has.
+        # The file system has no hard links, so O_EXCL is the best choice left.
         try:
             handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         except FileExistsError:
@@ -152,7 +153,7 @@ def _holder(path: Path) -> dict[str, Any] | None:
 
 def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: float) -> bool:
     pid = int(holder.get("pid", 0))
-    # A lock with our own number on our own machine is of an earlier life in a restarted container.
+    # After a container restarts, a process can get the number of an earlier one, so such a lock is stale.
     if holder.get("host") == host_name() and (pid == os.getpid() or not is_alive(pid)):
         return True
     try:
@@ -162,5 +163,5 @@ def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: flo
 
 
 def _held(path: Path, holder: dict[str, Any] | None) -> str:
-    who = "another process" if holder is None else f"process {holder.get('pid')} on {holder.get('host')}"
-    return f"{path}: {who} watches into this folder already; stop it, or give another {parameter('out')}."
+    process = "another process" if holder is None else f"process {holder.get('pid')} on {holder.get('host')}"
+    return f"{path}: {process} watches into this folder already; stop it, or give another {parameter('out')}."

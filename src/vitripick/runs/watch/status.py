@@ -1,4 +1,4 @@
-"""How a watcher is doing: a status file for programs, a line a minute for people."""
+"""Show how a watcher is doing, in a status file for programs and a line each minute for people."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 from vitripick.atomic import host_name, write_text_atomically
 from vitripick.run_layout import STATUS
 
-# What the rate and the longest lag speak of.
+# The rate and the longest lag cover this time.
 _WINDOW_SECONDS = 600.0
 
 
 class StatusReport:
-    """Keeps the times of what was finished, and tells of it when it is due.
+    """Keeps the times at which micrographs were finished, and reports when a report is due.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ class StatusReport:
     tell
         Called with a line for people.
     status_seconds, line_seconds
-        Between two writings of the file, and two lines.
+        Time between two writings of the file, and between two lines.
     """
 
     def __init__(self, out: Path, tell: Callable[[str], None], *, status_seconds: float, line_seconds: float) -> None:
         self._path = out / STATUS
-        self._tell = tell
+        self._say = tell
         self._status_seconds = status_seconds
         self._line_seconds = line_seconds
         self._started = self._line_at = time.monotonic()
@@ -48,7 +48,7 @@ class StatusReport:
     def status(
         self, *, found: int, waiting_since: Sequence[float], n_picks: Sequence[int], n_failed: int
     ) -> dict[str, Any]:
-        """What the status file holds; `n_picks` has one entry for each micrograph that is done."""
+        """Return what the status file holds; `n_picks` has one entry for each micrograph that is done."""
         now = time.monotonic()
         window = min(_WINDOW_SECONDS, max(now - self._started, 1.0))
         lags = [lag for when, lag in list(self._finished) if now - when <= window]
@@ -64,19 +64,19 @@ class StatusReport:
             "mean_picks": round(sum(n_picks) / len(n_picks), 1) if n_picks else None,
         }
 
-    def tell_if_due(self, status: Callable[[], dict[str, Any]]) -> None:
-        """Write the file and tell the line, each if its time has come."""
+    def report_if_due(self, status: Callable[[], dict[str, Any]]) -> None:
+        """Write the file and give out the line, each if its time has come."""
         now = time.monotonic()
         if now - self._status_at >= self._status_seconds:
             self.write(status(), "running", "")
         if now - self._line_at >= self._line_seconds:
             self._line_at = now
-            self._tell(in_a_line(status()))
+            self._say(in_a_line(status()))
 
     def write(self, status: dict[str, Any], state: str, reason: str) -> None:
-        """Write the file: `running`, or `stopped` and why."""
+        """Write the file, with the state `running` or `stopped` and the reason."""
         self._status_at = time.monotonic()
-        told = {
+        fields = {
             "state": state,
             "reason": reason,
             "host": host_name(),
@@ -84,11 +84,11 @@ class StatusReport:
             "updated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             **status,
         }
-        write_text_atomically(self._path, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+        write_text_atomically(self._path, json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
 
 def in_a_line(status: dict[str, Any]) -> str:
-    """The status in one line for people."""
+    """Return the status in one line for people."""
     lag = "-" if status["lag_seconds"] is None else f"{status['lag_seconds']:.0f} s"
     picks = "-" if status["mean_picks"] is None else f"{status['mean_picks']:.0f}"
     return (

@@ -1,4 +1,4 @@
-"""Pick micrographs as they arrive, for days: look, wait until a file is whole, pick it, write it down, look again."""
+"""Pick micrographs as they arrive, for days: scan, wait until a file is whole, pick it, record it, scan again."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class Watcher:
-    """Picks what arrives in one place into one run folder.
+    """Picks micrographs that arrive in one place into one run folder.
 
     Parameters
     ----------
     source
         A folder, or a RELION micrographs STAR that grows.
     picker
-        With the run folder, the model and its settings.
+        The picker, which has the run folder, the model and its settings.
     settings
-        Defaults where None.
+        How to watch; defaults if None.
     stop_file
-        Whose appearance asks for the end; `OUT/STOP` by default. It is removed then.
+        The watcher ends when this file appears, and removes it; `OUT/STOP` by default.
     tell
         Called with a line for people once a minute and on failures.
     on_outcome
@@ -67,7 +67,7 @@ class Watcher:
         self._source: Source = source_of(source, self.out)
         check_formats(picker.settings.formats, [])
         self._stop_file = stop_file or self.out / STOP
-        self._tell, self._on_outcome = tell, on_outcome
+        self._say, self._on_outcome = tell, on_outcome
         self._stop_reason: str | None = None
         self._started = time.monotonic()
         self._ledger = Ledger(picker.layout, self.settings.settle_seconds)
@@ -76,28 +76,28 @@ class Watcher:
             self.out, tell, status_seconds=self.settings.status_seconds, line_seconds=self.settings.line_seconds
         )
         self._remembered: dict[str, tuple[Record, Boxes]] = {}
-        # Whether diameter and threshold are known; and what the last survey complained of, on how many micrographs.
+        # Whether diameter and threshold are known. If a survey failed: its number of micrographs, and its error.
         self._resolved = False
         self._unclear: tuple[int, VitripickError] | None = None
 
     def request_stop(self, reason: str) -> None:
-        """Finish the micrograph in hand, write the joined files and return; safe to call in a signal handler."""
+        """Ask the watcher to finish its micrograph, write the joined files and end; a signal handler may call this."""
         self._stop_reason = self._stop_reason or reason
 
     def run(self) -> RunSummary:
-        """Watch until something asks for the end.
+        """Watch until a stop file, a request or the idle timeout ends it.
 
         Returns
         -------
         RunSummary
-            Of all micrographs in the run folder that are in the source.
+            The summary of all micrographs that are both in the run folder and in the source.
 
         Raises
         ------
         UsageError
             If another watcher is at work in the run folder, or picks of other micrographs in it would be overwritten.
         ResourceError
-            If disk, memory or GPU run out; what is done stays.
+            If disk, memory or GPU memory runs out; what is done stays.
         """
         with resource_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
@@ -108,12 +108,12 @@ class Watcher:
                     self._loop(lock)
                     summary = self._join(report=self.settings.report, last=True)
                 except BaseException as error:
-                    # On a full disk this cannot be written either; the error itself goes on.
+                    # A full disk cannot take this file either, so its error is ignored and the first one raised.
                     with suppress(OSError):
                         self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
                     raise
                 self._progress.write(self.status(), "stopped", self._stop_reason or "")
-                self._tell(in_a_line(self.status()))
+                self._say(in_a_line(self.status()))
         return summary
 
     def status(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Watcher:
             if now >= next_scan:
                 done = {arrival.file.name for arrival in self._ledger.done}
                 self._ledger.enter(self._source.scan(done), self._known_before)
-                # A file server that takes long to answer is asked less often.
+                # A slow scan means a slow file server, so it is scanned less often.
                 took = time.monotonic() - now
                 next_scan = now + max(self.settings.poll_seconds, 10 * took)
             ready = self._ledger.next_ready()
@@ -144,7 +144,7 @@ class Watcher:
                 self._join(report=self.settings.report and self._schedule.may_report())
             else:
                 time.sleep(min(0.2, self.settings.poll_seconds))
-            self._progress.tell_if_due(self.status)
+            self._progress.report_if_due(self.status)
             if self._ledger.changed and self._schedule.must_join():
                 self._join(report=False)
 
@@ -163,22 +163,22 @@ class Watcher:
         return self._stop_reason is not None
 
     def _known_before(self, file: MicrographFile, signature: Signature) -> Outcome | None:
-        """Return what an earlier watcher made of exactly this file; None where it must be picked."""
-        # While the diameter is open, it is open whether the stored picks are those that are asked for.
+        """Return the outcome that an earlier watcher recorded for exactly this file; None if it must be picked."""
+        # Until the diameter is known, it is unknown whether the stored picks were made with it.
         if not self._resolved:
             return None
         stem = self._ledger.stem(file)
         made_from = self.picker.made_from(file)
         record = read_record(self.picker.layout.record(stem))
         if record is not None and made_from is not None and record.made_from == made_from:
-            outcome = self.picker.attempt(file, stem)  # writes what another threshold or format asks for
+            outcome = self.picker.attempt(file, stem)  # writes missing files, after a change of threshold or format
             if outcome.record is not None:
                 return outcome
         failure = self.picker.failed_before(file, stem)
         return None if failure is None or signature is None else Outcome(file, stem, failure=failure)
 
     def _may_pick(self) -> bool:
-        """Return whether diameter and threshold are known; where they are not, survey what has arrived."""
+        """Return whether diameter and threshold are known; if they are not, survey what has arrived first."""
         if self._resolved:
             return True
         settled = self._ledger.settled()
@@ -190,34 +190,34 @@ class Watcher:
             raise
         except VitripickError as error:
             self._unclear = len(settled), error
-            self._tell(f"{error} Waiting for more micrographs.")
+            self._say(f"{error} Waiting for more micrographs.")
             return False
         self._unclear = None
-        # Where none of them could be read there is nothing to keep: the next ones are looked at again.
+        # If none of them could be read, there is nothing to keep, so the next ones are surveyed again.
         self._resolved = found is None or found.complete
         for line in found.summary_lines() if found is not None and self._resolved else ():
-            self._tell(line)
+            self._say(line)
         return True
 
     def _enough_to_survey(self, settled: list[Arrival]) -> bool:
         if len(settled) >= N_SURVEYED:
             return True
-        # Before the watcher would stop because nothing has arrived.
+        # The survey must come before the idle timeout stops the watcher.
         wait = min(self.settings.survey_wait_seconds, (self.settings.idle_timeout_seconds or math.inf) / 2)
         now = time.monotonic()
         return now - min((arrival.next_try for arrival in settled), default=now) >= wait
 
     def _pick(self, arrival: Arrival) -> None:
-        """Look at a file for the second time, and if it is whole, pick it."""
+        """Pick a file if it is whole and has not changed; otherwise put it off, or record its failure."""
         file, stem = arrival.file, self._ledger.stem(arrival.file)
         made_from = self.picker.made_from(file)
         try:
-            # Reading compares length and header first, which shows whether the writing has paused or ended.
+            # Writing may only have paused; reading compares length and header first, so it notices that.
             record, skipped = self.picker.pick_file(file, stem, settled=arrival.signature)
         except ResourceError:
             raise
         except ChangedFileError:
-            self._ledger.put_off(arrival, self.settings.settle_seconds)  # the next scan finds what it is now
+            self._ledger.put_off(arrival, self.settings.settle_seconds)  # the next scan notes its new size and time
             return
         except (VitripickError, OSError) as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
@@ -227,7 +227,7 @@ class Watcher:
                 self._ledger.put_off(arrival, self.settings.retry_seconds * 2 ** (arrival.n_tries - 1))
                 return
             outcome = self.picker.give_up(file, stem, str(error), made_from)
-            self._tell(f"failed: {error}")
+            self._say(f"failed: {error}")
         else:
             self.picker.layout.failure(stem).unlink(missing_ok=True)
             outcome = Outcome(file, stem, record=record, skipped=skipped)
@@ -252,10 +252,10 @@ class Watcher:
         except ResourceError:
             raise
         except ExportError as error:
-            self._tell(str(error))  # two of one base name in a format that has only those, say
+            self._say(str(error))  # such as two files of one base name in a format of base names
         except VitripickError as error:
-            # The picks themselves are safe; a report would show what was there earlier.
-            self._tell(f"the joined files could not be written: {error}")
+            # The picks are safe, but a report would show the older joined files, so none is written.
+            self._say(f"the joined files could not be written: {error}")
             report = False
         self._ledger.changed = False
         self._schedule.joined(started)
