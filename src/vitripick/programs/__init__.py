@@ -1,1 +1,1 @@
-"""Serve other programs: RELION, cryoSPARC and Dask, each over the same run folder."""
+"""Serve other programs: RELION, cryoSPARC and Dask all use the same run folder."""

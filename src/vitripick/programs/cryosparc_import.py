@@ -1,4 +1,4 @@
-"""Picks for cryoSPARC: one joined STAR or `.cs` under the names that cryoSPARC knows the micrographs by."""
+"""Write picks for cryoSPARC, as one joined STAR or `.cs` with cryoSPARC's own names of the micrographs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vitripick.runs.folder import is_run_folder, read_run_folder
 
 @dataclass(frozen=True)
 class CryosparcFile:
-    """What `write_for_cryosparc` wrote, or would have.
+    """Says what `write_for_cryosparc` wrote, or would have written.
 
     Attributes
     ----------
     names
         One for each micrograph.
     n_picks
-        In the file.
+        Number of picks in the file.
     checked
         Whether the names were compared with cryoSPARC's.
     written
@@ -39,7 +39,7 @@ class CryosparcFile:
 
     @property
     def unmatched(self) -> tuple[MappedName, ...]:
-        """Those that cryoSPARC would not find."""
+        """Return the names that cryoSPARC would not find."""
         return tuple(one for one in self.names if self.checked and one.exposure is None)
 
 
@@ -60,25 +60,25 @@ def write_for_cryosparc(
     picks
         The output folder of `pick`, or a file or folder in any format we read.
     out
-        Ends in `.star` or `.cs`.
+        The file to write, ending in `.star` or `.cs`.
     mapping
-        From our names to cryoSPARC's; as they are where None.
+        Steps from our names to cryoSPARC's; None leaves the names as they are.
     against
-        What cryoSPARC has (see `read_exposures`): every name is looked for there. A `.cs` of exposures also gives the
-        micrographs' paths and numbers for a `.cs` of picks.
+        The micrographs that cryoSPARC has (see `read_exposures`); every name is looked for there. A `.cs` of exposures
+        also gives the micrographs' paths and numbers for a `.cs` of picks.
     threshold
-        Lowest confidence to write; the run's where `picks` is one.
+        Lowest confidence to write; the run's if `picks` is a run folder.
     flip_y
-        Count y from the last row; which one cryoSPARC wants is not settled (docs/formats.md).
+        Count y from the last row. It is not settled from which row cryoSPARC counts (docs/formats.md).
     dry_run
-        Only tell what would be written.
+        Write nothing, and only return what would be written.
 
     Raises
     ------
     InputError
-        If there are no picks, or `against` names nothing, or two micrographs for one name.
+        If there are no picks, or `against` names no micrographs, or two of them for one name.
     UsageError
-        If two micrographs would have one name, or the suffix is another.
+        If two micrographs would have one name, or the suffix is neither of the two.
     """
     out = Path(out)
     if out.suffix not in (".star", ".cs"):
@@ -88,7 +88,7 @@ def write_for_cryosparc(
     parts = [part if level is None else part.above(level) for part in parts]
     if flip_y:
         parts = [to_full_size(part, out, flip_y=True) for part in parts]
-    parts = [keep_inside(part, out) for part in parts]  # here, so that they are not counted either
+    parts = [keep_inside(part, out) for part in parts]  # before counting, so that picks outside do not count
     exposures = [] if against is None else read_exposures(against)
     if against is not None and not exposures:
         raise InputError(f"{against}: there are no micrographs in it to compare names with.")

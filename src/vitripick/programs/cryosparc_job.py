@@ -1,7 +1,7 @@
-"""Picking as an External job of cryoSPARC, through cryosparc-tools (extra `[cryosparc]`).
+"""Pick as an External job of cryoSPARC, through cryosparc-tools (extra `[cryosparc]`).
 
-Written from the documentation and the sources of cryosparc-tools 5; not tried with a live cryoSPARC. The direction of y
-is open there (docs/formats.md), so the caller can flip.
+This was written from the documentation and the sources of cryosparc-tools 5, and not tried with a live cryoSPARC. The
+direction of y is not settled there (docs/formats.md), so the caller can flip it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INPUT, _OUTPUT = "micrographs", "picked_particles"
 
 
 def connect(instance: dict[str, Any]) -> Any:
-    """A connection to an instance, from the arguments of `cryosparc.tools.CryoSPARC`.
+    """Return a connection to an instance, from the arguments of `cryosparc.tools.CryoSPARC`.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def run_cryosparc_job(
     client
         From `connect`.
     project, workspace
-        Such as `P3` and `W1`.
+        Their numbers, such as `P3` and `W1`.
     source
         The job and its output with the micrographs: `J12.micrographs`.
     out
-        Our run folder, so that it can go on where it stopped; the project's folder must be readable here.
+        Our run folder, from which a stopped job can continue. The project's folder must be readable here.
     model, settings, device
         As in `pick_many`.
     flip_y
@@ -81,7 +81,7 @@ def run_cryosparc_job(
     Returns
     -------
     RunSummary
-        As of `pick_many`; its micrographs are named by their path in the project.
+        The summary, as `pick_many` returns it; its micrographs are named by their path in the project.
     """
     source_job, _, output = source.partition(".")
     if not source_job or not output:
@@ -92,7 +92,7 @@ def run_cryosparc_job(
     job.add_output("particle", _OUTPUT, slots=["location", "pick_stats"])
     with job.run():
         exposures = job.load_input(_INPUT, ["micrograph_blob"])
-        # cryosparc-tools 5 has a path here, 4 a function that gives one.
+        # cryosparc-tools 5 has a path here; version 4 has a function that returns one.
         folder = Path(found.dir if isinstance(found.dir, PurePath | str) else found.dir())
         paths = [str(path) for path in exposures["micrograph_blob/path"]]
         files = [MicrographFile(path, folder / path) for path in paths]
@@ -117,14 +117,14 @@ def run_cryosparc_job(
 
 
 def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dict[str, int]) -> None:
-    """Fill the columns of an allocated table of particles, as far as the instance has them.
+    """Fill those columns of an allocated table of particles that the instance has.
 
     Parameters
     ----------
     particles
-        As long as there are picks; columns by name, as of `cryosparc.dataset.Dataset`.
+        A table with one row for each pick and columns by name, such as a `cryosparc.dataset.Dataset`.
     picks
-        One a micrograph, named by its path in the project.
+        Picks of each micrograph, named by its path in the project.
     exposures, rows
         The micrographs' table, and the row of each path.
     """

@@ -1,4 +1,4 @@
-"""From our micrographs' names to those another program knows them by, by declared steps, never by guessing."""
+"""Change our micrographs' names into those of another program, by declared steps and never by guessing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PATH_FIELDS = ("micrograph_blob/path", "location/micrograph_path", "movie_blob/
 
 @dataclass(frozen=True)
 class NameMapping:
-    """Steps on a base name, in this order; those on the end leave the suffix (`.mrc`) where it is.
+    """Changes a base name by these steps, in this order; the suffix (`.mrc`) stays at the end.
 
     Attributes
     ----------
     strip_uid
         Take off the 21 digits and the underscore that cryoSPARC puts in front.
     strip_prefix, strip_suffix
-        Take this off the start and the end of the stem, where it is there.
+        Take this off the start and the end of the stem, if the stem has it.
     add_prefix, add_suffix
         Put this there.
     """
@@ -42,7 +42,7 @@ class NameMapping:
     add_suffix: str = ""
 
     def apply(self, name: str) -> str:
-        """The name that `name` becomes.
+        """Return the name that `name` becomes.
 
         Examples
         --------
@@ -64,7 +64,7 @@ class NameMapping:
 
 @dataclass(frozen=True)
 class Exposure:
-    """A micrograph as the other program has it: its path there, and (cryoSPARC) its number."""
+    """Names a micrograph as the other program does: by its path there, and (cryoSPARC) its number."""
 
     path: str
     uid: int | None = None
@@ -72,7 +72,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class MappedName:
-    """One micrograph: our name, the one that is written, and what it is on the other side (None: nothing there)."""
+    """Holds our name of a micrograph, the name to write, and the exposure of that name (None if there is none)."""
 
     name: str
     written: str
@@ -86,12 +86,12 @@ def map_names(
     *,
     source: str | Path | None = None,
 ) -> list[MappedName]:
-    """Each name with what it becomes, and the exposure of exactly that base name.
+    """Return each name with the name it becomes, and the exposure with exactly that base name.
 
     Raises
     ------
     InputError
-        If a name becomes the base name of two exposures; `source`, where they come from, is told.
+        If a name becomes the base name of two exposures; the message names `source`, where they come from.
     """
     by_base: dict[str, dict[Exposure, None]] = {}
     for exposure in exposures:
@@ -102,20 +102,20 @@ def map_names(
         found = list(by_base.get(written, ()))
         if len(found) > 1:
             raise InputError(
-                f"{source or 'the exposures'}: {found[0].path} and {found[1].path} have the same base name, by which "
-                f"the picks of {name} belong to both; give only the one that was picked."
+                f"{source or 'the exposures'}: {found[0].path} and {found[1].path} have the same base name, so "
+                f"the picks of {name} could belong to both; give only the one that was picked."
             )
         mapped.append(MappedName(name, written, found[0] if found else None))
     return mapped
 
 
 def read_exposures(path: str | Path) -> list[Exposure]:
-    """What micrographs the other program has: a `.cs` of exposures, a STAR, a text with a name a line, or a folder.
+    """Return the micrographs of the other program, from a `.cs`, a STAR, a text with a name a line, or a folder.
 
     Raises
     ------
     InputError
-        If it names none.
+        If it names no micrographs.
     """
     path = Path(path)
     if path.is_dir():
@@ -126,7 +126,7 @@ def read_exposures(path: str | Path) -> list[Exposure]:
         return _from_cs(path)
     names = [line.strip() for line in read_lines(path) if line.strip() and not line.startswith("#")]
     if not names:
-        raise InputError(f"{path}: there is no name in this file; give one a line.")
+        raise InputError(f"{path}: there is no name in this file; write one name on each line.")
     return [Exposure(name) for name in names]
 
 
@@ -136,7 +136,7 @@ def _from_cs(path: Path) -> list[Exposure]:
     field = next((name for name in _PATH_FIELDS if name in fields), None)
     if field is None:
         raise FormatError(f"{path}: this .cs file has none of {', '.join(_PATH_FIELDS)}, so it names no micrographs.")
-    # The exposures' own number; in a file of particles `uid` is the particle's.
+    # In a file of particles `uid` is the particle's number, so the micrograph's own number is read.
     number = "location/micrograph_uid" if field.startswith("location/") else "uid"
     uids = rows[number] if number in fields else np.zeros(len(rows), np.uint64)
     found = {

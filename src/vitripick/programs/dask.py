@@ -1,7 +1,7 @@
 """Pick across machines on Dask (extra `[cluster]`): each worker loads the model once and writes its own files.
 
-The scheduler hands out micrographs one by one; a lost worker costs what it had in hand, which another one picks
-anew. What the workers share is a file system: paths mean the same on all of them.
+The scheduler hands out micrographs one by one. If a worker is lost, another one picks its current micrograph again. All
+workers share a file system, where paths mean the same on each of them.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# A scheduler that was just started needs some seconds; a wrong address should not take a minute to be told.
+# A scheduler that was just started needs some seconds, but a wrong address should not take a minute to fail.
 _SECONDS_TO_ANSWER = 20.0
 _KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster"}
 
 
 class ClusterSettings(Settings):
-    """How to start a cluster; what a TOML of `--cluster` holds.
+    """Says how to start a cluster, as a TOML of `--cluster` holds it.
 
     Attributes
     ----------
     kind
         The batch system, or `local` for processes on this machine.
     jobs
-        Batch jobs to ask for; processes where local.
+        Number of batch jobs to ask for, or of processes if local.
     options
-        For dask-jobqueue's class of this batch system (or `distributed.LocalCluster`) as they are.
+        Arguments for dask-jobqueue's class of this batch system (or `distributed.LocalCluster`), passed unchanged.
     """
 
     kind: Literal["slurm", "pbs", "sge", "lsf", "local"]
@@ -75,7 +75,7 @@ def pick_on_cluster(
     on_outcome: Callable[[Outcome], None] | None = None,
     on_survey: Callable[[Survey], None] | None = None,
 ) -> RunSummary:
-    """`pick_many` with the work done by a Dask cluster: the same files, whatever the split.
+    """Pick as `pick_many` does, on a Dask cluster; the files are the same, however the work is split.
 
     Parameters
     ----------
@@ -86,14 +86,14 @@ def pick_on_cluster(
     cluster
         Address of a scheduler (`tcp://host:8786`), or a TOML with a `ClusterSettings`.
     device
-        Chosen on each worker.
+        Device of the network, chosen on each worker.
 
     Raises
     ------
     InputError, UsageError
-        As in `pick_many`; if the extra is missing, or the workers cannot be started or reached.
+        As in `pick_many`; also if the extra is missing, or the workers cannot be started or reached.
     ResourceError
-        If disk, memory or GPU run out on a worker; what is done stays.
+        If disk, memory or GPU memory runs out on a worker; what is done stays.
     """
     bundle = open_model(model)
     run = Run(
@@ -117,13 +117,13 @@ def pick_on_cluster(
         share = dataclasses.replace(share, settings=run.picker.settings)
         run.pick(by=lambda files, stems: _results(client, share, files, stems, run.picker))
         summary = run.finish()
-        remove_leftovers(run.layout.out)  # of workers that were lost
+        remove_leftovers(run.layout.out)  # lost workers may have left temporary files
     return summary
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkerShare:
-    """What a worker must know to pick; sent with every micrograph, a few hundred bytes."""
+    """Holds what a worker must know to pick; each micrograph comes with it, a few hundred bytes."""
 
     out: str
     model: str
@@ -134,19 +134,19 @@ class WorkerShare:
     spelling: Spelling | None
 
 
-# One for each process: a worker loads a model for its first micrograph and keeps it.
+# A worker process loads a model for its first micrograph and keeps it here.
 _pickers: dict[WorkerShare, FolderPicker] = {}
 _loading = threading.Lock()
 
 
 def survey_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
-    """What the settings leave open, found on a worker; `survey.json` lies in the run folder when this returns."""
+    """Survey on a worker what the settings leave open; `survey.json` is in the run folder when this returns."""
     with parameters_spelled(share.spelling), resource_errors(Path(share.out)):
         return _picker_of(share).survey(files)
 
 
 def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outcome:
-    """One micrograph, on a worker; what it wrote lies in the run folder when this returns."""
+    """Pick one micrograph on a worker; its files are in the run folder when this returns."""
     with parameters_spelled(share.spelling):
         picker = _picker_of(share)
         with resource_errors(Path(share.out)):
@@ -154,7 +154,7 @@ def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outco
 
 
 def _picker_of(share: WorkerShare) -> FolderPicker:
-    # Names are written as they were typed, so paths must mean here what they mean there.
+    # Paths are written as they were typed, so a worker must work in the same folder as the caller.
     if os.getcwd() != share.folder:
         os.chdir(share.folder)
     with _loading:
@@ -162,7 +162,7 @@ def _picker_of(share: WorkerShare) -> FolderPicker:
         if picker is None:
             model = open_model(share.model)
             if model.sha256 != share.sha256:
-                raise InputError(f"{share.model}: this worker finds another model there than the one asked for.")
+                raise InputError(f"{share.model}: this worker finds another model there than the caller.")
             picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
             _pickers.clear()
             _pickers[share] = picker
@@ -176,10 +176,10 @@ def _results(
     stems: dict[str, str],
     picker: FolderPicker,
 ) -> Generator[Outcome, None, None]:
-    """What became of each micrograph, as it becomes known."""
+    """Yield what became of each micrograph, as it becomes known."""
     from distributed import KilledWorker, as_completed
 
-    # pure=False: a second run must look at the disk again, not at what Dask remembers of the first.
+    # Dask would return the remembered results of an earlier run, so pure=False makes it look at the disk again.
     futures = {client.submit(pick_on_worker, share, file, stems[file.name], pure=False): file for file in files}
     for future in as_completed(list(futures)):
         file = futures[future]
@@ -187,7 +187,7 @@ def _results(
         if error is None:
             yield future.result()
         elif isinstance(error, KilledWorker):
-            # Several workers died with it in hand: most likely it needs more memory than they have.
+            # Several workers died while they picked it, most likely because it needs more memory than they have.
             yield picker.give_up(
                 file,
                 stems[file.name],
@@ -206,7 +206,7 @@ def _client(cluster: str) -> Iterator[Client]:
         from distributed import Client
     except ImportError as error:
         raise UsageError(f"{parameter('cluster')} needs Dask: pip install 'vitripick[cluster]'.") from error
-    # Importing it makes its loggers tell every connection; among these lines nobody finds one that matters.
+    # Importing it makes its loggers report every connection, and these lines would hide important ones.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     if "://" in cluster:
         try:
@@ -222,12 +222,12 @@ def _client(cluster: str) -> Iterator[Client]:
 
 
 def read_cluster_settings(path: Path) -> ClusterSettings:
-    """From a TOML: `kind`, `jobs`, and a table `options`.
+    """Read the settings of a cluster from a TOML with `kind`, `jobs` and a table `options`.
 
     Raises
     ------
     InputError
-        If it cannot be read, or holds something else.
+        If the file cannot be read, or holds something else.
     """
     try:
         return ClusterSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -241,7 +241,7 @@ def read_cluster_settings(path: Path) -> ClusterSettings:
 
 
 def make_cluster(settings: ClusterSettings) -> Any:
-    """The cluster of Dask or dask-jobqueue, without workers yet where it is a batch system.
+    """Return the cluster of Dask or dask-jobqueue; with a batch system, it has no workers yet.
 
     Raises
     ------
@@ -270,13 +270,13 @@ def make_cluster(settings: ClusterSettings) -> Any:
 def _started(settings: ClusterSettings) -> Iterator[Any]:
     with make_cluster(settings) as running:
         if settings.kind != "local":
-            # Asked for in the background, where nobody would hear that it is missing.
+            # Dask submits jobs in the background, where a missing command would go unnoticed, so it is checked here.
             submit = str(running.job_cls.submit_command).split()[0]
             if shutil.which(submit) is None:
                 raise UsageError(
                     f"{parameter('cluster')}, kind {settings.kind!r}: there is no {submit!r} on this machine; give the "
                     "command on one from which jobs are submitted."
                 )
-            # Jobs that end by their time limit or die are asked for again.
+            # Jobs that reach their time limit or die are submitted again.
             running.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)
         yield running

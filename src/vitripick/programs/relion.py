@@ -1,7 +1,8 @@
-"""RELION 5's External job: picking as a job in a RELION project, to the contract of its manual.
+"""Pick as an External job of a RELION 5 project, as RELION's manual describes such jobs.
 
-RELION calls the program in the project's folder, unquoted, and looks at files only: the coordinate files in the job's
-folder, `RELION_OUTPUT_NODES.star`, and one empty file that says how it ended. Not tried with a live RELION.
+RELION calls the program in the project's folder, with unquoted arguments, and reads only files. These are the
+coordinate files in the job's folder, `RELION_OUTPUT_NODES.star`, and one empty file that says how the job ended. This
+was not tried with a live RELION.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FA
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
 NODES = "RELION_OUTPUT_NODES.star"
 _NODE_TYPE = "MicrographCoordsGroup.star.relion.autopick"
-# Where our store, records and log lie in the job's folder: out of the way of the micrographs' own folders.
+# Our store, records and log lie in this subfolder of the job, so that they do not mix with coordinate files.
 _STORE = "vitripick"
 
-# The labels a user may give in the GUI are the options of picking; `model` and `device` are beside them. The format is
-# RELION's own.
+# A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
+# RELION's own, so it is no label.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name != "formats"}
 _SWITCHES = {label for label, name in _LABELS.items() if PickSettings.model_fields[name].annotation is bool}
-# What messages call each parameter of the library; RELION itself gives the threads and the job's folder.
+# Messages name each parameter of the library by these labels; RELION itself gives the threads and the job's folder.
 _NAMES = {**option_names(PickSettings), "jobs": "j", "out": "o"}
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
@@ -48,20 +49,20 @@ _LINE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class RelionJob:
-    """What the command line of an External job says.
+    """Holds what the command line of an External job says.
 
     Attributes
     ----------
     folder
-        The job's, relative to the project: `External/job012`.
+        The job's folder, relative to the project, such as `External/job012`.
     micrographs
         The micrographs STAR.
     threads
-        For the network on a CPU.
+        Threads of the network on a CPU.
     model, device
         As in `pick`.
     settings
-        What the other labels mean.
+        The settings that the other labels give.
     """
 
     folder: Path
@@ -78,7 +79,7 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
     Parameters
     ----------
     arguments
-        As RELION gives them, without the program's name.
+        The arguments as RELION gives them, without the program's name.
     tell
         Called with lines for the job's `run.out`.
 
@@ -90,7 +91,7 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
     Raises
     ------
     VitripickError
-        After the marker of failure was written, if the job's folder is known.
+        If the job fails; if its folder is known, the file that marks the failure is written first.
     """
     folder = job_folder(arguments)
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +116,12 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
 
 
 def job_folder(arguments: Sequence[str]) -> Path:
-    """The job's folder: the value of `--o`.
+    """Return the job's folder, which is the value of `--o`.
 
     Raises
     ------
     UsageError
-        If there is none.
+        If `--o` is missing.
     """
     given = dict(_labels_and_values(arguments, strict=False))
     if not given.get("o"):
@@ -132,12 +133,12 @@ def job_folder(arguments: Sequence[str]) -> Path:
 
 
 def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
-    """What RELION and the user said.
+    """Return the job that RELION's and the user's arguments describe.
 
     Raises
     ------
     UsageError
-        For a label that is not known, a value that cannot be, an input that is not micrographs; names all of them.
+        If a label is unknown, a value is impossible, or an input is not micrographs. It names all unknown labels.
     """
     given = dict(_labels_and_values(arguments, strict=True))
     folder = job_folder(arguments)
@@ -162,7 +163,7 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
             f"unknown label{'s' if len(unknown) > 1 else ''} {', '.join('--' + name for name in unknown)}; the labels "
             f"are {', '.join(known_labels())}."
         )
-    # A label whose value is left empty in the GUI is as good as not given, but for a switch.
+    # A label with an empty value in the GUI counts as not given, unless it is a switch.
     known = {name: value for name, value in given.items() if value or name in _SWITCHES}
     fields: dict[str, Any] = {_LABELS[name]: _value(name, known[name]) for name in _LABELS if name in known}
     try:
@@ -182,10 +183,10 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
 
 
 def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
-    """Where the coordinates of each micrograph go in the job's folder, without ending.
+    """Return the path in the job's folder, without ending, for the coordinates of each micrograph.
 
-    As RELION's own picker does it: the micrograph's path after its `JobType/jobNNN/` part. Where two jobs' micrographs
-    would meet there, theirs is the whole path.
+    Like RELION's own picker, it takes the micrograph's path after its `JobType/jobNNN/` part. If micrographs of two
+    jobs would get the same path, each gets its whole path.
 
     Examples
     --------
@@ -202,22 +203,22 @@ def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
     return {name: final[other] for name, other in chosen.items()}
 
 
-def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
+def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
     layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
     files = find_micrographs([job.micrographs])
     for name in (str(job.folder), *(file.name for file in files)):
         if re.search(r"\s", name):
             raise InputError(
-                f"{name!r}: a name with a blank; RELION separates its tables and commands by blanks and cannot "
-                "follow it. Rename the file or folder and import it again."
+                f"{name!r}: this name has a blank; RELION separates its tables and commands by blanks and cannot "
+                "read it. Rename the file or folder and import it again."
             )
-    told_at = time.monotonic()
+    line_at = time.monotonic()
 
     def on_done(done: int, total: int, name: str) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= _LINE_SECONDS:
-            told_at = time.monotonic()
-            tell(f"{done} of {total} micrographs, {run.n_picks} picks")
+        nonlocal line_at
+        if time.monotonic() - line_at >= _LINE_SECONDS:
+            line_at = time.monotonic()
+            say(f"{done} of {total} micrographs, {run.n_picks} picks")
 
     run = Run(
         files,
@@ -231,19 +232,19 @@ def _pick(job: RelionJob, tell: Callable[[str], None]) -> RunSummary | None:
     with run:
         found = run.survey()
         for line in [] if found is None else found.summary_lines():
-            tell(line)
+            say(line)
         model, threshold = run.picker.model.card.name, run.picker.threshold
-        tell(f"{len(files)} micrographs of {job.micrographs} with {model}, threshold {threshold:g}")
+        say(f"{len(files)} micrographs of {job.micrographs} with {model}, threshold {threshold:g}")
         if not run.pick(stop=(job.folder / ABORT_NOW).exists):
             return None
         summary = run.finish()
         nodes = table_of({"rlnPipeLineNodeName": [str(layout.autopick_star)], "rlnPipeLineNodeTypeLabel": [_NODE_TYPE]})
         write_text_atomically(job.folder / NODES, format_star([StarBlock("output_nodes", table=nodes)]))
     for failure in summary.failures:
-        tell(f"failed: {failure['error']}")
+        say(f"failed: {failure['error']}")
     for line in summary_lines(summary.records):
-        tell(line)
-    tell(
+        say(line)
+    say(
         f"{summary.n_picks} picks on {len(summary.records)} micrographs, {summary.n_skipped} of them picked before, "
         f"{len(summary.failures)} failed"
     )
@@ -256,7 +257,7 @@ def known_labels() -> list[str]:
 
 
 def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[str, str]]:
-    """(label, value) of each `--label [value]`; a label without a value has the value ""."""
+    """Return (label, value) of each `--label [value]`; a label without a value has the value ""."""
     pairs: list[tuple[str, str]] = []
     for argument in arguments:
         if argument.startswith("--"):
@@ -267,7 +268,7 @@ def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[
             before = f" after --{pairs[-1][0]} {pairs[-1][1]}" if pairs else ""
             raise UsageError(
                 f"{argument!r}{before}: one value too many. RELION passes values unquoted, so a blank in a name or "
-                "path takes it apart; use names without blanks."
+                "path cuts it in two; use names without blanks."
             )
     return pairs
 
@@ -275,12 +276,12 @@ def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[
 def _value(label: str, text: str) -> str | bool:
     if label not in _SWITCHES:
         return text
-    # A blank field in the GUI is a label without a value.
+    # A field that is left empty in the GUI becomes a label without a value.
     if text.lower() in ("", "yes", "true", "1"):
         return True
     if text.lower() in ("no", "false", "0"):
         return False
-    raise UsageError(f"--{label} {text}: should be Yes or No.")
+    raise UsageError(f"--{label} {text}: this should be Yes or No.")
 
 
 def _as_label(parameter: str) -> str:
