@@ -1,4 +1,4 @@
-"""See one micrograph: from an image to its picks, its junk map and its quality. No run folder is needed here."""
+"""Turn one micrograph into its picks, its junk map and its quality; no run folder is needed here."""
 
 from vitripick.picking.blobs import pick_blobs
 from vitripick.picking.devices import choose_devices

@@ -1,6 +1,6 @@
-"""The baseline: a blob detector at the known diameter, to say what a network is worth.
+"""Find particles with a blob detector at the known diameter, as a baseline to compare a network with.
 
-Laplacian of Gaussians (Lindeberg 1998) on the locally normalised micrograph: what one would write in an afternoon.
+It is a Laplacian of Gaussians (Lindeberg 1998) on the locally normalised micrograph, simple enough for an afternoon.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from vitripick.images import Preparation, prepare
 
 
 def pick_blobs(micrograph: Micrograph, *, diameter_px: float) -> Boxes:
-    """Dark blobs of the given diameter, strongest first.
+    """Return the dark blobs of the given diameter, strongest first.
 
     Parameters
     ----------
     micrograph
-        Particles dark, as under usual underfocus.
+        The micrograph, with dark particles, as under usual underfocus.
     diameter_px
-        Of the particle, in full-size pixels.
+        Diameter of the particle, in full-size pixels.
 
     Returns
     -------
     Boxes
-        Confidence is the response as a share of twice the 99th percentile of all, cut at 1: a rank, not a
+        Confidence is the response divided by twice the 99th percentile of all responses, cut at 1. It is a rank, not a
         probability.
     """
     preparation = Preparation(working_diameter_px=24.0)

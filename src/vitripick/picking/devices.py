@@ -1,4 +1,4 @@
-"""The devices that share the micrographs of a run."""
+"""Choose the devices that share the micrographs of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from vitripick.models import device_name
 
 
 def choose_devices(name: str) -> list[str]:
-    """`cpu`, `cuda:1`, `auto` as in `device_name`; `cuda:0,cuda:1`; or `all`: every CUDA device there is.
+    """Return the devices that `name` lists: one as in `device_name`, several (`cuda:0,cuda:1`), or `all` CUDA devices.
 
     Raises
     ------
     InputError
-        If one of them is not there.
+        If one of them does not exist.
     UsageError
         If the list is empty.
     """

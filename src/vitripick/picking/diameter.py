@@ -1,10 +1,11 @@
-"""How large the particle is, from the network itself: it is shown some micrographs as if the particle had this or that
-diameter, and two of its answers tell which of them is right.
+"""Estimate the particle's diameter with the network: it sees some micrographs at one assumed diameter after another.
 
-- How sure it is: it was trained on particles of one size in its pixels, with some jitter around that. Where they are
-  shown at about that size, its surest picks are surest: over a stretch of diameters, whose middle is the estimate.
-- How large it sees the particle: larger than assumed where too small a diameter was assumed, and the other way round.
-  The estimate is where that ratio falls through 1.
+Two of its answers show which assumed diameter is right.
+
+- How sure it is. It was trained on particles of one size in its pixels, with some jitter. If it sees particles at about
+  that size, its surest picks are surest. That holds over a stretch of diameters, and the middle is the estimate.
+- How large it sees the particle. If the assumed diameter is too small, it sees the particle larger than assumed, and
+  the other way round. The estimate is the diameter at which that ratio falls through 1.
 """
 
 from __future__ import annotations
@@ -26,37 +27,37 @@ from vitripick.text import count
 if TYPE_CHECKING:
     from vitripick.models import LoadedModel
 
-# Assumed diameters: in Å where the pixel size is known, else as shares of the long side.
-# Particles of 60 to 600 Å, and some room on both sides, because an estimate lies between diameters that were tried.
+# Assumed diameters are in Å if the pixel size is known, else shares of the long side.
+# They cover particles of 60 to 600 Å with some room on both sides, because an estimate lies between tried diameters.
 SMALLEST_ANGSTROM, LARGEST_ANGSTROM = 50.0, 700.0
 _SMALLEST_SHARE, _LARGEST_SHARE = 1 / 80, 1 / 4
-# Half an octave apart: the next one is never more than 19 % off, inside of the jitter that networks are trained with.
+# Diameters are half an octave apart, so the nearest one is at most 19 % off, within the jitter of the training.
 _STEP = 2**0.5
-# The middle of a micrograph, in working pixels: small diameters make large images.
+# Small diameters make large images, so only the middle of a micrograph is used. Its side, in working pixels:
 CROP_PX = 768
-# Around a given diameter less must do: a run of one micrograph waits for it.
+# Around a given diameter a smaller part must do, because a run of one micrograph waits for it.
 CROP_NEAR_PX = 512
-# Engines compile a network for each size of image, which takes them longer than a few images do. So sides are filled up
-# to multiples of this.
+# Engines compile a network for each size of image, which takes longer than to run it on a few images. So sides are
+# filled up to multiples of this.
 _SIDE_PX = 256
-# The surest picks: one for so many places, and at least so many picks.
+# The surest picks are this share of the places that a particle could take, and at least this number.
 _SUREST, _AT_LEAST = 1 / 100, 8
-# As long as the surest picks are less likely true than false, there is nothing to go by.
+# If the surest picks are more likely false than true, they say nothing about the diameter.
 _SURE = 0.5
-# The network is about as sure as at its surest.
+# Above this share of its highest sureness, the network counts as equally sure.
 _STRETCH = 0.85
-# Diameters further apart than this, in logarithms, are not of one kind of particle.
+# If diameters differ by more than this, in logarithms, they belong to different kinds of particle.
 _SAME_KIND = float(np.log(1.4))
-# A given diameter is kept unless the estimate differs by more than this factor, which is more than estimates miss by.
+# Estimates are wrong by less than this factor, so a given diameter is kept unless the estimate differs by more.
 _FITS = float(np.log(1.25))
-# Half octaves to try to each side of a given diameter.
+# This number of half octaves is tried on each side of a given diameter.
 _AROUND = 3
-# As a share of the diameter: what estimates on real micrographs miss by (docs/benchmarks.md).
+# Estimates on real micrographs are wrong by this share of the diameter (docs/benchmarks.md).
 _LEAST_UNCERTAINTY = 0.05
 
 
 class DiameterOn(Settings):
-    """What was found on one micrograph: a diameter, None where none stood out; how sure the surest picks get."""
+    """Says what was found on one micrograph: a diameter (None if none stood out), and how sure the surest picks are."""
 
     micrograph: str
     diameter: float | None
@@ -64,18 +65,18 @@ class DiameterOn(Settings):
 
 
 class DiameterEstimate(Settings):
-    """The diameter that a survey found.
+    """Holds the diameter that a survey found.
 
     Attributes
     ----------
     unit
-        Of all diameters here; pixels where a pixel size is not known.
+        Unit of all diameters here; pixels if a pixel size is not known.
     diameter
         The estimate.
     low, high
-        Its uncertainty.
+        Ends of its uncertainty.
     mixed
-        Whether micrographs disagree by more than a sampling of one kind of particle would.
+        Whether micrographs disagree by more than samples of one kind of particle would.
     given
         The diameter that was given, if any.
     micrographs
@@ -92,18 +93,18 @@ class DiameterEstimate(Settings):
 
     @property
     def n_silent(self) -> int:
-        """Micrographs on which nothing stood out."""
+        """Return the number of micrographs on which nothing stood out."""
         return sum(one.diameter is None for one in self.micrographs)
 
     @property
     def contradicts(self) -> bool:
-        """Whether micrographs agree on a diameter that is clearly another than the given one."""
+        """Return whether micrographs agree on a diameter that clearly differs from the given one."""
         if self.given is None or self.mixed or self.n_silent > len(self.micrographs) / 2:
             return False
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
     def summary_lines(self) -> list[str]:
-        """Lines for people."""
+        """Return lines for people."""
         if self.given is not None and not self.contradicts:
             return []
         line = (
@@ -123,7 +124,7 @@ class DiameterEstimate(Settings):
                 for one in self.micrographs
             )
             lines.append(
-                f"note: these micrographs do not agree, as those of mixed samples would not: {each}. All are picked "
+                f"note: these micrographs do not agree; they may come from different samples: {each}. All are picked "
                 f"with {in_unit(self.diameter, self.unit)}; give each sample an {parameter('out')} and a "
                 "diameter of its own."
             )
@@ -132,18 +133,18 @@ class DiameterEstimate(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What a network made of one micrograph at each assumed diameter.
+    """Holds what a network saw on one micrograph at each assumed diameter.
 
     Attributes
     ----------
     diameter : (n,), float64
-        Assumed, in one unit for all sweeps; rising.
+        Assumed diameters, in one unit for all sweeps; rising.
     sureness : (n,), float64
-        Mean confidence of the surest picks, of one in each hundred places that a particle could take.
+        Mean confidence of the surest picks, one for each hundred places that a particle could take.
     log_ratio : (n,), float64
-        Natural logarithm of the size seen over the size assumed, averaged over picks, the surest counting most.
+        Natural logarithm of the seen size over the assumed size, averaged over picks; sure picks count more.
     weight : (n,), float64
-        What that average rests on: the sum of the squared confidences.
+        Weight of that average: the sum of the squared confidences.
     """
 
     diameter: FloatArray
@@ -153,7 +154,7 @@ class Sweep:
 
 
 def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatArray:
-    """Log-spaced diameters, in Å where the pixel size is known, else in pixels.
+    """Return log-spaced diameters, in Å if the pixel size is known, else in pixels.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def diameters_to_try(shape: tuple[int, int], pixel_size: float | None) -> FloatA
 
 
 def diameters_around(diameter: float) -> FloatArray:
-    """Log-spaced diameters from about a third of a given one to three times it, in its unit."""
+    """Return log-spaced diameters from about a third of a given one to three times it, in its unit."""
     return np.asarray(diameter * _STEP ** np.arange(-_AROUND, _AROUND + 1.0))
 
 
@@ -185,20 +186,20 @@ def sweep(
     pixel_size: float | None = None,
     crop_px: int | None = None,
 ) -> Sweep:
-    """Show the network the middle of a micrograph at each assumed diameter.
+    """Run the network on the middle of a micrograph at each assumed diameter, and return what it saw.
 
     Parameters
     ----------
     image : (rows, columns), float32
         The full-size micrograph.
     model
-        On an engine; one with `scale_by="particle"`.
+        A model on an engine, with `scale_by="particle"`.
     diameters : (n,)
-        In Å where a pixel size is given, else in pixels.
+        Assumed diameters, in Å if a pixel size is given, else in pixels.
     pixel_size
         Å per pixel.
     crop_px
-        How much of it, in working pixels; `CROP_PX` by default.
+        Side of the middle, in working pixels; `CROP_PX` by default.
     """
     side = CROP_PX if crop_px is None else crop_px
     seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0), side) for d in diameters], np.float64)
@@ -206,7 +207,7 @@ def sweep(
 
 
 def _look(image: Image, model: LoadedModel, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
-    """Sureness, mean logarithmic ratio and its weight at one assumed diameter."""
+    """Return sureness, mean logarithmic ratio and its weight at one assumed diameter."""
     if diameter_px < SMALLEST_PX:
         return 0.0, 0.0, 0.0
     preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
@@ -220,7 +221,7 @@ def _look(image: Image, model: LoadedModel, diameter_px: float, crop_px: int) ->
 
 
 def summed_up(confidence: FloatArray, log_ratio: FloatArray, n_places: float) -> tuple[float, float, float]:
-    """Sureness, mean logarithmic ratio and its weight, from the picks of an area in which `n_places` would fit."""
+    """Return sureness, mean logarithmic ratio and its weight, from picks of an area with room for `n_places`."""
     n = max(_AT_LEAST, round(_SUREST * n_places))
     weight = confidence**2
     total = float(weight.sum())
@@ -237,14 +238,14 @@ def _middle(image: Image, side: float) -> Image:
 def combine(
     sweeps: dict[str, Sweep], *, unit: Literal["angstrom", "px"], given: float | None = None
 ) -> DiameterEstimate:
-    """One diameter from the sweeps of several micrographs, all at the same assumed diameters.
+    """Return one diameter from the sweeps of several micrographs, all at the same assumed diameters.
 
     Parameters
     ----------
     sweeps
-        By micrograph.
+        Sweeps by micrograph.
     unit
-        Of all diameters.
+        Unit of all diameters.
     given
         The diameter that was given; it is the estimate if nothing stands out.
 
@@ -254,8 +255,8 @@ def combine(
         If nothing stands out and no diameter was given.
     """
     each = {name: _standing_out(seen) if _is_sure(seen) else None for name, seen in sweeps.items()}
-    # Empty micrographs have no say, or many of them would outvote the others.
-    telling = [sweeps[name] for name, one in each.items() if one is not None]
+    # Many empty micrographs would outweigh the others, so they do not count.
+    counted = [sweeps[name] for name, one in each.items() if one is not None]
     on_each = tuple(
         DiameterOn(
             micrograph=name,
@@ -264,17 +265,17 @@ def combine(
         )
         for name, one in each.items()
     )
-    if not telling and given is not None:
+    if not counted and given is not None:
         return DiameterEstimate(unit=unit, diameter=given, low=given, high=given, given=given, micrographs=on_each)
-    if not telling:
+    if not counted:
         tried = next(iter(sweeps.values())).diameter
         raise UsageError(
             f"no diameter was given, and none stands out: the network is not sure of anything on "
-            f"{count('micrograph', len(sweeps))}, whatever the particle is taken to be between "
+            f"{count('micrograph', len(sweeps))}, for any diameter between "
             f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}. Give {parameter('diameter_angstrom')} or "
             f"{parameter('diameter_px')}."
         )
-    together = _standing_out(_pooled(telling))
+    together = _standing_out(_pooled(counted))
     found = [one.log_diameter for one in each.values() if one is not None]
     known = [log_diameter for log_diameter in found if abs(log_diameter - together.log_diameter) <= _SAME_KIND]
     spread = max(_LEAST_UNCERTAINTY, together.uncertainty, float(np.std(known)) if known else 0.0)
@@ -291,7 +292,7 @@ def combine(
 
 @dataclass(frozen=True)
 class _Found:
-    """Natural logarithms: of the diameter, and of the factor by which its two witnesses disagree."""
+    """Holds natural logarithms: of the diameter, and of the factor by which its two estimates disagree."""
 
     log_diameter: float
     uncertainty: float
@@ -302,24 +303,24 @@ def _is_sure(seen: Sweep) -> bool:
 
 
 def _standing_out(seen: Sweep) -> _Found:
-    """Where the network is surest and agrees with what was assumed."""
+    """Return the diameter at which the network is surest and agrees with what was assumed."""
     best = int(np.argmax(seen.sureness))
     log_d = np.log(seen.diameter)
     low, high = (_edge(log_d, seen.sureness, best, step) for step in (-1, 1))
     middle = (low + high) / 2
-    # Of several places where the ratio falls through 1, the one nearest to the middle.
+    # The ratio may fall through 1 at several places; the one nearest to the middle counts.
     crossings = [found for found in _falls_through_zero(log_d, seen.log_ratio) if low <= found[0] <= high]
     if not crossings:
         return _Found(middle, (high - low) / 4)
     crossing, slope = min(crossings, key=lambda found: abs(found[0] - middle))
-    # A network that measures sizes sees them fall as fast as what is assumed grows, at a slope of -1. The flatter, the
-    # more it says what it was trained on; then both count alike.
+    # If the network measures sizes, the ratio falls as fast as the assumed diameter grows, at a slope of -1.
+    # A flat slope means that it repeats the size of its training; then both estimates count equally.
     share = 0.5 + 0.5 * min(1.0, -slope)
     return _Found(share * crossing + (1 - share) * middle, abs(middle - crossing) / 2)
 
 
 def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> float:
-    """Where sureness has fallen to a share of its peak, going from there in steps of -1 or 1."""
+    """Return where sureness has fallen to a share of its peak, going from the peak in steps of -1 or 1."""
     level = _STRETCH * sureness[best]
     here = best
     while 0 <= here + step < len(sureness):
@@ -332,7 +333,7 @@ def _edge(log_d: FloatArray, sureness: FloatArray, best: int, step: int) -> floa
 
 
 def _falls_through_zero(x: FloatArray, y: FloatArray) -> list[tuple[float, float]]:
-    """(x, slope) wherever `y` goes from 0 or above to below."""
+    """Return (x, slope) at each place where `y` falls from 0 or above to below 0."""
     slopes = np.diff(y) / np.diff(x)
     return [(float(x[i] - y[i] / slopes[i]), float(slopes[i])) for i in range(len(slopes)) if y[i] >= 0 > y[i + 1]]
 
@@ -345,10 +346,10 @@ def _pooled(sweeps: Sequence[Sweep]) -> Sweep:
 
 
 def _rounded(log_diameter: float) -> float:
-    """To three figures: more would promise what no estimate holds."""
+    """Return the diameter with three digits, because no estimate is more precise."""
     return float(f"{np.exp(log_diameter):.3g}")
 
 
 def in_unit(value: float, unit: str) -> str:
-    """Such as `131 Å`."""
+    """Return text such as `131 Å`."""
     return f"{value:.3g} {'Å' if unit == 'angstrom' else 'px'}"

@@ -1,4 +1,4 @@
-"""The junk map of a micrograph: brought to the micrograph's frame, kept as a picture, read back."""
+"""Bring the junk map of a micrograph to the micrograph's frame, store it as a picture, and read it back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitripick.pictures.drawing import pixels_png
 
 
 def check_junk_masks(card: ModelCard, wanted: bool) -> None:
-    """Raise `UsageError`, before anything is picked, where masks are wanted of a network that has none."""
+    """Raise `UsageError`, before anything is picked, if masks are wanted from a network that has no junk map."""
     if wanted and not card.knows_junk:
         raise UsageError(
             f"{parameter('junk_masks', True)}: model {card.name!r} does not say what is junk; leave the option out, or "
@@ -24,10 +24,10 @@ def check_junk_masks(card: ModelCard, wanted: bool) -> None:
 
 
 def over_micrograph(junk: Image, *, stride: int, working_shape: tuple[int, int]) -> Image:
-    """The network's junk map as one that covers the micrograph from edge to edge.
+    """Return the network's junk map as one that covers the micrograph from edge to edge.
 
-    Cells of the network begin at the first pixel and may end beyond the last one; here all rows are equally high, and
-    all columns equally wide, so that whoever stretches the map over the micrograph has it in place.
+    The network's cells begin at the first pixel and may end beyond the last one. In the result all rows are equally
+    high and all columns equally wide, so the map fits when it is stretched over the micrograph.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ def over_micrograph(junk: Image, *, stride: int, working_shape: tuple[int, int])
     Returns
     -------
     (round(h / stride), round(w / stride)), float32
-        0-1, the same probabilities.
+        The same probabilities, 0-1.
     """
     n_rows, n_columns = (max(1, round(length / stride)) for length in working_shape)
-    # Middle of cell i of n: (i + 0.5) / n of the whole length, and that in the network's cells.
+    # The middle of cell i of n lies at (i + 0.5) / n of the length; it is converted to the network's cells.
     y, x = (
         ((np.arange(n, dtype=np.float32) + 0.5) * length / n / stride - 0.5).astype(np.float32)
         for n, length in zip((n_rows, n_columns), working_shape, strict=True)
@@ -57,7 +57,7 @@ def over_micrograph(junk: Image, *, stride: int, working_shape: tuple[int, int])
 
 
 def write_junk(path: Path, junk: Image | None) -> None:
-    """Keep a map as 8-bit PNG, 255 for probability 1; where there is none, an older one is removed."""
+    """Write a map as 8-bit PNG, 255 for probability 1; if there is none, remove an older file."""
     if junk is None:
         path.unlink(missing_ok=True)
     else:
@@ -65,12 +65,12 @@ def write_junk(path: Path, junk: Image | None) -> None:
 
 
 def read_junk(path: Path) -> Image | None:
-    """A map that `write_junk` kept; None where there is none.
+    """Return the map that `write_junk` wrote; None if there is none.
 
     Raises
     ------
     FormatError
-        If the file is no picture.
+        If the file is not a picture.
     """
     try:
         data = path.read_bytes()
@@ -83,7 +83,7 @@ def read_junk(path: Path) -> Image | None:
 
 
 def junk_mask_png(junk: Image, shape: tuple[int, int]) -> bytes:
-    """The map at the micrograph's full size, (rows, columns), as 8-bit PNG: a pixel for each of its pixels."""
-    # OpenCV's frame is that of whole pixels with their outlines, as ours: stretched edge to edge.
+    """Return the map as 8-bit PNG at the micrograph's full size (rows, columns), one pixel for each of its pixels."""
+    # OpenCV stretches pixels with their outlines, from edge to edge, which is also our frame.
     full = cv2.resize(np.round(junk * 255).astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     return pixels_png(np.asarray(full, dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Pick one micrograph: the short path that everything else loops around."""
+"""Pick one micrograph; every run repeats this short path."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What one look at a micrograph gave.
+    """Holds what `look` found on one micrograph.
 
     Attributes
     ----------
     picks
-        As of `pick`.
+        The picks, as `pick` returns them.
     junk : (rows, columns), float32, or None
-        How probably each place is junk (carbon, ice, gold, aggregates), 0-1, over the micrograph from edge to edge, at
-        the network's scale. None where the network does not say.
+        Probability that each place is junk (carbon, ice, gold, aggregates), 0-1, over the micrograph from edge to edge,
+        at the network's scale. None if the network has no junk map.
     diameter_px
-        Of the particle, in full-size pixels: what was asked for, else what the network saw (0 where it saw nothing).
+        Diameter of the particle, in full-size pixels: as given, else what the network saw (0 if it saw nothing).
     warnings
-        What was tolerated when the micrograph was read, its pixels included.
+        Faults of the file and its pixels that were tolerated when the micrograph was read.
     """
 
     picks: Boxes
@@ -50,15 +50,15 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     Parameters
     ----------
     micrograph
-        From `read_micrograph`, or from `open_micrograph`, which need never be in memory whole.
+        From `read_micrograph`, or from `open_micrograph`, which never needs the whole image in memory.
     model
         From `load_model`, or from `load_on_engine` on a faster engine.
     settings
-        How to pick; defaults where None.
+        How to pick; defaults if None.
     **options
         The same by name, as in `pick(micrograph, model, diameter_px=80, threshold=0.3)`: each field of `PickSettings`
-        that acts on a single micrograph. `threshold` is the model's own by default; 0 returns all that is stored, down
-        to confidence 0.05. Without a diameter, that of the particle the model was trained on is taken.
+        that acts on a single micrograph. `threshold` is the model's own by default; 0 returns all picks that are
+        stored, down to confidence 0.05. Without a diameter, the model uses that of the particle it was trained on.
 
     Returns
     -------
@@ -68,8 +68,8 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     Raises
     ------
     UsageError
-        If an option is unknown, out of range, or acts in a run only; if the diameter is needed and unknown, given in Å
-        without a pixel size, or such that no particle could be seen.
+        If an option is unknown, out of range, or acts in a run only. If the diameter is needed and unknown, given in Å
+        without a pixel size, or so small or large that no particle could be seen.
     """
     return look(micrograph, model, settings, **options).picks
 
@@ -100,7 +100,7 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     scale_y, scale_x = prepared.scale
     estimated_width, estimated_height = found.width / scale_x, found.height / scale_y
     if diameter is None:
-        # A model that is told no diameter says what it saw.
+        # A model that needs no diameter measures it.
         diameter = float(np.median(np.sqrt(estimated_width * estimated_height))) if len(found) else 0.0
     picks = Boxes.at(
         x,
@@ -126,7 +126,7 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
 
 
 def check_settings(card: ModelCard, settings: PickSettings) -> None:
-    """Raise `UsageError` where settings contradict one another or the model."""
+    """Raise `UsageError` if settings contradict one another or the model."""
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
     card.preparation.with_patches(settings.patches or card.preparation.patches)
@@ -169,7 +169,7 @@ def resolve_diameter_px(micrograph: Micrograph, model: LoadedModel, settings: Pi
 
 
 def _check_visible(diameter_px: float, micrograph: Micrograph) -> None:
-    """Raise `UsageError` where the network would be shown next to no pixels of a particle, or not a whole one."""
+    """Raise `UsageError` if the network would see almost no pixels of a particle, or never a whole particle."""
     if why := why_unseen(diameter_px, micrograph.shape):
         raise UsageError(
             f"{micrograph.name}: a particle of {diameter_px:.4g} px {why}. Is the diameter in Å (not nm), or in pixels "
@@ -191,7 +191,7 @@ def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:
 
 
 _OPTIONS = [name for name, field in PickSettings.model_fields.items() if not option_of(field).in_runs_only]
-# So that help(pick) and completion in a notebook list the options.
+# help(pick) and completion in a notebook read the signature, so it lists the options.
 pick.__signature__ = look.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
         *(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("micrograph", "model")),

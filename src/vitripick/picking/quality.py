@@ -1,4 +1,4 @@
-"""What a micrograph is worth, as far as its picks and its junk map tell: one line each, to sort micrographs by."""
+"""Judge how good a micrograph is from its picks and its junk map, in one line for sorting micrographs."""
 
 from __future__ import annotations
 
@@ -13,52 +13,54 @@ from vitripick.geometry import IS_JUNK, Boxes, Image
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
-# What a micrograph may be suspected of, in the order it is told.
+# A micrograph may be suspected of these, in the order of the output.
 EMPTY, MOSTLY_JUNK, EDGE, CONTAMINATED = "empty", "mostly junk", "carbon edge", "ice or contamination"
 FAINT = "faint"
 
-# Less of the clean ground than this under picks, each counted by its confidence, is next to nothing: on a micrograph of
-# 5760 x 4092 pixels with particles of 180, four that are sure or ten that may well be noise.
+# A micrograph is empty if picks, weighted by confidence, cover less than this share of its clean area. On 5760 x 4092
+# pixels with particles of 180, that is four sure picks, or ten that may well be noise.
 _EMPTY_COVER = 0.005
 _MOSTLY = 0.5
-# The edge of a carbon film is marked as a band that reaches the border, at least this share of the shorter side long
-# and filling at most this share of the square over its length (a disc fills 0.39 of that); or with the film behind it,
-# which then runs along this share of the border. An ice crystal at the border is neither. Small gaps do not part a
-# band, as long as it is so much of what it is with its gaps and a rim. Chosen by eye on 62 real micrographs: 8 film
-# edges found and nothing else called one, three missed that cut off a small corner.
+# The network marks the edge of a carbon film in one of two ways. It may be a band that reaches the border. Such a band
+# is at least _BAND_LENGTH of the shorter side long. It fills at most _BAND_FILLS of the square over its length, where a
+# disc fills 0.39. Or the film behind the edge is marked too, and runs along the border for _ALONG of the shorter side.
+# An ice crystal at the border is neither. Gaps up to _GAP of the shorter side do not divide a band. But the band itself
+# must be at least _SOLID of its area with gaps and rim.
+# These values were chosen by eye on 62 real micrographs. They find 8 film edges and nothing else, and miss three edges
+# that cut off a small corner.
 _BAND_LENGTH, _BAND_FILLS, _ALONG, _GAP, _SOLID = 0.33, 0.25, 0.5, 0.03, 0.2
-# What lies nearly whole in the outermost two cells (a third of a diameter) of one side is no film either: a dark column
-# or two, as some cameras and reductions leave there.
+# Some cameras and reductions leave a dark column or two at the border. So an area that lies almost wholly in the
+# outermost two cells (a third of a diameter) of one side is no film either.
 _RIM, _ALL_RIM = 2, 0.8
-# Junk elsewhere than in a carbon edge that is worth a word.
+# Junk outside of carbon edges is mentioned from this share of the area.
 _CONTAMINATED_SHARE = 0.1
 _DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What picks and junk map tell about one micrograph.
+    """Says what picks and junk map show about one micrograph.
 
     Attributes
     ----------
     threshold
         Picks at or above it count here.
     diameter_px
-        Of the particle, in full-size pixels: what `covered_share` was reckoned with.
+        Diameter of the particle, in full-size pixels, that `covered_share` was calculated with.
     mean_confidence
-        Of the picks; None without picks.
+        Mean confidence of the picks; None without picks.
     covered_share
-        Of the ground that is not junk: how much lies under picks, circles of the particle's diameter. None where the
-        diameter is unknown or all is junk. Above 1 if picks overlap.
+        Share of the area without junk that lies under picks, which are circles of the particle's diameter. None if the
+        diameter is unknown or everything is junk. It is above 1 if picks overlap.
     junk_share
-        Of the micrograph's area; None where the network does not say what is junk, as the two below.
+        Share of the micrograph's area that is junk. This and the next two are None if the network has no junk map.
     edge_junk_share
-        The part of it that looks like the edge of a carbon film: long areas that reach the border.
+        Share of the micrograph's area that looks like the edge of a carbon film: long areas that reach the border.
     n_on_junk
-        Picks whose centre lies on junk.
+        Number of picks that have their centre on junk.
     suspected
-        Of `empty`, `mostly junk`, `carbon edge`, `ice or contamination`, what the numbers above suggest; and `faint`
-        from `within_run`. A suspicion, no finding: look at the micrograph.
+        What the numbers above suggest: `empty`, `mostly junk`, `carbon edge`, `ice or contamination`; and `faint` from
+        `within_run`. These are only suspicions, so the micrograph should be looked at.
     """
 
     threshold: float
@@ -72,30 +74,30 @@ class Quality:
 
     @classmethod
     def from_dict(cls, fields: Any) -> Quality | None:
-        """From JSON; None for what is no quality line of this version: it is made anew from what is stored."""
+        """Return the quality from JSON; None if another version wrote it; it is then made from the stored picks."""
         try:
             return cls(**{**fields, "suspected": tuple(fields["suspected"])})
         except (TypeError, KeyError):
             return None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """Return the quality ready for JSON."""
         return {**asdict(self), "suspected": list(self.suspected)}
 
 
 def assess(picks: Boxes, junk: Image | None, *, threshold: float, diameter_px: float | None) -> Quality:
-    """The quality line of one micrograph.
+    """Return the quality of one micrograph.
 
     Parameters
     ----------
     picks
-        All that are stored, with the micrograph's shape.
+        All stored picks, with the micrograph's shape.
     junk : (rows, columns), float32, or None
-        0-1, over the whole micrograph from edge to edge, at any scale.
+        Probability of junk, 0-1, over the whole micrograph from edge to edge, at any scale.
     threshold
         Picks below it do not count.
     diameter_px
-        Of the particle in full-size pixels; that of the boxes where None.
+        Diameter of the particle in full-size pixels; the size of the boxes if None.
 
     Raises
     ------
@@ -138,7 +140,7 @@ def assess(picks: Boxes, junk: Image | None, *, threshold: float, diameter_px: f
 
 
 def _edge_share(is_junk: Mask) -> float:
-    """Share of the area in parts that look like the edge of a carbon film."""
+    """Return the share of the area in parts that look like the edge of a carbon film."""
     side = min(is_junk.shape)
     gap = 1 + round(_GAP * side)
     joined = cv2.dilate(is_junk.astype(np.uint8), np.ones((gap, gap), np.uint8))
@@ -146,12 +148,12 @@ def _edge_share(is_junk: Mask) -> float:
     share = 0.0
     for part in range(1, n):
         _, _, width, height, joined_area = extents[part]
-        # Noise can have thousands of parts, of which hardly any is long.
+        # Noise can have thousands of parts, so short ones are skipped first.
         if np.hypot(width, height) < _BAND_LENGTH * side:
             continue
         own = is_junk & (parts == part)
         if own.sum() < _SOLID * joined_area:
-            continue  # specks that lie near to one another
+            continue  # these are specks that lie near one another
         rows, columns = np.nonzero(own)
         length = np.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1)
         from_border = min(rows.min(), columns.min(), *(np.array(own.shape) - 1 - (rows.max(), columns.max())))

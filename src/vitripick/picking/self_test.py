@@ -1,4 +1,4 @@
-"""Does picking work on this machine? Rings in noise, made here, found by the default model."""
+"""Test whether picking works on this machine: the default model must find rings in noise that are made here."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def self_test() -> dict[str, Any]:
     Returns
     -------
     dict
-        `model`, `engine`, `n_particles`, `n_found` (within a quarter of the diameter), `n_false`, `seconds` (one
-        micrograph, the first one, after loading).
+        `model`, `engine`, `n_particles`, `n_found` (within a quarter of the diameter), `n_false`, `seconds` (for the
+        first micrograph, after loading).
     """
     micrograph, labels = _rings()
     model = open_model(DEFAULT_MODEL)
@@ -42,7 +42,7 @@ def self_test() -> dict[str, Any]:
 
 
 def _rings() -> tuple[Micrograph, Boxes]:
-    """Dark rings on a jittered grid under white noise three times as strong as they are."""
+    """Return dark rings on a jittered grid, under white noise three times as strong as the rings."""
     rng = np.random.default_rng(0)
     side = 768
     grid = np.arange(6) * 120.0 + 84.0

@@ -1,9 +1,10 @@
-"""Which threshold suits a data set, from the confidences of its picks alone: no label is needed.
+"""Choose the threshold that suits a data set, from the confidences of its picks alone, without labels.
 
-Two witnesses say how likely a pick is a particle. A confidence is a probability, as far as the model is calibrated; and
-where the logits of all confidences fall into two groups, of particles and of the rest, the group says so in this very
-data set, in which the model may be surer or less sure than elsewhere. Their mean, summed over the picks above a
-threshold, is the number of true picks to be expected there; precision, recall and F1 at each threshold follow.
+Two estimates say how likely a pick is a particle. A confidence is a probability, as far as the model is calibrated. In
+this data set, though, the model may be surer or less sure than elsewhere. The logits of all confidences often fall into
+two groups, particles and the rest. A pick's probability to belong to the upper group is the second estimate. The mean
+of both, summed over the picks above a threshold, is the number of true picks that can be expected there. Precision,
+recall and F1 at each threshold follow from it.
 """
 
 from __future__ import annotations
@@ -19,37 +20,37 @@ from vitripick.models import ModelCard
 from vitripick.settings import Settings
 from vitripick.text import count
 
-# With fewer particles than this to be expected, luck would choose.
+# If fewer particles than this are expected, chance would choose the threshold.
 _FEW = 30.0
-# Of the particles, so many are among the stored picks at all: between 63 and 99 % on real sets unknown to the model.
+# This share of the particles is among the stored picks: 63 to 99 % on real sets that the model had not seen.
 _SEEN = 0.8
-# Thresholds whose F1 to be expected is this near to the best one are as good; the middle of them is taken.
+# Thresholds with at least this share of the best expected F1 count as equally good; the middle of them is taken.
 _AS_GOOD = 0.98
-# Each group's spread starts from this, with the weight of so many picks, so that few picks make no narrow group.
+# Few picks must not make a narrow group, so each spread is drawn to this value with the weight of some picks.
 _SPREAD, _PSEUDO_PICKS = 0.7, 20.0
 _ROUNDS = 100
 _GRID = np.round(np.arange(0.06, 0.951, 0.01), 2)
 
 
 class ThresholdChoice(Settings):
-    """The threshold that a survey chose.
+    """Holds the threshold that a survey chose.
 
     Attributes
     ----------
     threshold
         Picks at or above it are exported.
     chosen_by
-        `scores`, or `model` where these say too little: then it is the model's own.
+        `scores`, or `model` if the scores say too little; then it is the model's own.
     models_own
-        The model's own.
+        The model's own threshold.
     n_picks
-        At or above the threshold, on the micrographs looked at.
+        Number of picks at or above the threshold, on the micrographs that were looked at.
     expected_precision
-        Share of those that should be particles; None where there are none.
+        Expected share of particles among these picks; None if there are no picks.
     expected_recall
-        Share of the particles among all stored picks that should be among those.
+        Expected share, among these picks, of the particles that are among all stored picks.
     micrographs
-        Which were looked at.
+        Names of the micrographs that were looked at.
     """
 
     threshold: float
@@ -61,7 +62,7 @@ class ThresholdChoice(Settings):
     micrographs: tuple[str, ...] = ()
 
     def summary_lines(self) -> list[str]:
-        """Lines for people."""
+        """Return lines for people."""
         n = len(self.micrographs)
         where = count("micrograph", n)
         if not n:
@@ -83,7 +84,7 @@ class ThresholdChoice(Settings):
 
 @dataclass(frozen=True, eq=False)
 class _Expected:
-    """What a threshold should give, on a grid of thresholds."""
+    """Holds what each threshold of a grid is expected to give."""
 
     n: FloatArray
     n_true: FloatArray
@@ -91,26 +92,26 @@ class _Expected:
 
     @property
     def f1(self) -> FloatArray:
-        """Against all particles, those among no stored pick, too."""
+        """Return F1 against all particles, including those that no stored pick covers."""
         return np.asarray(2 * self.n_true / (self.n + self.n_particles / _SEEN))
 
 
 def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice:
-    """The threshold with the best F1 to be expected.
+    """Return the threshold with the best expected F1.
 
     Parameters
     ----------
     found
         All stored picks of each micrograph that was looked at.
     card
-        Of the model.
+        The model's card.
     """
     confidence = np.concatenate([picks.confidence for picks in found] or [np.empty(0)])
     threshold, chosen_by = card.threshold, "model"
     probability = confidence
     if confidence.sum() >= _FEW:
         groups = _two_groups(_logit(confidence))
-        # Where even the better group is more likely false than true, as on empty micrographs, it is not of particles.
+        # On empty micrographs even the upper group is more likely false than true; then the model's own one is kept.
         if groups.means[1] > 0:
             probability = _rising(confidence, (confidence + groups.probability) / 2)
             expected = _expected(confidence, probability, _GRID)
@@ -131,14 +132,14 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
 
 @dataclass(frozen=True, eq=False)
 class _Groups:
-    """Two normal distributions of logits: their means, the lower one first, and who belongs to the upper one."""
+    """Holds two normal distributions of logits: their means, lower first, and each pick's probability of the upper."""
 
     means: FloatArray
     probability: FloatArray
 
 
 def _two_groups(logits: FloatArray) -> _Groups:
-    """Fitted by expectation maximisation, from the same start each time."""
+    """Fit two groups by expectation maximisation, always from the same start."""
     means, spreads, shares = np.quantile(logits, [0.15, 0.8]), np.full(2, 0.8), np.full(2, 0.5)
     for _ in range(_ROUNDS):
         belongs = _belonging(logits, means, spreads, shares)
@@ -158,7 +159,7 @@ def _belonging(logits: FloatArray, means: FloatArray, spreads: FloatArray, share
 
 
 def _rising(confidence: FloatArray, probability: FloatArray) -> FloatArray:
-    """So that a surer pick is never less likely: the tails of two normals cross twice."""
+    """Return probabilities that never fall with confidence, because the tails of two normals cross twice."""
     order = np.argsort(confidence)
     rising = np.empty_like(probability)
     rising[order] = np.maximum.accumulate(probability[order])
