@@ -1,4 +1,4 @@
-"""`vitripick cryosparc`: picks under the names that cryoSPARC knows."""
+"""Run `vitripick cryosparc`, which writes picks under cryoSPARC's names of the micrographs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def cryosparc(
     strip_prefix: Annotated[str, typer.Option(help="Take this off the start of each name.")] = "",
     strip_suffix: Annotated[str, typer.Option(help="Take this off the end, before .mrc.")] = "",
     add_prefix: Annotated[str, typer.Option(help="Put this before each name.")] = "",
-    add_suffix: Annotated[str, typer.Option(help="Put this behind, before .mrc.")] = "",
+    add_suffix: Annotated[str, typer.Option(help="Put this after each name, before .mrc.")] = "",
     against: Annotated[
         Path | None,
-        typer.Option(help="What cryoSPARC has, to test the match: a .cs of exposures, a STAR, a text or a folder."),
+        typer.Option(
+            help="Micrographs of cryoSPARC, to check the names: a .cs of exposures, a STAR, a text or a folder."
+        ),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest confidence to write; the run's by default.")
@@ -51,8 +53,8 @@ def cryosparc(
             {"name": one.name, "written": one.written, "exposure": None if one.exposure is None else one.exposure.path}
             for one in done.names
         ]
-        told = {"picks": done.n_picks, "written": done.written, "unmatched": len(done.unmatched), "names": rows}
-        print(json.dumps(told, indent=1, ensure_ascii=False))
+        fields = {"picks": done.n_picks, "written": done.written, "unmatched": len(done.unmatched), "names": rows}
+        print(json.dumps(fields, indent=1, ensure_ascii=False))
     else:
         _print_table(done)
         where = f"written to {out}" if done.written else "nothing written (--dry-run)"

@@ -1,4 +1,4 @@
-"""`vitripick cryosparc-job`: picking as an External job of cryoSPARC."""
+"""Run `vitripick cryosparc-job`, which picks as an External job of cryoSPARC."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vitripick.settings.pick import PickSettings
 @options.with_settings
 def cryosparc_job(
     source: Annotated[str, typer.Argument(help="Job and output with the micrographs, such as J12.micrographs.")],
-    project: Annotated[str, typer.Option(help="Such as P3.")],
-    workspace: Annotated[str, typer.Option(help="Such as W1.")],
+    project: Annotated[str, typer.Option(help="The project, such as P3.")],
+    workspace: Annotated[str, typer.Option(help="The workspace, such as W1.")],
     instance: Annotated[
         Path, typer.Option(help="JSON with the arguments of cryosparc.tools.CryoSPARC; readable by you alone.")
     ],
@@ -35,7 +35,9 @@ def cryosparc_job(
     try:
         arguments = json.loads(instance.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{instance}: should be JSON with the instance's address and account ({error}).") from None
+        raise InputError(
+            f"{instance}: this should be JSON with the instance's address and account ({error})."
+        ) from None
     target = device_name(device)
     with progress_bar("picking", "micrographs") as update:
         summary = run_cryosparc_job(

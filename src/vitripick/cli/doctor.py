@@ -1,4 +1,4 @@
-"""`vitripick doctor`: what is on this machine, and whether picking works on it."""
+"""Run `vitripick doctor`, which shows what is on this machine and whether picking works on it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OPTIONAL = {
     "starlette": ("starlette", "pip install vitripick[web] for vitripick label"),
     "openvino": ("openvino", "pip install vitripick[fast] to pick up to three times faster on a CPU"),
 }
-# AVX2 and AVX-512 carry the float network; VNNI and AMX would carry an int8 one.
+# The float network runs on AVX2 and AVX-512; an int8 network would use VNNI and AMX.
 _CPU_FEATURES = {
     "avx2": "avx2",
     "avx512f": "avx512f",
@@ -45,7 +45,7 @@ _CPU_FEATURES = {
     "amx_tile": "amx",
 }
 _LITTLE_MEMORY_GIB, _LITTLE_DISK_GIB = 4.0, 2.0
-# The self-test's particles are plain to see; a sound installation finds nearly all, and nearly nothing else.
+# The self-test's particles are easy to see, so a good installation finds nearly all, and almost nothing else.
 _ENOUGH_FOUND, _MOST_FALSE = 0.8, 0.25
 
 Status = Literal["ok", "note", "problem"]
@@ -53,16 +53,16 @@ Status = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's report.
+    """Is one line of the doctor's report.
 
     Attributes
     ----------
     name, value
         What was looked at, and what was found.
     status
-        `note`: works, but worth knowing; `problem`: something will not work.
+        `note`: it works, but has a limit; `problem`: something will not work.
     advice
-        What to do; empty where all is well.
+        What to do; empty if nothing is wrong.
     """
 
     name: str
@@ -92,7 +92,7 @@ def doctor(
 
 
 def versions() -> list[Finding]:
-    """Python, vitripick and the libraries it stands on."""
+    """Return the versions of Python, vitripick and the libraries that it uses."""
     from vitripick.version import VERSION
 
     findings = [
@@ -105,12 +105,12 @@ def versions() -> list[Finding]:
 
 
 def system() -> list[Finding]:
-    """Platform, CPU, memory and GPU."""
+    """Return platform, CPU, memory and GPU."""
     return [Finding("platform", platform.platform()), cpu(), *torch_on_cpu(), memory(), gpu()]
 
 
 def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
-    """Model, cores and the instructions that matter; "unknown" where there is no such file."""
+    """Return the CPU's model, cores and relevant instructions; "unknown" if there is no such file."""
     cores = usable_cores()
     fields = _first_processor(cpuinfo)
     model = fields.get("model name") or platform.processor() or "unknown"
@@ -125,7 +125,7 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
 
 
 def torch_on_cpu() -> list[Finding]:
-    """What torch makes of the CPU; nothing where torch is missing (`versions` says so)."""
+    """Return what torch can use of the CPU; nothing if torch is missing, which `versions` reports."""
     try:
         import torch
     except ImportError:
@@ -135,7 +135,7 @@ def torch_on_cpu() -> list[Finding]:
 
 
 def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
-    """Memory that is free now, of all there is."""
+    """Return how much memory is free now, and how much there is."""
     try:
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         free, total = (int(fields[key].split()[0]) / 2**20 for key in ("MemAvailable", "MemTotal"))
@@ -148,7 +148,7 @@ def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
 
 
 def gpu() -> Finding:
-    """The GPUs that torch can use."""
+    """Return the GPUs that torch can use."""
     try:
         import torch
     except ImportError:
@@ -169,13 +169,13 @@ def gpu() -> Finding:
 
 
 def disk() -> list[Finding]:
-    """Room where the user stands, and where temporary files go."""
+    """Return the free disk space in the working directory and for temporary files."""
     places = {"disk here": Path.cwd(), "disk for temporary files": Path(tempfile.gettempdir())}
     return [_free_disk(name, folder) for name, folder in places.items()]
 
 
 def micrograph_round_trip() -> Finding:
-    """Write a small MRC file to the temporary folder and read it back."""
+    """Return whether a small MRC file can be written to the temporary folder and read back."""
     name = "writing and reading a micrograph"
     try:
         import numpy as np
@@ -198,7 +198,7 @@ def micrograph_round_trip() -> Finding:
 
 
 def self_test_pick(test: Callable[[], dict[str, Any]] | None = None) -> Finding:
-    """Pick a made-up micrograph; `test` stands in for `vitripick.picking.self_test`."""
+    """Return whether a made-up micrograph can be picked; `test` replaces `vitripick.picking.self_test`."""
     from vitripick.errors import VitripickError
 
     name, report = "self-test pick", "please report this, with this report"
@@ -224,7 +224,7 @@ def self_test_pick(test: Callable[[], dict[str, Any]] | None = None) -> Finding:
         f"{result['seconds']:.2f} s ({in_all:.1f} s with starting up)"
     )
     if found < _ENOUGH_FOUND * n or false > _MOST_FALSE * n:
-        return Finding(name, value, "problem", f"{report}: a sound installation finds nearly all of them")
+        return Finding(name, value, "problem", f"{report}: a good installation finds nearly all of them")
     return Finding(name, value)
 
 
@@ -241,7 +241,7 @@ def _optional(name: str, module: str, advice: str) -> Finding:
 
 
 def _version(module: str) -> str | None:
-    """Of a module that can be imported; None where it cannot, even if its files are there."""
+    """Return a module's version; None if the module cannot be imported, even if its files are there."""
     import importlib
 
     try:
@@ -281,7 +281,7 @@ def _print_table(findings: list[Finding], picks: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    # Into a file or a pipe as wide as it gets: the report is meant to be pasted.
+    # Users paste the report, so lines stay long in a file or a pipe.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(_table(findings))
     n_problems = sum(finding.status == "problem" for finding in findings)
@@ -301,7 +301,7 @@ def _table(findings: list[Finding]) -> Table:
     for _ in range(3):
         table.add_column(overflow="fold")
     for finding in findings:
-        found = Text(finding.value)  # Text: a path in [brackets] is no markup
+        found = Text(finding.value)  # rich would read [brackets] of a path as markup, so it is a Text
         if finding.advice:
             found.append(f"\n→ {finding.advice}", style=styles[finding.status])
         table.add_row(Text(finding.status, style=styles[finding.status]), finding.name, found)

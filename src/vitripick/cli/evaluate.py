@@ -1,4 +1,4 @@
-"""`vitripick evaluate`: compare picks with labels."""
+"""Run `vitripick evaluate`, which compares picks with labels."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def evaluate(
         typer.Option(help="Folder of the micrographs, for their shapes; a run of `pick` knows them."),
     ] = None,
     label_box_size_px: Annotated[
-        float | None, typer.Option(help="Size of the labels' boxes where their file has none.")
+        float | None, typer.Option(help="Size of the labels' boxes, if their file has none.")
     ] = None,
     pr_png: Annotated[Path | None, typer.Option(help="Draw the precision-recall curves to this file.")] = None,
     leak: Annotated[
         str | None,
         typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For the intervals and the chance level.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals and of the chance level.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
-    # Other programs' scores, such as Topaz's, lie outside 0 to 1.
+    # Scores of other programs, such as Topaz, lie outside 0 to 1, so any finite number is allowed.
     if threshold is not None and not math.isfinite(threshold):
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     from vitripick import evaluation

@@ -1,4 +1,4 @@
-"""`vitripick label`."""
+"""Run `vitripick label`, which opens the page for labelling in the browser."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def label(
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only show: nothing can be changed.")] = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; with any other than the default, others can reach it.")
+        str, typer.Option(help="Address to listen at; with any other than the default, other people can open the page.")
     ] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="8417 by default, or a free one.")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Progress on a terminal, silence in a log."""
+"""Show progress on a terminal, and nothing in a log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(description: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A function to call with (done, total, note); draws a bar with rate and time left if stderr is a terminal."""
-    # Of several processes (torchrun sets RANK) the first one draws.
+    """Yield a function of (done, total, note) that draws a bar with rate and time left if stderr is a terminal."""
+    # With several processes (torchrun sets RANK), bars would mix, so only the first process draws.
     if not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
         yield lambda done, total, note: None
         return

@@ -1,4 +1,4 @@
-"""`vitripick report`: one HTML file about one or more runs."""
+"""Run `vitripick report`, which writes one HTML file about one or more runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report(
         typer.Option(help="Particle diameter in full-size pixels.  [default: median size of the labels' boxes]"),
     ] = None,
     label_box_size_px: Annotated[
-        float | None, typer.Option(help="Size of the labels' boxes where their file has none.")
+        float | None, typer.Option(help="Size of the labels' boxes, if their file has none.")
     ] = None,
     leak: Annotated[
         str | None,
@@ -66,7 +66,7 @@ def report(
 
 
 def _with_names_of_their_own(gathered: list[ReportRun], folders: list[Path]) -> list[ReportRun]:
-    """Runs that are called alike (`picks`, mostly) are told apart by as much of their paths as that takes."""
+    """Return runs with distinct names: runs of one name (often `picks`) get as much of their paths as needed."""
     paths = [folder.resolve() for folder in folders]
     names = [run.name for run in gathered]
     for n_parts in range(2, max(len(path.parts) for path in paths) + 1):
