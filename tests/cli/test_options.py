@@ -18,6 +18,7 @@ from vitripick.picking import pick
 from vitripick.programs.relion import known_labels, parse_relion_arguments
 from vitripick.settings import (
     FILTERS,
+    FINDING,
     MACHINE,
     OUTPUT,
     PARTICLE,
@@ -78,7 +79,7 @@ def test_every_option_says_what_it_does_in_a_sentence(settings):
 def test_the_options_of_picking_stand_under_headings(vitripick):
     shown = vitripick("pick", "--help").out
     headings = [line[:-1] for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, MACHINE]
+    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, FINDING, MACHINE]
 
 
 @pytest.mark.parametrize("command", ["pick", "watch", "cryosparc-job"])
@@ -87,8 +88,8 @@ def test_every_option_of_picking_is_an_option_of_the_command(command):
     assert {f"--{name.replace('_', '-')}" for name in option_names(PickSettings).values()} <= typed
 
 
-def test_every_option_of_picking_but_the_format_is_a_label_in_relion():
-    assert set(known_labels()) == {*option_names(PickSettings).values(), "model", "device"} - {"format"}
+def test_every_option_of_picking_but_format_and_include_is_a_label_in_relion():
+    assert set(known_labels()) == {*option_names(PickSettings).values(), "model", "device"} - {"format", "include"}
     job = parse_relion_arguments(
         ["--o", "External/job1/", "--in_mics", "a.star", "--minimum_distance", "0.7", "--patches", "2x3", "--overlays"]
     )
@@ -152,7 +153,7 @@ def test_pick_takes_the_options_that_act_on_one_micrograph_and_says_so_of_others
 
 def test_what_acts_on_export_picks_nothing_again():
     acting = {name for name, field in PickSettings.model_fields.items() if not option_of(field).decides_picks}
-    assert acting == {"threshold", "formats", "overlays", "thumbnails", "junk_masks", "keep_diameter"}
+    assert acting == {"threshold", "formats", "include", "overlays", "thumbnails", "junk_masks", "keep_diameter"}
     assert not acting & set(PickSettings().deciding())
 
 

@@ -40,16 +40,23 @@ def convert(
     if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
         raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
     from vitripick.formats import read_micrograph
+    from vitripick.formats.passed_by import passed_by_collected
     from vitripick.formats.picks.convert import convert as convert_picks
 
-    done = convert_picks(source, target, settings, to=to, micrographs=micrograph)
+    with passed_by_collected() as passed_by:
+        done = convert_picks(source, target, settings, to=to, micrographs=micrograph)
     if preview is not None and micrograph is not None:
         from vitripick.pictures import draw_overlay
 
         draw_overlay(read_micrograph(micrograph).image, done.parts[0], preview, threshold=settings.threshold)
     if as_json:
         files = [str(path) for path in done.files]
-        told = {"micrographs": len(done.parts), "picks": done.n_picks, "files": files}
+        told = {
+            "micrographs": len(done.parts),
+            "picks": done.n_picks,
+            "files": files,
+            "passed_by": [one.to_dict() for one in passed_by],
+        }
         print(json.dumps(told, ensure_ascii=False))
     else:
         what = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {target}"

@@ -53,10 +53,12 @@ def evaluate(
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     from vitripick import evaluation
     from vitripick.atomic import write_bytes_atomically
+    from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import precision_recall_png
     from vitripick.runs.gather import gather_sets
 
-    sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
+    with passed_by_collected() as passed_by:
+        sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
     for name in sets.unmatched_picks:
         typer.echo(f"{name}: picks without labels, not judged", err=True)
     for name in sets.unmatched_labels:
@@ -78,4 +80,5 @@ def evaluate(
     )
     if pr_png is not None:
         write_bytes_atomically(pr_png, precision_recall_png({picks.name or str(picks): result}))
-    typer.echo(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) if as_json else result.table())
+    told = {**result.to_dict(), "passed_by": [one.to_dict() for one in passed_by]}
+    typer.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else result.table())

@@ -25,6 +25,14 @@ def label(
     pixel_size: Annotated[
         float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show these images, too, where a folder holds them beside the micrographs: an ending such as _EVN, or "
+            "a pattern; '*' takes all.",
+            metavar="ENDING",
+        ),
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only show: nothing can be changed.")] = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; with any other than the default, other people can open the page.")
@@ -54,6 +62,7 @@ def label(
         labels=labels,
         box_size_px=box_size_px,
         pixel_size=pixel_size,
+        include=include or (),
         read_only=read_only,
     )
     say(f"{count('micrograph', len(session.project.entries))}; the project is in {out}")

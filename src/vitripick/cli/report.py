@@ -37,6 +37,7 @@ def report(
 ) -> None:
     """Write a self-contained HTML report: overlays, counts, precision and recall, settings, failures."""
     from vitripick.errors import UsageError
+    from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import write_report
     from vitripick.runs.report import gather_run
 
@@ -44,10 +45,11 @@ def report(
     if len(given) not in (0, 1, len(runs)):
         raise UsageError(f"--labels is given {len(given)} times for {len(runs)} runs; give it once, or once for each.")
     of_run = [given[0] if len(given) == 1 else given[i] if given else None for i in range(len(runs))]
-    gathered = [
-        gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
-        for run, own in zip(runs, of_run, strict=True)
-    ]
+    with passed_by_collected() as passed_by:
+        gathered = [
+            gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
+            for run, own in zip(runs, of_run, strict=True)
+        ]
     gathered = _with_names_of_their_own(gathered, runs)
     write_report(out, gathered, title=title or "Picks: " + ", ".join(run.name for run in gathered))
     written = {
@@ -61,6 +63,7 @@ def report(
             }
             for run in gathered
         ],
+        "passed_by": [one.to_dict() for one in passed_by],
     }
     typer.echo(json.dumps(written, indent=1, ensure_ascii=False) if as_json else f"{out}")
 

@@ -64,6 +64,7 @@ def train(
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
     from vitripick.cli.progress import progress_bar
+    from vitripick.formats.passed_by import passed_by_collected
     from vitripick.training import Callbacks
     from vitripick.training import train as train_model
 
@@ -78,7 +79,7 @@ def train(
             file=sys.stderr,
         )
 
-    with progress_bar("training", "steps") as update:
+    with passed_by_collected() as passed_by, progress_bar("training", "steps") as update:
         result = train_model(
             sets,
             out,
@@ -106,6 +107,7 @@ def train(
             "threshold": card.threshold,
             "seconds": round(result.seconds, 1),
             "curves": result.rows,
+            "passed_by": [one.to_dict() for one in passed_by],
             **({} if before is None else {"before": before}),
         }
         print(json.dumps(summary, indent=1))

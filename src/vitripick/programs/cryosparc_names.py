@@ -119,7 +119,7 @@ def read_exposures(path: str | Path) -> list[Exposure]:
     """
     path = Path(path)
     if path.is_dir():
-        return [Exposure(file.name) for file in find_micrographs([path])]
+        return [Exposure(file.name) for file in find_micrographs([path], include=["*"])]
     if path.suffix.lower() == ".star":
         return [Exposure(name) for name in read_micrographs_star(path)]
     if path.suffix.lower() == ".cs":

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, Spelling, UsageError, current_spelling, parameter, parameters_spelled
 from vitripick.formats import MicrographFile, find_micrographs
+from vitripick.formats.passed_by import passed_by_collected
 from vitripick.models import device_name, open_model
 from vitripick.runs.record import Outcome
 from vitripick.runs.resources import resource_errors
@@ -96,8 +97,10 @@ def pick_on_cluster(
         If disk, memory or GPU memory runs out on a worker; what is done stays.
     """
     bundle = open_model(model)
+    with passed_by_collected() as passed_by:
+        files = find_micrographs(inputs, leave_out=[out], include=(settings or PickSettings()).include)
     run = Run(
-        find_micrographs(inputs, leave_out=[out]),
+        files,
         out,
         bundle,
         settings,
@@ -118,6 +121,7 @@ def pick_on_cluster(
         run.pick(by=lambda files, stems: _results(client, share, files, stems, run.picker))
         summary = run.finish()
         remove_leftovers(run.layout.out)  # lost workers may have left temporary files
+    summary.passed_by = passed_by
     return summary
 
 

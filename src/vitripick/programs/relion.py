@@ -38,8 +38,8 @@ _NODE_TYPE = "MicrographCoordsGroup.star.relion.autopick"
 _STORE = "vitripick"
 
 # A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
-# RELION's own, so it is no label.
-_LABELS = {label: name for name, label in option_names(PickSettings).items() if name != "formats"}
+# RELION's own, and its STAR says which micrographs, so these are no labels.
+_LABELS = {label: name for name, label in option_names(PickSettings).items() if name not in ("formats", "include")}
 _SWITCHES = {label for label, name in _LABELS.items() if PickSettings.model_fields[name].annotation is bool}
 # Messages name each parameter of the library by these labels; RELION itself gives the threads and the job's folder.
 _NAMES = {**option_names(PickSettings), "jobs": "j", "out": "o"}

@@ -107,7 +107,8 @@ def gather_sets(
 
 def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
     """Return picks and labels paired by the micrographs' own names; the headers of labelled ones are read."""
-    files = {file.name: file for file in find_micrographs([folder])}
+    # Picks may be of any image, so none is left out.
+    files = {file.name: file for file in find_micrographs([folder], include=["*"])}
     picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
     labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
     return GatheredSets(

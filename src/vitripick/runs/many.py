@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vitripick.formats import find_micrographs
+from vitripick.formats.passed_by import passed_by_collected
 from vitripick.models import Model
 from vitripick.runs.record import Outcome
 from vitripick.runs.run import Listener, Machine, Run
@@ -70,10 +71,14 @@ def pick_many(
         If disk, memory or GPU memory runs out; what is done stays.
     """
     # A run folder inside the input folder would offer its own overlays as micrographs, so it is left out.
-    files = find_micrographs(inputs, leave_out=[out])
+    settings = settings or PickSettings()
+    with passed_by_collected() as passed_by:
+        files = find_micrographs(inputs, leave_out=[out], include=settings.include)
     machine = Machine([str(one) for one in (device if isinstance(device, list) else [device])], jobs)
     listener = Listener(on_survey, on_outcome, on_done)
     with Run(files, out, model, settings, machine=machine, share=shard, listener=listener) as run:
         run.survey()
         run.pick()
-        return run.finish()
+        summary = run.finish()
+    summary.passed_by = passed_by
+    return summary

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitripick.formats.passed_by import PassedBy
 from vitripick.runs.record import Outcome, Record
 from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import within_run
@@ -33,6 +34,8 @@ class RunSummary:
         Name of the model.
     engine
         The engine that ran the network; empty if nothing was picked.
+    passed_by
+        What the search for micrographs passed by.
     jobs
         Number of micrographs that were worked on at once.
     seconds
@@ -48,6 +51,7 @@ class RunSummary:
     failures: list[dict[str, Any]] = field(default_factory=list)
     n_skipped: int = 0
     engine: str = ""
+    passed_by: list[PassedBy] = field(default_factory=list)
     jobs: int = 1
     seconds: float = 0.0
 
@@ -69,6 +73,7 @@ class RunSummary:
         """Return the summary ready for JSON."""
         return {
             **self.stable_dict(),
+            "passed_by": [one.to_dict() for one in self.passed_by],
             "n_skipped": self.n_skipped,
             "engine": self.engine,
             "jobs": self.jobs,

@@ -158,7 +158,7 @@ def survey_micrographs(
         pixel_size = file.pixel_size if settings.pixel_size is None else settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
-    files = find_micrographs(inputs)
+    files = find_micrographs(inputs, include=settings.include)
     return survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
 
 

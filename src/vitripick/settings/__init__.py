@@ -18,7 +18,13 @@ from pydantic.fields import FieldInfo
 
 from vitripick.errors import UsageError
 
-PARTICLE, FILTERS, OUTPUT, MACHINE = "Particle", "Threshold and filters", "Output", "Machine"
+PARTICLE, FILTERS, FINDING, OUTPUT, MACHINE = (
+    "Particle",
+    "Threshold and filters",
+    "Which micrographs",
+    "Output",
+    "Machine",
+)
 
 
 class Settings(BaseModel):

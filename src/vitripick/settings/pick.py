@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator
 
-from vitripick.settings import FILTERS, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, Settings, option
+from vitripick.settings import FILTERS, FINDING, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, Settings, option
 
 Edge: TypeAlias = Literal["centre", "box"]
 EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
@@ -113,6 +113,12 @@ class PickSettings(Settings):
         about=Option(OUTPUT, default_text="the diameter"),
         gt=0,
         allow_inf_nan=False,
+    )
+    include: tuple[str, ...] = option(
+        (),
+        "Pick these images, too, where a folder or pattern holds them beside the micrographs: an ending such as _EVN, "
+        "or a pattern; '*' takes all. By default one image of each exposure is picked; repeat the option for several.",
+        about=Option(FINDING, metavar="ENDING", decides_picks=False, in_runs_only=True),
     )
     overlays: bool = option(
         False,

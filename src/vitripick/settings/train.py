@@ -31,6 +31,12 @@ class TrainingSet(Settings):
         description="Names or stems of micrographs to keep for judging: neither trained nor validated on.",
         about=Option(LABELS),
     )
+    include: tuple[str, ...] = option(
+        default=(),
+        description="Use these images, too, where the folder holds them beside the micrographs: an ending such as "
+        "_EVN, or a pattern; by default one image of each exposure is used.",
+        about=Option(LABELS, metavar="ENDING"),
+    )
     areas: str | None = option(
         default=None,
         description="Folder that says where labels are incomplete or areas are to be ignored, one STEM.json a "

@@ -50,7 +50,7 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
 
 
 def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparation: Preparation) -> TrainingData:
-    files = {file.name: file for file in find_micrographs([entry.micrographs])}
+    files = {file.name: file for file in find_micrographs([entry.micrographs], include=entry.include)}
     labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
     pairing = pair_labels(list(files), labels)
     for name in pairing.unmatched_micrographs:

@@ -16,6 +16,7 @@ from vitripick.formats import (
     write_picks,
 )
 from vitripick.formats.names.pairing import match_names
+from vitripick.formats.passed_by import passed_by_collected
 from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes
 from vitripick.run_layout import AUTOPICK
@@ -60,7 +61,8 @@ class Exchange:
             If the source names no micrograph of this project.
         """
         project = self._project
-        parts = read_all_picks(source)
+        with passed_by_collected() as passed_by:
+            parts = read_all_picks(source)
         by_name = {entry.file.name: entry for entry in project.entries.values()}
         found = match_names(list(by_name), [boxes.micrograph for boxes in parts])
         if not found and len(parts) == 1 and len(by_name) == 1:
@@ -95,6 +97,7 @@ class Exchange:
             "n_outside": n_outside,
             "unmatched": unmatched[:20],
             "unreadable": unreadable[:20],
+            "passed_by": [one.to_dict() for one in passed_by[:20]],
         }
 
     def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:

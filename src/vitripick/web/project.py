@@ -214,6 +214,7 @@ def open_project(
     *,
     box_size_px: float | None = None,
     pixel_size: float | None = None,
+    include: Sequence[str] = (),
     read_only: bool = False,
 ) -> Project:
     """Open a project folder, or make a new one.
@@ -226,6 +227,8 @@ def open_project(
         The project folder.
     box_size_px, pixel_size
         Replace the project's own settings.
+    include
+        As in `find_micrographs`.
     read_only
         Change nothing on the disk.
 
@@ -237,7 +240,7 @@ def open_project(
         If a number is not positive, or the folder cannot be written to.
     """
     out = Path(out)
-    files = find_micrographs(inputs, leave_out=[out])
+    files = find_micrographs(inputs, leave_out=[out], include=include)
     stems = output_stems(files)
     entries: dict[str, Entry] = {}
     for file in files:

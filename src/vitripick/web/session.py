@@ -97,13 +97,14 @@ def open_session(
     labels: str | Path | None = None,
     box_size_px: float | None = None,
     pixel_size: float | None = None,
+    include: Sequence[str] = (),
     read_only: bool = False,
 ) -> Session:
     """Open a project with the picks and labels given on the command line.
 
     Parameters
     ----------
-    inputs, out, box_size_px, pixel_size, read_only
+    inputs, out, box_size_px, pixel_size, include, read_only
         As in `open_project`.
     picks
         Picks to show beside the labels.
@@ -113,7 +114,9 @@ def open_session(
     lock = None if read_only else ProjectLock(out)
     if lock is not None:
         lock.take()
-    project = open_project(inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, read_only=read_only)
+    project = open_project(
+        inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, include=include, read_only=read_only
+    )
     session = Session(project, picks, lock)
     if labels is not None and not read_only:
         # A user who repeats the command to go on may have corrected some of these labels since.

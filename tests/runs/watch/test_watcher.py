@@ -196,16 +196,13 @@ def test_a_watched_folder_that_is_the_run_folder_gives_none_of_its_pictures(mode
 
 
 def test_two_files_of_one_stem_get_files_of_their_own(model, micrographs, tmp_path):
-    import cv2
-
     watch(micrographs, tmp_path / "out", model)
-    image = np.random.default_rng(0).integers(0, 255, (160, 192)).astype(np.uint8)
-    cv2.imwrite(str(micrographs / "a" / "one.png"), image)
+    shutil.copy(micrographs / "a" / "one.mrc", micrographs / "a" / "one.map")
     settings = PickSettings(diameter_px=20)
     watch(micrographs, tmp_path / "out", model, pick_settings=settings)
     summary, outcomes = watch(micrographs, tmp_path / "out", model, pick_settings=settings)
     assert outcomes == []
-    assert {r.stem for r in summary.records} == {"a/one", "a/one.png", "a/two", "b/one"}
+    assert {r.stem for r in summary.records} == {"a/one", "a/one.map", "a/two", "b/one"}
 
 
 def star_text(names):

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
+import logging
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 
-from vitripick.errors import InputError
-from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words
+from vitripick.errors import InputError, parameter
+from vitripick.formats.folders import is_dangling, walk
+from vitripick.formats.micrographs.derived import derived_kind, left_out_images
+from vitripick.formats.names.encoding import check_encoding
+from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words, unread_image
+from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.star.files import read_micrographs_star_with_optics
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.run_layout import PICTURE_FOLDERS
+from vitripick.run_layout import PICTURE_FOLDERS, RunLayout
+from vitripick.text import count, listed
+
+log = logging.getLogger("vitripick")
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -46,18 +56,26 @@ class MicrographFile:
         return None if self.optics is None else self.optics.pixel_size
 
 
-def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | Path] = ()) -> list[MicrographFile]:
+def find_micrographs(
+    inputs: Sequence[str | Path],
+    *,
+    leave_out: Sequence[str | Path] = (),
+    include: Sequence[str] = (),
+) -> list[MicrographFile]:
     """Return the micrographs that `inputs` name, each once, in natural order (`mic2` before `mic10`).
 
     Parameters
     ----------
     inputs
         Each one is a file, a glob pattern, a folder or a RELION micrographs STAR. A folder is searched with its
-        subfolders for what we read; hidden files and folders, and links to folders, are skipped. Micrographs of a STAR
-        come first, in its order. A name in a STAR is looked for in the working folder, then in the STAR's folder and
-        each one above it.
+        subfolders, and those that links lead to, for what we read; hidden files and folders are skipped. Of what a
+        search finds, one image of each exposure is taken, see `derived.py`. What is passed by is logged. Micrographs of a STAR come first, in its
+        order. A name in a STAR is looked for in the working folder, then in the STAR's folder and each one above it.
     leave_out
-        Run folders; micrographs in them are not found by searching or by a glob, see `folders_left_out`.
+        Run folders; micrographs in them are not found by searching or by a glob, see `folders_left_out`. An image that
+        has picks in one of them is taken, even if a better image of its exposure has come since.
+    include
+        Patterns (`*_EVN.mrc`) or endings (`_EVN`) of names; such images are taken, too. `*` takes all.
 
     Returns
     -------
@@ -71,25 +89,53 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
     InputError
         If an input matches nothing or has no micrograph's suffix, if no file is there, or if two micrographs would have
         one name.
+    UsageError
+        If a name cannot be written as it is in this locale.
     """
     if not inputs:
         raise InputError("no micrographs were given; name files, a folder, a glob or a RELION micrographs star.")
-    paths: dict[str, Path] = {}  # the keys are absolute paths, so each file comes once
+    _real_of.cache_clear()  # links may have changed since
+    paths: dict[str, Path] = {}  # the keys are paths whose folder has no links, so each file comes once
     roots: list[str] = []
-    listed: list[MicrographFile] = []
+    named: set[str] = set()  # keys of files that were named one by one
+    asked: set[str] = set()  # keys of files that a pattern such as "*_EVN.mrc" asked for
+    unused: list[PassedBy] = []
+    listed_in_star: list[MicrographFile] = []
     for given in inputs:
         text = os.fspath(given)
         if is_star(text):
-            listed += star_files(Path(text))
+            listed_in_star += star_files(Path(text))
             continue
-        root, found = _from_disk(text, leave_out)
+        root, found = _from_disk(text, leave_out, unused)
         roots.append(os.path.abspath(root))
-        for path in found:
-            paths.setdefault(os.path.abspath(path), path)
+        keys = [os.path.join(_real_folder(os.path.dirname(path)), path.name) for path in found]
+        paths.update((key, path) for key, path in zip(keys, found, strict=True) if key not in paths)
+        if not os.path.isdir(text):
+            if os.path.lexists(text) or not _WILDCARD.search(text):
+                named.update(keys)
+            elif derived_kind(PurePath(text).name) is not None:
+                asked.update(keys)
     root = os.path.commonpath(roots) if roots else ""
-    named = [MicrographFile(_relative(absolute, root), path) for absolute, path in paths.items()]
+    found_as = {_relative(os.path.abspath(path), root): (key, path) for key, path in paths.items()}
+    left_out = left_out_images(
+        (name for name, (key, _) in found_as.items() if key not in asked),
+        include=include,
+        picked_before=lambda name: has_picks(name, leave_out),
+    )
+    _doubt([name for name in left_out if found_as[name][0] in named])
+    images = []
+    for name, (key, path) in found_as.items():
+        if name in left_out and key not in named:
+            unused.append(PassedBy(str(path), left_out[name], derived=True))
+        else:
+            images.append(MicrographFile(name, path))
+    say_passed_by(unused)
+    if not images and not listed_in_star:
+        raise InputError(_only_derived(inputs, unused))
     # RELION needs the names of its STAR, so these come first.
-    files = _each_once([*listed, *sorted(named, key=lambda file: natural_key(file.name))])
+    files = _each_once([*listed_in_star, *sorted(images, key=lambda file: natural_key(file.name))])
+    for file in files:
+        check_encoding(file.name)
     if not any(os.path.lexists(file.path) for file in files):
         raise InputError(
             f"none of the {len(files)} micrographs is there; the first is {files[0].path}. Run this in the "
@@ -99,19 +145,18 @@ def find_micrographs(inputs: Sequence[str | Path], *, leave_out: Sequence[str | 
 
 
 def folders_left_out(root: str | Path, run_folders: Sequence[str | Path]) -> set[str]:
-    """Return the folders, as paths from `root`, in which a search of `root` looks for no micrographs.
+    """Return the real paths of the folders in which a search of `root` looks for no micrographs.
 
     A run folder below `root` is left out. One that is `root` or lies above it may hold the micrographs themselves, so
     only its folders of pictures are left out.
     """
     left_out = set()
+    start = PurePath(os.path.realpath(root))
     for run_folder in run_folders:
         for folder in (run_folder, *(os.path.join(run_folder, name) for name in PICTURE_FOLDERS)):
-            # A glob names its finds by the links on the way, so both kinds of path are compared.
-            for place in (os.path.abspath, os.path.realpath):
-                inside = PurePath(place(folder))
-                if inside != PurePath(place(root)) and inside.is_relative_to(place(root)):
-                    left_out.add(inside.relative_to(place(root)).as_posix())
+            real = os.path.realpath(folder)
+            if not start.is_relative_to(real):
+                left_out.add(real)
     return left_out
 
 
@@ -156,33 +201,80 @@ def is_star(text: str) -> bool:
     return text.lower().endswith(".star") and not os.path.isdir(text)
 
 
-def _from_disk(text: str, run_folders: Sequence[str | Path]) -> tuple[str, list[Path]]:
+def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[PassedBy]) -> tuple[str, list[Path]]:
     """Return the root and the files of one input that is no STAR."""
     if os.path.isdir(text):
-        found = list(_in_folder(text, text, folders_left_out(text, run_folders)))
+        found = _in_folder(text, folders_left_out(text, run_folders), unused)
         if not found:
-            raise InputError(f"{text}: there are no micrographs in this folder; we read {suffixes_in_words()}.")
+            raise InputError(
+                f"{text}: there are no micrographs in this folder; we read {suffixes_in_words()}.{_instead(unused)}"
+            )
         return text, found
     if os.path.lexists(text) or not _WILDCARD.search(text):
         if suffix_of(text) is not None:
             return os.path.dirname(text) or ".", [Path(text)]
         if os.path.lexists(text):
-            raise InputError(f"{text}: this is no micrograph by its suffix; we read {suffixes_in_words()}.")
+            reason = unread_image(text)
+            raise InputError(
+                f"{text}: this is no micrograph by its suffix; we read {suffixes_in_words()}."
+                + ("" if reason is None else f" This one is {reason}.")
+            )
         raise InputError(f"{text}: there is no such file or folder.")
-    found = []
     root = os.path.dirname(text[: _first_wildcard(text)]) or "."
     skipped = folders_left_out(root, run_folders)
-    for match in glob.iglob(text, recursive=True):
-        place = PurePosixPath(_relative(match, root))
-        if skipped.intersection(map(str, (place, *place.parents))):
-            continue
+    found = []
+    for match in sorted(_matches(text, root, skipped, unused), key=_by_plain_path):
         if os.path.isdir(match):
-            found += list(_in_folder(match, root, skipped))
-        elif suffix_of(match) is not None:
-            found.append(Path(match))
+            folder = os.path.realpath(match)
+            if not _is_within(folder, skipped):
+                found += _in_folder(match, skipped, unused)
+        elif not _is_within(_real_folder(os.path.dirname(match)), skipped):
+            _sort_out(match, found, unused, dangling=False)
     if not found:
-        raise InputError(f"{text}: no micrograph matches this pattern; we read {suffixes_in_words()}.")
+        raise InputError(
+            f"{text}: no micrograph matches this pattern; we read {suffixes_in_words()}.{_instead(unused)}"
+        )
     return root, found
+
+
+def _matches(pattern: str, root: str, skipped: set[str], unused: list[PassedBy]) -> Iterator[str]:
+    """Yield files and folders that a glob pattern names; `**` follows links, each real folder once."""
+    inside = pattern[_first_wildcard(pattern) :]
+    inside = pattern[pattern.rfind("/", 0, len(pattern) - len(inside)) + 1 :]
+    parts = [part for part in inside.replace(os.sep, "/").split("/") if part]
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    hidden = any(part.startswith(".") for part in parts)
+    if not os.path.isdir(root):
+        return
+    for folder in walk(root, left_out=skipped, hidden=hidden, passed_by=unused):
+        above = folder.inside.split("/")[:-1]
+        for entry in folder.files:
+            if _fits([*above, entry.name], parts):
+                # glob writes `a.mrc` where the pattern has no folder, and `./a.mrc` where it has.
+                yield folder.inside + entry.name if not os.path.dirname(pattern) else entry.path
+        if above and folder.inside and _fits(above, parts) and not pattern.endswith("**"):
+            yield os.path.join(root, folder.inside[:-1])
+
+
+def _fits(names: list[str], parts: list[str]) -> bool:
+    """Return whether the parts of a path fit those of a pattern, in which `**` stands for any folders."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        if len(parts) == 1:
+            return True
+        return any(_fits(names[i:], parts[1:]) for i in range(len(names)))
+    if not names or (names[0].startswith(".") and not parts[0].startswith(".")):
+        return False
+    return fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
+
+
+def _by_plain_path(path: str) -> tuple[bool, str]:
+    """Return a sort key by which paths without linked folders come first."""
+    folder = os.path.dirname(path)
+    return os.path.abspath(folder) != _real_folder(folder), path
 
 
 def _first_wildcard(text: str) -> int:
@@ -190,20 +282,72 @@ def _first_wildcard(text: str) -> int:
     return match.start() if match else len(text)
 
 
-def _in_folder(folder: str, root: str, skipped: set[str]) -> Iterator[Path]:
-    def complain(error: OSError) -> None:
+def _in_folder(folder: str, skipped: set[str], unused: list[PassedBy]) -> list[Path]:
+    """Return the files of a folder and those below it that are micrographs by their suffix."""
+    found: list[Path] = []
+    try:
+        for below in walk(folder, left_out=skipped, passed_by=unused):
+            for entry in below.files:
+                _sort_out(entry.path, found, unused, dangling=suffix_of(entry.name) is None and is_dangling(entry))
+    except OSError as error:
         raise InputError(f"{error.filename}: this folder cannot be searched ({error.strerror}).") from error
+    return found
 
-    # A link to a folder above would never end, and one to a folder beside would give all twice, so none is followed.
-    for parent, folders, names in os.walk(folder, onerror=complain):
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and _relative(os.path.join(parent, name), root) not in skipped
-        ]
-        for name in names:
-            if not name.startswith(".") and suffix_of(name) is not None:
-                yield Path(parent, name)
+
+def _sort_out(path: str, found: list[Path], unused: list[PassedBy], *, dangling: bool) -> None:
+    if suffix_of(path) is not None:
+        found.append(Path(path))
+    elif dangling:
+        unused.append(PassedBy(path, "this link leads nowhere"))
+    elif (reason := unread_image(path)) is not None:
+        unused.append(PassedBy(path, reason))
+
+
+def _doubt(names: Sequence[str]) -> None:
+    """Log that of the files that were named, these would be left out if they had been found by a search."""
+    if names:
+        log.warning(
+            "%s among those that were named may show no micrograph, or an exposure of which another image was named, "
+            "too: %s; all are taken, because they were named",
+            count("image", len(names)),
+            listed(names, most=3),
+        )
+
+
+def has_picks(name: str, run_folders: Sequence[str | Path]) -> bool:
+    """Return whether one of these run folders has a record of picks of the micrograph of this name."""
+    stem = whole_stem(name)
+    stems = {stem, _without_suffix(stem)}
+    return any(RunLayout(Path(folder)).record(one).is_file() for folder in run_folders for one in stems)
+
+
+def _only_derived(inputs: Sequence[str | Path], unused: list[PassedBy]) -> str:
+    kinds = sorted({one.reason for one in unused if one.derived})
+    n = sum(one.derived for one in unused)
+    return (
+        f"{listed([os.fspath(one) for one in inputs], most=3)}: {count('image', n)} here, but no micrograph by their "
+        f"names ({', '.join(kinds)}). If they are to be picked, give {parameter('include', '*')}."
+    )
+
+
+def _instead(unused: list[PassedBy]) -> str:
+    """Return a sentence on what was found instead of micrographs, behind a blank; nothing if there is nothing."""
+    if not unused:
+        return ""
+    return f" What is there: {listed([f'{one.path} ({one.reason})' for one in unused], most=3)}."
+
+
+@lru_cache(maxsize=1 << 12)
+def _real_of(folder: str, working_folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _real_folder(folder: str) -> str:
+    return _real_of(folder, os.getcwd())
+
+
+def _is_within(folder: str, skipped: set[str]) -> bool:
+    return bool(skipped) and bool(skipped.intersection(map(str, (PurePath(folder), *PurePath(folder).parents))))
 
 
 def _relative(path: str, root: str) -> str:

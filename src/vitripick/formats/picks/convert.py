@@ -230,7 +230,8 @@ def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path
 
 
 def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> list[Boxes]:
-    files = {file.name: file for file in find_micrographs([micrographs])}
+    # Picks may be of any image, so none is left out.
+    files = {file.name: file for file in find_micrographs([micrographs], include=["*"])}
     found = match_names(list(files), [boxes.micrograph for boxes in parts])
     if not found:
         raise InputError(

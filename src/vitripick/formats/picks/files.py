@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.errors import FormatError, InputError, UsageError, parameter
+from vitripick.formats.folders import walk
+from vitripick.formats.names.encoding import check_encoding
 from vitripick.formats.names.pairing import pair_labels
+from vitripick.formats.passed_by import PassedBy, say_passed_by
+from vitripick.formats.picks.meant import looks_like_picks, unread_table
 from vitripick.formats.picks.table import (
     format_for_writing,
     format_named,
@@ -21,6 +25,7 @@ from vitripick.formats.picks.table import (
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.geometry import Boxes
 from vitripick.run_layout import STORE, RunLayout
+from vitripick.text import listed as names_listed
 
 
 def read_picks(
@@ -95,10 +100,13 @@ def read_all_picks(
     """Return the picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
 
     A run folder of `pick` gives its stored picks (`cbox/`), unless a format is asked for. Any other folder gives every
-    picks file below it, in sorted order. Two kinds of files are skipped: those without picks, and those that a RELION
-    table of coordinate files in the same folder already lists. `Boxes.micrograph` is the name in the file. Where the
-    file has none, it is the file's own path, relative to the folder, without suffix and `_autopick` and the like. The
-    other options are as in `read_picks`.
+    picks file in it and below it, also behind links, in sorted order. Two kinds of files are skipped: those without
+    picks, and those that a RELION table of coordinate files in the same folder already lists. A file that looks like
+    picks, but is of a kind that we do not read, is logged with the reason (`passed_by_collected` gives
+    a list).
+
+    `Boxes.micrograph` is the name in the file. Where the file has none, it is the file's own path, relative to the
+    folder, without suffix and `_autopick` and the like. The other options are as in `read_picks`.
 
     Raises
     ------
@@ -297,18 +305,23 @@ def _find_listed(table: Path, listed: str) -> Path | None:
 
 
 def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
+    given = folder
     if format is None and RunLayout(folder).holds_run():
         folder = folder / STORE.folder
     suffixes = known_suffixes() if format is None else format_named(format).suffixes
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
-    )
-    if format is None:
-        # Tables of all kinds are .csv, so one without picks is an error only where the user names it.
-        found_as = {file: sniff(file) for file in files}
-        files = [f for f, kind in found_as.items() if kind and (kind.holds_picks is None or kind.holds_picks(f))]
+    unused: list[PassedBy] = []
+    files: list[Path] = []
+    for name in _names_below(folder, unused):
+        file = folder / name
+        if file.suffix.lower() not in suffixes or not file.is_file():
+            reason = unread_table(file.name) if format is None else None
+            if reason is not None:
+                unused.append(PassedBy(str(file), reason))
+        elif format is not None or _holds_picks(file):
+            files.append(file)
+        elif looks_like_picks(file):
+            unused.append(PassedBy(str(file), _why_not(file)))
+    say_passed_by(unused)
     listed: set[Path] = set()
     for file in files:
         list_files = format_of_file(file, format).list_files
@@ -319,10 +332,39 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     for file in files:
         if file.resolve() not in listed:
             name = file.relative_to(folder).as_posix()
+            check_encoding(name)
             found += [boxes.of(micrograph=_own_name(boxes, name)) for boxes in _read_file(file, format)]
     if not found:
-        raise InputError(f"{folder}: there are no picks files in this folder ({', '.join(suffixes)}).")
+        instead = [f"{one.path} ({one.reason})" for one in unused]
+        raise InputError(
+            f"{given}: there are no picks files in this folder ({', '.join(suffixes)})."
+            + (f" What is there: {names_listed(instead, most=3)}." if instead else "")
+        )
     return found
+
+
+def _names_below(folder: Path, unused: list[PassedBy]) -> list[str]:
+    """Return the paths of all files below a folder, from it, sorted by their parts."""
+    try:
+        found = [below.inside + entry.name for below in walk(str(folder), passed_by=unused) for entry in below.files]
+    except OSError as error:
+        raise InputError(f"{folder}: this folder cannot be searched ({error.strerror}).") from error
+    return sorted(found, key=lambda name: name.split("/"))
+
+
+def _holds_picks(file: Path) -> bool:
+    """Return whether a file that was found by searching holds picks: tables of all kinds share suffixes."""
+    entry = sniff(file)
+    return entry is not None and (entry.holds_picks is None or entry.holds_picks(file))
+
+
+def _why_not(file: Path) -> str:
+    """Return why a file is not read, in the words that reading it alone gives."""
+    try:
+        _read_file(file, None)
+    except (InputError, UsageError) as error:
+        return str(error).removeprefix(f"{file}").lstrip(":, ").rstrip(".")
+    return "this table does not say that it holds picks; name the file itself to read it"
 
 
 def _own_name(boxes: Boxes, file_name: str) -> str:

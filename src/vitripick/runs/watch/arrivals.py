@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 from vitripick.errors import FormatError, InputError
 from vitripick.formats import MicrographFile
-from vitripick.formats.micrographs.finding import folders_left_out, natural_key, star_files
-from vitripick.formats.names.suffixes import suffix_of
+from vitripick.formats.folders import walk
+from vitripick.formats.micrographs.derived import left_out_images
+from vitripick.formats.micrographs.finding import folders_left_out, has_picks, natural_key, star_files
+from vitripick.formats.names.encoding import encoding_problem
+from vitripick.formats.names.suffixes import suffix_of, unread_image
+from vitripick.formats.passed_by import PassedBy, say_passed_by
 
 log = logging.getLogger("vitripick")
 T = TypeVar("T")
@@ -28,6 +32,7 @@ class Source(Protocol):
     """Is the place where micrographs arrive."""
 
     n_found: int
+    passed_by: list[PassedBy]
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
         """Return every micrograph that is not in `done`, and some of those that are, each as it is on disk now."""
@@ -39,19 +44,41 @@ class Source(Protocol):
 class FolderSource:
     """Is a folder with its sub-folders.
 
-    It passes over hidden files and folders, names of half-written files (`.tmp`, `.part`) and links to folders. It also
-    passes over the run folder; if the run folder is the watched one, over its pictures.
+    It follows links to folders. It passes over hidden files and folders, and names of half-written files (`.tmp`,
+    `.part`). It also passes over the run folder; if the run folder is the watched one, over its pictures.
+
+    Of several images of one exposure, the best one by `derived.py` that has arrived is given. As soon as one of them
+    has picks, in this watch or in an earlier one, no other image of the exposure is given any more. So a sibling that
+    arrives later does not lead to picks of the same particles.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    leave_out
+        The run folder.
+    include
+        As in `find_micrographs`.
+
+    Attributes
+    ----------
+    passed_by
+        What the last scan passed by. The first file of each kind is logged as well.
     """
 
-    def __init__(self, root: Path, leave_out: Path) -> None:
+    def __init__(self, root: Path, leave_out: Path, include: Sequence[str] = ()) -> None:
         self.root = root
         self.n_found = 0
-        self._left_out = folders_left_out(root, [leave_out])
+        self.passed_by: list[PassedBy] = []
+        self._include = include
+        self._run_folder = leave_out
+        self._picked: set[str] = set()
+        self._said: set[str] = set()
         self._next_again = 0
 
     def scan(self, done: set[str]) -> list[tuple[MicrographFile, Signature]]:
         """Scan as `Source.scan` does; a folder that cannot be read now is passed over with a warning."""
-        entries = list(self._entries(os.fspath(self.root), ""))
+        entries = self._entries(done)
         self.n_found = len(entries)
         again = _some_of([e for e in entries if e[0] in done], self._next_again)
         self._next_again += _LOOK_AGAIN
@@ -62,22 +89,45 @@ class FolderSource:
         """Return `files` in natural order of their names."""
         return sorted(files, key=lambda file: natural_key(file.name))
 
-    def _entries(self, folder: str, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _entries(self, done: set[str]) -> list[tuple[str, os.DirEntry[str]]]:
+        unused: list[PassedBy] = []
+        found: dict[str, os.DirEntry[str]] = {}
         try:
-            with os.scandir(folder) as scan:
-                entries = list(scan)
+            for folder in walk(os.fspath(self.root), left_out=self._left_out(), passed_by=unused):
+                for entry in folder.files:
+                    name = folder.inside + entry.name
+                    if is_micrograph_name(entry.name):
+                        problem = encoding_problem(name)
+                        if problem is None:
+                            found[name] = entry
+                        else:
+                            unused.append(PassedBy(entry.path, problem))
+                    elif (reason := unread_image(entry.name)) is not None:
+                        unused.append(PassedBy(entry.path, reason))
         except OSError as error:
             # The file server may come back, so this is no error; what is done stays done.
-            log.warning("%s: this folder cannot be read now (%s)", folder, error.strerror)
-            return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if prefix + entry.name not in self._left_out:
-                    yield from self._entries(entry.path, f"{prefix}{entry.name}/")
-            elif is_micrograph_name(entry.name):
-                yield prefix + entry.name, entry
+            log.warning("%s: this folder cannot be read now (%s)", error.filename, error.strerror)
+            return []
+
+        def picked_before(name: str) -> bool:
+            if name in done or name in self._picked:
+                return True
+            if has_picks(name, [self._run_folder]):
+                self._picked.add(name)
+                return True
+            return False
+
+        left_out = left_out_images(found, include=self._include, picked_before=picked_before)
+        unused += [PassedBy(found[name].path, reason, derived=True) for name, reason in left_out.items()]
+        # There may be one for each micrograph, for days, so the first of each kind speaks for all.
+        say_passed_by([one for one in unused if one.reason not in self._said])
+        self._said.update(one.reason for one in unused)
+        self.passed_by = unused
+        return [(name, entry) for name, entry in found.items() if name not in left_out]
+
+    def _left_out(self) -> set[str]:
+        # The run folder may be made, or become a link, while we watch.
+        return folders_left_out(self.root, [self._run_folder])
 
 
 class StarSource:
@@ -86,6 +136,7 @@ class StarSource:
     def __init__(self, star: Path) -> None:
         self.star = star
         self.n_found = 0
+        self.passed_by: list[PassedBy] = []
         self._read_at: Signature = None
         self._files: dict[str, MicrographFile] = {}
         self._next_again = 0
@@ -113,8 +164,8 @@ class StarSource:
         return sorted(files, key=lambda file: (place.get(file.name, len(place)), natural_key(file.name)))
 
 
-def source_of(path: str | Path, out: Path) -> Source:
-    """Return the source that `path` names.
+def source_of(path: str | Path, out: Path, include: Sequence[str] = ()) -> Source:
+    """Return the source that `path` names; `include` as in `find_micrographs`.
 
     Raises
     ------
@@ -128,7 +179,7 @@ def source_of(path: str | Path, out: Path) -> Source:
         return StarSource(path)
     if not path.is_dir():
         raise InputError(f"{path}: neither a folder nor a RELION micrographs STAR, so nothing can arrive there.")
-    return FolderSource(path, out)
+    return FolderSource(path, out, include)
 
 
 def is_micrograph_name(name: str) -> bool:

@@ -6,12 +6,13 @@ import datetime
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import host_name, write_text_atomically
+from vitripick.formats.passed_by import PassedBy
 from vitripick.run_layout import STATUS
 
 # The rate and the longest lag cover this time.
@@ -46,7 +47,13 @@ class StatusReport:
         self._finished.append((now, now - since))
 
     def status(
-        self, *, found: int, waiting_since: Sequence[float], n_picks: Sequence[int], n_failed: int
+        self,
+        *,
+        found: int,
+        waiting_since: Sequence[float],
+        n_picks: Sequence[int],
+        n_failed: int,
+        passed_by: Sequence[PassedBy] = (),
     ) -> dict[str, Any]:
         """Return what the status file holds; `n_picks` has one entry for each micrograph that is done."""
         now = time.monotonic()
@@ -57,6 +64,7 @@ class StatusReport:
             "waiting": len(waiting_since),
             "done": len(n_picks),
             "failed": n_failed,
+            "passed_by": dict(Counter(one.reason for one in passed_by)),
             "rate_per_hour": round(3600 * len(lags) / window, 1),
             "lag_seconds": round(self._finished[-1][1], 1) if self._finished else None,
             "longest_lag_seconds": round(max(lags), 1) if lags else None,

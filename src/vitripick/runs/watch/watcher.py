@@ -64,7 +64,7 @@ class Watcher:
         self.picker = picker
         self.settings = settings or WatchSettings()
         self.out = picker.layout.out
-        self._source: Source = source_of(source, self.out)
+        self._source: Source = source_of(source, self.out, picker.settings.include)
         check_formats(picker.settings.formats, [])
         self._stop_file = stop_file or self.out / STOP
         self._say, self._on_outcome = tell, on_outcome
@@ -124,6 +124,7 @@ class Watcher:
             waiting_since=[arrival.since for arrival in self._ledger.waiting],
             n_picks=[record.n_picks for record in records if record is not None],
             n_failed=len(self._ledger.failed),
+            passed_by=self._source.passed_by,
         )
 
     def _loop(self, lock: FolderLock) -> None:

@@ -1,0 +1,33 @@
+"""Refuse file names that a locale without UTF-8 would garble in every file we write."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+
+from vitripick.errors import UsageError
+from vitripick.text import printable_name
+
+
+def encoding_problem(name: str) -> str | None:
+    """Return why this name of a file cannot be written as it is, in this locale; None if it can.
+
+    Python decodes names in the encoding of the locale, and we write UTF-8. In another encoding the bytes of a name
+    would change on the way, and the next program would not find the file.
+    """
+    if name.isascii():
+        return None
+    encoding = codecs.lookup(sys.getfilesystemencoding()).name
+    if encoding == "utf-8":
+        return None
+    return (
+        f"this name has letters beyond ASCII, and the locale's encoding is {encoding}, not UTF-8; set LC_ALL=C.UTF-8 "
+        "(or PYTHONUTF8=1) and try again"
+    )
+
+
+def check_encoding(name: str) -> None:
+    """Raise a `UsageError` if this name cannot be written as it is, in this locale."""
+    problem = encoding_problem(name)
+    if problem is not None:
+        raise UsageError(f"{printable_name(name)}: {problem}.")
