@@ -60,6 +60,7 @@ def test_the_command_prints_json(tmp_path):
         "micrographs": 1,
         "picks": 2,
         "files": [str(tmp_path / "out" / "a.csv")],
+        "passed_by": [],
     }
 
 

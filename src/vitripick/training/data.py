@@ -12,6 +12,9 @@ import numpy as np
 
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.formats.names.stems import split_name
+from vitripick.formats.passed_by import passed_by_collected
+from vitripick.formats.picks.table import without_picks_suffix
 from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.settings.train import TrainingSet, TrainSettings
@@ -51,10 +54,15 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
 
 def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparation: Preparation) -> TrainingData:
     files = {file.name: file for file in find_micrographs([entry.micrographs], include=entry.include)}
-    labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
+    with passed_by_collected() as passed_by:
+        labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
     pairing = pair_labels(list(files), labels)
+    unread = {split_name(without_picks_suffix(one.path))[1]: one.path for one in passed_by}
     for name in pairing.unmatched_micrographs:
-        log.warning("%s: no labels for this micrograph; it is not used", name)
+        if (stem := split_name(name)[1]) in unread:
+            log.warning("%s: its labels in %s were passed by; it is not used", name, unread[stem])
+        else:
+            log.warning("%s: no labels for this micrograph; it is not used", name)
     for unmatched in pairing.unmatched_labels:
         log.warning("%s: labels for no micrograph in %s; they are not used", unmatched, entry.micrographs)
     if not pairing.pairs:

@@ -69,8 +69,9 @@ def find_micrographs(
     inputs
         Each one is a file, a glob pattern, a folder or a RELION micrographs STAR. A folder is searched with its
         subfolders, and those that links lead to, for what we read; hidden files and folders are skipped. Of what a
-        search finds, one image of each exposure is taken, see `derived.py`. What is passed by is logged. Micrographs of a STAR come first, in its
-        order. A name in a STAR is looked for in the working folder, then in the STAR's folder and each one above it.
+        search finds, one image of each exposure is taken, see `derived.py`; what is passed by is logged
+        (`passed_by_collected` gives a list). Micrographs of a STAR come first, in its order. A name in a STAR is looked
+        for in the working folder, then in the STAR's folder and each one above it.
     leave_out
         Run folders; micrographs in them are not found by searching or by a glob, see `folders_left_out`. An image that
         has picks in one of them is taken, even if a better image of its exposure has come since.
@@ -129,7 +130,8 @@ def find_micrographs(
             unused.append(PassedBy(str(path), left_out[name], derived=True))
         else:
             images.append(MicrographFile(name, path))
-    say_passed_by(unused)
+    # Two patterns may meet the same folder.
+    say_passed_by(list(dict.fromkeys(unused)))
     if not images and not listed_in_star:
         raise InputError(_only_derived(inputs, unused))
     # RELION needs the names of its STAR, so these come first.
@@ -223,13 +225,14 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
     root = os.path.dirname(text[: _first_wildcard(text)]) or "."
     skipped = folders_left_out(root, run_folders)
     found = []
-    for match in sorted(_matches(text, root, skipped, unused), key=_by_plain_path):
+    for match in _matches(text, root, skipped, unused):
         if os.path.isdir(match):
             folder = os.path.realpath(match)
             if not _is_within(folder, skipped):
                 found += _in_folder(match, skipped, unused)
         elif not _is_within(_real_folder(os.path.dirname(match)), skipped):
             _sort_out(match, found, unused, dangling=False)
+    found.sort(key=_by_plain_path)
     if not found:
         raise InputError(
             f"{text}: no micrograph matches this pattern; we read {suffixes_in_words()}.{_instead(unused)}"
@@ -271,10 +274,10 @@ def _fits(names: list[str], parts: list[str]) -> bool:
     return fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
-def _by_plain_path(path: str) -> tuple[bool, str]:
+def _by_plain_path(path: Path) -> tuple[bool, str]:
     """Return a sort key by which paths without linked folders come first."""
     folder = os.path.dirname(path)
-    return os.path.abspath(folder) != _real_folder(folder), path
+    return os.path.abspath(folder) != _real_folder(folder), str(path)
 
 
 def _first_wildcard(text: str) -> int:
