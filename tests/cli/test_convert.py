@@ -64,6 +64,15 @@ def test_the_command_prints_json(tmp_path):
     }
 
 
+def test_a_label_file_that_is_not_understood_is_said_and_listed(tmp_path):
+    write_picks(PICKS, tmp_path / "in" / "a.csv")
+    (tmp_path / "in" / "b.csv").write_text("x;y;width;height\n104,62;8,38;27;27\n")
+    result = run(tmp_path / "in", tmp_path / "out", "--to", "box", "--json")
+    (passed_by,) = json.loads(result.stdout)["passed_by"]
+    assert passed_by["path"] == str(tmp_path / "in" / "b.csv")
+    assert "with commas" in passed_by["reason"]
+
+
 def test_a_folder_becomes_a_folder_and_keeps_its_folders(tmp_path):
     for name in ("g1/a_autopick.star", "g2/a_autopick.star"):
         write_picks(PICKS, tmp_path / "in" / name)

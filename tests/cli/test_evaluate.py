@@ -84,6 +84,14 @@ def test_folders_are_paired_by_name_and_what_is_left_is_named(tmp_path):
     assert "c: labels without picks" in result.stderr
 
 
+def test_what_is_passed_by_is_in_the_json(tmp_path):
+    for name in ("picks/a.csv", "labels/a.box"):
+        write_boxes(tmp_path / name, (100, 100), **({"confidence": 0.9} if name.endswith("csv") else {}))
+    (tmp_path / "labels" / "b.csv").write_text("x;y\n1;2\n")
+    result = json.loads(invoke(tmp_path / "picks", tmp_path / "labels", "--json").stdout)
+    assert [one["path"] for one in result["passed_by"]] == [str(tmp_path / "labels" / "b.csv")]
+
+
 def test_labels_that_fit_no_picks_are_an_error(tmp_path):
     picks = write_boxes(tmp_path / "picks" / "a.csv", (100, 100)).parent
     labels = write_boxes(tmp_path / "labels" / "z.box", (100, 100)).parent

@@ -111,6 +111,14 @@ def test_labels_bring_precision_and_recall(tmp_path):
     assert "seen in training" in page
 
 
+def test_labels_that_are_not_understood_are_in_the_json(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    labels = write_labels(tmp_path / "labels", "a")
+    (labels / "b.xlsx").write_bytes(b"PK")
+    printed = json.loads(invoke(run, "--labels", labels, "--out", tmp_path / "page.html", "--json").stdout)
+    assert [one["path"] for one in printed["passed_by"]] == [str(labels / "b.xlsx")]
+
+
 def test_labels_once_for_each_run_are_taken_in_order(tmp_path):
     one, two = write_run(tmp_path / "one", "a.mrc"), write_run(tmp_path / "two", "b.mrc")
     first, second = write_labels(tmp_path / "l1", "a"), write_labels(tmp_path / "l2", "b")

@@ -12,9 +12,11 @@ from made import discs, snapshot
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks, write_mrc
 from vitripick.geometry import Boxes
+from vitripick.models import open_model
 from vitripick.picking import pick
 from vitripick.run_layout import PICTURE_FOLDERS
 from vitripick.runs import FolderPicker, PickSettings, pick_many, step
+from vitripick.runs.shards import Shard
 
 
 def test_two_micrographs_of_one_name_in_two_folders_give_two_outputs(model, micrographs, tmp_path):
@@ -51,6 +53,29 @@ def test_one_bad_micrograph_is_listed_and_the_others_are_picked(model, micrograp
     lines = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert {line["micrograph"] for line in lines} == {"a/broken.mrc", "c.mrc"}
     assert all(line["error"] for line in lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_no_star_can_hold_fails_alone(model, micrographs, tmp_path):
+    shutil.copy(micrographs / "a" / "one.mrc", micrographs / "a\nb.mrc")
+    summary = pick_many([micrographs], tmp_path / "out", model)
+    assert (len(summary.records), len(summary.failures)) == (3, 1)
+    assert "line break" in summary.failures[0]["error"]
+    assert len(starfile.read(tmp_path / "out" / "autopick.star")) == 3
+
+
+def test_power_spectra_are_neither_surveyed_nor_picked_nor_shared_out(many_micrographs, tmp_path):
+    general = open_model("general")
+    for path in list(many_micrographs.rglob("*.mrc")):
+        shutil.copy(path, path.with_name(f"{path.stem}_PS.mrc"))
+    settings, looked_at = PickSettings(diameter_px=20), []
+    for shard in (Shard(1, 2), Shard(2, 2), None):
+        summary = pick_many(
+            [many_micrographs], tmp_path / "out", general, settings, shard=shard, on_survey=looked_at.append
+        )
+    assert not any("_PS" in record.name for record in summary.records)
+    assert not any("_PS" in json.dumps(survey.to_dict()) for survey in looked_at)
+    assert len(summary.passed_by) == len(summary.records) == len(summary.to_dict()["passed_by"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

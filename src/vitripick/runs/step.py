@@ -15,6 +15,7 @@ import cv2
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems, read_picks
 from vitripick.formats.micrographs.on_disk import open_micrograph
+from vitripick.formats.star.dialect import quote
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.models import Model
 from vitripick.models.engines import EngineModel, load_on_engine
@@ -331,6 +332,11 @@ class FolderPicker:
                 f"{shown}: this name is not UTF-8 (\\x.. are its odd bytes), so no file of picks can hold it; rename "
                 "the file or its folder."
             )
+        try:
+            # The table of the whole run names every micrograph, so one such name would cost all of them their table.
+            quote(str(file.path))
+        except UsageError as error:
+            raise MicrographError(str(error)) from None
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 

@@ -205,6 +205,33 @@ def test_two_files_of_one_stem_get_files_of_their_own(model, micrographs, tmp_pa
     assert {r.stem for r in summary.records} == {"a/one", "a/one.map", "a/two", "b/one"}
 
 
+def test_a_better_image_of_an_exposure_that_has_picks_is_passed_by(model, micrographs, tmp_path):
+    out, one = tmp_path / "out", micrographs / "a" / "one.mrc"
+
+    def arrive():
+        wait_until(lambda: (out / "micrographs" / "a" / "one.json").exists())
+        for ending in ("DW", "PS"):
+            shutil.copy(one, one.with_name(f"one_{ending}.mrc"))
+
+    _, outcomes = watch(micrographs, out, model, meanwhile=arrive)
+    names = [("a/one.mrc", True), ("a/two.mrc", True), ("b/one.mrc", True)]
+    assert sorted(outcomes) == names
+    summary, outcomes = watch(micrographs, out, model)
+    assert outcomes == []
+    assert len(summary.records) == 3
+    passed_by = json.loads((out / "status.json").read_text())["passed_by"]
+    assert passed_by == {"another image of the exposure is taken": 1, "power spectrum": 1}
+    summary = pick_many([micrographs], out, model)
+    assert (len(summary.records), summary.n_skipped, len(summary.passed_by)) == (3, 3, 2)
+
+
+def test_images_that_are_included_are_picked_too(model, micrographs, tmp_path):
+    shutil.copy(micrographs / "a" / "one.mrc", micrographs / "a" / "one_EVN.mrc")
+    for settings, n in ((PickSettings(), 3), (PickSettings(include=("_EVN",)), 4)):
+        _, outcomes = watch(micrographs, tmp_path / f"out{n}", model, pick_settings=settings)
+        assert len(outcomes) == len(pick_many([micrographs], tmp_path / f"p{n}", model, settings).records) == n
+
+
 def star_text(names):
     return "data_micrographs\n\nloop_\n_rlnMicrographName #1\n" + "".join(f"{name}\n" for name in names)
 

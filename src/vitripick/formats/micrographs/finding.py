@@ -137,7 +137,7 @@ def find_micrographs(
     # RELION needs the names of its STAR, so these come first.
     files = _each_once([*listed_in_star, *sorted(images, key=lambda file: natural_key(file.name))])
     for file in files:
-        check_encoding(file.name)
+        check_encoding(str(file.path))
     if not any(os.path.lexists(file.path) for file in files):
         raise InputError(
             f"none of the {len(files)} micrographs is there; the first is {files[0].path}. Run this in the "

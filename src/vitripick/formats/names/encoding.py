@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from vitripick.errors import UsageError
 from vitripick.text import printable_name
@@ -31,3 +34,16 @@ def check_encoding(name: str) -> None:
     problem = encoding_problem(name)
     if problem is not None:
         raise UsageError(f"{printable_name(name)}: {problem}.")
+
+
+@contextmanager
+def names_in_utf8(path: Path) -> Iterator[None]:
+    """Raise a `UsageError` where writing `path` meets a name whose bytes are not UTF-8."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        start = error.object.rfind("\n", 0, error.start) + 1
+        line = error.object[start:].split("\n", 1)[0]
+        raise UsageError(
+            f"{path}: a name in this file is not UTF-8, in {printable_name(line)[:200]!r}; rename the file or folder."
+        ) from None

@@ -10,7 +10,7 @@ import numpy as np
 
 from vitripick.errors import FormatError, InputError, UsageError, parameter
 from vitripick.formats.folders import walk
-from vitripick.formats.names.encoding import check_encoding
+from vitripick.formats.names.encoding import check_encoding, names_in_utf8
 from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.picks.meant import looks_like_picks, unread_table
@@ -165,7 +165,8 @@ def write_picks(
     if entry.write is None:
         raise UsageError(f"{path}: files of the format {entry.name} are read, not written.")
     options = {"float_coordinates": float_coordinates} if entry.takes_fractions else {}
-    entry.write([_for_file(boxes, path, threshold, box_size_px, flip_y, scale)], path, **options)
+    with names_in_utf8(path):
+        entry.write([_for_file(boxes, path, threshold, box_size_px, flip_y, scale)], path, **options)
 
 
 def write_joined_picks(
@@ -199,7 +200,8 @@ def write_joined_picks(
     if entry.write_joined is None:
         raise UsageError(f"{path}: a file of the format {entry.name} holds one micrograph; write one file for each.")
     options = {"optics": optics} if entry.takes_optics else {}
-    entry.write_joined([_for_file(boxes, path, threshold, None, flip_y, scale) for boxes in parts], path, **options)
+    with names_in_utf8(path):
+        entry.write_joined([_for_file(boxes, path, threshold, None, flip_y, scale) for boxes in parts], path, **options)
 
 
 def to_full_size(

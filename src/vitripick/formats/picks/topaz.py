@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError
+from vitripick.errors import FormatError, UsageError
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name_without_suffix
 from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
@@ -61,9 +61,21 @@ def write_topaz(parts: Sequence[Boxes], path: Path) -> None:
     """Write one table for all micrographs; one without picks has no row.
 
     Topaz knows a micrograph by its base name without suffix, so two of one base name cannot share a file.
+
+    Raises
+    ------
+    UsageError
+        If a name is missing, is that of another micrograph too, or would break the table.
     """
     names = [base_name_without_suffix(name) for name in micrograph_names(parts, path, "image_name")]
     refuse_twins(names, parts, path)
+    for name in names:
+        # Readers split rows at these, and strip blanks at both ends.
+        if name != name.strip() or any(character in name for character in "\t\n\r"):
+            raise UsageError(
+                f"{path}: a table of Topaz cannot hold the name {name!r} with its tab, line break or outer blank; "
+                "rename the file."
+            )
     scored = any(np.isfinite(boxes.confidence).any() for boxes in parts)
     lines = ["\t".join((*_NEEDED, "score") if scored else _NEEDED)]
     for name, boxes in zip(names, parts, strict=True):

@@ -190,7 +190,9 @@ def quote(value: str) -> str:
         return f'"{value}"'
     if "'" not in value:
         return f"'{value}'"
-    raise UsageError(f"{value!r}: a name with a blank and both kinds of quotes cannot be written to a STAR file.")
+    raise UsageError(
+        f"{value!r}: a name with a blank and both kinds of quotes cannot be written to a STAR file; rename it."
+    )
 
 
 def _starts_block(line: str, table: StarTable) -> bool:

@@ -97,7 +97,7 @@ class FolderSource:
                 for entry in folder.files:
                     name = folder.inside + entry.name
                     if is_micrograph_name(entry.name):
-                        problem = encoding_problem(name)
+                        problem = encoding_problem(entry.path)
                         if problem is None:
                             found[name] = entry
                         else:
