@@ -131,13 +131,15 @@ def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: di
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) != 1 and set(about_set) - {"box_size_px"}:
+    if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include"}:
         raise UsageError(
             "--validate-on, --leave-out and --areas go with one --micrographs and its --labels; for several sets, say "
             "it of each in the --recipe."
         )
     if not micrographs and about_set:
-        raise UsageError("--box-size-px goes with --micrographs and --labels; a --recipe says it of each set.")
+        raise UsageError(
+            "--box-size-px and --include go with --micrographs and --labels; a --recipe says it of each set."
+        )
     return [
         options.settings_from(TrainingSet, {"micrographs": images, "labels": own, **about_set})
         for images, own in zip(micrographs, labels, strict=True)

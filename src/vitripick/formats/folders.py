@@ -80,7 +80,7 @@ def walk(
             below = f"{inside}{entry.name}/"
             if entry.is_dir(follow_symlinks=False):
                 plain.append((below, entry.path, os.path.join(real, entry.name)))
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and os.path.isdir(entry.path):  # entry.is_dir() fails for a link to itself
                 target = os.path.realpath(entry.path)
                 if not _is_above(target, real) and not _is_above(target, start):
                     linked.append((below, entry.path, target))

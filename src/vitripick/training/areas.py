@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.errors import FormatError, InputError
+from vitripick.formats.folders import walk
 from vitripick.formats.names.pairing import match_names
+from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.geometry import FloatArray
 from vitripick.images.prepare import Prepared
 
@@ -61,7 +63,10 @@ def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, A
         return {}
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: there is no such folder of areas (one JSON file a micrograph; docs/label.md).")
-    paths = sorted(path for path in Path(folder).rglob("*.json") if not path.name.startswith("."))
+    unused: list[PassedBy] = []
+    found_below = [below.inside + one.name for below in walk(str(folder), passed_by=unused) for one in below.files]
+    paths = sorted(Path(folder, name) for name in found_below if name.endswith(".json"))
+    say_passed_by(unused)
     names = [str(PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("")) for path in paths]
     found = match_names(micrographs, names)
     for i in sorted(set(range(len(paths))) - set(found.values())):

@@ -15,7 +15,7 @@ ANOTHER_IMAGE = "another image of the exposure is taken"
 # These names say enough, so such files are left out even where no other image of their exposure is there.
 _NEVER = (
     # RELION, Warp, CTFFIND
-    ("power spectrum", re.compile(r"_PS$|[_-](?i:power[_-]?spectr(um|a)|powerspec|powspec)$")),
+    ("power spectrum", re.compile(r"_PS$|[_-](?i:power[_-]?spectr(um|a)|powerspec|powspec|powpair)$")),
     # RELION, MotionCor2 and 3
     ("half of the frames", re.compile(r"_(EVN|ODD)$")),
     # cryoSPARC
@@ -43,22 +43,22 @@ _NEVER_FOLDERS = {
     "thumbnail": "thumbnail",
 }
 
-# The first ending that fits is taken off and gives the rank, and the image of the lowest rank is taken. A dose-weighted
-# image shows particles best; one of all frames goes before one of some (MotionCor2's _DWS). Where there is a _noDW,
-# the plain name is the dose-weighted one (RELION).
+# The endings that fit are taken off one by one and give the rank, and the image of the lowest rank is taken. A
+# dose-weighted image shows particles best; one of all frames goes before one of some (MotionCor2's _DWS). Where there
+# is a _noDW, the plain name is the dose-weighted one (RELION).
+_PLAIN_RANK = 3
 _ENDINGS = (
     (0, re.compile(r"(?i)[_-](dose[_-]?weighted|DW)$")),
     (1, re.compile(r"(?i)[_-]DWS$")),
+    (2, re.compile(r"(?i)[_-]((patch|rigid|full)[_-])?aligned$")),
     (4, re.compile(r"(?i)[_-]noDW$")),
     (5, re.compile(r"(?i)[_-](deconv(olved)?|denoised?|mask)$")),
-    (6, re.compile(r"(?i)[_-](fractions|frames|movie|EER)$")),
-    (7, re.compile(r"(?i)[_-](PS|EVN|even|odd|ctf|ctf_?diag|diag(nostic)?|ctffind\d?|gctf)$")),
+    (6, re.compile(r"(?i)[_-](fractions|frames|movie|stk|EER)$")),
+    (7, re.compile(r"(?i)[_-](PS|pow|fft|EVN|even|odd|ctf|ctf_?diag|diag(nostic)?|ctffind\d?|gctf)$")),
 )
-_ALIGNED_RANK, _PLAIN_RANK = 2, 3
-_ALIGNED = re.compile(r"(?i)[_-]((patch|rigid|full)[_-])?aligned$")
 # Warp puts one file name into several folders; the movie may lie beside them.
 _BEST_FOLDER = "average"
-_FOLDER_RANKS = {_BEST_FOLDER: 0, "even": 7, "odd": 7, "deconv": 5, "denoised": 5, "denoising": 5, "mask": 5}
+_FOLDER_RANKS = {_BEST_FOLDER: _PLAIN_RANK, "even": 7, "odd": 7, "deconv": 5, "denoised": 5, "denoising": 5, "mask": 5}
 # Whether it is a PNG or JPG; the rank by its name; whether it lies outside `average`; whether it is packed or a stack.
 # EPU writes a JPEG beside each image, a packed copy is slower to read, and .mrcs is a movie or a stack.
 Rank: TypeAlias = "tuple[bool, int, bool, bool]"
@@ -93,19 +93,18 @@ def exposure_of(name: str) -> tuple[str, Rank]:
     True
     """
     *folders, base = name.split("/")
-    stem, own = _stem(base), None
-    for ending_rank, pattern in _ENDINGS:
-        found = pattern.search(stem)
-        if found is not None and found.start() > 0:
-            stem, own = stem[: found.start()], ending_rank
+    stem, ranks = _stem(base), [_FOLDER_RANKS[folder.lower()] for folder in folders if folder.lower() in _FOLDER_RANKS]
+    while True:
+        fitting = ((rank, found.start()) for rank, ending in _ENDINGS if (found := ending.search(stem)) is not None)
+        rank, start = next(fitting, (0, 0))
+        if start == 0:
             break
-    aligned = _ALIGNED.search(stem)
-    if aligned is not None and aligned.start() > 0:
-        stem = stem[: aligned.start()]
-        own = _ALIGNED_RANK if own is None else own
-    ranks = [_FOLDER_RANKS[folder.lower()] for folder in folders if folder.lower() in _FOLDER_RANKS]
+        stem = stem[:start]
+        ranks.append(rank)
     kept = [folder for folder in folders if folder.lower() not in _FOLDER_RANKS]
-    by_name = max([_PLAIN_RANK if own is None else own, *ranks])
+    # What makes an image worse than the plain one counts most: `x_DW_denoised` is a denoised image.
+    worse = [rank for rank in ranks if rank > _PLAIN_RANK]
+    by_name = max(worse) if worse else min([_PLAIN_RANK, *ranks])
     outside = _BEST_FOLDER not in (folder.lower() for folder in folders)
     suffix = suffix_of(base)
     is_copy = suffix in PACKED_MRC_SUFFIXES or suffix == ".mrcs"
