@@ -26,6 +26,8 @@ from vitripick.text import printable_name
 
 RUN, SURVEY, FAILURES, QUALITY = "run.json", "survey.json", "failures.jsonl", "quality.csv"
 RECORDS, FAILED, LOG, DISTRIBUTIONS = "micrographs", "failed", "log", "distributions"
+# Of a project of `vitripick label`: what was done to the labels of each micrograph.
+LABEL_HISTORY = "history"
 STATUS, LOCK, STOP, REPORT, AUTOPICK = "status.json", "watch.lock", "STOP", "report.html", "autopick.star"
 
 

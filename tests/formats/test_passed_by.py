@@ -288,6 +288,9 @@ def test_a_better_image_that_comes_after_the_picks_does_not_replace_the_one_with
     # The next watcher, or `pick`, knows it from the run folder.
     touch("out/micrographs/a.json", text="{}")
     assert watched("m") == names("m", leave_out=["out"]) == ["a.mrc", "b_DW.mrc", "c_DW.mrc"]
+    # So do the labels of a project of `label`.
+    touch("project/history/c.jsonl")
+    assert names("m", leave_out=["project"]) == ["a_DW.mrc", "b_DW.mrc", "c.mrc"]
 
 
 def test_images_of_20000_exposures_are_sorted_out_in_seconds(here):

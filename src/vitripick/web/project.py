@@ -29,6 +29,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs, output_stems, read_header
+from vitripick.run_layout import LABEL_HISTORY
 from vitripick.settings import Settings
 from vitripick.web.requests import Flag, SettingsRequest, ViewValue
 
@@ -129,7 +130,7 @@ class Project:
 
     def history_path(self, entry: Entry) -> Path:
         """Return the file of one micrograph's edits."""
-        return self.out / "history" / f"{entry.stem}.jsonl"
+        return self.out / LABEL_HISTORY / f"{entry.stem}.jsonl"
 
     def header(self, entry: Entry) -> MicrographHeader:
         """Return shape and pixel size, or raise `MicrographError` and keep the error for the list."""

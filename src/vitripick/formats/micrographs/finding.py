@@ -21,7 +21,7 @@ from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words, unrea
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.star.files import read_micrographs_star_with_optics
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.run_layout import PICTURE_FOLDERS, RunLayout
+from vitripick.run_layout import LABEL_HISTORY, PICTURE_FOLDERS, RunLayout
 from vitripick.text import count, listed
 
 log = logging.getLogger("vitripick")
@@ -318,10 +318,13 @@ def _doubt(names: Sequence[str]) -> None:
 
 
 def has_picks(name: str, run_folders: Sequence[str | Path]) -> bool:
-    """Return whether one of these run folders has a record of picks of the micrograph of this name."""
+    """Return whether one of these folders has picks of the micrograph of this name, or labels of a project."""
     stem = whole_stem(name)
-    stems = {stem, _without_suffix(stem)}
-    return any(RunLayout(Path(folder)).record(one).is_file() for folder in run_folders for one in stems)
+    for folder in map(Path, run_folders):
+        for one in {stem, _without_suffix(stem)}:
+            if RunLayout(folder).record(one).is_file() or (folder / LABEL_HISTORY / f"{one}.jsonl").is_file():
+                return True
+    return False
 
 
 def _only_derived(inputs: Sequence[str | Path], unused: list[PassedBy]) -> str:
