@@ -297,3 +297,26 @@ def test_those_looked_at_are_spread_over_the_run_and_none_twice(n):
     assert len(tried) == len(set(tried))
     firsts = [part[0] for part in parts]
     assert firsts == sorted(firsts)
+
+
+def test_another_sample_in_the_same_folder_gets_a_survey_of_its_own(tmp_path):
+    model = open_model("general")
+    betagal = pick_many([Path("examples/betagal/micrographs")], tmp_path / "out", model)
+    again = pick_many([APOFERRITIN], tmp_path / "out", model)
+    alone = pick_many([APOFERRITIN], tmp_path / "alone", model)
+    assert betagal.survey.diameter.unit == "angstrom"  # apoferritin's files give no pixel size
+    assert again.survey.diameter == alone.survey.diameter
+    assert again.n_picks == alone.n_picks
+
+
+def test_a_micrograph_of_the_run_is_picked_again_with_the_survey_of_the_run(tmp_path, monkeypatch):
+    model = open_model("general")
+    whole = pick_many([APOFERRITIN], tmp_path / "out", model)
+    # Not even one of those that were looked at, as in a long run.
+    kept = read_survey(tmp_path / "out" / SURVEY)
+    others = {"looked_at": property(lambda survey: {"another.mrc"})}
+    monkeypatch.setattr(survey.Survey, "looked_at", others["looked_at"])
+    one = next(APOFERRITIN.glob("*.mrc"))
+    again = pick_many([one], tmp_path / "out", model)
+    assert again.survey.diameter == kept.diameter == whole.survey.diameter
+    assert again.n_skipped == 1

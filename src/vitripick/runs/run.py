@@ -178,7 +178,7 @@ class Run:
             None if nothing is open.
         """
         if by is None:
-            found = self.picker.survey(self.files)
+            found = self.picker.survey(self.files, self.stems)
         else:
             found = by(self.files)
             if found is not None:

@@ -104,7 +104,7 @@ class FolderPicker:
         check_settings(self.model.card, settings)
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
-        self._settings_hash = digest([settings.deciding(), FLOOR_CONFIDENCE, VERSION])
+        self._settings_hash = _settings_hash(settings)
 
     @property
     def threshold_from(self) -> str:
@@ -113,14 +113,16 @@ class FolderPicker:
             return "survey" if self.surveyed.threshold.chosen_by == "scores" else "model"
         return "model" if self.settings.threshold is None else "given"
 
-    def survey(self, files: Sequence[MicrographFile]) -> Survey | None:
+    def survey(self, files: Sequence[MicrographFile], stems: dict[str, str] | None = None) -> Survey | None:
         """Find what the settings leave open, the diameter and the threshold, and go on with that.
 
         Parameters
         ----------
         files
             All micrographs of the run, from `find_micrographs`. Up to five of them are looked at, unless an earlier
-            survey of this run folder found everything.
+            survey of this run folder found everything and belongs to these micrographs.
+        stems
+            What the files of each micrograph are called; `output_stems` by default.
 
         Returns
         -------
@@ -138,11 +140,25 @@ class FolderPicker:
             opened=self._read,
             jobs=self.jobs,
             layout=self.layout,
+            belongs=lambda kept: self._belongs(kept, files, output_stems(files) if stems is None else stems),
         )
         if found is not None:
             self.use(found.apply(self._asked), found)
             self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
         return found
+
+    def _belongs(self, survey: Survey, files: Sequence[MicrographFile], stems: dict[str, str]) -> bool:
+        """Return whether a survey was made on some of these micrographs, or whether some were picked with it."""
+        if survey.looked_at & {file.name for file in files}:
+            return True
+        made_with = _settings_hash(survey.apply(self._asked))
+        for file in files:
+            record = read_record(self.layout.record(stems[file.name]))
+            # A pixel size of a STAR stands behind the hash.
+            settings = "" if record is None else str(record.made_from.get("settings", "")).partition("@")[0]
+            if record is not None and record.name == file.name and settings == made_with:
+                return True
+        return False
 
     def resume_survey(self) -> bool:
         """Use what an earlier survey of this run folder found, and return whether nothing is left open then."""
@@ -377,3 +393,8 @@ class FolderPicker:
         # Picks must not depend on whether pictures are drawn, so the whole image is read again for pictures only.
         image = micrograph.image if micrograph is not None and NEED_THE_IMAGE & set(names) else None
         write_exports(picks, image, self.layout, stem, names, self.threshold)
+
+
+def _settings_hash(settings: PickSettings) -> str:
+    """Return a hash of the settings that decide which picks are stored."""
+    return digest([settings.deciding(), FLOOR_CONFIDENCE, VERSION])

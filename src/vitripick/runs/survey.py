@@ -97,6 +97,12 @@ class Survey(Settings):
         """Return whether micrographs could be looked at for everything in it."""
         return self.threshold is None or bool(self.threshold.micrographs)
 
+    @property
+    def looked_at(self) -> set[str]:
+        """Return the names of the micrographs that it was made on."""
+        names = {one.micrograph for part in (self.diameter, self.seen) if part is not None for one in part.micrographs}
+        return names | set(() if self.threshold is None else self.threshold.micrographs)
+
     def to_text(self) -> str:
         """Return the text of `survey.json`."""
         return self.model_dump_json(indent=1) + "\n"
@@ -172,6 +178,7 @@ def survey_run(
     opened: Opener,
     jobs: int = 1,
     layout: RunLayout | None = None,
+    belongs: Callable[[Survey], bool] = lambda survey: True,
 ) -> Survey | None:
     """Find what a run leaves open, from its run folder or from some of its micrographs.
 
@@ -192,6 +199,9 @@ def survey_run(
         Micrographs to look at at once.
     layout
         The layout of the run folder, for `survey.json`; None to keep nothing.
+    belongs
+        Says whether a survey that lies in the run folder was made for these micrographs. One of another sample is not
+        used, and the new one takes its place.
 
     Returns
     -------
@@ -201,7 +211,9 @@ def survey_run(
     wants = open_questions(model.card, settings)
     if not wants:
         return None
-    survey = None if layout is None else kept_survey(layout, model, settings)
+    there = None if layout is None else read_survey(layout.survey)
+    of_others = there is not None and not belongs(there)
+    survey = None if layout is None or of_others else kept_survey(layout, model, settings)
     if survey is None:
         survey = Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
     look = _Look(files, ready, for_sweep, opened, jobs)
@@ -210,7 +222,12 @@ def survey_run(
         resolved = survey.apply(settings)
         found = look.threshold(resolved) if name == "threshold" else look.diameter(settings)
         survey = survey.with_part(name, found, _made_from(name, model, resolved))
-    return _keep(survey, layout.survey) if missing and survey.complete and layout is not None else survey
+    if not missing or not survey.complete or layout is None:
+        return survey
+    if of_others:
+        write_text_atomically(layout.survey, survey.to_text())
+        return survey
+    return _keep(survey, layout.survey)
 
 
 def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Survey | None:
