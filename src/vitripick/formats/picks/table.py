@@ -20,6 +20,7 @@ from vitripick.formats.picks.csv_table import is_picks_csv, read_csv, write_csv
 from vitripick.formats.picks.eman2 import is_eman2, read_eman2, write_eman2
 from vitripick.formats.picks.topaz import is_topaz, read_topaz, write_topaz
 from vitripick.formats.picks.warp import write_warp
+from vitripick.formats.star.dialect import START_BYTES
 from vitripick.formats.star.files import (
     is_relion_star,
     read_coordinate_files_star,
@@ -60,8 +61,8 @@ class PicksFormat:
     holds_size, holds_confidence
         Whether a file can say how large the boxes are, and how sure the model is.
     recognise
-        Whether a file holds this format, from its path and its first 64 kB as text. Needed where
-        formats share a suffix.
+        Whether a file holds this format, from its path and its first 64 KiB as text. Needed where formats share a
+        suffix. What stands further back counts, too, so it reads on where it has to.
     also_suffixes
         Suffixes under which other programs write this format, too.
     holds_picks
@@ -349,7 +350,7 @@ def sniff(path: Path) -> PicksFormat | None:
 def _start_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            # This is enough for every label of the optics block and of the table behind it.
-            return file.read(1 << 16).decode("utf-8-sig", errors="replace")
+            # This is enough for nearly every file; a format that needs more of it reads on (`star.dialect.mentions`).
+            return file.read(START_BYTES).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
