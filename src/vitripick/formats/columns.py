@@ -33,6 +33,8 @@ _Z = (
     *("z", "zcoord", "zcoordinate", "coordz", "coordinatez", "zpos", "posz", "zposition", "positionz"),
     *("zcenter", "centerz", "zcentre", "centrez", "zpx", "zpixel"),
 )
+# RELION writes an image in a stack of particles as 000001@stack.mrcs.
+_SLICE = re.compile(r"^\d+@")
 _TUBE = ("tube", "tubeid")
 _NO = ("false", "no")
 
@@ -151,14 +153,10 @@ def split_by_micrograph(
     if label is None:
         return [whole]
     rows_of: dict[str, list[int]] = {}
-    nameless: list[int] = []
     for row, text in enumerate(table.column(label)):
-        # An image in a stack of particles is written as 000001@stack.mrcs.
-        name = text.strip().rpartition("@")[2] if "@" in text else text.strip()
-        if is_unknown(name):
-            nameless.append(row)
-        else:
-            rows_of.setdefault(name, []).append(row)
+        name = _SLICE.sub("", text) if "@" in text else text
+        rows_of.setdefault(name, []).append(row)
+    nameless = sorted(row for name in list(rows_of) if is_unknown(name) for row in rows_of.pop(name))
     if not rows_of:
         return [whole]
     series = next((name for name in rows_of if name.lower().endswith(".tomostar")), None)

@@ -52,7 +52,7 @@ def read_csv(path: Path) -> list[Boxes]:
             continue  # spreadsheets write rows of commas alone
         if len(fields) != len(header):
             raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
-        table.rows.append(fields)
+        table.rows.append([field.strip() for field in fields])
         table.lines.append(number)
     refuse_other_than_2d(table, path)
     x, y = (parse_numbers(table.column(name), table.lines, what=name, path=path) for name in ("x", "y"))

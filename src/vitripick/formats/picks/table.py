@@ -89,6 +89,8 @@ class PicksFormat:
     base_name
         What a file calls a micrograph, where that is less than its path: two micrographs of one such name cannot share
         a file.
+    compares_names
+        Whether the next program compares the names in the file with its own, character by character.
     splits_at_blanks
         Whether the next program splits a micrograph's name at a blank.
     """
@@ -115,6 +117,7 @@ class PicksFormat:
     needs_ending: bool = False
     joined_name: str | None = None
     base_name: Callable[[PurePosixPath], str] | None = None
+    compares_names: bool = False
     splits_at_blanks: bool = False
 
     @property
@@ -143,6 +146,7 @@ FORMATS: dict[str, PicksFormat] = {
             list_files=read_coordinate_files_star,
             write_list=write_coordinate_files_star,
             only_inside=True,
+            compares_names=True,
             folder=STAR.folder,
             ending=STAR.ending,
         ),
@@ -229,6 +233,7 @@ FORMATS: dict[str, PicksFormat] = {
             recognise=is_relion_star,
             only_inside=True,
             takes_optics=True,
+            compares_names=True,
             joined_name="particles.star",
         ),
         PicksFormat(

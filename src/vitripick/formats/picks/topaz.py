@@ -51,7 +51,7 @@ def read_topaz(path: Path) -> list[Boxes]:
         fields = line.split("\t")
         if len(fields) != len(header):
             raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
-        table.rows.append(fields)
+        table.rows.append([field.strip() for field in fields])
         table.lines.append(number)
     if not len(table):
         return [Boxes.empty()]
