@@ -18,6 +18,7 @@ from vitripick.formats import (
 from vitripick.formats.picks.convert import convert_picks
 from vitripick.formats.picks.table import sniff
 from vitripick.geometry import Boxes
+from vitripick.programs.cryosparc_names import read_exposures
 
 DATA = Path(__file__).parents[2] / "data"
 READ = [name for name, entry in FORMATS.items() if entry.read is not None]
@@ -55,6 +56,7 @@ SEVERAL = {
         star("rlnCoordinateX rlnCoordinateY rlnMicrographMovieName", "10 20 a.eer", "30 40 b.eer", "50 60 a.eer"),
     ],
     "topaz": ["image_name\tx_coord\ty_coord\na\t10\t20\nb\t30\t40\na\t50\t60\n"],
+    "cbox": [cbox("micrograph", "9 19 2 2 a.mrc", "29 39 2 2 b.mrc", "49 59 2 2 a.mrc")],
     "csv": [
         f"{column},x,y\n{a},10,20\n{b},30,40\n{a},50,60\n"
         for column, a, b in (
@@ -167,6 +169,12 @@ def test_coordinates_of_a_tomogram_are_refused(tmp_path, name, text):
 def test_filaments_are_refused(tmp_path, name, text):
     with pytest.raises(FormatError, match=r"these are filaments .* filaments are not supported"):
         read_all_picks(written(tmp_path, name, text))
+
+
+def test_a_cs_file_with_z_is_refused(tmp_path):
+    row, extra = (b"a.mrc", (40, 50), 0.5, 0.5, 0.5), [("location/center_z_frac", "<f4")]
+    with pytest.raises(FormatError, match="these are coordinates of a tomogram"):
+        read_all_picks(cs_bytes(tmp_path / "p.cs", [row], extra))
 
 
 def test_filaments_of_a_cs_file_are_refused(tmp_path):
@@ -393,6 +401,17 @@ def test_movies_and_slices_are_refused_in_words_that_help():
         read_micrographs_star(DATA / "tables-of-a-job" / "slices.star")
     with pytest.raises(FormatError, match="these are coordinates of a tomogram"):
         read_all_picks(DATA / "tables-of-a-job" / "centred.star")
+    with pytest.raises(FormatError, match="this is about tomograms"):
+        read_micrographs_star(DATA / "tables-of-a-job" / "centred.star")
+
+
+def test_a_list_of_names_of_an_old_mac_has_all_of_them():
+    assert [exposure.path for exposure in read_exposures(DATA / "mac-line-ends" / "mac.txt")] == ["a.mrc", "b.mrc"]
+
+
+def test_rows_without_a_name_are_no_exposures():
+    (exposure,) = read_exposures(DATA / "tables-of-a-job" / "one_without_a_micrograph.cs")
+    assert exposure.path
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError, parameter
-from vitripick.formats.columns import filament_error, refuse_other_than_2d
+from vitripick.formats.columns import filament_error, refuse_other_than_2d, split_by_micrograph
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
 from vitripick.formats.text import parse_numbers, parse_optional_sizes, parse_optionals, parse_sizes, read_lines
 from vitripick.geometry import Boxes, FloatArray
@@ -29,7 +29,7 @@ def is_cbox(path: Path, start: str) -> bool:
 
 
 def read_cbox(path: Path) -> list[Boxes]:
-    """Return the boxes of one micrograph.
+    """Return the boxes of one micrograph, or of several if a column names them.
 
     This reads version 1.0, files without some of its columns, files of zero bytes, and the oldest variant, which has no
     header: tab-separated `x y width height confidence estimated_width estimated_height`.
@@ -44,7 +44,7 @@ def read_cbox(path: Path) -> list[Boxes]:
     if not any(line.strip() for line in lines):
         return [Boxes.empty()]
     if not any(line.startswith("data_") for line in lines):
-        return [_read_headerless(lines, path)]
+        return [_from_table(_read_headerless(lines, path), path)]
     blocks = {block.name: block for block in parse_star(lines, path)}
     if "cryolo" not in blocks:
         raise FormatError(
@@ -54,7 +54,8 @@ def read_cbox(path: Path) -> list[Boxes]:
     vertices = blocks.get("filament_vertices")
     if vertices is not None and len(vertices.as_table()):
         raise filament_error(path, "data_filament_vertices")
-    return [_from_table(blocks["cryolo"].as_table(), path)]
+    table = blocks["cryolo"].as_table()
+    return split_by_micrograph(_from_table(table, path), table, path)
 
 
 def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
@@ -107,7 +108,7 @@ def _from_table(table: StarTable, path: Path) -> Boxes:
     return _from_rows(np.array(columns).T)
 
 
-def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
+def _read_headerless(lines: Sequence[str], path: Path) -> StarTable:
     table = StarTable([*_CORNER, *_OPTIONAL])
     for number, line in enumerate(lines, start=1):
         fields = line.split()
@@ -120,7 +121,7 @@ def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
             )
         table.rows.append([*fields, _NA, _NA, _NA][: len(table.labels)])
         table.lines.append(number)
-    return _from_table(table, path)
+    return table
 
 
 def _from_rows(rows: npt.ArrayLike) -> Boxes:

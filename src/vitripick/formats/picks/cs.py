@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import FormatError, UsageError, parameter
-from vitripick.formats.columns import filament_error, is_filament_column, warn_of_nameless
+from vitripick.formats.columns import filament_error, is_filament_column, tomogram_error, warn_of_nameless
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
@@ -26,6 +26,7 @@ from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes, FloatArray
 
 _X, _Y = "location/center_x_frac", "location/center_y_frac"
+_Z = "location/center_z_frac"
 _SHAPE, _PATH = "location/micrograph_shape", "location/micrograph_path"
 # In characters; a column takes about 40.
 _LONGEST_HEADER = 1_000_000
@@ -52,6 +53,8 @@ def read_cs(path: Path) -> list[Boxes]:
             f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
             "micrographs; give the file of a picking job or its passthrough."
         )
+    if _Z in names and len(rows):
+        raise tomogram_error(path, f"column {_Z}")
     filaments = [name for name in names if is_filament_column(name)]
     if filaments and len(rows):
         raise filament_error(path, f"column {filaments[0]}")

@@ -82,7 +82,10 @@ def read_star(path: Path) -> list[Boxes]:
 
 def read_coordinate_files_star(path: Path) -> list[tuple[str, str]] | None:
     """Return rows (micrograph, coordinate file) of a job's `autopick.star` or `manualpick.star`; else None."""
-    for block in parse_star(read_lines(path), path):
+    lines = read_lines(path)
+    if not any(_COORDINATES in line for line in lines):
+        return None
+    for block in parse_star(lines, path):
         table = block.as_table()
         if _COORDINATES in table and _MICROGRAPH in table:
             return list(zip(table.column(_MICROGRAPH), table.column(_COORDINATES), strict=True))
@@ -233,6 +236,9 @@ def _what_it_is(blocks: Sequence[StarBlock]) -> str:
         return "these are movies; run motion correction first, and give the star of micrographs that it writes."
     if _COORDINATES in labels:
         return "this lists the coordinate files of a job, not coordinates."
+    tomograms = sorted(label for label in labels if label.startswith("rlnTomo"))
+    if tomograms:
+        return f"this is about tomograms (_{tomograms[0]}), and only 2-D micrographs are supported."
     if _MICROGRAPH in labels and _X not in labels:
         return f"this lists micrographs, but holds no coordinates (_{_X}, _{_Y}); give the picking job's star."
     names = ", ".join("data_" + block.name for block in blocks)
