@@ -397,6 +397,10 @@ def test_a_cs_column_of_the_wrong_kind_is_refused(tmp_path, kind):
 def test_movies_and_slices_are_refused_in_words_that_help():
     with pytest.raises(FormatError, match="these are movies; run motion correction first"):
         read_micrographs_star(DATA / "tables-of-a-job" / "movies.star")
+    with pytest.raises(FormatError, match="these are movies; run motion correction first"):
+        read_all_picks(DATA / "tables-of-a-job" / "movies.star")
+    with pytest.raises(FormatError, match="this lists micrographs, but holds no coordinates"):
+        read_all_picks(DATA / "names-from-cryosparc" / "micrographs_ctf.star")
     with pytest.raises(FormatError, match=r"names with @, such as 000001@.*, are slices of a stack"):
         read_micrographs_star(DATA / "tables-of-a-job" / "slices.star")
     with pytest.raises(FormatError, match="these are coordinates of a tomogram"):

@@ -25,6 +25,7 @@ from vitripick.formats.star.files import (
     is_relion_star,
     read_coordinate_files_star,
     read_star,
+    what_star_holds,
     write_coordinate_files_star,
     write_cryosparc_star,
     write_joined_star,
@@ -333,6 +334,9 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
         raise InputError(f"{path}: there is no such file.")
     found = sniff(path)
     if found is None:
+        what = what_star_holds(path) if path.suffix.lower() == ".star" else None
+        if what is not None:
+            raise FormatError(f"{path}: {what}")
         raise FormatError(
             f"{path}: this is no picks file we know, by its suffix and by what it holds; name its format "
             f"with {parameter('format')}: {', '.join(FORMATS)}."

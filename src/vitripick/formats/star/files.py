@@ -229,6 +229,15 @@ def _pixel_sizes(tables: Sequence[StarTable]) -> dict[str, float | None]:
     return {}
 
 
+def what_star_holds(path: Path) -> str | None:
+    """Return one sentence on what a STAR file without coordinates holds; None if it is no STAR file of RELION."""
+    try:
+        blocks = parse_star(read_lines(path), path)
+    except FormatError:
+        return None
+    return _what_it_is(blocks) if blocks else None
+
+
 def _what_it_is(blocks: Sequence[StarBlock]) -> str:
     """Return one sentence on what a STAR file without coordinates holds, and what to give instead."""
     labels = {label for block in blocks for label in block.as_table().labels}
