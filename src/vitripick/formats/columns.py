@@ -16,6 +16,7 @@ import numpy as np
 
 from vitripick.errors import FormatError
 from vitripick.formats.names.stems import has_image_suffix
+from vitripick.formats.passed_by import PassedBy, collect_passed_by
 from vitripick.formats.text import is_unknown
 from vitripick.geometry import Boxes
 
@@ -181,6 +182,7 @@ def warn_of_nameless(path: Path, n_nameless: int, n_rows: int, where: str) -> No
         n_rows,
         where,
     )
+    collect_passed_by([PassedBy(str(path), f"{n_nameless} of {n_rows} rows name no micrograph ({where})")])
 
 
 def micrograph_column(table: Table, path: Path) -> str | None:

@@ -12,9 +12,11 @@ from vitripick.formats import (
     read_all_picks,
     read_micrographs_star,
     read_picks,
+    write_coordinate_files_star,
     write_joined_picks,
     write_picks,
 )
+from vitripick.formats.passed_by import passed_by_collected
 from vitripick.formats.picks.convert import convert_picks
 from vitripick.formats.picks.table import sniff
 from vitripick.geometry import Boxes
@@ -154,6 +156,17 @@ def test_a_cs_row_without_a_micrograph_is_left_out_and_counted(caplog):
     (a,) = read_all_picks(DATA / "tables-of-a-job" / "one_without_a_micrograph.cs")
     assert len(a) == 2
     assert "1 of 3 rows name no micrograph and are left out (first in row 3)" in caplog.text
+
+
+def test_what_was_left_out_is_in_the_result(tmp_path):
+    with passed_by_collected() as passed_by:
+        read_all_picks(DATA / "tables-of-a-job" / "one_without_a_micrograph.cs")
+    assert [one.reason for one in passed_by] == ["1 of 3 rows name no micrograph (first in row 3)"]
+    write_picks(PICKS, tmp_path / "b.star")
+    write_coordinate_files_star([("m/a.mrc", "a.star"), ("m/b.mrc", "b.star")], tmp_path / "autopick.star")
+    with passed_by_collected() as passed_by:
+        assert len(read_all_picks(tmp_path / "autopick.star")) == 1
+    assert [one.path for one in passed_by] == ["a.star"]
 
 
 @pytest.mark.parametrize(("name", "text"), each(TOMOGRAMS))

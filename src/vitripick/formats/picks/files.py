@@ -13,8 +13,8 @@ from vitripick.formats.folders import walk
 from vitripick.formats.names.encoding import check_encoding, names_in_utf8
 from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.passed_by import PassedBy, say_passed_by
-from vitripick.formats.picks.meant import looks_like_picks, unread_table
 from vitripick.formats.picks.listed import find_listed, read_listed_files
+from vitripick.formats.picks.meant import looks_like_picks, unread_table
 from vitripick.formats.picks.table import (
     format_for_writing,
     format_named,

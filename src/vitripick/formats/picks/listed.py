@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitripick.errors import FormatError, InputError
 from vitripick.formats.names.pairing import pair_labels
+from vitripick.formats.passed_by import PassedBy, collect_passed_by
 from vitripick.formats.picks.table import format_of_file
 from vitripick.geometry import Boxes
 from vitripick.text import listed as in_words
@@ -32,6 +33,13 @@ def read_listed_files(table: Path, rows: Sequence[tuple[str, str]]) -> list[Boxe
             len(missing),
             len(found),
             in_words(missing, most=5),
+        )
+        collect_passed_by(
+            [
+                PassedBy(listed, f"{table} lists it, but it is not there")
+                for (_, listed), path in found.items()
+                if not path
+            ]
         )
     parts = [_read_listed(table, name, listed, path) for (name, listed), path in found.items() if path is not None]
     return parts or [Boxes.empty()]
