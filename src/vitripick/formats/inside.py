@@ -1,15 +1,19 @@
-"""Leave out picks whose centre lies outside the micrograph, and say so."""
+"""Say which picks have their centre outside the micrograph, and leave them out where the format asks for it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vitripick.errors import parameter
 from vitripick.geometry import Boxes
 
 log = logging.getLogger("vitripick")
+
+_ANY_SHAPE = (1 << 40, 1 << 40)
 
 
 def keep_inside(boxes: Boxes, path: Path) -> Boxes:
@@ -31,3 +35,22 @@ def keep_inside(boxes: Boxes, path: Path) -> Boxes:
             boxes.micrograph or "it",
         )
     return boxes.select(inside)
+
+
+def warn_of_outside(parts: Sequence[Boxes], target: Path) -> None:
+    """Warn of picks outside their micrograph, in a format whose programs take them."""
+    # Where the shape is not known, only places below zero are known to be outside.
+    outside = [(len(b) - len(b.inside(b.shape or _ANY_SHAPE)), b.micrograph) for b in parts]
+    n_outside = sum(n for n, _ in outside)
+    if n_outside:
+        first = next(name for n, name in outside if n)
+        log.warning(
+            "%s: %d of %d picks lie outside their micrograph and stay in the file, first in %s; see whether %s, %s or "
+            "another micrograph is meant",
+            target,
+            n_outside,
+            sum(map(len, parts)),
+            first or "a micrograph without a name",
+            parameter("scale"),
+            parameter("flip_y"),
+        )

@@ -92,7 +92,12 @@ def passed_by_lines(found: Iterable[PassedBy]) -> list[str]:
 
 def say_passed_by(found: Sequence[PassedBy]) -> None:
     """Log the lines of `passed_by_lines` as warnings, and add `found` to every list of `passed_by_collected`."""
-    for collected in _collecting.get():
-        collected += found
+    collect_passed_by(found)
     for line in passed_by_lines(found):
         log.warning("%s", line)
+
+
+def collect_passed_by(found: Sequence[PassedBy]) -> None:
+    """Add `found` to every list of `passed_by_collected`, for what is logged in words of its own."""
+    for collected in _collecting.get():
+        collected += found

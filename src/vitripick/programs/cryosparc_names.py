@@ -136,11 +136,17 @@ def _from_cs(path: Path) -> list[Exposure]:
     field = next((name for name in _PATH_FIELDS if name in fields), None)
     if field is None:
         raise FormatError(f"{path}: this .cs file has none of {', '.join(_PATH_FIELDS)}, so it names no micrographs.")
+    if rows.dtype[field].kind not in "SU":
+        raise FormatError(f"{path}: {field} should hold names, but it holds {rows.dtype[field]}.")
     # In a file of particles `uid` is the particle's number, so the micrograph's own number is read.
     number = "location/micrograph_uid" if field.startswith("location/") else "uid"
-    uids = rows[number] if number in fields else np.zeros(len(rows), np.uint64)
+    known = number in fields and rows.dtype[number].kind in "iu" and not rows.dtype[number].shape
+    uids = rows[number] if known else np.zeros(len(rows), np.uint64)
     found = {
         text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text): int(uid) or None
         for text, uid in zip(rows[field].tolist(), uids.tolist(), strict=True)
+        if text  # rows that name no micrograph
     }
+    if not found:
+        raise InputError(f"{path}: no row of this file names its micrograph ({field}).")
     return [Exposure(name, uid) for name, uid in found.items()]

@@ -62,10 +62,10 @@ def test_a_box_file_needs_a_size(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 2 64 64\n10 20 64 64 -1\n90 80 64 64 -2\n", "line 2: the fifth column.*filaments"),
+        ("1 2 64 64\n10 20 64 64 -1\n90 80 64 64 -2\n", "line 2: these are filaments .the fifth column"),
         (
             "#micrograph: a.mrc\n#segment length: 64\n#helix: (1, 2),(3, 4),64\n1 2\n",
-            "line 1: this is a helix file",
+            "line 1: these are filaments .a helix file",
         ),
         ("data_\n", "line 1: this is a STAR file"),
         ("1 2\n", "line 1: a .box line needs x, y, width and height, but this one has 2 values: '1 2'"),

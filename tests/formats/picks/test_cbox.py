@@ -107,7 +107,7 @@ def test_a_cbox_under_the_suffix_star_is_still_read_by_its_corners(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("45.500000 <NA>", "45.500000 17", "line 20: this box lies in slice 17 of a tomogram"),
+        ("45.500000 <NA>", "45.500000 17", "line 20: these are coordinates of a tomogram .column CoordinateZ"),
         ("_Angle #11", "_filamentid #11", None),
         ("data_cryolo\n", "data_picks\n", "blocks here are data_global, data_picks"),
         ("_Width #4", "_Breadth #4", "data_cryolo has no _Width"),
@@ -125,7 +125,7 @@ def test_what_is_not_particles_in_a_micrograph_is_refused(tmp_path, old, new, me
     assert text != GOLDEN
     if message is None:
         text = text.replace("0.987654 <NA> <NA>", "0.987654 <NA> 3")
-        message = "line 20: this box belongs to filament 3"
+        message = "line 20: these are filaments .column filamentid"
     (tmp_path / "a.cbox").write_text(text)
     with pytest.raises(FormatError, match=message):
         read_picks(tmp_path / "a.cbox")

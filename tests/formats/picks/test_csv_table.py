@@ -55,7 +55,7 @@ def test_no_picks_are_a_header_alone(tmp_path):
         ("x;y\n1;2\n", "with commas, but here is 'x;y'"),
         ("x,y\n1,2\n3\n", "line 3: 1 values, but the header names 2"),
         ("x,y\n1,2\n3,b\n", "line 3: y should be a number, but it is 'b'"),
-        ("x,y,width,height\n1,2,0,3\n", "line 2: width and height should be above zero"),
+        ("x,y,width,height\n1,2,0,3\n", "line 2: width should be above zero, but it is 0"),
     ],
 )
 def test_a_broken_table_is_refused(tmp_path, text, message):

@@ -237,10 +237,14 @@ def test_a_relion_job_folder_gives_each_micrograph_once(tmp_path):
     assert [boxes.micrograph for boxes in read_all_picks(job)] == [f"MotionCorr/job002/x/{n}.mrc" for n in "ab"]
 
 
-def test_a_listed_file_that_is_missing_is_named(tmp_path):
+def test_a_listed_file_that_is_missing_is_named_and_the_others_are_read(tmp_path, caplog):
     job = relion_project(tmp_path)
     (job / "x" / "b_autopick.star").unlink()
-    with pytest.raises(InputError, match=r"job006/x/b_autopick\.star"):
+    assert [boxes.micrograph for boxes in read_all_picks(job / "autopick.star")] == ["MotionCorr/job002/x/a.mrc"]
+    assert "1 of 2 coordinate files are not there" in caplog.text
+    assert "job006/x/b_autopick.star for MotionCorr/job002/x/b.mrc" in caplog.text
+    (job / "x" / "a_autopick.star").unlink()
+    with pytest.raises(InputError, match=r"none of the 2 coordinate files .* first AutoPick/job006/x/a_autopick\.star"):
         read_all_picks(job / "autopick.star")
 
 
@@ -314,7 +318,7 @@ def test_what_star_cannot_hold_is_refused(word):
         quote(word)
 
 
-PLACES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)), max_size=5)
+PLACES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(1e-6, 1)), max_size=5)  # 0 means "not known"
 
 
 @given(PLACES, st.sampled_from([(64, 64), (101, 333), (800, 37)]))

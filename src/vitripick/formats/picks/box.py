@@ -9,20 +9,24 @@ import numpy as np
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError, parameter
+from vitripick.formats.columns import filament_error
 from vitripick.formats.text import format_number, parse_number, parse_size, read_lines
 from vitripick.geometry import Boxes
+
+# x, y, width and height, and at most two columns of other programs: EMAN1's -3, a score.
+_MOST_COLUMNS = 6
 
 
 def read_box(path: Path) -> list[Boxes]:
     """Return the boxes of an EMAN1 `.box` file; an empty file is a micrograph without particles.
 
-    Columns after the fourth are ignored (EMAN1's boxer writes -3 there).
+    Two columns after the fourth are ignored (EMAN1's boxer writes -3 there).
 
     Raises
     ------
     FormatError
-        If a line is not a box, or the file holds filaments: start-end pairs (fifth column -1 and -2, EMAN1's boxer) or
-        helix files (`#helix:` lines, EMAN2's e2helixboxer).
+        If a line is not one box, or the file holds filaments: start-end pairs (fifth column -1 and -2, EMAN1's boxer)
+        or helix files (`#helix:` lines, EMAN2's e2helixboxer).
     """
     rows: list[tuple[float, float, float, float]] = []
     for number, line in enumerate(read_lines(path), start=1):
@@ -30,26 +34,24 @@ def read_box(path: Path) -> list[Boxes]:
         if not fields:
             continue
         if line.lstrip().startswith(("#micrograph:", "#segment", "#helix:")):
-            raise FormatError(
-                f"{path}, line {number}: this is a helix file (EMAN2's e2helixboxer), and filaments are not "
-                "supported; export the particles as boxes, one 'x y width height' a line."
-            )
+            raise filament_error(f"{path}, line {number}", "a helix file of EMAN2's e2helixboxer")
         if fields[0].startswith("data_"):
             raise FormatError(f"{path}, line {number}: this is a STAR file; give it the suffix .star or .cbox.")
         if len(fields) < 4:
             raise FormatError(
                 f"{path}, line {number}: a .box line needs x, y, width and height, but this one has "
-                f"{len(fields)} "
-                f"values: {line.strip()!r}."
+                f"{len(fields)} values: {line.strip()!r}."
+            )
+        if len(fields) > _MOST_COLUMNS:
+            raise FormatError(
+                f"{path}, line {number}: {len(fields)} values stand on this line, and a box has {_MOST_COLUMNS} at "
+                "most, so several boxes seem to share the line; give each its own."
             )
         x, y = (parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True))
         width = parse_size(fields[2], what="width", path=path, line=number)
         height = parse_size(fields[3], what="height", path=path, line=number)
         if len(fields) > 4 and fields[4].removesuffix(".0") in ("-1", "-2"):
-            raise FormatError(
-                f"{path}, line {number}: the fifth column marks the start (-1) or end (-2) of a filament, "
-                "and filaments are not supported; export the particles as boxes."
-            )
+            raise filament_error(f"{path}, line {number}", "the fifth column marks a start (-1) or an end (-2)")
         rows.append((x + width / 2, y + height / 2, width, height))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     return [Boxes.at(table[:, 0], table[:, 1], width=table[:, 2], height=table[:, 3])]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError, parameter
-from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
-from vitripick.formats.text import parse_number, parse_optional, parse_size, read_lines
+from vitripick.formats.columns import filament_error, refuse_other_than_2d, split_by_micrograph
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
+from vitripick.formats.text import parse_numbers, parse_optional_sizes, parse_optionals, parse_sizes, read_lines
 from vitripick.geometry import Boxes, FloatArray
 
 _NA = "<NA>"
@@ -24,11 +25,11 @@ _OPTIONAL = ("Confidence", "EstWidth", "EstHeight")
 
 def is_cbox(path: Path, start: str) -> bool:
     """Return whether a file is a CBOX file, by its suffix or by the block that its program writes."""
-    return path.suffix.lower() == ".cbox" or "data_cryolo" in start
+    return path.suffix.lower() == ".cbox" or mentions(path, start, ("data_cryolo",))
 
 
 def read_cbox(path: Path) -> list[Boxes]:
-    """Return the boxes of one micrograph.
+    """Return the boxes of one micrograph, or of several if a column names them.
 
     This reads version 1.0, files without some of its columns, files of zero bytes, and the oldest variant, which has no
     header: tab-separated `x y width height confidence estimated_width estimated_height`.
@@ -43,7 +44,7 @@ def read_cbox(path: Path) -> list[Boxes]:
     if not any(line.strip() for line in lines):
         return [Boxes.empty()]
     if not any(line.startswith("data_") for line in lines):
-        return [_read_headerless(lines, path)]
+        return [_from_table(_read_headerless(lines, path), path)]
     blocks = {block.name: block for block in parse_star(lines, path)}
     if "cryolo" not in blocks:
         raise FormatError(
@@ -52,8 +53,9 @@ def read_cbox(path: Path) -> list[Boxes]:
         )
     vertices = blocks.get("filament_vertices")
     if vertices is not None and len(vertices.as_table()):
-        raise FormatError(f"{path}: this file holds filaments (data_filament_vertices); they are not supported.")
-    return [_from_table(blocks["cryolo"].as_table(), path)]
+        raise filament_error(path, "data_filament_vertices")
+    table = blocks["cryolo"].as_table()
+    return split_by_micrograph(_from_table(table, path), table, path)
 
 
 def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
@@ -90,60 +92,36 @@ def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
 
 def _from_table(table: StarTable, path: Path) -> Boxes:
     missing = [f"_{label}" for label in _CORNER if label not in table]
-    if missing and table.labels:
+    if not table.labels:
+        return Boxes.empty()
+    if missing:
         raise FormatError(f"{path}: the block data_cryolo has no {', '.join(missing)}, so its boxes have no place.")
-    plain = _plain_columns(table)
-    if plain is not None:
-        return _from_rows(plain)
-    at = {label: table.labels.index(label) for label in table.labels}
-    rows: list[list[float]] = []
-    for fields, line in zip(table.rows, table.lines, strict=True):
-        _refuse_what_is_not_2d(fields, at, path, line)
-        row = [parse_number(fields[at[label]], what=f"_{label}", path=path, line=line) for label in _CORNER[:2]]
-        row += [parse_size(fields[at[label]], what=f"_{label}", path=path, line=line) for label in _CORNER[2:]]
-        for label in _OPTIONAL:
-            field = fields[at[label]] if label in at else _NA
-            row.append(parse_optional(field, what=f"_{label}", path=path, line=line))
-        rows.append(row)
-    return _from_rows(rows)
+    refuse_other_than_2d(table, path)
+    columns: list[FloatArray] = []
+    for label in _CORNER:
+        parse = parse_numbers if label in _CORNER[:2] else parse_sizes
+        columns.append(parse(table.column(label), table.lines, what=f"_{label}", path=path))
+    for label in _OPTIONAL:
+        parse = parse_optionals if label == "Confidence" else parse_optional_sizes
+        fields = table.column(label) if label in table else [_NA] * len(table)
+        columns.append(parse(fields, table.lines, what=f"_{label}", path=path))
+    return _from_rows(np.array(columns).T)
 
 
-def _plain_columns(table: StarTable) -> npt.NDArray[np.float64] | None:
-    """Return rows as `_from_rows` takes them, for files such as ours; None for files to be read line by line."""
-    if not table.rows or any(label not in table for label in (*_CORNER, *_OPTIONAL)) or "filamentid" in table:
-        return None
-    if "CoordinateZ" in table and set(table.column("CoordinateZ")) != {_NA}:
-        return None
-    columns = [table.column(label) for label in (*_CORNER, *_OPTIONAL)]
-    try:
-        # A column of a file such as ours is known in every row or in none.
-        numbers = [[np.nan] * len(c) if set(c) == {_NA} else [float(field) for field in c] for c in columns]
-    except ValueError:
-        return None
-    rows = np.array(numbers).T
-    known = ~np.isnan(rows).all(axis=0)
-    if not (np.isfinite(rows[:, known]).all() and known[:4].all() and (rows[:, 2:4] > 0).all()):
-        return None
-    return rows
-
-
-def _read_headerless(lines: Sequence[str], path: Path) -> Boxes:
-    rows: list[list[float]] = []
+def _read_headerless(lines: Sequence[str], path: Path) -> StarTable:
+    table = StarTable([*_CORNER, *_OPTIONAL])
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields:
             continue
-        if len(fields) < 4:
+        if not 4 <= len(fields) <= len(table.labels):
             raise FormatError(
                 f"{path}, line {number}: a .cbox file is a STAR file with a block data_cryolo, or has x, y, "
                 f"width, height, confidence and the estimated sizes in each line, but here is {line.strip()[:60]!r}."
             )
-        row = [parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True)]
-        row += [parse_size(f, what="width or height", path=path, line=number) for f in fields[2:4]]
-        optional = [*fields[4:7], _NA, _NA, _NA][:3]
-        row += [parse_optional(f, what=w, path=path, line=number) for f, w in zip(optional, _OPTIONAL, strict=True)]
-        rows.append(row)
-    return _from_rows(rows)
+        table.rows.append([*fields, _NA, _NA, _NA][: len(table.labels)])
+        table.lines.append(number)
+    return table
 
 
 def _from_rows(rows: npt.ArrayLike) -> Boxes:
@@ -159,21 +137,6 @@ def _from_rows(rows: npt.ArrayLike) -> Boxes:
         estimated_width=estimated_width,
         estimated_height=estimated_height,
     )
-
-
-def _refuse_what_is_not_2d(fields: list[str], at: dict[str, int], path: Path, line: int) -> None:
-    if "CoordinateZ" in at:
-        z = parse_optional(fields[at["CoordinateZ"]], what="_CoordinateZ", path=path, line=line)
-        if z != 0 and not np.isnan(z):
-            raise FormatError(
-                f"{path}, line {line}: this box lies in slice {z:g} of a tomogram; only 2-D is supported."
-            )
-    if "filamentid" in at:
-        filament = parse_optional(fields[at["filamentid"]], what="_filamentid", path=path, line=line)
-        if not np.isnan(filament):
-            raise FormatError(
-                f"{path}, line {line}: this box belongs to filament {filament:g}; filaments are not supported."
-            )
 
 
 def _column(values: FloatArray) -> list[str]:

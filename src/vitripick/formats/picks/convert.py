@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -11,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vitripick.errors import InputError, UsageError, parameter
-from vitripick.formats.inside import keep_inside
+from vitripick.formats.inside import keep_inside, warn_of_outside
 from vitripick.formats.micrographs.files import read_header
 from vitripick.formats.micrographs.finding import MicrographFile, find_micrographs, is_star
 from vitripick.formats.names.pairing import match_names
-from vitripick.formats.names.stems import base_name, has_image_suffix, without_image_suffix
+from vitripick.formats.names.stems import base_name, cryosparc_uid, has_image_suffix, without_image_suffix
 from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
 from vitripick.formats.picks.table import PicksFormat, format_for_writing, format_named, known_suffixes
 from vitripick.formats.star.optics import OpticsGroup
@@ -98,14 +97,37 @@ def convert(
     written = [boxes if settings.threshold is None else boxes.above(settings.threshold) for boxes in parts]
     if entry.only_inside:
         written = [keep_inside(boxes, target) for boxes in written]
+    else:
+        warn_of_outside(written, target)
     optics: list[OpticsGroup | None] = [None] * len(parts)
     if entry.takes_optics and micrographs is not None and is_star(str(micrographs)):
         optics = _optics_of(parts, micrographs)
+    if entry.compares_names and (entry.takes_optics or (len(parts) > 1 and not is_folder)):
+        _say_names(written, target, known=micrographs is not None)
     if is_folder:
         files = _write_folder(written, optics, target, entry, settings)
     else:
         files = _write_file(written, optics, target, entry, settings)
     return Converted(tuple(files), tuple(parts), sum(map(len, written)))
+
+
+def _say_names(parts: Sequence[Boxes], target: Path, *, known: bool) -> None:
+    """Warn of names that are no files' names for RELION, or are cryoSPARC's."""
+    names = [boxes.micrograph or "" for boxes in parts]
+    bare = [name for name in names if not has_image_suffix(base_name(name))]
+    foreign = [] if known else [name for name in names if cryosparc_uid(name) is not None]
+    for wrong, what in ((bare, "have no suffix, such as .mrc"), (foreign, "are cryoSPARC's")):
+        if wrong:
+            log.warning(
+                "%s: %d of %d names of micrographs %s (first %r); RELION compares them with its own, character by "
+                "character, and will find no particles there; give %s with RELION's micrographs star",
+                target,
+                len(wrong),
+                len(names),
+                what,
+                wrong[0],
+                parameter("Boxes.micrograph"),
+            )
 
 
 def _read(source: str | Path, micrographs: str | Path | None, settings: ConvertSettings) -> list[Boxes]:
@@ -226,7 +248,11 @@ def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path
     else:
         # The file may be this micrograph's under another name; if not, the error says whose picks are there.
         boxes = read_picks(source, format=source_format, micrograph=micrograph.name, scale=scale)
-    return _of_file(boxes, MicrographFile(micrograph.name, micrograph))
+    boxes = _of_file(boxes, MicrographFile(micrograph.name, micrograph))
+    # The name of a file says nothing of its folder, so a name that is a file's already says more.
+    if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
+        return boxes
+    return boxes.renamed(micrograph.name)
 
 
 def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> list[Boxes]:
@@ -240,18 +266,30 @@ def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> lis
         )
     result = list(parts)
     for name, i in found.items():
-        result[i] = _of_file(parts[i], files[name])
+        result[i] = _named_as(_of_file(parts[i], files[name]), files[name])
     for i in set(range(len(parts))) - set(found.values()):
-        log.warning("%s: there is no micrograph of these picks in %s", parts[i].micrograph, micrographs)
+        log.warning(
+            "%s: there is no micrograph of these picks in %s; the name stays, and RELION will find nothing under it",
+            parts[i].micrograph,
+            micrographs,
+        )
     return result
 
 
 def _of_file(boxes: Boxes, file: MicrographFile) -> Boxes:
-    """Return the boxes with shape, pixel size and name of this micrograph."""
+    """Return the boxes with shape and pixel size of this micrograph."""
     header = read_header(file.path)
     boxes = to_full_size(boxes, file.path, shape=header.shape)
-    boxes = boxes.of(pixel_size=file.pixel_size or boxes.pixel_size or header.pixel_size)
-    # RELION compares the strings, so a name that is a micrograph's file already stays as it is written.
-    if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
+    return boxes.of(pixel_size=file.pixel_size or boxes.pixel_size or header.pixel_size)
+
+
+def _named_as(boxes: Boxes, file: MicrographFile) -> Boxes:
+    """Return the boxes under the micrograph's own name.
+
+    RELION compares the strings, so a STAR's name is taken as it is. A folder names files from its own root; a name that
+    leads to the same file from here says more, and stays.
+    """
+    name = boxes.micrograph
+    if not file.from_star and name is not None and Path(name).is_file() and Path(name).samefile(file.path):
         return boxes
-    return dataclasses.replace(boxes, micrograph=file.name)
+    return boxes.renamed(file.name)

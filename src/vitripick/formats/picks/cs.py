@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import FormatError, UsageError, parameter
+from vitripick.formats.columns import filament_error, is_filament_column, tomogram_error, warn_of_nameless
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
@@ -24,37 +26,74 @@ from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes, FloatArray
 
 _X, _Y = "location/center_x_frac", "location/center_y_frac"
+_Z = "location/center_z_frac"
 _SHAPE, _PATH = "location/micrograph_shape", "location/micrograph_path"
+# In characters; a column takes about 40.
+_LONGEST_HEADER = 1_000_000
+# What NumPy raises over headers and data that do not hold together.
+_DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, TokenError)
 _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 
 
 def read_cs(path: Path) -> list[Boxes]:
-    """Return the boxes of each micrograph in the file, in order of first mention, with its path and shape."""
+    """Return the boxes of each micrograph in the file, in order of first mention, with its path and shape.
+
+    Rows that name no micrograph are left out with a warning.
+
+    Raises
+    ------
+    FormatError
+        If the file is no table of places in micrographs, a place is no number, or the rows are parts of filaments.
+    """
     rows = load_cs(path)
-    missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in (rows.dtype.names or ())]
+    names = rows.dtype.names or ()
+    missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in names]
     if missing:
         raise FormatError(
             f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
             "micrographs; give the file of a picking job or its passthrough."
         )
-    paths = rows[_PATH]
+    if _Z in names and len(rows):
+        raise tomogram_error(path, f"column {_Z}")
+    filaments = [name for name in names if is_filament_column(name)]
+    if filaments and len(rows):
+        raise filament_error(path, f"column {filaments[0]}")
+    if (
+        rows.dtype[_PATH].kind not in "SU"
+        or rows.dtype[_SHAPE].shape != (2,)
+        or rows.dtype[_SHAPE].base.kind not in "iu"
+    ):
+        raise FormatError(f"{path}: {_PATH} should hold text, and {_SHAPE} two whole numbers in each row.")
+    x, y = _float(rows, _X, path), _float(rows, _Y, path)
+    score = _float(rows, _SCORE, path) if _SCORE in names else np.full(len(rows), np.nan)
+    index_of: dict[bytes | str, int] = {}
+    group = np.array([index_of.setdefault(raw, len(index_of)) for raw in rows[_PATH].tolist()], np.intp)
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], np.arange(len(index_of) + 1))
+    shapes = rows[_SHAPE].astype(np.int64)
     parts = []
-    for raw in dict.fromkeys(paths.tolist()):
-        some = rows[paths == raw]
-        n_rows, n_columns = (int(n) for n in some[_SHAPE][0])
-        if n_rows == 0 or n_columns == 0 or (some[_SHAPE] != some[_SHAPE][0]).any():
+    for raw, number in index_of.items():
+        which = order[starts[number] : starts[number + 1]]
+        if not raw:
+            warn_of_nameless(path, len(which), len(rows), f"first in row {which[0] + 1}")
+            continue
+        n_rows, n_columns = (int(n) for n in shapes[which[0]])
+        if n_rows <= 0 or n_columns <= 0 or (shapes[which] != shapes[which[0]]).any():
             raise FormatError(f"{path}: {_text(raw)} should have one shape above zero in {_SHAPE}.")
-        x, y = _float(some[_X]) * n_columns, _float(some[_Y]) * n_rows
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        if not (np.isfinite(x[which]).all() and np.isfinite(y[which]).all()):
             raise FormatError(f"{path}: a particle of {_text(raw)} has a place that is not a number.")
         parts.append(
             Boxes.at(
-                x,
-                y,
-                confidence=_float(some[_SCORE]) if _SCORE in (rows.dtype.names or ()) else np.nan,
+                x[which] * n_columns,
+                y[which] * n_rows,
+                confidence=score[which],
                 micrograph=_text(raw),
                 shape=(n_rows, n_columns),
             )
+        )
+    if not parts and len(rows):
+        raise FormatError(
+            f"{path}: no row names its micrograph ({_PATH} is empty); give the passthrough file of the job."
         )
     return parts or [Boxes.empty()]
 
@@ -119,13 +158,18 @@ def load_cs(path: Path) -> npt.NDArray[Any]:
             "(CSDAT) has to be saved again by cryosparc-tools in its NumPy format."
         )
     try:
-        # A pickle runs whatever its author wrote, so pickling is never allowed.
-        rows: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FormatError(f"{path}: this NumPy array cannot be read: {error}.") from None
+        # A pickle runs whatever its author wrote, so pickling is never allowed. A table with hundreds of columns has a
+        # header longer than NumPy's own limit, which guards against headers that take too long to read.
+        rows: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=_LONGEST_HEADER)
+    except _DAMAGED as error:
+        raise FormatError(f"{path}: this NumPy array cannot be read: {_in_one_line(error)}.") from None
     if rows.dtype.names is None or rows.ndim != 1:
         raise FormatError(f"{path}: a .cs file is a table with named columns, but this is an array of {rows.dtype}.")
     return rows
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
 
 
 def _hash(text: str) -> int:
@@ -136,5 +180,7 @@ def _text(raw: bytes | str) -> str:
     return raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
 
 
-def _float(column: npt.NDArray[Any]) -> FloatArray:
-    return column.astype(np.float64)
+def _float(rows: npt.NDArray[Any], name: str, path: Path) -> FloatArray:
+    if rows.dtype[name].kind not in "fiu" or rows.dtype[name].shape:
+        raise FormatError(f"{path}: {name} should hold one number in each row, but it holds {rows.dtype[name]}.")
+    return rows[name].astype(np.float64)

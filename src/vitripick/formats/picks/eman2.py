@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
+from vitripick.formats.columns import filament_error, tomogram_error
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes
 
 
 def read_eman2(path: Path) -> list[Boxes]:
-    """Return the centres of an EMAN2 info file; it holds neither sizes nor confidences."""
-    boxes = _load(path).get("boxes")
+    """Return the centres of an EMAN2 info file; it holds neither sizes nor confidences.
+
+    Raises
+    ------
+    FormatError
+        If the file has no list of 2-D boxes, has two keys of one name, or holds boxes of a tomogram or of filaments.
+    """
+    info = _load(path)
+    boxes = info.get("boxes")
+    if info.get("boxes_3d") and not boxes:
+        raise tomogram_error(path, "key 'boxes_3d'")
     if not isinstance(boxes, list):
         raise FormatError(f"{path}: there is no list 'boxes' in this file, so it holds no particles of EMAN2.")
     xs: list[float] = []
@@ -24,6 +35,11 @@ def read_eman2(path: Path) -> list[Boxes]:
     for index, entry in enumerate(boxes, start=1):
         if not isinstance(entry, list) or len(entry) < 2:
             raise FormatError(f"{path}: box {index} should be [x, y, mode], but it is {json.dumps(entry)[:60]}.")
+        if len(entry) > 2 and isinstance(entry[2], int | float):
+            # The third entry of a 2-D box is the name of its kind.
+            raise tomogram_error(path, f"box {index} has the z coordinate {entry[2]}")
+        if len(entry) > 2 and any(word in str(entry[2]).lower() for word in ("helix", "helical", "filament")):
+            raise filament_error(path, f"box {index} is of the kind {entry[2]!r}")
         for values, value, what in ((xs, entry[0], "x"), (ys, entry[1], "y")):
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise FormatError(f"{path}: {what} of box {index} should be a number, but it is {value!r}.")
@@ -46,17 +62,27 @@ def write_eman2(parts: Sequence[Boxes], path: Path) -> None:
 
 
 def is_eman2(path: Path, start: str) -> bool:
-    """Return whether this is a JSON file with a list `boxes`."""
+    """Return whether this is a JSON file with a list `boxes`, or with that of a tomogram."""
     try:
-        return isinstance(_load(path).get("boxes"), list)
+        info = _load(path, twins_allowed=True)
     except FormatError:
         return False
+    return isinstance(info.get("boxes"), list) or bool(info.get("boxes_3d"))
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, *, twins_allowed: bool = False) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
+        if twice and not twins_allowed:
+            raise FormatError(
+                f"{path}: there are two keys of the name {twice[0]!r}, so it is not known which one counts; remove one "
+                "of them."
+            )
+        return dict(pairs)
+
     try:
-        info = json.loads(read_file(path).decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        info = json.loads(read_file(path).decode("utf-8"), object_pairs_hook=unique)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise FormatError(f"{path}: this is not JSON ({error}).") from None
     if not isinstance(info, dict):
         raise FormatError(f"{path}: an EMAN2 info file is a JSON object, but this holds a {type(info).__name__}.")

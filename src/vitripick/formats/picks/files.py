@@ -13,6 +13,7 @@ from vitripick.formats.folders import walk
 from vitripick.formats.names.encoding import check_encoding, names_in_utf8
 from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.passed_by import PassedBy, say_passed_by
+from vitripick.formats.picks.listed import find_listed, read_listed_files
 from vitripick.formats.picks.meant import looks_like_picks, unread_table
 from vitripick.formats.picks.table import (
     format_for_writing,
@@ -23,6 +24,7 @@ from vitripick.formats.picks.table import (
     without_picks_suffix,
 )
 from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.values import checked, warn_of_scores
 from vitripick.geometry import Boxes
 from vitripick.run_layout import STORE, RunLayout
 from vitripick.text import listed as names_listed
@@ -85,6 +87,7 @@ def read_picks(
             )
         boxes = pairs[micrograph]
     boxes = boxes.of(micrograph=micrograph)
+    warn_of_scores([boxes], path)
     return to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale)
 
 
@@ -111,13 +114,14 @@ def read_all_picks(
     Raises
     ------
     InputError
-        If there is no such file or folder, or no picks file in it, or a listed coordinate file is missing.
+        If there is no such file or folder, or no picks file in it, or none of the coordinate files that a table lists.
     """
     path = Path(path)
     if path.is_dir():
         found = _read_folder(path, format)
     else:
         found = [boxes.of(micrograph=_own_name(boxes, path.name)) for boxes in _read_file(path, format)]
+    warn_of_scores(found, path)
     return [
         to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale) for boxes in found
     ]
@@ -213,8 +217,17 @@ def to_full_size(
     flip_y: bool = False,
     scale: float = 1.0,
 ) -> Boxes:
-    """Convert boxes from the file's pixels and direction of y to ours, and fill in missing sizes."""
-    boxes = _scaled(boxes, scale)
+    """Convert boxes from the file's pixels and direction of y to ours, and fill in missing sizes.
+
+    Raises
+    ------
+    FormatError
+        If a number cannot be (a place beyond any micrograph, a size of 0, an infinite confidence), or the file says
+        another shape.
+    UsageError
+        If `flip_y` lacks the shape.
+    """
+    boxes = checked(_scaled(checked(boxes, path), scale), path)
     if shape is not None and boxes.shape is not None and boxes.shape != shape:
         raise FormatError(
             f"{path}: the file says that {boxes.micrograph} has {boxes.shape[0]} rows and {boxes.shape[1]} "
@@ -274,36 +287,7 @@ def _read_file(path: Path, format: str | None) -> list[Boxes]:
     if entry.read is None:
         raise UsageError(f"{path}: files of the format {entry.name} are written, not read.")
     rows = None if entry.list_files is None else entry.list_files(path)
-    if rows is not None:
-        return [_read_listed(path, micrograph, listed) for micrograph, listed in rows] or [Boxes.empty()]
-    return entry.read(path)
-
-
-def _read_listed(table: Path, micrograph: str, listed: str) -> Boxes:
-    """Return the one micrograph of a file that a RELION table lists, under the table's name."""
-    path = _find_listed(table, listed)
-    if path is None:
-        raise InputError(
-            f"{table}: it lists {listed} for {micrograph}, but that file is neither here nor in a folder "
-            "above the table; run in the RELION project's folder."
-        )
-    entry = format_of_file(path)
-    if entry.read is None or (entry.list_files is not None and entry.list_files(path) is not None):
-        raise FormatError(f"{table}: it lists {listed}, which holds no coordinates.")
-    parts = entry.read(path)
-    if len(parts) > 1:
-        parts = list(pair_labels([micrograph], parts).pairs.values())
-        if not parts:
-            raise FormatError(f"{path}: {table} lists this file for {micrograph}, which is not in it.")
-    return dataclasses.replace(parts[0], micrograph=micrograph)
-
-
-def _find_listed(table: Path, listed: str) -> Path | None:
-    # The path is relative to the RELION project: the working folder, else the table's folder, else one above that.
-    for base in (Path(), *table.absolute().parents):
-        if (base / listed).is_file():
-            return base / listed
-    return None
+    return entry.read(path) if rows is None else read_listed_files(path, rows)
 
 
 def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
@@ -328,7 +312,7 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
     for file in files:
         list_files = format_of_file(file, format).list_files
         for _, name in (list_files(file) if list_files is not None else None) or ():
-            path = _find_listed(file, name)
+            path = find_listed(file, name)
             listed |= set() if path is None else {path.resolve()}
     found = []
     for file in files:

@@ -20,10 +20,12 @@ from vitripick.formats.picks.csv_table import is_picks_csv, read_csv, write_csv
 from vitripick.formats.picks.eman2 import is_eman2, read_eman2, write_eman2
 from vitripick.formats.picks.topaz import is_topaz, read_topaz, write_topaz
 from vitripick.formats.picks.warp import write_warp
+from vitripick.formats.star.dialect import START_BYTES
 from vitripick.formats.star.files import (
     is_relion_star,
     read_coordinate_files_star,
     read_star,
+    what_star_holds,
     write_coordinate_files_star,
     write_cryosparc_star,
     write_joined_star,
@@ -60,8 +62,8 @@ class PicksFormat:
     holds_size, holds_confidence
         Whether a file can say how large the boxes are, and how sure the model is.
     recognise
-        Whether a file holds this format, from its path and its first 64 kB as text. Needed where
-        formats share a suffix.
+        Whether a file holds this format, from its path and its first 64 KiB as text. Needed where formats share a
+        suffix. What stands further back counts, too, so it reads on where it has to.
     also_suffixes
         Suffixes under which other programs write this format, too.
     holds_picks
@@ -88,6 +90,8 @@ class PicksFormat:
     base_name
         What a file calls a micrograph, where that is less than its path: two micrographs of one such name cannot share
         a file.
+    compares_names
+        Whether the next program compares the names in the file with its own, character by character.
     splits_at_blanks
         Whether the next program splits a micrograph's name at a blank.
     """
@@ -114,6 +118,7 @@ class PicksFormat:
     needs_ending: bool = False
     joined_name: str | None = None
     base_name: Callable[[PurePosixPath], str] | None = None
+    compares_names: bool = False
     splits_at_blanks: bool = False
 
     @property
@@ -142,6 +147,7 @@ FORMATS: dict[str, PicksFormat] = {
             list_files=read_coordinate_files_star,
             write_list=write_coordinate_files_star,
             only_inside=True,
+            compares_names=True,
             folder=STAR.folder,
             ending=STAR.ending,
         ),
@@ -228,6 +234,7 @@ FORMATS: dict[str, PicksFormat] = {
             recognise=is_relion_star,
             only_inside=True,
             takes_optics=True,
+            compares_names=True,
             joined_name="particles.star",
         ),
         PicksFormat(
@@ -327,6 +334,9 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
         raise InputError(f"{path}: there is no such file.")
     found = sniff(path)
     if found is None:
+        what = what_star_holds(path) if path.suffix.lower() == ".star" else None
+        if what is not None:
+            raise FormatError(f"{path}: {what}")
         raise FormatError(
             f"{path}: this is no picks file we know, by its suffix and by what it holds; name its format "
             f"with {parameter('format')}: {', '.join(FORMATS)}."
@@ -349,7 +359,7 @@ def sniff(path: Path) -> PicksFormat | None:
 def _start_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            # This is enough for every label of the optics block and of the table behind it.
-            return file.read(1 << 16).decode("utf-8-sig", errors="replace")
+            # This is enough for nearly every file; a format that needs more of it reads on (`star.dialect.mentions`).
+            return file.read(START_BYTES).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error

@@ -12,9 +12,10 @@ import numpy as np
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError
+from vitripick.formats.columns import Table, refuse_other_than_2d, refuse_twin_columns, split_by_micrograph
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name_without_suffix
-from vitripick.formats.text import format_number, parse_number, parse_optional, read_lines
+from vitripick.formats.text import format_number, parse_numbers, parse_optionals, read_lines
 from vitripick.geometry import Boxes
 
 _NEEDED = ("image_name", "x_coord", "y_coord")
@@ -22,39 +23,43 @@ _NEEDED = ("image_name", "x_coord", "y_coord")
 
 def is_topaz(path: Path, start: str) -> bool:
     """Return whether a file is a table of Topaz, whose header names the image first."""
-    return start.split("\n", 1)[0].strip().startswith("image_name\t")
+    return start.lstrip().startswith("image_name\t")
 
 
 def read_topaz(path: Path) -> list[Boxes]:
-    """Return the boxes of each micrograph in the table, in order of first mention, with names as written there."""
+    """Return the boxes of each micrograph in the table, in order of first mention, with names as written there.
+
+    Raises
+    ------
+    FormatError
+        If the header is not Topaz's, two columns have one name, a row has another width, or the table holds
+        coordinates of tomograms or filaments.
+    """
     lines = read_lines(path)
-    header = lines[0].strip().split("\t") if lines else []
+    header = [name.strip() for name in lines[0].strip().split("\t")] if lines else []
     if any(name not in header for name in _NEEDED):
         found = repr(lines[0][:60]) if lines else "an empty file"
         raise FormatError(
             f"{path}: a Topaz table starts with the tab-separated names image_name, x_coord, y_coord, but "
             f"here is {found}."
         )
-    micrographs: dict[str, list[tuple[float, float, float]]] = {}
+    refuse_twin_columns(header, path)
+    table = Table(header)
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         fields = line.split("\t")
         if len(fields) != len(header):
             raise FormatError(f"{path}, line {number}: {len(fields)} values, but the header names {len(header)}.")
-        named = dict(zip(header, fields, strict=True))
-        micrographs.setdefault(named["image_name"].strip(), []).append(
-            (
-                parse_number(named["x_coord"], what="x_coord", path=path, line=number),
-                parse_number(named["y_coord"], what="y_coord", path=path, line=number),
-                parse_optional(named.get("score", ""), what="score", path=path, line=number),
-            )
-        )
-    parts = []
-    for name, rows in micrographs.items():
-        x, y, score = np.array(rows, dtype=np.float64).T
-        parts.append(Boxes.at(x, y, confidence=score, micrograph=name))
-    return parts or [Boxes.empty()]
+        table.rows.append([field.strip() for field in fields])
+        table.lines.append(number)
+    if not len(table):
+        return [Boxes.empty()]
+    refuse_other_than_2d(table, path)
+    x, y = (parse_numbers(table.column(name), table.lines, what=name, path=path) for name in ("x_coord", "y_coord"))
+    score = table.column("score") if "score" in table else [""] * len(table)
+    confidence = parse_optionals(score, table.lines, what="score", path=path)
+    return split_by_micrograph(Boxes.at(x, y, confidence=confidence), table, path)
 
 
 def write_topaz(parts: Sequence[Boxes], path: Path) -> None:

@@ -6,12 +6,14 @@ ends a loop. A row stands on one line. There are no comments inside a loop and n
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, InputError, UsageError
+from vitripick.formats.columns import Table
 
 # RELION takes only ASCII blanks as blanks, so a no-break space belongs to the name it stands in.
 _BLANKS = " \t\r\f\v"
@@ -21,37 +23,14 @@ _PLAIN = re.compile(r"(?!data_|loop_)[^#_;\"'\s]\S*", re.ASCII)
 _WORDS = re.compile(r"\S+", re.ASCII)
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
 
+# The first bytes of a file, which usually say what it holds; and how far `mentions` reads on where they do not. An
+# optics group takes about 100 bytes.
+START_BYTES = 1 << 16
+_READ_ON = 16 << 20
 
-@dataclass
-class StarTable:
-    """Holds one loop: labels without their leading underscore, and rows as text.
 
-    Attributes
-    ----------
-    labels
-        Labels in file order.
-    rows
-        Rows, each as long as `labels`.
-    lines
-        The line number of each row, for errors.
-    """
-
-    labels: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __contains__(self, label: str) -> bool:
-        return label in self.labels
-
-    def column(self, label: str) -> list[str]:
-        """Return the values of one column, or raise a `KeyError` where there is none."""
-        if label not in self.labels:
-            raise KeyError(label)
-        index = self.labels.index(label)
-        return [row[index] for row in self.rows]
+class StarTable(Table):
+    """Holds one loop: labels without their leading underscore, and rows as text."""
 
 
 @dataclass
@@ -138,6 +117,8 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
             values = values[: values.index("#")] if "#" in values else values
             if len(values) != 1:
                 raise fail(f"_{label} should have one value, but it has {len(values)}.")
+            if label in blocks[-1].pairs:
+                raise fail(f"the label _{label} stands twice in one block.")
             blocks[-1].pairs[label] = values[0]
         elif ended:
             raise fail("a row after a blank line; a blank line ends a loop in RELION's dialect, so remove it.")
@@ -146,6 +127,42 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
     if not blocks and any(line.strip() for line in lines):
         raise FormatError(f"{path}: there is no data_ block in this STAR file, only comments.")
     return blocks
+
+
+def mentions(path: Path, start: str, words: Sequence[str]) -> bool:
+    """Return whether one of `words` stands in `start`, or begins a line of the file after it.
+
+    A STAR may have hundreds of optics groups before its coordinates, so the file is read on, line by line, for the
+    labels of its later blocks.
+
+    Parameters
+    ----------
+    path, start
+        A file, and the text of its first `START_BYTES`.
+    words
+        Labels with their underscore, or names of blocks with their data_.
+    """
+    if any(word in start for word in words):
+        return True
+    beginnings = tuple(word.encode() for word in words)
+    read = 0
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size <= START_BYTES:
+                return False
+            # A line of a file that is no text may be as long as the file.
+            while read < _READ_ON and (line := file.readline(_READ_ON)):
+                read += len(line)
+                if line.lstrip().startswith(beginnings) or (b"\r" in line and _after_cr(line, beginnings)):
+                    return True
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    return False
+
+
+def _after_cr(line: bytes, beginnings: tuple[bytes, ...]) -> bool:
+    """Return whether a line of an old Mac, which ends with CR alone, begins so."""
+    return any(part.lstrip().startswith(beginnings) for part in line.split(b"\r"))
 
 
 def format_star(blocks: Iterable[StarBlock], *, version: str | None = None) -> str:

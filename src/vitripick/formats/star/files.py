@@ -6,6 +6,7 @@ writes the text.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,17 +14,19 @@ import numpy as np
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
+from vitripick.formats.columns import refuse_other_than_2d, split_by_micrograph, tomogram_error
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
-from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.particles import read_optics
-from vitripick.formats.text import parse_number, parse_optional, read_lines
-from vitripick.geometry import Boxes
+from vitripick.formats.text import parse_numbers, parse_optionals, parse_pixel_size, read_lines
+from vitripick.geometry import Boxes, FloatArray
 
 _X, _Y, _SCORE = "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"
 _MICROGRAPH, _COORDINATES = "rlnMicrographName", "rlnMicrographCoordinates"
+_MOVIE, _PSI, _CENTRED = "rlnMicrographMovieName", "rlnAnglePsi", "rlnCenteredCoordinateXAngst"
 _GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
 # RELION's ManualPick writes this for a figure of merit, an angle or a class that it does not have.
 _UNKNOWN = -999.0
@@ -32,59 +35,57 @@ _VERSION = "30001"
 
 
 def is_relion_star(path: Path, start: str) -> bool:
-    """Return whether a STAR file holds coordinates, or lists files of them, as RELION writes it."""
+    """Return whether a STAR file holds coordinates, or lists files of them, as RELION writes it.
+
+    Coordinates of tomograms count, so that reading them says what they are.
+    """
     if "data_cryolo" in start:
         return False
     # RELION writes a file of zero bytes for a micrograph without picks.
-    return not start.strip() or "_rlnCoordinateX" in start or "_rlnMicrographCoordinates" in start
+    return not start.strip() or mentions(path, start, (f"_{_X}", f"_{_COORDINATES}", f"_{_CENTRED}"))
 
 
 def read_star(path: Path) -> list[Boxes]:
     """Return the picks of every micrograph in a STAR file of coordinates.
 
-    Without a column `_rlnMicrographName`, this gives one micrograph without a name. Otherwise it gives one for each
-    name, in order of first mention. It reads files of RELION 3.0 (one unnamed block) and 3.1+ (with an optics block,
-    which gives the micrographs' pixel size). RELION writes a file of zero bytes to say "picked, nothing found".
+    Without a column that names micrographs (`_rlnMicrographName`, `_rlnImageName`), this gives one micrograph without a
+    name. Otherwise it gives one for each name, in order of first mention. It reads files of RELION 3.0 (one unnamed
+    block) and 3.1+ (with an optics block, which gives the micrographs' pixel size). RELION writes a file of zero bytes
+    to say "picked, nothing found".
 
     Raises
     ------
     FormatError
-        If the file is not in RELION's dialect, or holds something else.
+        If the file is not in RELION's dialect, or holds something else, such as tomograms or filaments.
     """
     blocks = parse_star(read_lines(path), path)
     if not blocks:
         return [Boxes.empty()]
     tables = [block.as_table() for block in blocks]
+    for other in tables:
+        if _CENTRED in other:
+            raise tomogram_error(path, f"_{_CENTRED}")
     found = [table for table in tables if _X in table and _Y in table]
     if len(found) != 1:
         raise FormatError(f"{path}: {_what_it_is(blocks) if not found else 'two tables with coordinates in one file.'}")
     (table,) = found
-    pixel_sizes = _pixel_sizes(tables, path)
-    x = np.array(_numbers(table, _X, path), dtype=np.float64)
-    y = np.array(_numbers(table, _Y, path), dtype=np.float64)
-    confidence = np.full(len(table), np.nan)
-    if _SCORE in table:
-        fields = zip(table.column(_SCORE), table.lines, strict=True)
-        confidence[:] = [parse_optional(f, what=f"_{_SCORE}", path=path, line=line) for f, line in fields]
-        confidence[confidence == _UNKNOWN] = np.nan
-    groups = table.column(_GROUP) if _GROUP in table else [""] * len(table)
+    refuse_other_than_2d(table, path)
+    pixel_sizes = _pixel_sizes(tables)
+    x, y = (parse_numbers(table.column(name), table.lines, what=f"_{name}", path=path) for name in (_X, _Y))
+    confidence = _confidences(table, path)
     only_size = next(iter(pixel_sizes.values())) if len(set(pixel_sizes.values())) == 1 else None
+    of_rows = [pixel_sizes.get(group) for group in table.column(_GROUP)] if _GROUP in table else None
     whole = Boxes.at(x, y, confidence=confidence, pixel_size=only_size)
-    if _MICROGRAPH not in table:
-        return [whole]
-    rows_of: dict[str, list[int]] = {}
-    for row, name in enumerate(table.column(_MICROGRAPH)):
-        rows_of.setdefault(name, []).append(row)
-    parts = [
-        whole.select(np.array(rows, dtype=np.intp)).of(micrograph=name, pixel_size=pixel_sizes.get(groups[rows[0]]))
-        for name, rows in rows_of.items()
-    ]
-    return parts or [whole]
+    parts = split_by_micrograph(whole, table, path, pixel_sizes=of_rows)
+    return [_without_manual_zeros(part) for part in parts]
 
 
 def read_coordinate_files_star(path: Path) -> list[tuple[str, str]] | None:
     """Return rows (micrograph, coordinate file) of a job's `autopick.star` or `manualpick.star`; else None."""
-    for block in parse_star(read_lines(path), path):
+    lines = read_lines(path)
+    if not any(_COORDINATES in line for line in lines):
+        return None
+    for block in parse_star(lines, path):
         table = block.as_table()
         if _COORDINATES in table and _MICROGRAPH in table:
             return list(zip(table.column(_MICROGRAPH), table.column(_COORDINATES), strict=True))
@@ -116,6 +117,12 @@ def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optic
             if not len(table):
                 raise FormatError(f"{path}: this list of micrographs is empty.")
             names = table.column(_MICROGRAPH)
+            slices = [name for name in names if "@" in name]
+            if slices:
+                raise FormatError(
+                    f"{path}: names with @, such as {slices[0]}, are slices of a stack, and {len(slices)} of "
+                    f"{len(names)} names here have one; give micrographs that are files of their own."
+                )
             optics = read_optics([other.as_table() for other in blocks], path)
             groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
             return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
@@ -190,24 +197,57 @@ def _fixed(value: float) -> str:
     return f"{round(value, 6) + 0.0:.6f}"  # + 0.0 turns -0.0 into 0.0
 
 
-def _numbers(table: StarTable, label: str, path: Path) -> list[float]:
-    fields = zip(table.column(label), table.lines, strict=True)
-    return [parse_number(field, what=f"_{label}", path=path, line=line) for field, line in fields]
+def _confidences(table: StarTable, path: Path) -> FloatArray:
+    """Return the figures of merit, NaN where RELION had none."""
+    if _SCORE not in table:
+        return np.full(len(table), np.nan)
+    confidence = parse_optionals(table.column(_SCORE), table.lines, what=f"_{_SCORE}", path=path)
+    confidence[confidence == _UNKNOWN] = np.nan
+    if _PSI in table:
+        # Both numbers together mean a pick by hand, also among picks of a program.
+        psi = parse_optionals(table.column(_PSI), table.lines, what=f"_{_PSI}", path=path)
+        confidence[(confidence == 0) & (psi == _UNKNOWN)] = np.nan
+    return confidence
 
 
-def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
+def _without_manual_zeros(boxes: Boxes) -> Boxes:
+    """Return the boxes of one micrograph, with no confidence if all of theirs are 0.
+
+    ManualPick of RELION 5.0.1 and later writes 0 for a figure of merit that it does not have.
+    """
+    if not len(boxes) or (boxes.confidence != 0).any():
+        return boxes
+    return dataclasses.replace(boxes, confidence=np.full(len(boxes), np.nan))
+
+
+def _pixel_sizes(tables: Sequence[StarTable]) -> dict[str, float | None]:
     """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
         if _PIXEL_SIZE in table and _GROUP in table and _X not in table:
-            return dict(zip(table.column(_GROUP), _numbers(table, _PIXEL_SIZE, path), strict=True))
+            sizes = map(parse_pixel_size, table.column(_PIXEL_SIZE))
+            return dict(zip(table.column(_GROUP), sizes, strict=True))
     return {}
+
+
+def what_star_holds(path: Path) -> str | None:
+    """Return one sentence on what a STAR file without coordinates holds; None if it is no STAR file of RELION."""
+    try:
+        blocks = parse_star(read_lines(path), path)
+    except FormatError:
+        return None
+    return _what_it_is(blocks) if blocks else None
 
 
 def _what_it_is(blocks: Sequence[StarBlock]) -> str:
     """Return one sentence on what a STAR file without coordinates holds, and what to give instead."""
     labels = {label for block in blocks for label in block.as_table().labels}
+    if _MOVIE in labels and _MICROGRAPH not in labels:
+        return "these are movies; run motion correction first, and give the star of micrographs that it writes."
     if _COORDINATES in labels:
         return "this lists the coordinate files of a job, not coordinates."
+    tomograms = sorted(label for label in labels if label.startswith("rlnTomo"))
+    if tomograms:
+        return f"this is about tomograms (_{tomograms[0]}), and only 2-D micrographs are supported."
     if _MICROGRAPH in labels and _X not in labels:
         return f"this lists micrographs, but holds no coordinates (_{_X}, _{_Y}); give the picking job's star."
     names = ", ".join("data_" + block.name for block in blocks)

@@ -13,7 +13,7 @@ from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.text import format_number, parse_number
+from vitripick.formats.text import format_number, parse_number, parse_pixel_size
 from vitripick.geometry import Boxes
 
 GROUP = "rlnOpticsGroup"
@@ -42,11 +42,12 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
             values = {
                 name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
                 for name, label in _NUMBERS.items()
-                if label in fields
+                if label in fields and label != PIXEL_SIZE
             }
-            if values.get("pixel_size", 1.0) <= 0:
-                del values["pixel_size"]
-            found[fields[GROUP]] = OpticsGroup(group=int(number), name=fields[GROUP_NAME], **values)
+            pixel_size = parse_pixel_size(fields.get(PIXEL_SIZE, ""))
+            found[fields[GROUP]] = OpticsGroup(
+                group=int(number), name=fields[GROUP_NAME], pixel_size=pixel_size, **values
+            )
         return found
     return {}
 
