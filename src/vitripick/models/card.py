@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from vitripick.errors import FormatError, InputError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
+from vitripick.json_toml import parse_json_object
 from vitripick.models.released import RELEASED, released_path
 from vitripick.settings import Settings
 
@@ -102,8 +102,8 @@ def read_model_card(name_or_path: str | Path) -> ModelCard:
             f"{path}: a safetensors file without a vitripick description; bundles come from vitripick train."
         )
     try:
-        return ModelCard.model_validate(json.loads(metadata[KEY]))
-    except (ValidationError, json.JSONDecodeError) as error:
+        return ModelCard.model_validate(parse_json_object(metadata[KEY]))
+    except (ValidationError, ValueError) as error:
         raise FormatError(
             f"{path}: this bundle's description cannot be read ({error}); was it written by a newer vitripick?"
         ) from error

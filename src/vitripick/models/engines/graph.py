@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
+from vitripick.json_toml import read_json_object
 from vitripick.models.card import file_sha256
 from vitripick.models.detections import Decoding
 from vitripick.models.model import Model
@@ -118,7 +119,7 @@ def _cached(sha256: str, precision: GraphPrecision) -> Path:
 def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
     """Return the graph, or None if it is not there, not whole, or of another model."""
     try:
-        info = GraphInfo.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        info = GraphInfo.model_validate(read_json_object(path))
     except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8
         return None
     onnx = path.with_name(info.file)
