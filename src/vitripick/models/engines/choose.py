@@ -113,7 +113,7 @@ def load_on_engine(
         importlib.import_module("vitripick.models.architectures")
     for name, following in zip(installed, (*installed[1:], "torch"), strict=True):
         try:
-            network = _network(name, graph, jobs, threads)
+            network, version = _network(name, graph, jobs, threads)
         except EngineLoadError as error:
             if engine != "auto":
                 raise EngineLoadError(
@@ -122,20 +122,22 @@ def load_on_engine(
                 ) from error
             say_once(f"{error}, so {following} runs the network")
             continue
-        about = f"{network.version}, {graph.info.precision}"
+        about = f"{version}, {graph.info.precision}"
         return EngineModel(network, model.card, model.sha256, model.path, about)
     return _on_torch(model, precision, device, threads)
 
 
-def _network(name: str, graph: Graph, jobs: int, threads: int) -> Network:
-    """Return the network on an engine, or raise `EngineLoadError`."""
+def _network(name: str, graph: Graph, jobs: int, threads: int) -> tuple[Network, str]:
+    """Return the network on an engine, and the engine's version; `EngineLoadError` if it does not start."""
     if name == "openvino":
         from vitripick.models.engines.open_vino import OpenVinoNetwork
 
-        return OpenVinoNetwork(graph.path, graph.info.decoding, streams=jobs, threads=max(threads, jobs))
+        fastest = OpenVinoNetwork(graph.path, graph.info.decoding, streams=jobs, threads=max(threads, jobs))
+        return fastest, fastest.version
     from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
+    light = OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
+    return light, light.version
 
 
 def _graph(model: Model, precision: PrecisionName) -> Graph | str:

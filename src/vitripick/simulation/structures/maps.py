@@ -76,6 +76,8 @@ def structure_from_map(
     top = float(np.percentile(volume, 99.99))
     if not top > 0:
         raise InputError(f"{where}: this map holds no positive density; if it is inverted, change its sign first.")
+    if not 1e-20 < top < 1e20:
+        raise InputError(f"{where}: the map's largest values are near {top:.3g}, which is no density of a molecule.")
     if mass_kda is None:
         mass_kda = float(np.count_nonzero(volume > 0.25 * top)) * voxel_size**3 * 0.81 / 1000
     # Noise in the solvent would be drawn around every particle: keep the largest connected body and a shell around it.
