@@ -73,7 +73,7 @@ def load_model(name_or_path: str | Path) -> TorchModel:
             empty = build_detector(card.architecture, card.options)
         shapes = {key: tuple(value.shape) for key, value in empty.state_dict().items()}
         with safe_open(path, framework="numpy") as file:
-            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in list(file.keys())}
     except (UsageError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, SafetensorError) as error:
         raise FormatError(
             f"{path}: no network can be made of architecture {card.architecture!r} with options {card.options}: {error}"

@@ -183,8 +183,8 @@ class _Table:
                 self._arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         except _DAMAGE as error:
             raise InputError(
-                f"{path}: no npz archive of numbers ({error or type(error).__name__}); it is empty, cut short or of "
-                "another kind."
+                f"{path}: no npz archive of numbers ({str(error) or type(error).__name__}); it is empty, cut short "
+                "or of another kind."
             ) from error
 
     def __contains__(self, name: str) -> bool:

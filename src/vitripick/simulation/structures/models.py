@@ -68,14 +68,14 @@ def _atoms(gemmi: Any, path: Path, assembly: str) -> tuple[list[list[float]], li
         If an atom has no place or no scattering, or the assembly cannot be built.
     """
     model_file = gemmi.read_structure(str(path))
+    if not len(model_file):
+        raise InputError(f"{path}: there is not a single atom in this file.")
     model_file.setup_entities()
     _build_assembly(gemmi, model_file, path, assembly)
     model_file.remove_waters()
     model_file.remove_alternative_conformations()
     positions: list[list[float]] = []
     amplitudes, carbon, nucleic = list[float](), list[bool](), list[bool]()
-    if not len(model_file):
-        return positions, amplitudes, carbon, nucleic
     explicit_hydrogens = model_file[0].has_hydrogen()
     for chain in model_file[0]:
         for residue in chain:
@@ -110,7 +110,7 @@ def _build_assembly(gemmi: Any, model_file: Any, path: Path, assembly: str) -> N
     if assembly not in known:
         raise InputError(f"{path}: defines assemblies {', '.join(known)}, not {assembly!r}; or say asu.")
     n_copies = sum(len(generator.operators) for generator in known[assembly].generators)
-    n_atoms = model_file[0].count_atom_sites() if len(model_file) else 0
+    n_atoms = model_file[0].count_atom_sites()
     if n_copies * n_atoms > _MOST_ATOMS:
         raise InputError(f"{path}: assembly {assembly} has up to {n_copies * n_atoms} atoms; no molecule is so large.")
     try:
