@@ -404,8 +404,8 @@ def _looks_unsigned(counts: npt.NDArray[np.int64]) -> bool:
     # The last value on each side is left out: signed bytes that were clipped heap up there.
     below, above = counts[112:127].mean(), counts[129:144].mean()
     middle = np.concatenate([counts[1:16], counts[240:255]]).mean()
-    is_heap = below > 0 and above > 0 and max(below, above) < 3 * min(below, above)
-    return bool(is_heap and min(below, above) > 4 * middle and variance(signed) > 3 * variance(values))
+    is_heap = below > 0 and above > 0 and max(below, above) < 4 * min(below, above)
+    return bool(is_heap and min(below, above) > 4 * middle and variance(signed) > 2 * variance(values))
 
 
 def _fill(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> None:
