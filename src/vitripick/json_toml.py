@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -66,6 +67,8 @@ def parse_toml(data: bytes | str) -> dict[str, Any]:
         If it is not TOML, not UTF-8, nested too deep, or holds `nan`, `inf` or a number of very many digits.
     """
     text = _text(data)
+    if re.search(rf"[0-9_]{{{_MOST_DIGITS + 1}}}", text):
+        raise ValueError(f"a number has more than {_MOST_DIGITS} digits")
     try:
         table = tomllib.loads(text, parse_float=_finite)
         _check_numbers(table)

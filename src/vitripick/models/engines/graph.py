@@ -120,9 +120,9 @@ def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
     """Return the graph, or None if it is not there, not whole, or of another model."""
     try:
         info = GraphInfo.model_validate(read_json_object(path))
-    except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8
+        onnx = path.with_name(info.file)
+    except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8, or not the name of a file
         return None
-    onnx = path.with_name(info.file)
     if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not onnx.is_file():
         return None
     return Graph(onnx, info) if file_sha256(onnx) == info.file_sha256 else None
