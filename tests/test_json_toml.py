@@ -30,7 +30,7 @@ def test_json_that_cannot_be_used_is_a_value_error(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["x", "x = ", f"x = {DIGITS}", "x = nan", "x = -inf", "x = 1e999", "x = " + "[" * 500, ".".join("a" * 500) + " = 1"],
+    ["x", "x = ", f"x = {DIGITS}", "x = nan", "x = -inf", "x = 1e999", "x = " + "[" * 500, ".".join("a" * 500) + "=1"],
 )
 def test_toml_that_cannot_be_used_is_a_value_error(text):
     with pytest.raises(ValueError):
@@ -43,9 +43,9 @@ def test_a_list_is_no_json_object():
 
 
 def test_what_our_files_hold_is_read(tmp_path):
-    text = '{"seed": 340282366920938463463374607431768211455, "x": [1.5, -2e-3, null, true], "name": "µ [[{"}'
+    text = '{"seed": 340282366920938463463374607431768211455, "x": [1.5, -2e-3, null, true], "name": "µ [{"}'
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read_json_object(tmp_path / "a.json") == {"seed": 2**128 - 1, "x": [1.5, -0.002, None, True], "name": "µ [[{"}
+    assert read_json_object(tmp_path / "a.json") == {"seed": 2**128 - 1, "x": [1.5, -0.002, None, True], "name": "µ [{"}
     (tmp_path / "a.toml").write_text("x = 0.5\n[a.b]\nc = [1, 2]\n")
     assert read_toml(tmp_path / "a.toml") == {"x": 0.5, "a": {"b": {"c": [1, 2]}}}
 

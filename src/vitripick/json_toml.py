@@ -10,6 +10,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,8 +28,15 @@ _DEEPEST = 100
 _MOST_DIGITS = 60
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json(data: bytes | str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Return what JSON text in UTF-8 holds; every number in it is finite.
+
+    Parameters
+    ----------
+    data
+        The text; a byte-order mark in front is dropped.
+    pairs
+        Makes an object of its names and values, in their order, where a dict is not enough.
 
     Raises
     ------
@@ -37,7 +45,9 @@ def parse_json(data: bytes | str) -> Any:
     """
     text = _text(data)
     try:
-        value = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+        value = json.loads(
+            text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole, object_pairs_hook=pairs
+        )
         if "\\u" in text:  # an escaped half of a surrogate pair can be neither printed nor written
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import tifffile
+
 from fuzz.mutate import (
     Reader,
     change_bytes,
@@ -23,17 +24,16 @@ from fuzz.mutate import (
     change_npz,
     change_text,
 )
-
 from vitripick.formats import find_micrographs, read_header, read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.formats.picks.table import FORMATS
 from vitripick.geometry import Boxes
+from vitripick.images import Preparation
 from vitripick.models import build_detector, load_model, read_model_card, save_model
 from vitripick.models.bundle import TorchModel
 from vitripick.models.card import ModelCard
 from vitripick.models.engines import graph
 from vitripick.models.model import open_model
 from vitripick.programs.dask import read_cluster_settings
-from vitripick.images import Preparation
 from vitripick.run_layout import RunLayout
 from vitripick.runs.folder import read_run_folder
 from vitripick.runs.record import Record, read_failure, read_record, write_failure, write_record
@@ -146,7 +146,13 @@ def _header_and_pixels(path: Path) -> None:
 def _picks(folder: Path) -> list[Reader]:
     folder.mkdir(parents=True)
     boxes = Boxes.at(
-        [10.0, 30.5], [5.0, 25.25], size_px=12.0, confidence=[0.9, 0.4], micrograph="a.mrc", shape=_SHAPE, pixel_size=1.5
+        [10.0, 30.5],
+        [5.0, 25.25],
+        size_px=12.0,
+        confidence=[0.9, 0.4],
+        micrograph="a.mrc",
+        shape=_SHAPE,
+        pixel_size=1.5,
     )
     readers = []
     for one in FORMATS.values():
@@ -164,7 +170,7 @@ def _picks(folder: Path) -> list[Reader]:
     for name in ("b", "c"):
         write_mrc(folder / f"{name}.mrc", np.ones(_SHAPE, np.float32))
     (folder / "micrographs.star").write_text(
-        "data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\n{0}/b.mrc 1\n{0}/c.mrc 1\n".format(folder)
+        f"data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\n{folder}/b.mrc 1\n{folder}/c.mrc 1\n"
     )
     listing = Reader("micrographs STAR", folder / "micrographs.star", lambda p: find_micrographs([p]), change_text)
     return [*readers, listing]

@@ -2,6 +2,7 @@ import logging
 import random
 
 import pytest
+
 from fuzz.mutate import Reader, change_bytes, try_reader
 from fuzz.readers import all_readers
 

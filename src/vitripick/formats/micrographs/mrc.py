@@ -405,7 +405,9 @@ def _looks_unsigned(counts: npt.NDArray[np.int64]) -> bool:
     below, above = counts[112:127].mean(), counts[129:144].mean()
     middle = np.concatenate([counts[1:16], counts[240:255]]).mean()
     is_heap = below > 0 and above > 0 and max(below, above) < 4 * min(below, above)
-    return bool(is_heap and min(below, above) > 4 * middle and variance(signed) > 2 * variance(values))
+    # Two heaps of signed bytes, one dark and one bright, become fewer towards both ends.
+    is_dip = counts[96:112].mean() > 1.2 * below and counts[144:160].mean() > 1.2 * above
+    return bool(is_heap and not is_dip and min(below, above) > 4 * middle and variance(signed) > 2 * variance(values))
 
 
 def _fill(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> None:

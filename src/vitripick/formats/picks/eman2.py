@@ -12,6 +12,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes
+from vitripick.json_toml import parse_json
 
 
 def read_eman2(path: Path) -> list[Boxes]:
@@ -55,9 +56,9 @@ def is_eman2(path: Path, start: str) -> bool:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(read_file(path).decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FormatError(f"{path}: this is not JSON ({error}).") from None
+        info = parse_json(read_file(path))
+    except ValueError as error:
+        raise FormatError(f"{path}: this is not JSON that can be used ({error}).") from None
     if not isinstance(info, dict):
         raise FormatError(f"{path}: an EMAN2 info file is a JSON object, but this holds a {type(info).__name__}.")
     return info

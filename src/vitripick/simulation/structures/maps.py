@@ -64,7 +64,8 @@ def structure_from_map(
     Raises
     ------
     InputError
-        If the map is a single section, its voxels have an impossible size, or it holds NaN or infinities, or nothing above zero.
+        If the map is a single section, its voxels have an impossible size, or it holds NaN or infinities, or nothing
+        above zero.
     UsageError
         If the molecule should be a membrane protein and no membrane fits it.
     """

@@ -67,7 +67,10 @@ def _atoms(gemmi: Any, path: Path, assembly: str) -> tuple[list[list[float]], li
     InputError
         If an atom has no place or no scattering, or the assembly cannot be built.
     """
-    model_file = gemmi.read_structure(str(path))
+    try:
+        model_file = gemmi.read_structure(str(path))
+    except IndexError:  # gemmi's answer to an empty mmCIF file
+        model_file = ()
     if not len(model_file):
         raise InputError(f"{path}: there is not a single atom in this file.")
     model_file.setup_entities()
