@@ -21,11 +21,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev lint types types-js
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-# Damaged files for every reader; SECONDS and SEED choose how many, and which. It ends with 1 if it finds anything.
-SECONDS ?= 300
-SEED ?= 0
+# Damaged files for every reader; FUZZ_SECONDS and FUZZ_SEED choose how many, and which. It ends with 1 if it finds anything.
+FUZZ_SECONDS ?= 300
+FUZZ_SEED ?= 0
 fuzz: $(VENV)/.installed-dev
-	$(BIN)/python tests/fuzz/mutate.py --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python tests/fuzz/mutate.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

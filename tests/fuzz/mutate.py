@@ -34,7 +34,7 @@ from vitripick.errors import VitripickError
 
 SECONDS_A_FILE, BYTES_A_FILE = 2.0, 1 << 30
 # A reader that does not return at all ends the process after this time, with a traceback of where it was.
-_HANGS = 30.0
+_HANGS, _FILES_A_WATCH = 60.0, 100
 _shown = sys.__stderr__
 _VALUES: list[Any] = [
     *(None, True, 0, -1, 1e308, 10**20, -1e-320, "", "nan", "x", "\0", "a/../b", "\u2028", [], {}, [[]], [0], {"x": 1}),
@@ -207,6 +207,8 @@ def try_reader(reader: Reader, n: int, seed: int, *, until: float = float("inf")
     rng = random.Random(f"{seed} {reader.name}")
     try:
         while tally.n < n and time.monotonic() < until:
+            if tally.n % _FILES_A_WATCH == 0:  # starting the watch costs more than reading a small file
+                faulthandler.dump_traceback_later(_HANGS, exit=True, file=_shown)
             changed = reader.change(sound, rng)
             reader.path.write_bytes(changed)
             problem = _try_one(reader, tally)
@@ -219,6 +221,7 @@ def try_reader(reader: Reader, n: int, seed: int, *, until: float = float("inf")
                     name = re.sub(r"\W+", "-", reader.name)
                     (keep / f"{name}.{tally.n}{''.join(reader.path.suffixes)}").write_bytes(changed)
     finally:
+        faulthandler.cancel_dump_traceback_later()
         reader.path.write_bytes(sound)
     return tally
 
@@ -228,7 +231,6 @@ def _try_one(reader: Reader, tally: Tally) -> str | None:
     tally.n += 1
     started = time.perf_counter()
     problem = None
-    faulthandler.dump_traceback_later(_HANGS, exit=True, file=_shown)
     try:
         reader.read(reader.path)
         tally.errors["read"] += 1
@@ -237,8 +239,6 @@ def _try_one(reader: Reader, tally: Tally) -> str | None:
     except Exception as error:  # noqa: BLE001  # finding these is what all of this is for
         tally.errors[type(error).__name__] += 1
         problem = f"{type(error).__name__}: {error}"[:200]
-    finally:
-        faulthandler.cancel_dump_traceback_later()
     seconds = time.perf_counter() - started
     tally.seconds += seconds
     tally.slowest = max(tally.slowest, seconds)
