@@ -38,6 +38,7 @@ WRONG = [
     {"name": 5},
     {"path": None},
     {"stem": ""},
+    {"stem": "9" * 400},
     {"from_out": 5},
     {"from_star": "yes"},
     {"pixel_size": 0},
@@ -52,7 +53,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("values", WRONG, ids=str)
+@pytest.mark.parametrize("values", WRONG, ids=lambda values: str(values)[:40])
 def test_a_record_with_a_wrong_value_counts_as_none_and_stops_what_reads_the_run(layout, values):
     changed(layout.record("a"), **values)
     assert read_record(layout.record("a")) is None
@@ -88,8 +89,9 @@ def test_a_quality_with_wrong_values_is_made_again(layout):
         {"micrographs": 5},
         {"micrographs": [{"name": ["a.mrc"]}]},
         {"micrographs": [{"name": "a.mrc", "stem": 5}]},
+        {"micrographs": [{"name": "a.mrc", "stem": "9" * 400}]},
     ],
-    ids=str,
+    ids=lambda values: str(values)[:40],
 )
 def test_a_run_json_with_a_wrong_value_is_an_input_error(layout, values):
     changed(layout.run, **values)

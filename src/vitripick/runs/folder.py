@@ -14,7 +14,7 @@ from vitripick.geometry import Boxes
 from vitripick.json_toml import parse_json, read_json_object
 from vitripick.run_layout import RunLayout
 from vitripick.runs.log import read_log
-from vitripick.runs.record import Record, is_failure, is_number, is_path, read_record, read_stored
+from vitripick.runs.record import Record, is_failure, is_number, is_stem, read_record, read_stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def _wanted(run: dict[str, Any], path: Path) -> dict[str, str | None]:
 def _is_listed(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return False
-    return entry.get("stem") is None or (is_path(entry["stem"]) and entry["stem"] != "")
+    return entry.get("stem") is None or is_stem(entry["stem"])
 
 
 def _record_paths(layout: RunLayout, wanted: dict[str, str | None]) -> Iterable[Path]:

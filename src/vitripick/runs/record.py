@@ -136,6 +136,11 @@ def _is_name(value: Any) -> bool:
     return is_path(value) and value != ""
 
 
+def is_stem(value: Any) -> bool:
+    """Return whether a value from JSON can be the stem of files; names are at most 255 bytes long, with their ending."""
+    return _is_name(value) and all(len(part.encode()) <= _LONGEST_STEM for part in value.split("/"))
+
+
 def is_path(value: Any) -> bool:
     """Return whether a value from JSON is a text that can be a path; a path cannot hold the character of number 0."""
     return isinstance(value, str) and "\0" not in value
@@ -156,11 +161,12 @@ def _is_shape(value: Any) -> bool:
 
 # Neither a side of a micrograph nor a number of picks comes near this.
 _MOST = 10**9
+_LONGEST_STEM = 239
 _OPTIONAL = {"from_out": "", "from_star": False, "made_from": {}, "exported": {}, "engine": ""}
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
     "path": is_path,
-    "stem": _is_name,
+    "stem": is_stem,
     "shape": _is_shape,
     "pixel_size": lambda value: value is None or (is_number(value) and value > 0),
     "n_stored": _is_count,

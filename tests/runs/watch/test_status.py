@@ -1,4 +1,4 @@
-"""What a watcher says of its pace."""
+"""Test what a watcher says about its pace."""
 
 import time
 

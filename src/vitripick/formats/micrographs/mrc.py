@@ -24,6 +24,7 @@ from vitripick.formats.micrographs.image_file import (
     choose_slice,
     sane_pixel_size,
 )
+from vitripick.formats.micrographs.sign import looks_unsigned
 from vitripick.geometry import Image
 
 HEADER_BYTES = 1024
@@ -376,7 +377,7 @@ def _with_sign(file: BinaryIO, layout: _Layout, offset: int) -> _Layout:
     for row in np.unique(np.linspace(0, n_rows - 1, min(n_rows, _N_LOOKED_AT)).astype(np.int64)):
         file.seek(offset + int(row) * layout.row_bytes)
         counts += np.bincount(np.frombuffer(file.read(layout.row_bytes), np.uint8), minlength=256)
-    if not _looks_unsigned(counts):
+    if not looks_unsigned(counts):
         return layout
     warning = (
         "mode 0 means signed bytes, but the histogram of these is split at 0, with its peak where signed bytes end; "
@@ -384,30 +385,6 @@ def _with_sign(file: BinaryIO, layout: _Layout, offset: int) -> _Layout:
     )
     return replace(layout, unsigned_bytes=True, warnings=(*layout.warnings, warning))
 
-
-def _looks_unsigned(counts: npt.NDArray[np.int64]) -> bool:
-    """Return whether bytes make sense only from 0 to 255; `counts` are those of each byte, (256,).
-
-    Greys of a micrograph lie around one value, or a few, with less and less of them farther off. Read with the wrong
-    sign, such a heap is cut in two: its middle lies at both ends, at -128 and 127, and its ends meet in the middle.
-    """
-    values = np.arange(256)
-    n = counts.sum()
-    if n == 0:
-        return False
-
-    def variance(of: npt.NDArray[np.int64]) -> float:
-        mean = (counts * of).sum() / n
-        return float((counts * (of - mean) ** 2).sum() / n)
-
-    signed = np.where(values < 128, values, values - 256)
-    # The last value on each side is left out: signed bytes that were clipped heap up there.
-    below, above = counts[112:127].mean(), counts[129:144].mean()
-    middle = np.concatenate([counts[1:16], counts[240:255]]).mean()
-    is_heap = below > 0 and above > 0 and max(below, above) < 4 * min(below, above)
-    # Two heaps of signed bytes, one dark and one bright, become fewer towards both ends.
-    is_dip = counts[96:112].mean() > 1.2 * below and counts[144:160].mean() > 1.2 * above
-    return bool(is_heap and not is_dip and min(below, above) > 4 * middle and variance(signed) > 2 * variance(values))
 
 
 def _fill(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> None:
