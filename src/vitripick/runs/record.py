@@ -137,7 +137,7 @@ def _is_name(value: Any) -> bool:
 
 
 def is_stem(value: Any) -> bool:
-    """Return whether a value from JSON can be the stem of files; names are at most 255 bytes long, with their ending."""
+    """Return whether a value from JSON can be the stem of files, whose names have at most 255 bytes on any disk."""
     return _is_name(value) and all(len(part.encode()) <= _LONGEST_STEM for part in value.split("/"))
 
 

@@ -121,8 +121,9 @@ def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
     try:
         info = GraphInfo.model_validate(read_json_object(path))
         onnx = path.with_name(info.file)
+        is_there = onnx.is_file()
     except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8, or not the name of a file
         return None
-    if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not onnx.is_file():
+    if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not is_there:
         return None
     return Graph(onnx, info) if file_sha256(onnx) == info.file_sha256 else None
