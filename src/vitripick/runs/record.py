@@ -125,7 +125,7 @@ def read_record(path: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     # Another version may write other fields: those unknown here are left out, and `made_from` decides.
-    known = {name: value for name, value in fields.items() if name in _FIELDS and name not in _NOT_STORED}
+    known = {name: value for name, value in fields.items() if name in _FIELDS and name != "cached"}
     known = {**_OPTIONAL, **known, "quality": Quality.from_dict(fields.get("quality"))}
     if not all(name in known and holds(known[name]) for name, holds in _CHECKS.items()):
         return None
@@ -162,7 +162,7 @@ def _is_shape(value: Any) -> bool:
 # Neither a side of a micrograph nor a number of picks comes near this.
 _MOST = 10**9
 _LONGEST_STEM = 239
-_OPTIONAL = {"from_out": "", "from_star": False, "made_from": {}, "exported": {}, "engine": ""}
+_OPTIONAL = {"from_out": "", "from_star": False, "made_from": {}, "exported": {}, "engine": "", "seconds": 0.0, "timings": {}}
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
     "path": is_path,
@@ -177,6 +177,9 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "made_from": lambda value: isinstance(value, dict),
     "exported": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     "engine": lambda value: isinstance(value, str),
+    # Times come from the log; records of a first version hold them, too.
+    "seconds": is_number,
+    "timings": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
 }
 
 
@@ -237,13 +240,14 @@ def read_failure(path: Path) -> dict[str, Any] | None:
         failure = read_json_object(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return {"path": "", **failure} if is_failure(failure) else None
+    return {"path": "", "error": "", **failure} if is_failure(failure) else None
 
 
 def is_failure(value: Any) -> bool:
-    """Return whether a value from JSON tells a failure: which micrograph, and why; the path may be missing."""
-    texts = (value.get("micrograph"), value.get("error"), value.get("path", "")) if isinstance(value, dict) else (None,)
-    return all(isinstance(text, str) for text in texts)
+    """Return whether a value from JSON tells a failure: which micrograph, and perhaps its path and the reason."""
+    if not isinstance(value, dict) or not isinstance(value.get("micrograph"), str):
+        return False
+    return all(isinstance(value.get(key, ""), str) for key in ("path", "error"))
 
 
 def write_failure(failure: dict[str, Any], layout: RunLayout, stem: str) -> None:
