@@ -125,7 +125,7 @@ def read_record(path: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     # Another version may write other fields: those unknown here are left out, and `made_from` decides.
-    known = {name: value for name, value in fields.items() if name in _FIELDS and name != "cached"}
+    known = {name: value for name, value in fields.items() if name in _FIELDS - {"cached"}}
     known = {**_OPTIONAL, **known, "quality": Quality.from_dict(fields.get("quality"))}
     if not all(name in known and holds(known[name]) for name, holds in _CHECKS.items()):
         return None
