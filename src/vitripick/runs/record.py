@@ -162,7 +162,10 @@ def _is_shape(value: Any) -> bool:
 # Neither a side of a micrograph nor a number of picks comes near this.
 _MOST = 10**9
 _LONGEST_STEM = 239
-_OPTIONAL = {"from_out": "", "from_star": False, "made_from": {}, "exported": {}, "engine": "", "seconds": 0.0, "timings": {}}
+_OPTIONAL: dict[str, Any] = {
+    **{"from_out": "", "from_star": False, "made_from": {}, "exported": {}},
+    **{"engine": "", "seconds": 0.0, "timings": {}},
+}
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
     "path": is_path,
