@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PICK := $(BIN)/vitripick pick --format star --format cbox --format box --format csv --overlays
 
-.PHONY: demo test lint types types-js clean
+.PHONY: demo test fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -20,6 +20,12 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint types types-js
 	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# Damaged files for every reader; FUZZ_SECONDS and FUZZ_SEED choose how many, and which. It ends with 1 if it finds anything.
+FUZZ_SECONDS ?= 300
+FUZZ_SEED ?= 0
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz/mutate.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -49,6 +49,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         # mkstemp makes the file private; a result should be as readable as any other file of the user.
         temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename = str(path)  # the user does not know the temporary name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

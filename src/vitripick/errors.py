@@ -7,6 +7,7 @@ Any other error that escapes is a bug, and ends with exit code 1.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -26,7 +27,24 @@ _IN_THE_WAY = {
     errno.ENOTDIR: "something in this path is a file, not a folder",
     errno.EEXIST: "there is a file of this name already where a folder should be",
     errno.EISDIR: "this is a folder where a file should be",
+    errno.ENOENT: "this is not there, or not there any more",
+    errno.ESTALE: "the file server does not know this any more",
+    errno.ENAMETOOLONG: "this name is too long for the disk",
 }
+_USED_UP = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "a file grew larger than the system allows (`ulimit -f` shows the limit)",
+    errno.EMFILE: "this process may open no more files (`ulimit -n` shows the limit)",
+    errno.ENFILE: "this machine can open no more files",
+    errno.ENOMEM: "out of memory",
+}
+# Engines, OpenCV and threads report used-up memory by errors of their own, which only their texts tell apart.
+_NO_MEMORY = re.compile(
+    r"bad_alloc|bad allocation|(cannot|unable to|failed to|could not|can't) (allocate|map segment|start new thread)|"
+    r"(insufficient|not enough|out of) memory|resource temporarily unavailable|defaultcpuallocator",
+    re.IGNORECASE,
+)
 
 
 class VitripickError(Exception):
@@ -121,6 +139,17 @@ def parameters_spelled(spelling: Spelling | None) -> Iterator[None]:
         yield
     finally:
         spell_parameters(before)
+
+
+def used_up(error: BaseException) -> str | None:
+    """Return what has run out, memory, disk or open files, in words; None if the error says nothing like that."""
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        return _USED_UP[error.errno] + (f" ({error.filename})" if error.filename else "")
+    # Torch may not be loaded here, so its class is recognised by name.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _NO_MEMORY.search(str(error)):
+        lines = str(error).strip().splitlines()
+        return f"out of memory ({lines[-1].strip()[:200]})" if lines else "out of memory"
+    return None
 
 
 def path_problem(error: OSError) -> str | None:

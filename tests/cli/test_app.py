@@ -99,3 +99,35 @@ def test_models_are_listed_with_all_a_user_asks_for(vitripick):
 
 def test_a_model_shows_its_whole_card(vitripick):
     assert json.loads(vitripick("models", "general").out)["training"]["split"]
+
+
+def raising(monkeypatch, error):
+    """Let `vitripick models` end with this error."""
+    from vitripick.models import released
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(released, "released_path", fails)
+    monkeypatch.setattr("vitripick.models.card.released_path", fails)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (EOFError("x"), 3, "cut short"),
+        (MemoryError("x"), 5, "out of memory"),
+        (RuntimeError("std::bad_alloc"), 5, "out of memory"),
+        (OSError(errno.EFBIG, "x", "f"), 5, "ulimit -f"),
+        (OSError(errno.EMFILE, "x", "f"), 5, "ulimit -n"),
+        (OSError(errno.ENOSPC, "x", "f"), 5, "the disk is full"),
+        (FileNotFoundError(errno.ENOENT, "x", "gone"), 2, "gone"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_what_runs_out_or_ends_too_early_is_told_in_one_sentence(vitripick, monkeypatch, error, code, words):
+    raising(monkeypatch, error)
+    run = vitripick("models", "general")
+    assert (run.code, run.err.count("\n")) == (code, 1)
+    assert words in run.err

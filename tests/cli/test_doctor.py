@@ -153,3 +153,17 @@ def test_a_temporary_folder_that_is_gone_is_a_problem(tmp_path, monkeypatch):
     finding = module.micrograph_round_trip()
     assert finding.status == "problem"
     assert "gone" in finding.advice
+
+
+def test_an_extra_that_is_there_but_broken_is_noted_with_the_reason(tmp_path, monkeypatch):
+    package = tmp_path / "brokenextra"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('GLIBCXX_3.4.30 not found')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finding = module._optional("brokenextra", "brokenextra", "pip install x")
+    assert (finding.status, finding.value) == (
+        "note",
+        "installed, but cannot be loaded (ImportError: GLIBCXX_3.4.30 not found)",
+    )
+    assert "pip uninstall brokenextra" in finding.advice
+    assert module._needed("brokenextra", "brokenextra").status == "problem"

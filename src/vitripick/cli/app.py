@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 
@@ -25,7 +24,7 @@ from vitripick.cli import (
     watch,
 )
 from vitripick.cli.command import Command
-from vitripick.errors import VitripickError, parameters_spelled, path_problem
+from vitripick.errors import VitripickError, parameters_spelled, path_problem, used_up
 from vitripick.settings.spelling import as_flag
 from vitripick.version import VERSION
 
@@ -94,12 +93,11 @@ def run(arguments: list[str]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         result = 130
-    except MemoryError as error:
-        return _complain(f"out of memory ({error}).", 5)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _complain(f"the disk is full ({error.filename}).", 5)
-        reason = path_problem(error)
+    except Exception as error:
+        lacking = used_up(error)
+        if lacking is not None:
+            return _complain(f"{lacking}; mend that and run the same command again.", 5)
+        reason = path_problem(error) if isinstance(error, OSError) else None
         if reason is None:
             raise
         return _complain(f"{reason}; give another path.", 2)

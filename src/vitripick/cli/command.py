@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from vitripick.errors import InputError
 from vitripick.settings import MACHINE
 
 # A line may not break at the hyphen of `--a-name`; this one is no place to break at.
@@ -15,6 +16,13 @@ _UNBROKEN = "\u2011"
 
 class Command(TyperCommand):
     """A command whose help lists its options under the headings of their settings."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a file that ends too early is no Ctrl-C, although typer takes an `EOFError` for one."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise InputError(f"a file ended too early, so it is empty or cut short ({error}).") from error
 
     def get_help(self, ctx: Any) -> str:
         """Return the whole help; hyphens that were kept from breaking a line are hyphens again."""

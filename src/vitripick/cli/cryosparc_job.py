@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,11 +28,12 @@ def cryosparc_job(
     """Pick the micrographs of a cryoSPARC job into a new External job (needs the extra [cryosparc])."""
     from vitripick.cli.progress import progress_bar
     from vitripick.errors import InputError
+    from vitripick.json_toml import read_json_object
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.programs.cryosparc_job import connect, run_cryosparc_job
 
     try:
-        arguments = json.loads(instance.read_text(encoding="utf-8"))
+        arguments = read_json_object(instance)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{instance}: this should be JSON with the instance's address and account ({error})."

@@ -230,24 +230,39 @@ def self_test_pick(test: Callable[[], dict[str, Any]] | None = None) -> Finding:
 
 def _needed(name: str, module: str) -> Finding:
     version = _version(module)
+    if isinstance(version, str):
+        return Finding(name, version)
     if version is None:
         return Finding(name, "missing", "problem", "install vitripick again: pip install vitripick")
-    return Finding(name, version)
+    return Finding(name, _broken(version), "problem", f"install it again: pip install --force-reinstall {name}")
 
 
 def _optional(name: str, module: str, advice: str) -> Finding:
     version = _version(module)
-    return Finding(name, "not installed", "note", advice) if version is None else Finding(name, version)
+    if isinstance(version, str):
+        return Finding(name, version)
+    if version is None:
+        return Finding(name, "not installed", "note", advice)
+    again = f"install it again (pip install --force-reinstall {name}) or remove it (pip uninstall {name})"
+    return Finding(name, _broken(version), "note", again)
 
 
-def _version(module: str) -> str | None:
-    """Return a module's version; None if the module cannot be imported, even if its files are there."""
+def _broken(error: Exception) -> str:
+    return f"installed, but cannot be loaded ({_reason(error)})"
+
+
+def _version(module: str) -> str | Exception | None:
+    """Return a module's version; the error if it is installed but cannot be imported; None if it is not installed."""
     import importlib
 
+    from vitripick.models.engines.loading import BROKEN, is_installed
+
     try:
+        if not is_installed(module):
+            return None
         return str(getattr(importlib.import_module(module), "__version__", "unknown version"))
-    except (ImportError, OSError):  # OSError: a library that it loads is missing
-        return None
+    except BROKEN as error:
+        return error
 
 
 def _first_processor(cpuinfo: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from vitripick.errors import InputError
 from vitripick.geometry import Boxes, concatenate_boxes, remove_overlaps
 
 _ROUNDS = 15
@@ -18,12 +19,22 @@ def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generat
     but labels on a crowded micrograph lie denser. The spacing of further places is then reduced by 5 % at a time, so
     there are always `n` places.
 
+    Raises
+    ------
+    InputError
+        If the micrograph has no pixels, or the diameter is no positive finite number.
+
     Returns
     -------
     Boxes
         Square, `diameter_px` wide, without confidence, of this `shape`.
     """
     n_rows, n_columns = shape
+    # With nowhere to put a place, or an endless distance between two, the loop below would not end.
+    if not (n_rows > 0 and n_columns > 0 and 0 < diameter_px < np.inf):
+        raise InputError(
+            f"a micrograph of {n_columns} x {n_rows} pixels has no places for particles of {diameter_px:g} pixels."
+        )
     placed = Boxes.empty(shape=shape)
     spacing = diameter_px
     while len(placed) < n:

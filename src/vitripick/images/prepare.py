@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from vitripick.errors import UsageError, parameter
 from vitripick.geometry import FloatArray, Image, Micrograph
@@ -42,11 +43,11 @@ class Preparation(Settings):
     """
 
     scale_by: Literal["particle", "long_side"] = "particle"
-    working_diameter_px: float = 24.0
-    input_size_px: int = 1024
+    working_diameter_px: float = Field(24.0, gt=0, le=1024)
+    input_size_px: int = Field(1024, gt=0, le=65536)
     patches: Patches = WHOLE
-    background_diameters: float = 2.0
-    clip: float = 5.0
+    background_diameters: float = Field(2.0, gt=0, le=100)
+    clip: float = Field(5.0, gt=0)
 
     def working_shape(self, shape: tuple[int, int], *, diameter_px: float | None) -> tuple[int, int]:
         """Return (rows, columns) of a micrograph of `shape` at the working scale.

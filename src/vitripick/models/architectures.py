@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
+import json
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from vitripick.errors import UsageError
 from vitripick.models.architecture_names import ARCHITECTURE_NAMES
 from vitripick.models.detector import Detector
 from vitripick.models.registry import REGISTERED, Architecture
+
+# The widest and deepest networks that anybody trains stay far below this.
+_MOST = 1 << 16
 
 
 def import_architectures() -> dict[str, Architecture]:
@@ -58,7 +64,18 @@ def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector
         raise UsageError(
             f"architecture {name!r} has no option {', '.join(unknown)}; it knows: {', '.join(known) or 'none'}."
         )
-    return find_architecture(name).build(**options)
+    build = find_architecture(name).build
+    types = get_type_hints(build)
+    for key, value in options.items():
+        try:
+            TypeAdapter(types.get(key, Any)).validate_json(json.dumps(value), strict=True)
+        except (ValidationError, TypeError) as error:
+            reason = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+            raise UsageError(f"architecture {name!r}: option {key} cannot be {value!r} ({reason}).") from None
+        # Such a network fits into no memory, and counts that small are no layers.
+        if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= _MOST:
+            raise UsageError(f"architecture {name!r}: option {key} should be from 0 to {_MOST}, but it is {value}.")
+    return build(**options)
 
 
 def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:

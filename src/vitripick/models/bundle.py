@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from vitripick.atomic import atomic_path
-from vitripick.errors import FormatError, InputError, parameter
+from vitripick.errors import FormatError, InputError, UsageError, parameter
 from vitripick.models.architectures import build_detector
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
 from vitripick.models.detector import Detector
 from vitripick.models.model import Model
+from vitripick.text import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,22 @@ def load_model(name_or_path: str | Path) -> TorchModel:
     """
     path = resolve(name_or_path)
     card = read_model_card(path)
+    try:
+        with torch.device("meta"):  # without memory, because a damaged description may ask for any size
+            empty = build_detector(card.architecture, card.options)
+        shapes = {key: tuple(value.shape) for key, value in empty.state_dict().items()}
+        with safe_open(path, framework="numpy") as file:
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in list(file.keys())}
+    except (UsageError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, SafetensorError) as error:
+        raise FormatError(
+            f"{path}: no network can be made of architecture {card.architecture!r} with options {card.options}: {error}"
+        ) from error
+    wrong = sorted(key for key in {*shapes, *stored} if shapes.get(key) != stored.get(key))
+    if wrong:
+        raise FormatError(
+            f"{path}: the weights do not fit architecture {card.architecture!r} with options {card.options}: "
+            f"{listed(wrong, most=3)} differ in name or shape."
+        )
     detector = build_detector(card.architecture, card.options)
     try:
         detector.load_state_dict(load_file(path))

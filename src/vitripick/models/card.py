@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 
 from vitripick.errors import FormatError, InputError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
+from vitripick.json_toml import parse_json_object
 from vitripick.models.released import RELEASED, released_path
 from vitripick.settings import Settings
 
 KEY = "vitripick"
+
+_Length: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class ModelCard(Settings):
@@ -54,12 +56,20 @@ class ModelCard(Settings):
     architecture: str
     options: dict[str, Any] = Field(default_factory=dict)
     preparation: Preparation
-    diameter_px: float | None = None
-    diameter_angstrom: float | None = None
-    diameter_range_angstrom: tuple[float, float] | None = None
-    threshold: float = 0.3
+    diameter_px: float | None = Field(None, gt=0)
+    diameter_angstrom: float | None = Field(None, gt=0)
+    diameter_range_angstrom: tuple[_Length, _Length] | None = None
+    threshold: float = Field(0.3, ge=0, le=1)
     calibration: tuple[float, float] | None = None
     training: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("calibration")
+    @classmethod
+    def _check_calibration(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        # With a slope of zero, no confidence would say anything; with a negative one, the best picks would go first.
+        if value is not None and not value[0] > 0:
+            raise ValueError("the slope of a calibration is above 0")
+        return value
 
     @property
     def knows_junk(self) -> bool:
@@ -102,11 +112,18 @@ def read_model_card(name_or_path: str | Path) -> ModelCard:
             f"{path}: a safetensors file without a vitripick description; bundles come from vitripick train."
         )
     try:
-        return ModelCard.model_validate(json.loads(metadata[KEY]))
-    except (ValidationError, json.JSONDecodeError) as error:
+        return ModelCard.model_validate(parse_json_object(metadata[KEY]))
+    except (ValidationError, ValueError) as error:
         raise FormatError(
-            f"{path}: this bundle's description cannot be read ({error}); was it written by a newer vitripick?"
+            f"{path}: this bundle's description cannot be used ({_briefly(error)}); was it written by a newer "
+            "vitripick?"
         ) from error
+
+
+def _briefly(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors())
+    return str(error)
 
 
 def file_sha256(path: str | Path) -> str:

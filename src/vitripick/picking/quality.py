@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -76,9 +77,15 @@ class Quality:
     def from_dict(cls, fields: Any) -> Quality | None:
         """Return the quality from JSON; None if another version wrote it; it is then made from the stored picks."""
         try:
-            return cls(**{**fields, "suspected": tuple(fields["suspected"])})
+            suspected = tuple(fields["suspected"])
+            numbers = {name: value for name, value in fields.items() if name != "suspected"}
+            found = cls(**numbers, suspected=suspected)
         except (TypeError, KeyError):
             return None
+        # A damaged record may hold anything under the right names.
+        if found.threshold is None or not all(map(_is_number_or_none, numbers.values())):
+            return None
+        return found if all(isinstance(text, str) for text in suspected) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the quality ready for JSON."""
@@ -177,3 +184,7 @@ def _n_on(is_junk: Mask, picks: Boxes) -> int:
 def _rounded(value: float | None) -> float | None:
     # Records must not differ in the last bit from machine to machine.
     return None if value is None else round(float(value), _DIGITS)
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))

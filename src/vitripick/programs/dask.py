@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import os
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, Spelling, UsageError, current_spelling, parameter, parameters_spelled
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.passed_by import passed_by_collected
+from vitripick.json_toml import read_toml
 from vitripick.models import device_name, open_model
 from vitripick.runs.record import Outcome
 from vitripick.runs.resources import resource_errors
@@ -35,11 +35,6 @@ from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
     from distributed import Client
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 # A scheduler that was just started needs some seconds, but a wrong address should not take a minute to fail.
 _SECONDS_TO_ANSWER = 20.0
@@ -234,13 +229,13 @@ def read_cluster_settings(path: Path) -> ClusterSettings:
         If the file cannot be read, or holds something else.
     """
     try:
-        return ClusterSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return ClusterSettings.model_validate(read_toml(path))
     except OSError as error:
         raise InputError(
             f"{parameter('cluster', str(path))}: neither a scheduler's address (tcp://host:8786) nor a file that can "
             f"be read ({error.strerror})."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+    except (ValueError, ValidationError) as error:
         raise InputError(f"{path}: not a description of a cluster ({error}); docs/lab.md shows one.") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 
 from vitripick.errors import InputError
 from vitripick.geometry import Boxes
+from vitripick.json_toml import parse_json, read_json_object
 from vitripick.run_layout import RunLayout
 from vitripick.runs.log import read_log
-from vitripick.runs.record import Record, read_record, read_stored
+from vitripick.runs.record import Record, is_failure, is_number, is_stem, read_record, read_stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,9 @@ def threshold_of_run(folder: str | Path) -> float | None:
     """Return the threshold that picks were exported with; None if `run.json` is missing or damaged."""
     try:
         run = _read_json(RunLayout(Path(folder)).run)
-        return float(run["threshold"])
-    except (OSError, InputError, ValueError, KeyError, TypeError):
+        _check_run(run, RunLayout(Path(folder)).run)
+        return None if run.get("threshold") is None else float(run["threshold"])
+    except (OSError, InputError):
         return None
 
 
@@ -100,10 +101,11 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             "was interrupted, run it again to finish; done micrographs are not picked twice."
         )
     run = _read_json(layout.run)
+    _check_run(run, layout.run)
     wanted = _wanted(run, layout.run)
     records: dict[str, Record] = {}
     log = read_log(layout)
-    timed = {line["micrograph"]: line for line in log if "micrograph" in line}
+    timed = {line["micrograph"]: line for line in log if _tells_times(line)}
     for path in _record_paths(layout, wanted):
         record = read_record(path)
         if record is None:
@@ -120,7 +122,9 @@ def read_run_folder(folder: str | Path) -> RunFolder:
             f"{lost[0]!r}. Run pick again; done micrographs are not picked twice."
         )
     records = {name: records[name] for name in wanted}
-    seconds = [line["run"]["seconds"] for line in log if "run" in line]
+    whole = [line["run"] for line in log if isinstance(line.get("run"), dict)]
+    seconds = [entry["seconds"] for entry in whole if is_number(entry.get("seconds"))]
+    run = {key: value for key, value in run.items() if key != "seconds" or is_number(value)}
     if seconds:
         run = {**run, "seconds": seconds[-1]}
     return RunFolder(folder, run, records, _read_failures(layout.failures))
@@ -129,9 +133,15 @@ def read_run_folder(folder: str | Path) -> RunFolder:
 def _wanted(run: dict[str, Any], path: Path) -> dict[str, str | None]:
     """Return the names of the run's micrographs, each with its stem if `run.json` gives one."""
     listed = run.get("micrographs")
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
+    if not isinstance(listed, list) or not all(_is_listed(entry) for entry in listed):
         raise InputError(f"{path}: this does not list the run's micrographs. Run pick again to replace it.")
     return {entry["name"]: entry.get("stem") for entry in listed}
+
+
+def _is_listed(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return False
+    return entry.get("stem") is None or is_stem(entry["stem"])
 
 
 def _record_paths(layout: RunLayout, wanted: dict[str, str | None]) -> Iterable[Path]:
@@ -147,12 +157,21 @@ def _record_paths(layout: RunLayout, wanted: dict[str, str | None]) -> Iterable[
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return read_json_object(path)
+    except ValueError as error:
         raise InputError(f"{path}: this should be JSON, but: {error}. Run pick again to replace it.") from error
-    if not isinstance(fields, dict):
-        raise InputError(f"{path}: this should be a JSON object. Run pick again to replace it.")
-    return fields
+
+
+def _check_run(run: dict[str, Any], path: Path) -> None:
+    """Raise `InputError` if a value in `run.json` is none that a run has."""
+    threshold = run.get("threshold")
+    if threshold is not None and not (is_number(threshold) and 0 <= threshold <= 1):
+        raise InputError(
+            f"{path}: the threshold should be a number from 0 to 1, but it is {threshold!r}. Run pick again to "
+            "replace it."
+        )
+    if not isinstance(run.get("settings", {}), dict):
+        raise InputError(f"{path}: the settings should be a table of names and values. Run pick again to replace it.")
 
 
 def _read_failures(path: Path) -> list[dict[str, Any]]:
@@ -160,10 +179,22 @@ def _read_failures(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     failures: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            failure = json.loads(line)
-        except json.JSONDecodeError:
+            failure = parse_json(line)
+        except ValueError:
             failure = None
-        failures.append(failure if isinstance(failure, dict) else {"error": line})
+        shown = {"error": line.decode("utf-8", errors="backslashreplace")}
+        failures.append(failure if is_failure(failure) else shown)
     return failures
+
+
+def _tells_times(line: dict[str, Any]) -> bool:
+    """Return whether a line of the log says how long a micrograph took; logs are no results, so others are left out."""
+    timings = line.get("timings")
+    return (
+        isinstance(line.get("micrograph"), str)
+        and is_number(line.get("seconds"))
+        and isinstance(timings, dict)
+        and all(map(is_number, timings.values()))
+    )

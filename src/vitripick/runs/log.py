@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import host_name
+from vitripick.json_toml import parse_json
 from vitripick.run_layout import RunLayout
 
 
@@ -33,12 +34,16 @@ def read_log(layout: RunLayout) -> list[dict[str, Any]]:
     return sorted(_log_lines(layout.log), key=lambda line: float(line.get("at", 0.0)))
 
 
+def _has_time(line: Any) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("at", 0.0), int | float)
+
+
 def _log_lines(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.jsonl")):
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for text in path.read_bytes().splitlines():
             try:
-                line = json.loads(text)
-            except json.JSONDecodeError:
+                line = parse_json(text)
+            except ValueError:
                 continue  # the process was killed while it wrote this line
-            if isinstance(line, dict):
+            if _has_time(line):
                 yield line

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile, read_picks
 from vitripick.geometry import Boxes
+from vitripick.json_toml import read_json_object
 from vitripick.picking.quality import Quality
 from vitripick.run_layout import STORE_FORMAT, RunLayout
 from vitripick.text import printable_name
@@ -118,16 +119,71 @@ _NOT_STORED = ("seconds", "timings", "cached")
 
 
 def read_record(path: Path) -> Record | None:
-    """Return a micrograph's record; None if there is none, or it cannot be read."""
+    """Return a micrograph's record; None if there is none, or the file holds none that this version wrote."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        fields["shape"] = tuple(fields["shape"])
-        fields["warnings"] = tuple(fields["warnings"])
-        fields["quality"] = Quality.from_dict(fields.get("quality"))
-        # Another version may write other fields: those unknown here are left out, and `made_from` decides.
-        return Record(**{name: value for name, value in fields.items() if name in _FIELDS})
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, TypeError, KeyError):
+        fields = read_json_object(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    # Another version may write other fields: those unknown here are left out, and `made_from` decides.
+    known = {name: value for name, value in fields.items() if name in _FIELDS - {"cached"}}
+    known = {**_OPTIONAL, **known, "quality": Quality.from_dict(fields.get("quality"))}
+    if not all(name in known and holds(known[name]) for name, holds in _CHECKS.items()):
+        return None
+    return Record(**{**known, "shape": tuple(known["shape"]), "warnings": tuple(known["warnings"])})
+
+
+def _is_name(value: Any) -> bool:
+    return is_path(value) and value != ""
+
+
+def is_stem(value: Any) -> bool:
+    """Return whether a value from JSON can be the stem of files, whose names have at most 255 bytes on any disk."""
+    return _is_name(value) and all(len(part.encode()) <= _LONGEST_STEM for part in value.split("/"))
+
+
+def is_path(value: Any) -> bool:
+    """Return whether a value from JSON is a text that can be a path; a path cannot hold the character of number 0."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value from JSON, where all numbers are finite, is a number; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_count(side) and side > 0 for side in value)
+
+
+# Neither a side of a micrograph nor a number of picks comes near this.
+_MOST = 10**9
+_LONGEST_STEM = 239
+_OPTIONAL: dict[str, Any] = {
+    **{"from_out": "", "from_star": False, "made_from": {}, "exported": {}},
+    **{"engine": "", "seconds": 0.0, "timings": {}},
+}
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_name,
+    "path": is_path,
+    "stem": is_stem,
+    "shape": _is_shape,
+    "pixel_size": lambda value: value is None or (is_number(value) and value > 0),
+    "n_stored": _is_count,
+    "n_picks": _is_count,
+    "from_out": is_path,
+    "from_star": lambda value: isinstance(value, bool),
+    "warnings": lambda value: isinstance(value, list) and all(isinstance(text, str) for text in value),
+    "made_from": lambda value: isinstance(value, dict),
+    "exported": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+    "engine": lambda value: isinstance(value, str),
+    # Times come from the log; records of a first version hold them, too.
+    "seconds": is_number,
+    "timings": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
+}
 
 
 def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | None:
@@ -184,10 +240,17 @@ def read_stored(layout: RunLayout, record: Record) -> Boxes:
 def read_failure(path: Path) -> dict[str, Any] | None:
     """Return a failure, `{"micrograph", "path", "error", "made_from"}`; None if the micrograph did not fail."""
     try:
-        failure = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        failure = read_json_object(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return failure if isinstance(failure, dict) else None
+    return {"path": "", "error": "", **failure} if is_failure(failure) else None
+
+
+def is_failure(value: Any) -> bool:
+    """Return whether a value from JSON tells a failure: which micrograph, and perhaps its path and the reason."""
+    if not isinstance(value, dict) or not isinstance(value.get("micrograph"), str):
+        return False
+    return all(isinstance(value.get(key, ""), str) for key in ("path", "error"))
 
 
 def write_failure(failure: dict[str, Any], layout: RunLayout, stem: str) -> None:

@@ -22,6 +22,7 @@ from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
+from vitripick.json_toml import read_json_object
 from vitripick.models import LoadedModel, Model, ModelCard
 from vitripick.models.engines import available_cores, load_on_engine
 from vitripick.picking.diameter import (
@@ -260,9 +261,20 @@ def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
 def read_survey(path: Path) -> Survey | None:
     """Return what a `survey.json` holds; None if there is none, or this version cannot read it."""
     try:
-        return Survey.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
+        survey = Survey.model_validate(read_json_object(path))
+    except (FileNotFoundError, ValueError, ValidationError):
         return None
+    return survey if _is_possible(survey) else None
+
+
+def _is_possible(survey: Survey) -> bool:
+    """Return whether the numbers of a survey can be those of a particle; a damaged file may hold any."""
+    parts = {"diameter": survey.diameter, "seen": survey.seen, "threshold": survey.threshold}
+    return (
+        all(estimate is None or estimate.diameter > 0 for estimate in (survey.diameter, survey.seen))
+        and (survey.threshold is None or 0 <= survey.threshold.threshold <= 1)
+        and all(parts.get(name) is not None for name in survey.made_from)
+    )
 
 
 def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[list[MicrographFile]]:

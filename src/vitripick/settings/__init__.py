@@ -28,9 +28,12 @@ PARTICLE, FILTERS, FINDING, OUTPUT, MACHINE = (
 
 
 class Settings(BaseModel):
-    """Frozen settings that refuse unknown keys, so that a misspelt one is an error and not a silent default."""
+    """Frozen settings that refuse unknown keys, so that a misspelt one is an error and not a silent default.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    NaN and infinities are refused, too: no setting means anything with them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 T = TypeVar("T", bound=Settings)

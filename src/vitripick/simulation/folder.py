@@ -26,6 +26,7 @@ import numpy as np
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
+from vitripick.json_toml import read_json_object
 from vitripick.settings.simulate import SimulateSettings
 from vitripick.simulation.micrograph import simulate_micrograph
 from vitripick.simulation.scene_recipe import SceneRecipe
@@ -203,16 +204,16 @@ def _done(job: _Job, name: str) -> int | None:
     if not record.is_file() or not (job.out / "micrographs" / f"{name}.mrc").is_file():
         return None
     table = _record(record)
-    return len(table["particles"]) if table.get("key") == job.key else None
+    particles = table.get("particles")
+    return len(particles) if table.get("key") == job.key and isinstance(particles, list) else None
 
 
 def _record(path: Path) -> dict[str, Any]:
     """Return what was drawn for a micrograph, or nothing if the file is cut short or edited."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except ValueError:
         return {}
-    return table if isinstance(table, dict) else {}
 
 
 def _check_what_stays(job: _Job) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,12 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from vitripick.errors import InputError, UsageError, parameter
+from vitripick.json_toml import parse_toml, read_toml
 from vitripick.settings import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _BUNDLED = resources.files("vitripick.simulation") / "scene_recipes"
 
@@ -331,20 +326,19 @@ def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if str(source) in seen:
         raise InputError(f"scene recipe {source}: starts from itself by way of {' and '.join(seen)}.")
     if str(source) in scene_recipe_names():
-        text = (_BUNDLED / f"{source}.toml").read_text(encoding="utf-8")
+        path = Path(str(_BUNDLED)) / f"{source}.toml"
     elif str(source).endswith(".toml"):
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{source}: cannot read this scene recipe: {error}.") from error
+        path = Path(source)
     else:
         raise UsageError(
             f"there is no scene recipe {str(source)!r}; there are {', '.join(scene_recipe_names())}, or a .toml file."
         )
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: not a TOML file: {error}.") from error
+        table = read_toml(path)
+    except OSError as error:
+        raise InputError(f"{source}: cannot read this scene recipe: {error}.") from error
+    except ValueError as error:
+        raise InputError(f"{source}: not a TOML file that can be used: {error}.") from error
     base = table.pop("base", None)
     if base is None:
         return table
@@ -371,8 +365,8 @@ def _apply(table: dict[str, Any], change: str) -> None:
             f"{parameter('changes', ('particles.count=100',))}."
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text.strip()  # a bare word is a string
     *path, last = key.strip().split(".")
     for part in path:

@@ -11,7 +11,6 @@ them is taught or counted. At the rejected places a person looked and saw no par
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -26,6 +25,7 @@ from vitripick.formats.names.pairing import match_names
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.geometry import FloatArray
 from vitripick.images.prepare import Prepared
+from vitripick.json_toml import read_json_object
 
 log = logging.getLogger("vitripick")
 
@@ -89,11 +89,13 @@ def ignored_pixels(areas: Areas | None, prepared: Prepared) -> npt.NDArray[np.bo
 
 def _read(path: Path) -> Areas:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_object(path)
         ignored = tuple(np.array(points, dtype=np.float64).reshape(-1, 2) for points in content.get("ignored", ()))
         if not all(len(polygon) >= 3 and np.isfinite(polygon).all() for polygon in ignored):
             raise ValueError("a polygon needs three points or more, of finite numbers")
         rejected = np.array(content.get("rejected", ()), dtype=np.float64).reshape(-1, 2)
+        if not np.isfinite(rejected).all():
+            raise ValueError("a rejected place needs finite numbers")
         return Areas(bool(content.get("complete", True)), ignored, rejected)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: this file should say which areas to ignore (docs/label.md): {error}.") from error

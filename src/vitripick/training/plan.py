@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from vitripick.errors import InputError, UsageError
+from vitripick.json_toml import read_toml
 from vitripick.settings.train import DEFAULT_ARCHITECTURE, SimulatedSet, TrainingSet, TrainSettings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 def default_settings(
@@ -82,16 +77,22 @@ def read_training_plan(
     path = Path(path)
     root = path.parent if data_root is None else Path(data_root)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except OSError as error:
         raise InputError(f"{path}: cannot read this training plan: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a TOML file: {error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a TOML file that can be used: {error}.") from error
     unknown = sorted(set(table) - {"sets", "simulated", "all_simulated", "training"})
     if unknown:
         raise InputError(
             f"{path}: unknown table {', '.join(unknown)}; a training plan has [[sets]], [[simulated]] and [training]."
         )
+    for name in ("sets", "simulated"):
+        if not isinstance(table.get(name, []), list) or not all(isinstance(one, dict) for one in table.get(name, [])):
+            raise InputError(f"{path}: {name} should be a list of tables; write [[{name}]] above each of them.")
+    for name in ("all_simulated", "training"):
+        if not isinstance(table.get(name, {}), dict):
+            raise InputError(f"{path}: {name} should be a table; write [{name}] above its keys.")
     sets: list[TrainingSet | SimulatedSet] = []
     for name, kind, paths, shared in (
         ("sets", TrainingSet, ("micrographs", "labels", "areas"), {}),
@@ -106,7 +107,15 @@ def read_training_plan(
             sets.append(entry.model_copy(update=update))
     training = dict(table.get("training", {}))
     architecture = training.pop("architecture", start_architecture or DEFAULT_ARCHITECTURE)
-    return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
+    if not isinstance(architecture, str):
+        raise InputError(f"{path}, [training]: architecture should be a name, but it is {architecture!r}.")
+    unknown = sorted(set(training) - set(TrainSettings.model_fields))
+    if unknown:
+        raise InputError(f"{path}, [training]: there is no setting {', '.join(unknown)} (docs/training.md lists them).")
+    try:
+        return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
+    except UsageError as error:
+        raise InputError(f"{path}, [training]: {error}") from error
 
 
 def _problems(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ import torch
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.errors import UsageError, parameter
+from vitripick.json_toml import read_json_object
 from vitripick.pictures import training_curves_png
 from vitripick.settings.train import SimulatedSet, TrainingSet, TrainSettings
 from vitripick.training.checkpoint import Checkpoint, Row
@@ -72,7 +73,10 @@ def check_run_folder(out: Path, checkpoint: Checkpoint) -> None:
     """Raise `UsageError`, before anything in it is touched, if the folder holds another run than the checkpoint's."""
     written = out / "settings.json"
     if checkpoint.path.is_file() and written.is_file():
-        other = json.loads(written.read_text(encoding="utf-8")).get("fingerprint")
+        try:
+            other = read_json_object(written).get("fingerprint")
+        except ValueError:
+            other = None  # a damaged file says nothing, so the folder counts as another run's
         if other != checkpoint.fingerprint:
             raise UsageError(
                 f"{out} belongs to a run with other settings or data; give another {parameter('out')}, or remove that "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from vitripick.errors import InputError, NotFoundError, VitripickError
+from vitripick.json_toml import parse_json
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
 from vitripick.web.job import EFFORTS
@@ -250,8 +250,8 @@ def _acting(kind: type[Body], act: Callable[[HttpRequest, Body], Any]) -> Callab
     async def endpoint(request: HttpRequest) -> Response:
         data = await request.body()
         try:
-            body = kind.model_validate(json.loads(data or b"{}", parse_constant=_no_number))
-        except (ValueError, ValidationError, RecursionError) as error:
+            body = kind.model_validate(parse_json(data or b"{}"))
+        except (ValueError, ValidationError) as error:
             return refused(422, f"this request cannot be understood: {_briefly(error)}")
         return await _response_of(lambda: act(request, body))
 
@@ -293,10 +293,6 @@ def _filter(request: HttpRequest) -> Filter:
 def _jpeg(data: bytes) -> Response:
     # A JPEG does not get smaller by gzip. "identity" makes the middleware leave it alone.
     return Response(data, media_type="image/jpeg", headers={"Content-Encoding": "identity"})
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
 
 
 def _briefly(error: Exception) -> str:

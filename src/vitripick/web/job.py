@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, NotFoundError
+from vitripick.json_toml import read_json_object
 from vitripick.run_layout import RunLayout
 from vitripick.settings import Settings
 
@@ -195,7 +196,7 @@ def read_job(path: Path) -> Job:
         If it does not hold a job.
     """
     try:
-        return Job.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Job.model_validate(read_json_object(path))
     except FileNotFoundError as error:
         raise NotFoundError(f"{path}: there is no such file.") from error
     except (OSError, ValueError, ValidationError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.errors import InputError, UsageError
+from vitripick.json_toml import read_json_object
 from vitripick.web.job import Job, JobFolder, read_job, write_job
 
 _MAX_LOSSES = 2000
@@ -249,10 +250,13 @@ class JobRunner:
             job = read_job(folder.job)
         except InputError:
             return None
-        result = _read_json(folder.result) or {"outcome": "interrupted"}
+        result = _read_json(folder.result) or {}
+        if not all(isinstance(result.get(key, ""), str) for key in ("outcome", "message")) or "outcome" not in result:
+            result = {"outcome": "interrupted"}
         if self.progress is not None and self.progress.running and self.progress.run == folder.id:
             result = {"outcome": "running"}
         card = _read_json(folder.card) or {}
+        training = card.get("training")
         return Run(
             id=folder.id,
             kind=job.kind,
@@ -262,7 +266,7 @@ class JobRunner:
             has_model=folder.model() is not None,
             has_picks=folder.has_picks,
             threshold=card.get("threshold"),
-            validation=(card.get("training") or {}).get("validation"),
+            validation=training.get("validation") if isinstance(training, dict) else None,
         )
 
     def _follow(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
@@ -322,10 +326,9 @@ def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
 
 
 def _last_line(path: Path) -> str:

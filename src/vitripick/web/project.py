@@ -29,6 +29,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs, output_stems, read_header
+from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LABEL_HISTORY
 from vitripick.settings import Settings
 from vitripick.web.requests import Flag, SettingsRequest, ViewValue
@@ -310,7 +311,7 @@ class ProjectLock:
 def _read(project: Project) -> None:
     path = project.out / "project.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_object(path)
         if content.get("vitripick_project") != 1:
             raise ValueError("it was not written by this version of vitripick")
         settings = {**content["settings"]}

@@ -8,14 +8,17 @@ one, and undo still goes back to the first click.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from vitripick.errors import FormatError, UsageError
+from vitripick.json_toml import parse_json_object
 
 Point: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[Point, ...]
@@ -82,15 +85,13 @@ class Edit:
     def from_json(cls, rows: dict[str, Any]) -> Edit:
         """Return the edit that `to_json` wrote."""
         return cls(
-            add={int(n): (float(x), float(y)) for n, x, y in rows.get("add", ())},
-            remove={int(n): (float(x), float(y)) for n, x, y in rows.get("remove", ())},
-            move={
-                int(n): ((float(x0), float(y0)), (float(x1), float(y1))) for n, x0, y0, x1, y1 in rows.get("move", ())
-            },
-            add_areas={int(n): as_polygon(p) for n, p in rows.get("add_areas", ())},
-            remove_areas={int(n): as_polygon(p) for n, p in rows.get("remove_areas", ())},
-            reject={int(n): (float(x), float(y)) for n, x, y in rows.get("reject", ())},
-            unreject={int(n): (float(x), float(y)) for n, x, y in rows.get("unreject", ())},
+            add={number(n): _exactly(x, y) for n, x, y in rows.get("add", ())},
+            remove={number(n): _exactly(x, y) for n, x, y in rows.get("remove", ())},
+            move={number(n): (_exactly(x0, y0), _exactly(x1, y1)) for n, x0, y0, x1, y1 in rows.get("move", ())},
+            add_areas={number(n): as_polygon(p) for n, p in rows.get("add_areas", ())},
+            remove_areas={number(n): as_polygon(p) for n, p in rows.get("remove_areas", ())},
+            reject={number(n): _exactly(x, y) for n, x, y in rows.get("reject", ())},
+            unreject={number(n): _exactly(x, y) for n, x, y in rows.get("unreject", ())},
         )
 
 
@@ -187,13 +188,33 @@ class Sheet:
 
 
 def place(x: float, y: float) -> Point:
-    """Return a centre with the decimals that are stored."""
-    return round(float(x), _DECIMALS), round(float(y), _DECIMALS)
+    """Return a centre with the decimals that are stored; `ValueError` unless both are finite numbers."""
+    x, y = _exactly(x, y)
+    return round(x, _DECIMALS), round(y, _DECIMALS)
 
 
 def as_polygon(points: Iterable[Iterable[float]]) -> Polygon:
-    """Return a polygon from rows of x and y, with the decimals that are stored."""
-    return tuple(place(*point) for point in points)
+    """Return a polygon from rows of x and y, with the decimals that are stored; `ValueError` below three points."""
+    polygon = tuple(place(*point) for point in points)
+    if len(polygon) < 3:
+        raise ValueError("an area needs three points or more")
+    return polygon
+
+
+def number(value: Any) -> int:
+    """Return the number of a label or an area; `ValueError` if it is no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{value!r} is not the number of a label")
+    return value
+
+
+def _exactly(x: Any, y: Any) -> Point:
+    """Return a centre as it is stored; `ValueError` unless both are finite numbers."""
+    for value in (x, y):
+        # numpy's numbers are no int, but they are Real like those of JSON.
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{value!r} is not a place in a micrograph")
+    return float(x), float(y)
 
 
 def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
@@ -219,25 +240,25 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
         data = data[: data.rfind(b"\n") + 1]
         with path.open("r+b") as file:
             file.truncate(len(data))
-    lines = data.decode("utf-8").splitlines()
+    lines = data.split(b"\n")[:-1]
     if not lines:
         return None
     now, before = Sheet(), Sheet()
     try:
-        start = json.loads(lines[0])
+        start = parse_json_object(lines[0])
         if start.get("vitripick_history") != _VERSION:
             raise ValueError("not a history of this version")
         for sheet in (now, before):
-            sheet.labels = {int(n): (float(x), float(y)) for n, x, y in start["labels"]}
-            sheet.areas = {int(n): as_polygon(p) for n, p in start["areas"]}
-            sheet.rejected = {int(n): (float(x), float(y)) for n, x, y in start["rejected"]}
+            sheet.labels = {number(n): _exactly(x, y) for n, x, y in start["labels"]}
+            sheet.areas = {number(n): as_polygon(p) for n, p in start["areas"]}
+            sheet.rejected = {number(n): _exactly(x, y) for n, x, y in start["rejected"]}
             sheet.revision = 1
         for i, line in enumerate(lines[1:], start=2):
-            entry = json.loads(line)
+            entry = parse_json_object(line)
             now.take(entry)
             if i < len(lines):
                 before.take(entry)
-    except (ValueError, KeyError, IndexError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, UsageError) as error:
         raise FormatError(
             f"{path}: this history of edits cannot be read ({error}). Move it away to go on from the labels as they "
             "are, without undo."

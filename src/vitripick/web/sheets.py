@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import MicrographError, UsageError
+from vitripick.errors import FormatError, MicrographError, UsageError
 from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
+from vitripick.json_toml import read_json_object
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import MAX_LABELS, EditRequest, Flag
 from vitripick.web.sheet import (
@@ -252,13 +253,13 @@ def areas_json(sheet: Sheet) -> dict[str, Any]:
 
 def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_object(path)
         ignored = [as_polygon(points) for points in content.get("ignored", ())]
-        return ignored, [place(x, y) for x, y in content.get("rejected", ())]
+        return ignored, [place(*point) for point in content.get("rejected", ())]
     except FileNotFoundError:
         return [], []
-    except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FormatError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
 
 
 def _same(labels: dict[int, Point], on_disk: list[Point]) -> bool:

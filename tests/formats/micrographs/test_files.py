@@ -9,7 +9,7 @@ import pytest
 
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_header, read_micrograph, write_mrc
-from vitripick.formats.micrographs import image_file
+from vitripick.formats.micrographs import compressed, image_file
 from vitripick.formats.names.stems import has_image_suffix
 from vitripick.formats.names.suffixes import MICROGRAPH_SUFFIXES
 
@@ -65,8 +65,8 @@ def test_a_compressed_mrc_is_read_like_a_plain_one(tmp_path, pack, suffix):
 @pytest.mark.parametrize(("pack", "suffix"), [(gzip.compress, ".gz"), (bz2.compress, ".bz2")])
 def test_what_unpacks_to_too_much_is_refused(tmp_path, pack, suffix, monkeypatch):
     path = packed(tmp_path, pack, suffix)
-    monkeypatch.setattr(image_file, "MAX_UNPACKED_BYTES", 1100)
-    with pytest.raises(MicrographError, match="unpacks to more than"):
+    monkeypatch.setattr(image_file, "MAX_UNPACKED_BYTES", 200)
+    with pytest.raises(MicrographError, match="would unpack to"):
         read_micrograph(path)
 
 
@@ -133,3 +133,31 @@ def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.mrc")
     with pytest.raises(MicrographError, match="not a file"):
         read_micrograph(tmp_path / "a.mrc")
+
+
+def test_no_more_of_a_compressed_file_is_held_than_its_header_asks_for(tmp_path):
+    path = tmp_path / "a.mrc.gz"
+    path.write_bytes(gzip.compress(written(tmp_path / "plain.mrc").read_bytes() + bytes(40 << 20)))
+    data, size = compressed.unpack(path)
+    assert len(data) == (tmp_path / "plain.mrc").stat().st_size
+    assert size == len(data) + (40 << 20)
+    assert "longer than its header says" in read_micrograph(path).warnings[0]
+
+
+def test_a_compressed_file_that_is_no_mrc_is_not_unpacked(tmp_path):
+    path = tmp_path / "a.mrc.gz"
+    noise = np.random.default_rng(0).bytes(1 << 20)
+    path.write_bytes(gzip.compress(noise)[: 1 << 19])  # without its second half, which is not looked at
+    with pytest.raises(MicrographError, match="no MRC file"):
+        read_micrograph(path)
+
+
+def test_the_image_as_floats_counts_for_the_limit_of_a_compressed_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.mrc.gz"
+    write_mrc(tmp_path / "bytes.mrc", np.zeros((20, 20)), dtype=np.int8)
+    path.write_bytes(gzip.compress((tmp_path / "bytes.mrc").read_bytes()))
+    monkeypatch.setattr(image_file, "MAX_UNPACKED_BYTES", 20 * 20 * 5)
+    assert read_micrograph(path).shape == (20, 20)
+    monkeypatch.setattr(image_file, "MAX_UNPACKED_BYTES", 20 * 20 * 5 - 1)
+    with pytest.raises(MicrographError, match="would unpack to"):
+        read_micrograph(path)

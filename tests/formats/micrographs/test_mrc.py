@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from vitripick.errors import MicrographError
 from vitripick.formats import read_header, read_micrograph, write_mrc
+from vitripick.formats.micrographs.on_disk import open_micrograph
 
 DTYPES = [np.int8, np.int16, np.float32, np.uint16, np.float16]
 MODES = {np.int8: 0, np.int16: 1, np.float32: 2, np.uint16: 6, np.float16: 12}
@@ -224,3 +225,33 @@ def test_what_mrc_cannot_hold_is_not_written(tmp_path, image, dtype):
     with pytest.raises(ValueError):
         write_mrc(tmp_path / "a.mrc", image, dtype=dtype)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unsigned_bytes_under_mode_0_are_recognised_and_read_as_such(tmp_path):
+    grey = np.clip(np.random.default_rng(0).normal(120, 35, (80, 90)), 0, 255).astype(np.uint8)
+    path = tmp_path / "a.mrc"
+    write_mrc(path, grey.view(np.int8), dtype=np.int8)
+    micrograph = read_micrograph(path)
+    assert np.array_equal(micrograph.image, grey)
+    assert "read as unsigned" in micrograph.warnings[0]
+    opened = open_micrograph(path)
+    assert "read as unsigned" in opened.warnings[0]
+    assert opened.reduced((80, 90)).mean() == pytest.approx(grey.mean(), abs=0.1)
+
+
+@pytest.mark.parametrize("middle", [-60, 0, 60])
+@pytest.mark.parametrize("spread", [5, 40, 90])
+def test_signed_bytes_stay_signed_even_if_they_were_clipped(tmp_path, middle, spread):
+    pixels = np.clip(np.random.default_rng(0).normal(middle, spread, (80, 90)), -128, 127).astype(np.int8)
+    path = tmp_path / "a.mrc"
+    write_mrc(path, pixels, dtype=np.int8)
+    assert np.array_equal(read_micrograph(path).image, pixels)
+    assert read_micrograph(path).warnings == ()
+
+
+def test_signed_bytes_of_two_greys_far_apart_stay_signed(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = np.concatenate([rng.normal(-90, 12, (40, 90)), rng.normal(90, 12, (40, 90))]).clip(-128, 127)
+    path = tmp_path / "a.mrc"
+    write_mrc(path, pixels, dtype=np.int8)
+    assert read_micrograph(path).warnings == ()

@@ -120,3 +120,11 @@ def test_a_process_that_is_dead_but_not_buried_is_not_alive():
     assert not is_alive(process.pid)
     assert process.wait() == 0
     assert is_alive(os.getpid())
+
+
+@pytest.mark.parametrize("pid", ["five", 10**30, -1, 0, None, 1.5, True, [1]])
+def test_a_lock_whose_process_is_no_number_is_stale(tmp_path, pid):
+    write_lock(tmp_path, pid=pid)
+    refuse_if_watched(tmp_path)
+    with FolderLock(tmp_path) as held:
+        assert not held.lost

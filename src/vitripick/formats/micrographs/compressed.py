@@ -5,42 +5,53 @@ from __future__ import annotations
 import bz2
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from vitripick.errors import MicrographError
-from vitripick.formats.micrographs import image_file
+from vitripick.formats.micrographs.mrc import HEADER_BYTES, bytes_needed
 
 _CHUNK = 1 << 20
+_MOST_COUNTED = 64 << 20
 
 
-def unpack(path: Path, *, n_bytes: int | None = None) -> bytearray:
-    """Return all that `path` (`.gz` or `.bz2`) holds, or its first `n_bytes`.
+def unpack_header(path: Path) -> bytes:
+    """Return the bytes of the MRC header in `path` (`.gz` or `.bz2`); errors as in `unpack`."""
+    with _errors_of(path), _open(path) as file:
+        return file.read(HEADER_BYTES)
+
+
+def unpack(path: Path) -> tuple[bytes, int]:
+    """Return what the MRC header in `path` (`.gz` or `.bz2`) asks for, and how many bytes there are in all.
+
+    The header is looked at first, and no more than what it asks for is held in memory. What follows that is only
+    counted, up to 64 MiB.
 
     Raises
     ------
     MicrographError
-        If the compressed data is damaged or cut short, or unpacks to more than
-        `image_file.MAX_UNPACKED_BYTES`.
+        If the compressed data is damaged or cut short, is no MRC file, or holds an image that would need more than
+        `image_file.MAX_UNPACKED_BYTES` of memory.
     """
-    data = bytearray()
-    limit = image_file.MAX_UNPACKED_BYTES
+    with _errors_of(path), _open(path) as file:
+        n_needed = bytes_needed(file.read(HEADER_BYTES), path)
+        file.seek(0)
+        # One call gives one piece of memory. Pieces that are joined would need twice as much.
+        data = file.read(n_needed)
+        size = len(data)
+        while size < n_needed + _MOST_COUNTED and (more := file.read(_CHUNK)):
+            size += len(more)
+    return data, size
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
     try:
-        with _open(path) as file:
-            while n_bytes is None or len(data) < n_bytes:
-                chunk = file.read(_CHUNK if n_bytes is None else n_bytes - len(data))
-                if not chunk:
-                    break
-                data += chunk
-                if len(data) > limit:
-                    raise MicrographError(
-                        f"{path}: unpacks to more than {limit / 2**30:.3g} GiB; no micrograph is so large; "
-                        "unpack it yourself and look at what it holds."
-                    )
+        yield
     except EOFError:
-        raise MicrographError(
-            f"{path}: the compressed file is cut short; {len(data)} bytes could be unpacked. Copy it again."
-        ) from None
+        raise MicrographError(f"{path}: the compressed file is cut short. Copy it again.") from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise MicrographError(f"{path}: not a whole gzip file ({error}). Copy it again.") from error
     except OSError as error:
@@ -48,7 +59,6 @@ def unpack(path: Path, *, n_bytes: int | None = None) -> bytearray:
         if error.errno is not None:
             raise
         raise MicrographError(f"{path}: not a whole bzip2 file ({error}). Copy it again.") from error
-    return data
 
 
 def _open(path: Path) -> BinaryIO | gzip.GzipFile | bz2.BZ2File:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal, TypeAlias
 import numpy as np
 
 from vitripick.errors import MicrographError, UsageError
-from vitripick.formats.micrographs.compressed import unpack
+from vitripick.formats.micrographs.compressed import unpack, unpack_header
 from vitripick.formats.micrographs.image_file import ImageFile, MicrographHeader
 from vitripick.formats.micrographs.mrc import HEADER_BYTES, read_mrc, read_mrc_header
 from vitripick.formats.names.suffixes import (
@@ -134,8 +134,8 @@ def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, Bi
         if status.st_size == 0:
             raise MicrographError(f"{path}: the file is empty (0 bytes).")
         if kind == "packed mrc":
-            data = unpack(path, n_bytes=HEADER_BYTES if header_only else None)
-            yield kind, io.BytesIO(data), len(data)
+            data, size = (unpack_header(path), 0) if header_only else unpack(path)
+            yield kind, io.BytesIO(data), size
         else:
             with path.open("rb") as file:
                 yield kind, file, status.st_size

@@ -24,6 +24,7 @@ from vitripick.formats.micrographs.image_file import (
     choose_slice,
     sane_pixel_size,
 )
+from vitripick.formats.micrographs.sign import looks_unsigned
 from vitripick.geometry import Image
 
 HEADER_BYTES = 1024
@@ -40,6 +41,10 @@ _ORDER_NAMES = {"<": "little-endian", ">": "big-endian"}
 _IMOD_STAMP = 1146047817
 # Pieces of this size stay in the processor's cache, so reading and converting them is faster than one large piece.
 _STRIP_BYTES = 1 << 20
+# SerialEM's extended headers of movies have some hundred kilobytes.
+_MOST_EXTENDED = 16 << 20
+# This many rows, at equal steps, show whether bytes are unsigned.
+_N_LOOKED_AT = 64
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,18 @@ def read_mrc(file: BinaryIO, size: int, path: Path, *, slice_index: int | None =
     layout = _parse(file.read(HEADER_BYTES), size, path)
     offset, warnings = _data_offset(layout, size, path)
     index = choose_slice(layout.n_slices, slice_index, path)
+    layout = _with_sign(file, layout, offset)
     file.seek(offset + index * layout.row_bytes * layout.rows)
     image = _read_packed(file, layout, path) if layout.mode == 101 else _read_pixels(file, layout, path)
     return ImageFile(image, layout.header, (*layout.warnings, *warnings))
+
+
+def bytes_needed(start: bytes, path: Path) -> int:
+    """Return how many bytes of an unpacked file are needed to read its image; errors as in `read_mrc_header`."""
+    layout = _parse(start, None, path)
+    extended = layout.extended_bytes
+    # Where the length of the extended header is nonsense, all that surrounds the data must be looked at.
+    return HEADER_BYTES + layout.data_bytes + (extended if 0 <= extended <= _MOST_EXTENDED else _MOST_EXTENDED)
 
 
 @dataclass(frozen=True)
@@ -152,6 +166,7 @@ def open_mrc_rows(file: BinaryIO, size: int, path: Path) -> MrcRows:
     layout = _parse(file.read(HEADER_BYTES), size, path)
     offset, warnings = _data_offset(layout, size, path)
     choose_slice(layout.n_slices, None, path)
+    layout = _with_sign(file, layout, offset)
     return MrcRows(layout.header, (*layout.warnings, *warnings), layout, offset, path)
 
 
@@ -259,7 +274,8 @@ def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:
         warnings=(*warnings, *more),
     )
     if size is None:
-        check_unpacked((rows, columns), n_slices * _BITS[mode] / 8, path)
+        # The unpacked bytes and the image as float32 are in memory at the same time.
+        check_unpacked((rows, columns), n_slices * _BITS[mode] / 8 + 4, path)
     return layout
 
 
@@ -341,12 +357,33 @@ def _read_pixels(file: BinaryIO, layout: _Layout, path: Path) -> Image:
 
 def _read_packed(file: BinaryIO, layout: _Layout, path: Path) -> Image:
     """Read two pixels from each byte, the first in the lower four bits (IMOD 4.8, mode 101)."""
-    stored = np.empty((layout.rows, layout.row_bytes), dtype=np.uint8)
-    _fill(file, stored.reshape(-1), path)
     image = np.empty((layout.rows, layout.columns), dtype=np.float32)
-    image[:, 0::2] = stored & 0x0F
-    image[:, 1::2] = (stored >> 4)[:, : layout.columns // 2]
+    step = max(1, _STRIP_BYTES // layout.row_bytes)
+    for first in range(0, layout.rows, step):
+        rows = image[first : first + step]
+        stored = np.empty((len(rows), layout.row_bytes), dtype=np.uint8)
+        _fill(file, stored.reshape(-1), path)
+        rows[:, 0::2] = stored & 0x0F
+        rows[:, 1::2] = (stored >> 4)[:, : layout.columns // 2]
     return image
+
+
+def _with_sign(file: BinaryIO, layout: _Layout, offset: int) -> _Layout:
+    """Return the layout, with bytes that look unsigned marked so, and a warning; older programs wrote such files."""
+    if layout.mode != 0 or layout.unsigned_bytes:
+        return layout
+    n_rows = layout.rows * layout.n_slices
+    counts = np.zeros(256, np.int64)
+    for row in np.unique(np.linspace(0, n_rows - 1, min(n_rows, _N_LOOKED_AT)).astype(np.int64)):
+        file.seek(offset + int(row) * layout.row_bytes)
+        counts += np.bincount(np.frombuffer(file.read(layout.row_bytes), np.uint8), minlength=256)
+    if not looks_unsigned(counts):
+        return layout
+    warning = (
+        "mode 0 means signed bytes, but the histogram of these is split at 0, with its peak where signed bytes end; "
+        "they are read as unsigned (0 to 255)"
+    )
+    return replace(layout, unsigned_bytes=True, warnings=(*layout.warnings, warning))
 
 
 def _fill(file: BinaryIO, array: npt.NDArray[Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,12 @@ _LARGEST_RATIO = {
     tifffile.COMPRESSION.DEFLATE: 1032,
     tifffile.COMPRESSION.PACKBITS: 64,
 }
+# The longest movies have some thousands of frames.
+_MOST_PAGES = 100_000
+_MOST_TAGS = 65_535
+# tifffile writes about damaged files on stderr, for every page once more. What matters is in our error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+logging.getLogger("tifffile").propagate = False
 _ANGSTROM_PER_UNIT = {2: 2.54e8, 3: 1e8}  # ResolutionUnit: inch, centimetre
 
 
@@ -82,6 +89,8 @@ def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None 
 @contextmanager
 def _opened(file: BinaryIO, path: Path) -> Iterator[tifffile.TiffFile]:
     try:
+        check_pages(file, path)
+        file.seek(0)
         with tifffile.TiffFile(file) as tiff:
             yield tiff
     except MicrographError:
@@ -93,6 +102,43 @@ def _opened(file: BinaryIO, path: Path) -> Iterator[tifffile.TiffFile]:
                 "pip install vitripick[tiff], or save it uncompressed."
             ) from error
         raise MicrographError(f"{path}: this TIFF cannot be read ({_reason(error)}).") from error
+
+
+def check_pages(file: BinaryIO, path: Path) -> None:
+    """Raise a `MicrographError` if the pages of a TIFF lead in a circle, or are too many for a movie.
+
+    tifffile follows the pages of some damaged files for ever, so they are followed here first.
+    """
+    file.seek(0)
+    start = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(start[:2])
+    if order is None or len(start) < 8:
+        return  # tifffile says what is wrong
+    is_big = start[2:4] in (b"\x2b\x00", b"\x00\x2b")
+    count, entry, offset = (f"{order}Q", 20, f"{order}Q") if is_big else (f"{order}H", 12, f"{order}I")
+    where = start[8:16] if is_big else start[4:8]
+    seen: set[int] = set()
+    while len(where) == struct.calcsize(offset):
+        (at,) = struct.unpack(offset, where)
+        if at == 0:
+            return
+        if at in seen:
+            raise MicrographError(
+                f"{path}: the pages of this TIFF lead in a circle (page {len(seen) + 1} is an earlier one again); the "
+                "file is damaged."
+            )
+        if len(seen) == _MOST_PAGES:
+            raise MicrographError(f"{path}: this TIFF has more than {_MOST_PAGES} pages; no movie is so long.")
+        seen.add(at)
+        file.seek(at)
+        number = file.read(struct.calcsize(count))
+        if len(number) < struct.calcsize(count):
+            return
+        (n_tags,) = struct.unpack(count, number)
+        if n_tags > _MOST_TAGS:
+            return
+        file.seek(at + len(number) + entry * n_tags)
+        where = file.read(struct.calcsize(offset))
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from vitripick.errors import FormatError
 from vitripick.formats.columns import filament_error, tomogram_error
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes
+from vitripick.json_toml import parse_json
 
 
 def read_eman2(path: Path) -> list[Boxes]:
@@ -81,9 +82,9 @@ def _load(path: Path, *, twins_allowed: bool = False) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        info = json.loads(read_file(path).decode("utf-8"), object_pairs_hook=unique)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise FormatError(f"{path}: this is not JSON ({error}).") from None
+        info = parse_json(read_file(path), pairs=unique)
+    except ValueError as error:
+        raise FormatError(f"{path}: this is not JSON that can be used ({error}).") from None
     if not isinstance(info, dict):
         raise FormatError(f"{path}: an EMAN2 info file is a JSON object, but this holds a {type(info).__name__}.")
     return info

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import platform
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from vitripick.models.card import ModelCard
 from vitripick.models.detections import DECODERS, Network
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
+from vitripick.models.engines.loading import EngineLoadError, is_installed, say_once
 from vitripick.models.model import Model
 from vitripick.settings.pick import EngineName, PrecisionName
 
@@ -94,7 +94,7 @@ def load_on_engine(
                 "out."
             )
         return _on_torch(model, precision, device, threads)
-    installed = [name for name in _WITH_GRAPHS if importlib.util.find_spec(name) is not None]
+    installed = [name for name in _WITH_GRAPHS if is_installed(name)]
     if engine != "auto":
         if engine not in installed:
             raise UsageError(f"{parameter('engine', engine)} is not installed: {_INSTALL[engine]}.")
@@ -111,16 +111,33 @@ def load_on_engine(
     if graph.info.decoding.kind not in DECODERS:
         # An architecture's own decoder stands in that architecture's file, which takes torch along.
         importlib.import_module("vitripick.models.architectures")
-    network: Network
-    if installed[0] == "openvino":
+    for name, following in zip(installed, (*installed[1:], "torch"), strict=True):
+        try:
+            network, version = _network(name, graph, jobs, threads)
+        except EngineLoadError as error:
+            if engine != "auto":
+                raise EngineLoadError(
+                    f"{parameter('engine', name)}: {error}. Leave {parameter('engine')} out, or mend that: "
+                    f"`vitripick doctor` looks at it, too."
+                ) from error
+            say_once(f"{error}, so {following} runs the network")
+            continue
+        about = f"{version}, {graph.info.precision}"
+        return EngineModel(network, model.card, model.sha256, model.path, about)
+    return _on_torch(model, precision, device, threads)
+
+
+def _network(name: str, graph: Graph, jobs: int, threads: int) -> tuple[Network, str]:
+    """Return the network on an engine, and the engine's version; `EngineLoadError` if it does not start."""
+    if name == "openvino":
         from vitripick.models.engines.open_vino import OpenVinoNetwork
 
-        network = OpenVinoNetwork(graph.path, graph.info.decoding, streams=jobs, threads=max(threads, jobs))
-    else:
-        from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
+        fastest = OpenVinoNetwork(graph.path, graph.info.decoding, streams=jobs, threads=max(threads, jobs))
+        return fastest, fastest.version
+    from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
 
-        network = OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
-    return EngineModel(network, model.card, model.sha256, model.path, f"{network.version}, {graph.info.precision}")
+    light = OnnxRuntimeNetwork(graph.path, graph.info.decoding, threads=max(1, threads // jobs))
+    return light, light.version
 
 
 def _graph(model: Model, precision: PrecisionName) -> Graph | str:
@@ -142,6 +159,8 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
         if precision == "int8":
             raise
         return str(error)
+    except EngineLoadError as error:
+        return f"no graph could be made, since {error}"
     except OSError as error:
         return f"no graph can be kept in {graphs.cache_folder()} ({error.strerror}); set {graphs.CACHE_VARIABLE}."
 

@@ -22,6 +22,7 @@ from vitripick.models.detections import Detections, Network, decode
 from vitripick.models.detector import Detector
 from vitripick.models.engines.calibration import calibration_images
 from vitripick.models.engines.graph import Graph, GraphInfo, GraphPrecision, keep_graph
+from vitripick.models.engines.loading import import_engine
 from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
 from vitripick.models.run import for_inference
 
@@ -179,8 +180,7 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
 
 
 def _versions() -> dict[str, str]:
-    import onnxruntime
-
+    onnxruntime = import_engine("onnxruntime")
     return {"torch": str(torch.__version__), "onnxruntime": str(onnxruntime.__version__)}
 
 

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
+from vitripick.json_toml import read_json_object
 from vitripick.models.card import file_sha256
 from vitripick.models.detections import Decoding
 from vitripick.models.model import Model
@@ -118,10 +119,11 @@ def _cached(sha256: str, precision: GraphPrecision) -> Path:
 def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
     """Return the graph, or None if it is not there, not whole, or of another model."""
     try:
-        info = GraphInfo.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8
+        info = GraphInfo.model_validate(read_json_object(path))
+        onnx = path.with_name(info.file)
+        is_there = onnx.is_file()
+    except (OSError, ValueError, ValidationError):  # ValueError: not JSON, not UTF-8, or not the name of a file
         return None
-    onnx = path.with_name(info.file)
-    if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not onnx.is_file():
+    if (info.model_sha256, info.precision, info.layout) != (model.sha256, precision, _LAYOUT) or not is_there:
         return None
     return Graph(onnx, info) if file_sha256(onnx) == info.file_sha256 else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.models.detections import Batch, Decoding
+from vitripick.models.engines.loading import cannot_load, import_engine
 
 
 class OnnxRuntimeNetwork:
@@ -22,9 +23,11 @@ class OnnxRuntimeNetwork:
     """
 
     def __init__(self, path: Path, decoding: Decoding, *, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        onnxruntime = import_engine("onnxruntime")
+        try:
+            options = onnxruntime.SessionOptions()
+        except AttributeError as error:  # an empty folder of this name is left of a package that was removed
+            raise cannot_load("onnxruntime", error) from error
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads that spin while they wait take the cores from those that read and write.

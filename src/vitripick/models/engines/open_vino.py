@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vitripick.models.detections import Batch, Decoding
+from vitripick.models.engines.loading import BROKEN, cannot_load, import_engine
 
 # A network that is compiled for the very shape of its images is up to twice as fast as one for any shape, and takes
 # half a second to compile. Runs over more shapes than this use the latter for the rest.
@@ -28,9 +28,10 @@ def import_openvino() -> Any:
 
     On import OpenVINO reports its use to a server, by forking a process from a thread. The user has not agreed to that,
     and where other threads are at work already it can hang for good. Without its telemetry package it takes a stub.
+    Errors are those of `import_engine`.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return importlib.import_module("openvino")
+    return import_engine("openvino")
 
 
 class OpenVinoNetwork:
@@ -51,8 +52,13 @@ class OpenVinoNetwork:
     def __init__(self, path: Path, decoding: Decoding, *, streams: int, threads: int) -> None:
         openvino = import_openvino()
         self.decoding = decoding
-        self.version = f"openvino {openvino.__version__.split('-')[0]}"
-        self._core: Any = openvino.Core()
+        self.version = f"openvino {str(getattr(openvino, '__version__', 'unknown')).split('-')[0]}"
+        try:
+            self._core: Any = openvino.Core()
+            # Its part for CPUs is a library of its own, which is loaded only when somebody asks for it.
+            self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        except BROKEN as error:
+            raise cannot_load("openvino", error) from error
         self._path = path
         self._options = {
             "NUM_STREAMS": str(streams),

@@ -19,6 +19,7 @@ from typing import Any
 
 from vitripick.atomic import host_name, is_alive, temporary_name
 from vitripick.errors import UsageError, parameter
+from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LOCK
 
 _BEAT_SECONDS = 10.0
@@ -144,15 +145,20 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _holder(path: Path) -> dict[str, Any] | None:
+    """Return who holds the lock, `{"host", "pid", "token"}`; None if there is no lock, or the file holds none."""
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        holder = read_json_object(path)
+    except (FileNotFoundError, ValueError):
         return None
-    return holder if isinstance(holder, dict) else None
+    pid = holder.get("pid")
+    # Numbers of processes are positive, and kill() takes 0 and negative numbers for whole groups.
+    if isinstance(pid, bool) or not isinstance(pid, int) or not 0 < pid < 2**31:
+        return None
+    return holder if isinstance(holder.get("host"), str) else None
 
 
 def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: float) -> bool:
-    pid = int(holder.get("pid", 0))
+    pid = holder["pid"]
     # After a container restarts, a process can get the number of an earlier one, so such a lock is stale.
     if holder.get("host") == host_name() and (pid == os.getpid() or not is_alive(pid)):
         return True

@@ -39,12 +39,14 @@ class StatusReport:
         self._line_seconds = line_seconds
         self._started = self._line_at = time.monotonic()
         self._status_at = float("-inf")
-        self._finished: deque[tuple[float, float]] = deque(maxlen=1000)  # (when, lag)
+        self._finished: deque[tuple[float, float]] = deque()  # (when, lag) of the last ten minutes
 
     def finished(self, *, since: float) -> None:
         """Count a micrograph whose file was last seen to change at `since` (monotonic)."""
         now = time.monotonic()
         self._finished.append((now, now - since))
+        while now - self._finished[0][0] > _WINDOW_SECONDS:
+            self._finished.popleft()
 
     def status(
         self,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from vitripick.atomic import atomic_path
@@ -21,6 +27,26 @@ LIBRARY_SUFFIX = ".npz"
 BUNDLED = Path(str(resources.files("vitripick.simulation.structures") / "bundled"))
 # A point as heavy as this (f(0) in Å) that stands for a residue is a nucleotide; the heaviest amino acid has 42.
 _NUCLEOTIDE = 48.0
+# The largest structure that comes with vitripick has 0.2 MB, and a map of 512³ voxels 0.5 GiB.
+_MOST_BYTES = 1 << 30
+# What zipfile and numpy raise on files that were cut or overwritten at random.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+)
 
 
 def bundled_structures() -> dict[str, Path]:
@@ -45,27 +71,23 @@ def read_library(path: Path, *, kind: Kind | None, mass_kda: float | None) -> St
     UsageError
         If the molecule should be a membrane protein and no membrane fits it.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            table: dict[str, Any] = {key: file[key] for key in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: no npz archive of numbers: {error}.") from error
+    table = _Table(path)
     if "map" in table and "apix" in table:
-        volume, voxel_size = table["map"].astype(np.float32), float(table["apix"])
+        volume, voxel_size = table.array("map", None).astype(np.float32), table.above_zero("apix")
         return structure_from_map(path.stem, volume, voxel_size, kind=kind or "soluble", mass_kda=mass_kda, path=path)
     if "net" in table:
         return finish_structure(_saved(path, table, kind, mass_kda), None, path)
-    missing = {"xyz", "xyz_scale", "weight", "weight_scale"} - set(table)
+    missing = [key for key in ("xyz", "xyz_scale", "weight", "weight_scale") if key not in table]
     if missing:
         raise InputError(
-            f"{path}: holds {', '.join(sorted(table)) or 'nothing'}; a structure has xyz, xyz_scale, weight and "
+            f"{path}: holds {', '.join(table.names()) or 'nothing'}; a structure has xyz, xyz_scale, weight and "
             "weight_scale, or map and apix."
         )
-    points = table["xyz"].astype(np.float32) * table["xyz_scale"]
-    amplitudes = table["weight"].astype(np.float32) * table["weight_scale"]
+    points = table.scaled("xyz", "xyz_scale", (None, 3))
+    amplitudes = table.scaled("weight", "weight_scale", (len(points),))
     if not amplitudes.sum() > 0:
         raise InputError(f"{path}: there is not a single atom in this file.")
-    elements = table.get("element")
+    elements = table.array("element", (len(points),)) if "element" in table else None
     if elements is not None:
         phosphorus = points[elements == 15]
         nucleic = np.zeros(len(points), bool)
@@ -126,18 +148,101 @@ def save_structure(structure: Structure, path: str | Path, *, cell_angstrom: flo
         np.savez_compressed(temporary, **table)
 
 
-def _saved(path: Path, table: dict[str, Any], kind: Kind | None, mass_kda: float | None) -> Structure:
+def _saved(path: Path, table: _Table, kind: Kind | None, mass_kda: float | None) -> Structure:
     """Return the molecule in the table of a file that `save_structure` wrote."""
-    kind = kind or cast(Kind, str(table["kind"]))
+    kind = kind or table.kind()
+    points = table.scaled("xyz", "xyz_scale", (None, 3))
     slab = None
     if "slab_axis" in table and kind == "membrane":
-        slab = Slab(table["slab_axis"].astype(np.float64), float(table["slab_middle"]), float(table["slab_radius"]))
+        axis = table.array("slab_axis", (3,)).astype(np.float64)
+        if not 0.99 < float(np.linalg.norm(axis)) < 1.01:
+            raise InputError(f"{path}: slab_axis should be a direction of length 1.")
+        slab = Slab(axis, float(table.array("slab_middle", ())), table.above_zero("slab_radius"))
     return Structure(
         path.stem,
         kind,
-        mass_kda or float(table["mass_kda"]),
-        table["xyz"].astype(np.float32) * table["xyz_scale"],
-        table["net"].astype(np.float32) * table["net_scale"],
-        float(table["spread_angstrom"]),
+        mass_kda or table.above_zero("mass_kda"),
+        points,
+        table.scaled("net", "net_scale", (len(points),)),
+        table.above_zero("spread_angstrom"),
         slab=slab,
     )
+
+
+class _Table:
+    """Holds the arrays of an npz file, and checks each one before it is used.
+
+    Every method raises `InputError` if the array is missing or is not what a structure needs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+                if sum(member.file_size for member in members) > _MOST_BYTES:
+                    raise InputError(f"{path}: unpacks to more than {_MOST_BYTES >> 20} MiB; no structure is so large.")
+                self._arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
+        except _DAMAGE as error:
+            raise InputError(
+                f"{path}: no npz archive of numbers ({str(error) or type(error).__name__}); it is empty, cut short "
+                "or of another kind."
+            ) from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._arrays
+
+    def names(self) -> list[str]:
+        """Return the names of the arrays, sorted."""
+        return sorted(self._arrays)
+
+    def array(self, name: str, shape: tuple[int | None, ...] | None) -> npt.NDArray[Any]:
+        """Return finite numbers of this shape; None stands for any length of one axis, or for any shape."""
+        if name not in self._arrays:
+            raise InputError(f"{self._path}: holds {', '.join(self.names()) or 'nothing'}, but no {name}.")
+        found = self._arrays[name]
+        if found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+            raise InputError(f"{self._path}: {name} should hold finite numbers only.")
+        fits = shape is None or (
+            found.ndim == len(shape)
+            and all(want is None or have == want for have, want in zip(found.shape, shape, strict=True))
+        )
+        if not fits or found.size == 0:
+            raise InputError(f"{self._path}: {name} has the shape {found.shape}, which is none of a structure's.")
+        return found
+
+    def above_zero(self, name: str) -> float:
+        """Return one number above zero."""
+        value = float(self.array(name, ()))
+        if not value > 0:
+            raise InputError(f"{self._path}: {name} should be above zero, but it is {value:g}.")
+        return value
+
+    def scaled(self, name: str, scale: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
+        """Return an array of whole numbers times its scale."""
+        self.above_zero(scale)
+        with np.errstate(over="ignore"):
+            found: npt.NDArray[np.float32] = self.array(name, shape).astype(np.float32) * self._arrays[scale]
+        if not np.isfinite(found).all():
+            raise InputError(f"{self._path}: {name} times {scale} is beyond all numbers.")
+        return found
+
+    def kind(self) -> Kind:
+        """Return the kind of the molecule."""
+        found = str(self._arrays["kind"]) if "kind" in self else ""
+        if found not in get_args(Kind):
+            raise InputError(f"{self._path}: kind should be one of {', '.join(get_args(Kind))}, but it is {found!r}.")
+        return cast(Kind, found)
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """Read one array; its header is compared with the member's length, because numpy allocates what a header says."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} is shorter than its header says")
+    with archive.open(member) as file:
+        found: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return found

@@ -15,6 +15,7 @@ from vitripick.simulation.scattering import PROTEIN_AMPLITUDE_PER_DALTON, displa
 from vitripick.simulation.structures.slab import finish_structure
 from vitripick.simulation.structures.structure import Points, Structure
 
+_SMALLEST_VOXEL, _LARGEST_VOXEL = 0.05, 100.0  # Å
 MAP_SUFFIXES = (".mrc", ".map", ".ccp4")
 
 
@@ -63,19 +64,27 @@ def structure_from_map(
     Raises
     ------
     InputError
-        If the map is a single section, or holds NaN or infinities, or nothing above zero.
+        If the map is a single section, its voxels have an impossible size, or it holds NaN or infinities, or nothing
+        above zero.
     UsageError
         If the molecule should be a membrane protein and no membrane fits it.
     """
     where = path or name
     if volume.ndim != 3 or 1 in volume.shape:
         raise InputError(f"{where}: a single section, as a micrograph has, is no map of a molecule; give a volume.")
+    if not _SMALLEST_VOXEL <= voxel_size <= _LARGEST_VOXEL:
+        raise InputError(f"{where}: {voxel_size:.3g} Å per voxel is no pixel size of a map; correct its header first.")
     n_bad = int(np.count_nonzero(~np.isfinite(volume)))
     if n_bad:
         raise InputError(f"{where}: {n_bad} of the map's voxels are NaN or infinite; mend or mask them first.")
     top = float(np.percentile(volume, 99.99))
     if not top > 0:
         raise InputError(f"{where}: this map holds no positive density; if it is inverted, change its sign first.")
+    if not (top > 1e-20 and float(np.abs(volume).max()) < 1e20):
+        raise InputError(
+            f"{where}: the map's values go from {volume.min():.3g} to {volume.max():.3g}, which is no density of a "
+            "molecule."
+        )
     if mass_kda is None:
         mass_kda = float(np.count_nonzero(volume > 0.25 * top)) * voxel_size**3 * 0.81 / 1000
     # Noise in the solvent would be drawn around every particle: keep the largest connected body and a shell around it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vitripick.errors import InputError
 from vitripick.settings.simulate import Kind
 from vitripick.simulation.structures.index import index_entry
@@ -13,6 +15,8 @@ from vitripick.simulation.structures.maps import MAP_SUFFIXES, read_map
 from vitripick.simulation.structures.models import MODEL_SUFFIXES, read_model
 from vitripick.simulation.structures.structure import Structure
 
+# A micrograph shows about one micrometre.
+_LARGEST_ANGSTROM = 20_000.0
 _SUFFIXES = (*MODEL_SUFFIXES, *MAP_SUFFIXES, LIBRARY_SUFFIX)
 
 
@@ -89,12 +93,24 @@ def read_structure(
     kind = kind or entry.get("kind")
     mass_kda = entry.get("mw_kda")
     if suffix in MODEL_SUFFIXES:
-        return read_model(path, _stem(path), kind=kind, assembly=assembly)
+        return _checked(read_model(path, _stem(path), kind=kind, assembly=assembly), path)
     if suffix in MAP_SUFFIXES:
-        return read_map(path, _stem(path), kind=kind or "soluble", mass_kda=mass_kda)
+        return _checked(read_map(path, _stem(path), kind=kind or "soluble", mass_kda=mass_kda), path)
     if suffix == LIBRARY_SUFFIX:
-        return read_library(path, kind=kind, mass_kda=mass_kda)
+        return _checked(read_library(path, kind=kind, mass_kda=mass_kda), path)
     raise InputError(f"{path}: no structure file that we know; its suffix should be one of {', '.join(_SUFFIXES)}.")
+
+
+def _checked(structure: Structure, path: Path) -> Structure:
+    """Return the molecule, or raise `InputError` if its points, amplitudes or mass cannot be those of a molecule."""
+    numbers = (structure.points, structure.net, [structure.mass_kda, structure.spread_angstrom])
+    if not all(np.isfinite(values).all() for values in numbers) or not structure.net.sum(dtype=np.float64) > 0:
+        raise InputError(f"{path}: points, amplitudes and mass of this molecule are no finite numbers above zero.")
+    if structure.reach_angstrom > _LARGEST_ANGSTROM:
+        raise InputError(
+            f"{path}: some points lie {structure.reach_angstrom / 2:.3g} Å from the middle; no molecule is so large."
+        )
+    return structure
 
 
 def _suffix(path: Path) -> str:

@@ -1,0 +1,73 @@
+"""Import an engine, and say in one sentence why that is not possible where it is installed but broken."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from typing import Any
+
+from vitripick.errors import ResourceError, UsageError, used_up
+
+log = logging.getLogger("vitripick")
+
+# What broken packages raise on import: libraries that are missing or too old, parts built for another numpy, files
+# that an update left behind.
+BROKEN = (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError, SystemError)
+
+_said: set[str] = set()
+
+
+class EngineLoadError(UsageError):
+    """An engine is installed, but does not start here."""
+
+
+def is_installed(name: str) -> bool:
+    """Return whether the package is there; whether it starts is another question."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a parent package or a half-made module is broken
+        return True
+
+
+def import_engine(name: str) -> Any:
+    """Return the package of an engine.
+
+    Raises
+    ------
+    EngineLoadError
+        If it cannot be imported.
+    ResourceError
+        If that is for lack of memory.
+    """
+    try:
+        return importlib.import_module(name)
+    except BROKEN as error:
+        raise cannot_load(name, error) from error
+
+
+def cannot_load(name: str, error: Exception) -> EngineLoadError:
+    """Return the error that says which engine does not start, and why.
+
+    Raises
+    ------
+    ResourceError
+        If memory has run out; then another engine would not start, either.
+    """
+    lacking = used_up(error)
+    if lacking is not None:
+        raise ResourceError(f"{lacking} while loading {name}; run again with fewer jobs or more memory.") from error
+    return EngineLoadError(f"{name} is installed, but cannot be loaded ({first_line(error)})")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of its text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].strip()[:200]}" if lines else type(error).__name__
+
+
+def say_once(line: str) -> None:
+    """Warn of something; a line that this process has said already is not repeated."""
+    if line not in _said:
+        _said.add(line)
+        log.warning("%s", line)

@@ -1,0 +1,61 @@
+import logging
+
+import pytest
+
+from vitripick.errors import ResourceError, UsageError
+from vitripick.models import open_model
+from vitripick.models.engines import load_on_engine, loading
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Return a function that makes packages of these names fail on import with this error."""
+    monkeypatch.setattr(loading, "_said", set())
+    sound = loading.importlib.import_module
+
+    def breaks(names, error):
+        def import_module(name):
+            if name in names:
+                raise error
+            return sound(name)
+
+        monkeypatch.setattr(loading.importlib, "import_module", import_module)
+
+    return breaks
+
+
+OLD = ImportError("/lib64/libstdc++.so.6: version `GLIBCXX_3.4.30' not found")
+
+
+@pytest.mark.parametrize("error", [OLD, OSError("libtbb.so.12: cannot open shared object file"), AttributeError("x")])
+def test_where_openvino_does_not_start_the_next_engine_is_taken_and_one_line_says_why(broken, error, caplog):
+    pytest.importorskip("openvino")
+    broken({"openvino"}, error)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            ready = load_on_engine(open_model("general"))
+    assert ready.engine.startswith("onnxruntime")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("openvino is installed, but cannot be loaded")
+    assert str(error) in line
+    assert line.endswith("onnxruntime runs the network")
+
+
+def test_where_no_engine_starts_torch_is_taken(broken, caplog):
+    broken({"openvino", "onnxruntime"}, OLD)
+    assert load_on_engine(open_model("general")).engine.startswith("torch")
+    assert "so torch runs the network" in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_an_engine_that_was_asked_for_and_does_not_start_is_a_usage_error(broken, engine):
+    pytest.importorskip(engine)
+    broken({engine}, OLD)
+    with pytest.raises(UsageError, match="GLIBCXX"):
+        load_on_engine(open_model("general"), engine=engine)
+
+
+def test_an_engine_that_does_not_start_for_lack_of_memory_is_no_reason_to_try_another(broken):
+    broken({"openvino", "onnxruntime"}, ImportError("libx.so: failed to map segment from shared object"))
+    with pytest.raises(ResourceError, match="out of memory"):
+        load_on_engine(open_model("general"))
