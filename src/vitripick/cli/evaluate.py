@@ -78,4 +78,6 @@ def evaluate(
     )
     if pr_png is not None:
         write_bytes_atomically(pr_png, precision_recall_png({picks.name or str(picks): result}))
+    if as_json and result.frame_hint is not None:
+        typer.echo(f"note: {result.frame_hint}", err=True)
     typer.echo(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) if as_json else result.table())

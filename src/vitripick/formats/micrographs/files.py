@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
-from vitripick.errors import MicrographError, UsageError
+from vitripick.errors import MicrographError, UsageError, parameter
 from vitripick.formats.micrographs.compressed import unpack
 from vitripick.formats.micrographs.image_file import ImageFile, MicrographHeader
 from vitripick.formats.micrographs.mrc import HEADER_BYTES, read_mrc, read_mrc_header
@@ -72,6 +72,8 @@ def read_micrograph(
     with opened(path) as (kind, file, size):
         found = _read(kind, file, size, path, slice_index)
     warnings = [*found.warnings, *_mend(found.image, path)]
+    if pixel_size is None:
+        warnings += doubts_about(found.header.pixel_size)
     return Micrograph(
         image=found.image,
         pixel_size=found.header.pixel_size if pixel_size is None else pixel_size,
@@ -118,6 +120,16 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
     from vitripick.formats.micrographs.raster import read_raster
 
     return read_raster(file, path)
+
+
+def doubts_about(pixel_size: float | None) -> tuple[str, ...]:
+    """Return a warning about a header's pixel size of exactly 1 Å, which programs write where they know none."""
+    if pixel_size != 1.0:
+        return ()
+    return (
+        "the header's pixel size is exactly 1 Å, which many programs write where they know none; if it is wrong, give "
+        f"{parameter('pixel_size')}",
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.formats.micrographs.files import opened, read_micrograph
+from vitripick.formats.micrographs.files import doubts_about, opened, read_micrograph
 from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
@@ -59,7 +60,8 @@ class MicrographOnDisk(Micrograph):
         MicrographError
             As `read_micrograph`.
         """
-        return read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
+        whole = read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
+        return dataclasses.replace(whole, warnings=tuple(dict.fromkeys([*self.warnings, *whole.warnings])))
 
     def reduced(self, shape: tuple[int, int]) -> Image | None:
         """Read the micrograph and return it averaged over areas to `shape`, as `resize` does to within rounding.
@@ -110,7 +112,7 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
         name=path.name if name is None else name,
         shape=header.shape,
         pixel_size=header.pixel_size if pixel_size is None else pixel_size,
-        warnings=rows.warnings,
+        warnings=(*rows.warnings, *(doubts_about(header.pixel_size) if pixel_size is None else ())),
     )
 
 

@@ -18,13 +18,14 @@ from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.star.particles import read_optics
+from vitripick.formats.star.particles import optics_of_row, read_optics
+from vitripick.formats.star.pixel_size import pixel_size_of_row, rows_of, warn_of_original
 from vitripick.formats.text import parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
 
 _X, _Y, _SCORE = "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"
 _MICROGRAPH, _COORDINATES = "rlnMicrographName", "rlnMicrographCoordinates"
-_GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
+_GROUP = "rlnOpticsGroup"
 # RELION's ManualPick writes this for a figure of merit, an angle or a class that it does not have.
 _UNKNOWN = -999.0
 # RELION 3.1 puts this number into its files, and all later versions take such a file as current.
@@ -106,7 +107,10 @@ def read_micrographs_star(path: str | Path) -> list[str]:
 
 
 def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
-    """Return what `read_micrographs_star` does, each name with its optics group; None without an optics block."""
+    """Return what `read_micrographs_star` does, each name with its optics group, or None where the STAR has none.
+
+    Up to RELION 3.0 there is no optics block, and the rows of the micrographs say the same.
+    """
     path = Path(path)
     blocks = parse_star(read_lines(path), path)
     blocks.sort(key=lambda block: block.name != "micrographs")  # stable: data_micrographs first, the rest in order
@@ -117,6 +121,10 @@ def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optic
                 raise FormatError(f"{path}: this list of micrographs is empty.")
             names = table.column(_MICROGRAPH)
             optics = read_optics([other.as_table() for other in blocks], path)
+            if not optics:
+                own = [optics_of_row(fields, path=path, line=line) for fields, line in rows_of(table)]
+                warn_of_original(table, path)
+                return [(name, None if one == OpticsGroup() else one) for name, one in zip(names, own, strict=True)]
             groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
             return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
     what = _what_it_is(blocks) if blocks else "the file is empty."
@@ -198,8 +206,10 @@ def _numbers(table: StarTable, label: str, path: Path) -> list[float]:
 def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
     """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
-        if _PIXEL_SIZE in table and _GROUP in table and _X not in table:
-            return dict(zip(table.column(_GROUP), _numbers(table, _PIXEL_SIZE, path), strict=True))
+        if _GROUP in table and _X not in table:
+            found = {fields[_GROUP]: pixel_size_of_row(fields, path=path, line=line) for fields, line in rows_of(table)}
+            warn_of_original(table, path)
+            return {group: pixel_size for group, pixel_size in found.items() if pixel_size is not None}
     return {}
 
 
