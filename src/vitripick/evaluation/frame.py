@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias
 
 import cv2
@@ -88,9 +89,8 @@ class FrameHint:
     fit_as_given: float
 
     def __str__(self) -> str:
-        return self.text(
-            f"{self.fit:.0f} instead of {round(self.fit_as_given)} standard deviations above random places"
-        )
+        given = round(self.fit_as_given)
+        return self.text(f"{self.fit:.0f} instead of {given} standard deviations above random places")
 
     def text(self, figures: str) -> str:
         """Return a sentence that says how much better the labels fit, and what to do."""
@@ -111,12 +111,13 @@ class Seen:
     shape
         (rows, columns) of the full-size micrograph.
     maps
-        Arrays (h, w), float32, each from edge to edge of the micrograph at a scale of its own.
+        Arrays (h, w), float32, each from edge to edge of the micrograph at a scale of its own. They show the same on
+        every micrograph, such as spots of one diameter; None where a micrograph cannot show it.
     """
 
     labels: Boxes
     shape: tuple[int, int]
-    maps: Sequence[Image]
+    maps: Sequence[Image | None]
 
 
 def seen_by_picks(labels: Boxes, picks: Boxes, shape: tuple[int, int], *, diameter_px: float) -> Seen:
@@ -163,9 +164,12 @@ def fits_of_readings(seen: Sequence[Seen], *, half_box_px: float | None) -> list
         if float(reading.options.get("scale", 1.0)) < 1 and not may_divide:
             continue
         each = [
-            _fit(one, *reading.read(one.labels.x, one.labels.y, one.shape), lenient=not reading.options) for one in seen
+            _fits(one, *reading.read(one.labels.x, one.labels.y, one.shape), lenient=not reading.options)
+            for one in seen
         ]
-        fits.append((reading, float(sum(each) / np.sqrt(max(1, len(each))))))
+        # What suits the particles is the same on all micrographs, so the map is chosen for all of them together.
+        together = [sum(of_map) / np.sqrt(len(of_map)) for of_map in zip_longest(*each, fillvalue=0.0)]
+        fits.append((reading, float(max(together, key=abs, default=0.0))))
     return fits
 
 
@@ -192,10 +196,13 @@ def _readings(half_box_px: float | None) -> list[Reading]:
     return readings
 
 
-def _fit(seen: Seen, x: FloatArray, y: FloatArray, *, lenient: bool) -> float:
-    """Return the best fit to one of the maps, in standard deviations; 0 for a reading that leads outside."""
-    best = 0.0
+def _fits(seen: Seen, x: FloatArray, y: FloatArray, *, lenient: bool) -> list[float]:
+    """Return the fit to each map, in standard deviations; 0 for a reading that leads outside."""
+    fits = []
     for spots in seen.maps:
+        fits.append(0.0)
+        if spots is None:
+            continue
         row, column, inside = _places(x, y, seen.shape, spots.shape)
         if not inside.any() or (not lenient and inside.mean() < _INSIDE):
             continue
@@ -213,11 +220,9 @@ def _fit(seen: Seen, x: FloatArray, y: FloatArray, *, lenient: bool) -> float:
         right = generator.integers(least, max(least + 1, width - least), _N_SHIFTS)[:, None]
         shifted = clipped[(row + down) % height, (column + right) % width].mean(axis=1)
         spread = float(shifted.std())
-        if spread == 0:
-            continue
-        fit = float((clipped[row, column].mean() - shifted.mean()) / spread)
-        best = fit if abs(fit) > abs(best) else best
-    return best
+        if spread > 0:
+            fits[-1] = float((clipped[row, column].mean() - shifted.mean()) / spread)
+    return fits
 
 
 def _places(

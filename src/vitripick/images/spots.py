@@ -14,7 +14,7 @@ _SHARES = (1 / 80, 1 / 40, 1 / 20, 1 / 10, 1 / 5)
 _LONGEST_PX = 1200
 
 
-def spot_maps(image: Image, *, diameter_px: float | None, working_diameter_px: float = 8.0) -> list[Image]:
+def spot_maps(image: Image, *, diameter_px: float | None, working_diameter_px: float = 8.0) -> list[Image | None]:
     """Return `spot_map` for the given diameter and for others, so that it may be of another scale, or not known.
 
     Parameters
@@ -29,7 +29,7 @@ def spot_maps(image: Image, *, diameter_px: float | None, working_diameter_px: f
     Returns
     -------
     list of (h, w), float32
-        Each of another shape. Diameters that the micrograph cannot show are left out.
+        Each of another shape; None for a diameter that the micrograph cannot show.
     """
     rows, columns = image.shape
     if diameter_px is None:
@@ -38,9 +38,10 @@ def spot_maps(image: Image, *, diameter_px: float | None, working_diameter_px: f
         wanted = [factor * diameter_px for factor in _FACTORS]
     return [
         spot_map(image, diameter_px=spot_px, working_diameter_px=working_diameter_px)
-        for spot_px in wanted
         if SMALLEST_PX <= spot_px <= min(rows, columns) / 3
         and max(rows, columns) / spot_px * working_diameter_px <= _LONGEST_PX
+        else None
+        for spot_px in wanted
     ]
 
 
