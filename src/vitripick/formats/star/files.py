@@ -19,7 +19,7 @@ from vitripick.formats.names.stems import base_name
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.particles import optics_of_row, read_optics
-from vitripick.formats.star.pixel_size import pixel_size_of_row, rows_of, warn_of_original
+from vitripick.formats.star.pixel_size import ORIGINAL, pixel_size_of_row, rows_of, warn_of_original
 from vitripick.formats.text import parse_number, parse_optional, read_lines
 from vitripick.geometry import Boxes
 
@@ -207,8 +207,9 @@ def _pixel_sizes(tables: Sequence[StarTable], path: Path) -> dict[str, float]:
     """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
         if _GROUP in table and _X not in table:
-            found = {fields[_GROUP]: pixel_size_of_row(fields, path=path, line=line) for fields, line in rows_of(table)}
-            warn_of_original(table, path)
+            # The movies' pixel size would go before that in the micrographs' headers, which is more often right.
+            rows = [({**fields, ORIGINAL: "0"}, line) for fields, line in rows_of(table)]
+            found = {fields[_GROUP]: pixel_size_of_row(fields, path=path, line=line) for fields, line in rows}
             return {group: pixel_size for group, pixel_size in found.items() if pixel_size is not None}
     return {}
 
