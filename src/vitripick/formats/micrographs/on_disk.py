@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.formats.micrographs.files import doubts_about, opened, read_micrograph
+from vitripick.formats.micrographs.files import OUTLIER_DEVIATIONS, doubts_about, has_outliers, opened, read_micrograph
 from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
@@ -19,6 +19,8 @@ from vitripick.timing import stage
 _PIECE_PIXELS = 1 << 16
 # If the averages spread less than this share of their size, the micrograph may be constant, so it is read in full.
 _NEARLY_CONSTANT = 1e-4
+# An outlier of 1000 deviations is one of about 200 after it was averaged with the pixels of 25 rows.
+_NARROW_DEVIATIONS = 0.1 * OUTLIER_DEVIATIONS
 
 
 class MicrographOnDisk(Micrograph):
@@ -69,8 +71,8 @@ class MicrographOnDisk(Micrograph):
         Returns
         -------
         (rows, columns), float32, or None
-            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers, and to
-            check whether it is constant.
+            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers or far
+            from all others, and to check whether it is constant.
 
         Raises
         ------
@@ -84,6 +86,8 @@ class MicrographOnDisk(Micrograph):
         lowest, highest = float(narrow.min()), float(narrow.max())
         # A comparison with NaN is false, so `not` makes this hold for NaN and Inf, too.
         if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
+            return None
+        if has_outliers(narrow, deviations=_NARROW_DEVIATIONS):
             return None
         return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
