@@ -14,9 +14,11 @@ AT_MOST = 3
 
 
 def main() -> None:
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
+    print("| folder | sureness | inverted | as they are | copies |\n|---|---|---|---|---|")
     model = load_on_engine(open_model("general"))
     folders = {path.parent for suffix in ("mrc", "png") for path in data.glob(f"**/*.{suffix}")}
     for folder in sorted(folders):
@@ -31,7 +33,7 @@ def main() -> None:
         sure = [float(np.median([one.sureness.max() for one in sweeps.values()])) for sweeps in seen]
         found = [contrast_of(*pair) if is_poor(pair[0]) else "dark" for pair in (seen, seen[::-1])]
         name = str(folder.relative_to(data))
-        print(f"{name:50} {sure[0]:5.2f} {sure[1]:5.2f}  {found[0]:14} {found[1]}", flush=True)
+        print(f"| {name} | {sure[0]:.2f} | {sure[1]:.2f} | {found[0]} | {found[1]} |", flush=True)
 
 
 if __name__ == "__main__":

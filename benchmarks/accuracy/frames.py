@@ -31,9 +31,11 @@ def spoilt(labels, shape):
 
 
 def main() -> None:
+    """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     data = parser.parse_args().data
+    print("| set | frame | fit as given | best other fit | said |\n|---|---|---|---|---|")
     for folder in sorted(path.parent for path in data.glob("*/coordinates")):
         files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
         pairs = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
@@ -54,7 +56,7 @@ def main() -> None:
             best = max(others, key=lambda found: abs(found[1]))
             hint = check_frame(own, half_box_px=half)
             said = "nothing" if hint is None else hint.reading.typed
-            print(f"{folder.name:32} {kind:20} {given[1]:7.1f} {best[1]:7.1f}  {said}", flush=True)
+            print(f"| {folder.name} | {kind} | {given[1]:.1f} | {best[1]:.1f} | {said} |", flush=True)
 
 
 if __name__ == "__main__":
