@@ -21,6 +21,8 @@ TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} 
 TINY = "--steps 1 --batch-size 1"
 TINY_CELL = f"{TINY} --width 8 --device cpu --out OUT"
 SMALLEST = {
+    "accuracy/contrast.py": "--data DATA",
+    "accuracy/frames.py": "--data DATA",
     "accuracy/held_out.py": "--data DATA",
     "accuracy/junk.py": "--data DATA --kinds aggregates --structures apoferritin",
     "accuracy/particle_free.py": "--data DATA",

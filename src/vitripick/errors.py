@@ -97,8 +97,8 @@ def parameter(name: str, value: object = None, *, quoted: bool = False) -> str:
     name
         The parameter's name in Python. One with a dot, such as `Boxes.shape`, is an attribute.
     value
-        What was given, or what to give; None names the parameter alone. For True the command line writes no value, and
-        it writes the values of a tuple one by one.
+        What was given, or what to give; None names the parameter alone. For True the command line writes no value, for
+        False it writes `no_` before the name, and it writes the values of a tuple one by one.
     quoted
         Put quotes around texts on the command line, too.
 
@@ -115,6 +115,8 @@ def parameter(name: str, value: object = None, *, quoted: bool = False) -> str:
         return written if value is None else f"{written}{value!r}"
     if value is None or value is True:
         return _spelling(name)
+    if value is False:
+        return _spelling(f"no_{name}")
     values = value if isinstance(value, tuple) else (value,)
     return f"{_spelling(name)} {', '.join(repr(one) if quoted else str(one) for one in values)}"
 

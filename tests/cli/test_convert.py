@@ -1,5 +1,6 @@
 """`vitripick convert`, and the library call under it."""
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -264,3 +265,30 @@ def test_the_command_counts_the_picks_that_are_in_the_file(tmp_path, name):
     (file,) = told["files"]
     n_lines_below_comment = len(Path(file).read_bytes().splitlines()) - 1  # cisTEM's are not read
     assert told["picks"] == (n_lines_below_comment if name == "cistem" else len(read_picks(file, format=name)))
+
+
+def test_a_preview_says_which_option_mends_labels_in_another_frame(vitripick, tmp_path):
+    stem = "May08_03.05.02"
+    mic = f"examples/apoferritin/micrographs/{stem}.mrc"
+    labels = read_picks(f"examples/apoferritin/labels/{stem}.csv")
+    swapped = dataclasses.replace(labels, x=labels.y, y=labels.x)
+    write_picks(swapped, tmp_path / f"{stem}.csv")
+    call = (
+        "convert",
+        tmp_path / f"{stem}.csv",
+        tmp_path / "b.csv",
+        "--micrograph",
+        mic,
+        "--preview",
+        tmp_path / "p.png",
+    )
+    assert "--swap-xy" in vitripick(*call).err
+    mended = vitripick(*call, "--swap-xy")
+    assert "--swap-xy" not in mended.err
+    assert read_picks(tmp_path / "b.csv").x == pytest.approx(labels.x, abs=0.01)
+
+
+def test_corners_are_moved_to_centres(vitripick, tmp_path):
+    write_picks(Boxes.at([10.0, 50.0], [20.0, 60.0], size_px=30), tmp_path / "a.csv")
+    assert vitripick("convert", tmp_path / "a.csv", tmp_path / "b.csv", "--move-px", 15).code == 0
+    assert read_picks(tmp_path / "b.csv").centres.tolist() == [[25, 35], [65, 75]]

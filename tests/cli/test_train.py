@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vitripick.formats import write_picks
+from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
 
 
@@ -90,3 +90,16 @@ def test_a_released_model_goes_on_and_says_how_good_it_was_before(vitripick, lab
     assert settings["started_from"]["name"] == "general"
     assert settings["started_from"]["trainable"] == 3
     assert settings["training"]["learning_rate"] == 5e-4
+
+
+def test_labels_in_another_frame_stop_training_unless_told_to_go_on(vitripick, tmp_path):
+    stem = "May08_03.05.02"
+    labels = read_picks(f"examples/apoferritin/labels/{stem}.csv").of(shape=(1200, 1240))
+    write_picks(labels.flipped(1200), tmp_path / "labels" / f"{stem}.csv")
+    call = ("train", "--micrographs", f"examples/apoferritin/micrographs/{stem}.mrc", "--labels", tmp_path / "labels")
+    outcome = vitripick(*call, "--out", tmp_path / "run", *SHORT)
+    assert outcome.code == 2
+    assert "--flip-y" in outcome.err
+    assert "--keep-labels" in outcome.err
+    assert not (tmp_path / "run").exists()
+    assert vitripick(*call, "--out", tmp_path / "run", *SHORT, "--keep-labels").code == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vitripick.errors import UsageError
-from vitripick.picking.diameter import Sweep, combine, diameters_to_try, summed_up
+from vitripick.picking.diameter import Sweep, combine, contrast_of, diameters_to_try, summed_up
 
 ASSUMED = np.geomspace(60, 600, 9)
 
@@ -103,3 +103,22 @@ def test_few_sure_picks_on_a_large_area_are_not_sureness():
     two = np.array([0.9, 0.9])
     assert summed_up(two, np.zeros(2), 1000)[0] < 0.2
     assert summed_up(np.full(30, 0.9), np.zeros(30), 1000)[0] == pytest.approx(0.9)
+
+
+def rising_to_the_end():
+    """A network that is surest at the smallest diameter that was tried."""
+    return Sweep(ASSUMED, np.linspace(0.9, 0.2, 9), np.linspace(0.2, -0.2, 9), np.ones(9))
+
+
+def test_a_diameter_at_the_end_of_those_tried_is_no_estimate():
+    with pytest.raises(UsageError, match="none stands out"):
+        combine({"a": rising_to_the_end()}, unit="angstrom")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "contrast"),
+    [(0.4, 0.9, "white"), (0.65, 0.8, "dark"), (0.2, 0.55, "perhaps white"), (0.2, 0.3, "dark")],
+)
+def test_particles_are_white_where_far_more_stands_out_after_inverting(before, after, contrast):
+    seen = [{"a": responding_to(150, peak=peak)} for peak in (before, after)]
+    assert contrast_of(*seen) == contrast

@@ -320,3 +320,42 @@ def test_a_micrograph_of_the_run_is_picked_again_with_the_survey_of_the_run(tmp_
     again = pick_many([one], tmp_path / "out", model)
     assert again.survey.diameter == kept.diameter == whole.survey.diameter
     assert again.n_skipped == 1
+
+
+@pytest.fixture(scope="session")
+def beta_piece(tmp_path_factory):
+    """A piece of 520 x 640 px of a real micrograph of beta-galactosidase, 26 px: (rows, columns), float32."""
+    return read_micrograph(sorted(BETA_GALACTOSIDASE.glob("*.mrc"))[0]).image[100:620, 50:690]
+
+
+@pytest.mark.parametrize("given", [{}, {"diameter_px": 26}, {"diameter_angstrom": 180}])
+def test_white_particles_are_noticed_said_and_picked(general, beta_piece, tmp_path, given):
+    write_mrc(tmp_path / "mics" / "a.mrc", -beta_piece, pixel_size=7.08)
+    summary = pick_many([tmp_path / "mics"], tmp_path / "out", general, PickSettings(**given))
+    assert any("white" in line and "invert" in line for line in summary.survey.summary_lines())
+    assert summary.n_picks > 150
+    write_mrc(tmp_path / "dark" / "a.mrc", beta_piece, pixel_size=7.08)
+    dark = pick_many([tmp_path / "dark"], tmp_path / "out2", general, PickSettings(**given))
+    assert not any("white" in line for line in dark.survey.summary_lines())
+    assert dark.n_picks == pytest.approx(summary.n_picks, rel=0.02)
+
+
+def test_an_inverted_look_is_for_poor_micrographs_only_and_not_where_the_user_chose(general, beta_piece, tmp_path):
+    write_mrc(tmp_path / "mics" / "a.mrc", -beta_piece, pixel_size=7.08)
+    settings = PickSettings(diameter_px=26, invert=False)
+    found = survey_micrographs([tmp_path / "mics"], general, settings)
+    assert found.seen.contrast == "dark"
+    assert found.apply(settings).invert is False
+
+
+@pytest.mark.parametrize("given", [{}, {"diameter_angstrom": 180}])
+def test_where_no_diameter_in_angstrom_stands_out_one_in_pixels_is_searched(general, beta_piece, tmp_path, given):
+    write_mrc(tmp_path / "a.mrc", beta_piece, pixel_size=1.0)  # it is 7.08, so the particle seems to have 26 Å
+    settings = PickSettings(**given)
+    found = survey_micrographs([tmp_path / "a.mrc"], general, settings)
+    estimate = found.seen if given else found.diameter
+    assert (estimate.unit, estimate.doubted_pixel_size) == ("px", 1.0)
+    assert estimate.diameter == pytest.approx(26, rel=0.1)
+    assert found.apply(settings).diameter_px == estimate.diameter
+    assert found.apply(settings).diameter_angstrom is None
+    assert any("pixel size" in line for line in found.summary_lines())

@@ -257,3 +257,13 @@ def test_only_an_unknown_micrograph_is_a_page_that_does_not_exist(serve, microgr
     status, answer = server.get(f"/api/micrographs/{an_id}/image")
     assert "no such micrograph" in answer["error"]
     assert status == 422
+
+
+def test_an_import_of_labels_in_another_frame_says_which_option_mends_them(serve, tmp_path):
+    server = serve("examples/apoferritin/micrographs", "--out", tmp_path / "out")
+    name = "May08_03.05.02.csv"
+    labels = read_picks(f"examples/apoferritin/labels/{name}").of(shape=(1200, 1240))
+    write_picks(labels.flipped(1200), tmp_path / name)
+    answer = server.send_file(name, (tmp_path / name).read_bytes())[1]
+    assert answer["n_labels"] == len(labels)
+    assert "--flip-y" in answer["hint"]

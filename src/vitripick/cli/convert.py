@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,10 +46,19 @@ def convert(
 
     with passed_by_collected() as passed_by:
         done = convert_picks(source, target, settings, to=to, micrographs=micrograph)
+    hint = None
     if preview is not None and micrograph is not None:
+        from vitripick.evaluation import Seen, check_frame
+        from vitripick.images import spot_maps
         from vitripick.pictures import draw_overlay
 
-        draw_overlay(read_micrograph(micrograph).image, done.parts[0], preview, threshold=settings.threshold)
+        image, boxes = read_micrograph(micrograph).image, done.parts[0]
+        draw_overlay(image, boxes, preview, threshold=settings.threshold)
+        size = boxes.box_size_px if boxes.box_size_px > 0 else None
+        seen = Seen(boxes, (image.shape[0], image.shape[1]), spot_maps(image, diameter_px=size))
+        hint = check_frame([seen], half_box_px=None if size is None else size / 2)
+        if hint is not None:
+            print(f"note: {hint}", file=sys.stderr)
     if as_json:
         files = [str(path) for path in done.files]
         told = {
@@ -57,6 +67,7 @@ def convert(
             "files": files,
             "passed_by": [one.to_dict() for one in passed_by],
         }
+        told |= {} if hint is None else {"hint": str(hint)}
         print(json.dumps(told, ensure_ascii=False))
     else:
         what = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {target}"

@@ -80,5 +80,7 @@ def evaluate(
     )
     if pr_png is not None:
         write_bytes_atomically(pr_png, precision_recall_png({picks.name or str(picks): result}))
+    if as_json and result.frame_hint is not None:
+        typer.echo(f"note: {result.frame_hint}", err=True)
     told = {**result.to_dict(), "passed_by": [one.to_dict() for one in passed_by]}
     typer.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else result.table())

@@ -109,7 +109,7 @@ def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspec
     own_type, metavar = _typer_type(type_, about.metavar)
     declared = flag(about.name or name)
     if type_ is bool:
-        declared += f"/--no-{declared[2:]}" if field.default else ""
+        declared += f"/--no-{declared[2:]}" if field.default or is_optional else ""
     default = list(field.default) if isinstance(field.default, tuple) else field.default
     if optional:
         default, is_optional = None, True

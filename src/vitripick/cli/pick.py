@@ -182,8 +182,17 @@ def _summary_lines(summary: RunSummary) -> str:
             "diameter, or train on one labelled micrograph (docs/training.md)"
         )
     lines.append(f"written to {summary.out}")
-    warned = [(record.name, warning) for record in summary.records for warning in record.warnings]
+    named: dict[str, list[str]] = {}
+    for record in summary.records:
+        for warning in record.warnings:
+            named.setdefault(warning, []).append(record.name)
+    warned = [(_and_more(names), warning) for warning, names in named.items()]
     lines += [f"note: {name}: {warning}" for name, warning in warned[:5]]
     if len(warned) > 5:
         lines.append(f"note: {len(warned) - 5} more in {summary.out / 'micrographs'}")
     return "\n".join(lines)
+
+
+def _and_more(names: list[str]) -> str:
+    """Return the first name, and the number of the others."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

@@ -131,7 +131,7 @@ def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: di
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include"}:
+    if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include", "keep_labels"}:
         raise UsageError(
             "--validate-on, --leave-out and --areas go with one --micrographs and its --labels; for several sets, say "
             "it of each in the --recipe."

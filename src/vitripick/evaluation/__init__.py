@@ -3,6 +3,7 @@
 from vitripick.evaluation.bootstrap import bootstrap_intervals
 from vitripick.evaluation.chance import random_places
 from vitripick.evaluation.evaluate import best_threshold, evaluate
+from vitripick.evaluation.frame import FrameHint, Seen, check_frame, seen_by_picks
 from vitripick.evaluation.metrics import (
     Curve,
     Judged,
@@ -19,16 +20,20 @@ __all__ = [
     "CriterionResult",
     "Curve",
     "Evaluation",
+    "FrameHint",
     "Judged",
     "MicrographRow",
     "Score",
+    "Seen",
     "area_under_curve",
     "best_threshold",
     "bootstrap_intervals",
     "calibration_error",
+    "check_frame",
     "count_duplicates",
     "evaluate",
     "judge",
     "precision_recall_curve",
     "random_places",
+    "seen_by_picks",
 ]

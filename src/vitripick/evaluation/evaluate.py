@@ -10,6 +10,7 @@ import numpy as np
 from vitripick.errors import UsageError, parameter
 from vitripick.evaluation.bootstrap import bootstrap_intervals
 from vitripick.evaluation.chance import random_places
+from vitripick.evaluation.frame import check_frame, seen_by_picks
 from vitripick.evaluation.metrics import (
     Judged,
     area_under_curve,
@@ -30,6 +31,9 @@ BoxesOrSet = Boxes | Mapping[str, Boxes]
 # Small sets draw their random places several times, up to about this many, because the scatter of the chance level
 # is then below 0.01.
 _N_CHANCE_PLACES = 3000
+
+# This number of micrographs shows a wrong frame, and takes a second.
+_N_COMPARED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,8 @@ def evaluate(
     leak
         Words to show beside the figures: whether any of this data was used in training.
     chance_level
-        False leaves it out. Most of the time goes there, and training only needs the other figures.
+        False leaves it out, and the comparison with other frames too. Most of the time goes there, and training only
+        needs the other figures.
 
     Raises
     ------
@@ -138,6 +143,7 @@ def evaluate(
         border_px=border,
         n_labels=sum(part.n_labels for part in parts),
         n_labels_ignored=sum(part.n_labels_ignored for part in parts),
+        n_labels_outside=sum(_n_outside(p, own) for p, own in cases),
         n_picks=sum(len(p) for p in kept),
         n_picks_border=sum(
             int(on_border(p, labels.shape or p.shape, border).sum()) for p, (_, labels) in zip(kept, cases, strict=True)
@@ -152,10 +158,43 @@ def evaluate(
         ),
         unmatched_picks=unmatched,
         leak=leak,
+        frame_hint=_frame_hint(list(zip(kept, (own for _, own in cases), strict=True)), d, border)
+        if chance_level
+        else None,
         notes=notes,
         n_bootstrap=n_bootstrap,
         seed=seed,
     )
+
+
+def _n_outside(picks: Boxes, labels: Boxes) -> int:
+    """Return the number of labels outside of their micrograph; 0 if its shape is not known."""
+    shape = labels.shape or picks.shape
+    return 0 if shape is None else len(labels) - len(labels.inside(shape))
+
+
+def _frame_hint(cases: list[tuple[Boxes, Boxes]], d: float, border: float) -> str | None:
+    """Return how else the labels should be read, if the picks fit them far better so; else None."""
+    known = [(p, own, own.shape or p.shape) for p, own in cases if len(p) and len(own)]
+    shaped = [(p, own, shape) for p, own, shape in known if shape is not None]
+    shaped = shaped[:: max(1, len(shaped) // _N_COMPARED)]
+    # Picks have the particle's own size; labels in other pixels have another.
+    sizes = [float(np.median(p.width)) for p, _, _ in shaped]
+    seen = [seen_by_picks(own, p, shape, diameter_px=size) for (p, own, shape), size in zip(shaped, sizes, strict=True)]
+    hint = check_frame(seen, half_box_px=d / 2)
+    if hint is None:
+        return None
+
+    def f1(read: bool) -> float:
+        parts = []
+        for (picks, own, shape), size in zip(shaped, sizes, strict=True):
+            labels = (hint.reading.apply(own, shape) if read else own).of(shape=shape)
+            parts.append(_Rule("", "distance", 1.0, size / 4).judge(picks, labels, border))
+        return score_at(join(parts), None).f1 or 0.0
+
+    given, read = f1(False), f1(True)
+    # Both measures must agree.
+    return hint.text(f"F1 {read:.2f} instead of {given:.2f}, distance ≤ d/4") if read > 2 * given else None
 
 
 def best_threshold(

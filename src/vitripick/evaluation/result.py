@@ -125,7 +125,9 @@ class Evaluation:
     border_px
         Width of the ignored band; 0: none.
     n_labels, n_labels_ignored
-        Labels that count, and those on the border.
+        Labels that count, and those on the border or outside of the micrograph.
+    n_labels_outside
+        Labels outside of the micrograph.
     n_picks, n_picks_border, n_picks_stored
         Picks at the default threshold, how many of these lie on the border, and all picks given.
     n_duplicates
@@ -138,6 +140,8 @@ class Evaluation:
         Micrographs with picks but without labels: not judged.
     leak
         Whether any of this data was used in training, in words; None where the caller did not say.
+    frame_hint
+        How else the labels should be read, if they fit the picks far better so.
     notes
         What the reader should know about these figures.
     """
@@ -157,6 +161,8 @@ class Evaluation:
     rows: tuple[MicrographRow, ...]
     unmatched_picks: tuple[str, ...] = ()
     leak: str | None = None
+    n_labels_outside: int = 0
+    frame_hint: str | None = None
     notes: tuple[str, ...] = ()
     n_bootstrap: int = 0
     seed: int = 0
@@ -195,6 +201,7 @@ class Evaluation:
             "n_micrographs": len(self.rows),
             "n_labels": self.n_labels,
             "n_labels_ignored": self.n_labels_ignored,
+            "n_labels_outside": self.n_labels_outside,
             "n_picks": self.n_picks,
             "n_picks_border": self.n_picks_border,
             "n_picks_stored": self.n_picks_stored,
@@ -215,6 +222,7 @@ class Evaluation:
             ],
             "unmatched_picks": list(self.unmatched_picks),
             "leak": self.leak,
+            "frame_hint": self.frame_hint,
             "notes": list(self.notes),
             "n_bootstrap": self.n_bootstrap,
             "seed": self.seed,
@@ -276,7 +284,12 @@ class Evaluation:
 
     def facts(self) -> list[tuple[str, str]]:
         """Return what the set holds, as rows of a name and a text."""
-        ignored = f", {self.n_labels_ignored} more on the border ignored" if self.n_labels_ignored else ""
+        n_border = self.n_labels_ignored - self.n_labels_outside
+        ignored = f", {n_border} more on the border ignored" if n_border > 0 else ""
+        if self.n_labels_outside:
+            ignored += (
+                f", {self.n_labels_outside} more outside of the micrograph{'' if self.border_px else ' (missed)'}"
+            )
         on_border = f", {self.n_picks_border} of them on the border" if self.n_picks_border else ""
         free = "none in the set"
         if self.n_particle_free:
@@ -313,6 +326,8 @@ class Evaluation:
                 f"In brackets: 95 % intervals, {self.n_bootstrap} bootstrap draws over micrographs.",
             ]
         lines += ["", LOWER_BOUND, *self.notes]
+        if self.frame_hint is not None:
+            lines += ["", f"note: {self.frame_hint}"]
         return "\n".join(lines)
 
 

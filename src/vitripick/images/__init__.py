@@ -5,6 +5,7 @@ from vitripick.images.normalise import normalise_locally
 from vitripick.images.patches import WHOLE, Patches, Window, patch_windows
 from vitripick.images.prepare import Preparation, Prepared, prepare
 from vitripick.images.resize import resize, resize_fourier
+from vitripick.images.spots import spot_map, spot_maps
 
 __all__ = [
     "WHOLE",
@@ -19,4 +20,6 @@ __all__ = [
     "prepare",
     "resize",
     "resize_fourier",
+    "spot_map",
+    "spot_maps",
 ]

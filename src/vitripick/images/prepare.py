@@ -129,7 +129,13 @@ class Prepared:
         return (x + 0.5) * scale_x - 0.5, (y + 0.5) * scale_y - 0.5
 
 
-def prepare(micrograph: Micrograph | Image, preparation: Preparation, *, diameter_px: float | None = None) -> Prepared:
+def prepare(
+    micrograph: Micrograph | Image,
+    preparation: Preparation,
+    *,
+    diameter_px: float | None = None,
+    invert: bool = False,
+) -> Prepared:
     """Downscale to the working scale in one step and normalise there.
 
     Parameters
@@ -140,6 +146,8 @@ def prepare(micrograph: Micrograph | Image, preparation: Preparation, *, diamete
         From the model bundle.
     diameter_px
         Particle diameter in full-size pixels; needed where the working scale depends on it.
+    invert
+        Turn light and dark round, because networks know dark particles only.
 
     Raises
     ------
@@ -157,6 +165,8 @@ def prepare(micrograph: Micrograph | Image, preparation: Preparation, *, diamete
         reduced = _resized(micrograph.image, working_shape)
     small = np.ascontiguousarray(reduced, dtype=np.float32)
     normalised = normalise_locally(small, sigma_px=preparation.background_sigma_px, clip=preparation.clip)
+    if invert:
+        np.negative(normalised, out=normalised)
     return Prepared(normalised, micrograph.shape, find_border(small), micrograph.warnings)
 
 

@@ -6,11 +6,13 @@ Two of its answers show which assumed diameter is right.
   that size, its surest picks are surest. That holds over a stretch of diameters, and the middle is the estimate.
 - How large it sees the particle. If the assumed diameter is too small, it sees the particle larger than assumed, and
   the other way round. The estimate is the diameter at which that ratio falls through 1.
+
+It is one file because what a sweep measures, and what is concluded from it, must be read together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -52,8 +54,16 @@ _SAME_KIND = float(np.log(1.4))
 _FITS = float(np.log(1.25))
 # This number of half octaves is tried on each side of a given diameter.
 _AROUND = 3
+# Dark particles make the network at least this sure on most micrographs: 0.77 to 0.98 on the labelled sets of
+# docs/picking.md. Their inverted copies, in which particles are white, reach 0.16 to 0.52.
+_POOR = 0.7
+# Inverted micrographs are picked if they make it that sure, and surer than as they are by this.
+_SURER = 0.2
 # Estimates on real micrographs are wrong by this share of the diameter (docs/benchmarks.md).
 _LEAST_UNCERTAINTY = 0.05
+
+
+Contrast = Literal["dark", "white", "perhaps white"]
 
 
 class DiameterOn(Settings):
@@ -81,6 +91,11 @@ class DiameterEstimate(Settings):
         The diameter that was given, if any.
     micrographs
         What was found on each.
+    contrast
+        `dark` particles, as networks know them; `white` ones, for which micrographs were inverted; `perhaps white` if
+        more stands out after inverting, but not enough to do so.
+    doubted_pixel_size
+        The pixel size, in Å, with which no diameter in Å stands out, although one in pixels does.
     """
 
     unit: Literal["angstrom", "px"]
@@ -90,6 +105,8 @@ class DiameterEstimate(Settings):
     mixed: bool = False
     given: float | None = None
     micrographs: tuple[DiameterOn, ...] = ()
+    contrast: Contrast = "dark"
+    doubted_pixel_size: float | None = None
 
     @property
     def n_silent(self) -> int:
@@ -106,7 +123,7 @@ class DiameterEstimate(Settings):
     def summary_lines(self) -> list[str]:
         """Return lines for people."""
         if self.given is not None and not self.contradicts:
-            return []
+            return self._doubts()
         line = (
             f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
             f"{in_unit(self.high, self.unit)}) on {count('micrograph', len(self.micrographs) - self.n_silent)}"
@@ -127,6 +144,27 @@ class DiameterEstimate(Settings):
                 f"note: these micrographs do not agree; they may come from different samples: {each}. All are picked "
                 f"with {in_unit(self.diameter, self.unit)}; give each sample an {parameter('out')} and a "
                 "diameter of its own."
+            )
+        return lines + self._doubts()
+
+    def _doubts(self) -> list[str]:
+        """Return lines on what the micrographs or their headers have wrong."""
+        lines = []
+        if self.contrast == "white":
+            lines.append(
+                "the particles look white here: nearly nothing stands out until light and dark are turned round, so "
+                f"they are turned round (not so: {parameter('invert', False)})"
+            )
+        if self.contrast == "perhaps white":
+            lines.append(
+                "note: the particles may be white here: more stands out after light and dark are turned round; try "
+                f"{parameter('invert', True)}."
+            )
+        if self.doubted_pixel_size is not None:
+            lines.append(
+                f"note: with {self.doubted_pixel_size:.4g} Å per pixel, no diameter between {SMALLEST_ANGSTROM:g} and "
+                f"{LARGEST_ANGSTROM:g} Å stands out, but one in pixels does. If the pixel size is wrong, give "
+                f"{parameter('pixel_size')}."
             )
         return lines
 
@@ -185,6 +223,7 @@ def sweep(
     *,
     pixel_size: float | None = None,
     crop_px: int | None = None,
+    invert: bool = False,
 ) -> Sweep:
     """Run the network on the middle of a micrograph at each assumed diameter, and return what it saw.
 
@@ -200,18 +239,24 @@ def sweep(
         Å per pixel.
     crop_px
         Side of the middle, in working pixels; `CROP_PX` by default.
+    invert
+        Turn light and dark round.
     """
     side = CROP_PX if crop_px is None else crop_px
-    seen = np.array([_look(image, model, float(d) / (pixel_size or 1.0), side) for d in diameters], np.float64)
+    scale = pixel_size or 1.0
+    seen = np.array([_look(image, model, float(d) / scale, side, invert) for d in diameters], np.float64)
     return Sweep(np.asarray(diameters, np.float64), *seen.T)
 
 
-def _look(image: Image, model: LoadedModel, diameter_px: float, crop_px: int) -> tuple[float, float, float]:
+def _look(
+    image: Image, model: LoadedModel, diameter_px: float, crop_px: int, invert: bool
+) -> tuple[float, float, float]:
     """Return sureness, mean logarithmic ratio and its weight at one assumed diameter."""
     if diameter_px < SMALLEST_PX:
         return 0.0, 0.0, 0.0
     preparation, working_px = model.card.preparation, model.card.preparation.working_diameter_px
-    prepared = prepare(_middle(image, crop_px * diameter_px / working_px), preparation, diameter_px=diameter_px)
+    middle = _middle(image, crop_px * diameter_px / working_px)
+    prepared = prepare(middle, preparation, diameter_px=diameter_px, invert=invert)
     if not prepared.image.any():  # constant
         return 0.0, 0.0, 0.0
     floor = model.card.uncalibrated(FLOOR_CONFIDENCE)
@@ -252,11 +297,14 @@ def combine(
     Raises
     ------
     UsageError
-        If nothing stands out and no diameter was given.
+        If nothing stands out and no diameter was given. A diameter at an end of those tried does not stand out,
+        because the next ones beyond it might fit better.
     """
     each = {name: _standing_out(seen) if _is_sure(seen) else None for name, seen in sweeps.items()}
     # Many empty micrographs would outweigh the others, so they do not count.
     counted = [sweeps[name] for name, one in each.items() if one is not None]
+    if counted and _is_at_an_end(_pooled(counted)):
+        each, counted = dict.fromkeys(sweeps), []
     on_each = tuple(
         DiameterOn(
             micrograph=name,
@@ -272,8 +320,8 @@ def combine(
         raise UsageError(
             f"no diameter was given, and none stands out: the network is not sure of anything on "
             f"{count('micrograph', len(sweeps))}, for any diameter between "
-            f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}. Give {parameter('diameter_angstrom')} or "
-            f"{parameter('diameter_px')}."
+            f"{in_unit(tried[0], unit)} and {in_unit(tried[-1], unit)}, nor in inverted contrast. Is the pixel size "
+            f"right? Give {parameter('diameter_angstrom')} or {parameter('diameter_px')}."
         )
     together = _standing_out(_pooled(counted))
     found = [one.log_diameter for one in each.values() if one is not None]
@@ -296,6 +344,37 @@ class _Found:
 
     log_diameter: float
     uncertainty: float
+
+
+def stands_out(sweeps: Mapping[str, Sweep]) -> bool:
+    """Return whether the network is sure at some diameter that is not an end of those tried."""
+    counted = [seen for seen in sweeps.values() if _is_sure(seen)]
+    return bool(counted) and not _is_at_an_end(_pooled(counted))
+
+
+def is_poor(sweeps: Mapping[str, Sweep]) -> bool:
+    """Return whether the network is less sure on these micrographs than dark particles make it."""
+    return _typical(sweeps) < _POOR
+
+
+def contrast_of(as_they_are: Mapping[str, Sweep], inverted: Mapping[str, Sweep]) -> Contrast:
+    """Return whether particles are dark or white, from what the network sees before and after inverting."""
+    before, after = _typical(as_they_are), _typical(inverted)
+    if after < before + _SURER:
+        return "dark"
+    if after >= _POOR:
+        return "white"
+    return "perhaps white" if after >= _SURE else "dark"
+
+
+def _typical(sweeps: Mapping[str, Sweep]) -> float:
+    """Return the median over micrographs of how sure the network is at its best diameter."""
+    return float(np.median([seen.sureness.max() for seen in sweeps.values()])) if sweeps else 0.0
+
+
+def _is_at_an_end(seen: Sweep) -> bool:
+    """Return whether the network is surest at the smallest or the largest of the diameters that were tried."""
+    return len(seen.diameter) > 2 and int(np.argmax(seen.sureness)) in (0, len(seen.diameter) - 1)
 
 
 def _is_sure(seen: Sweep) -> bool:

@@ -90,7 +90,7 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
     preparation = model.card.preparation if patches is None else model.card.preparation.with_patches(patches)
     with stage("prepare"):
-        prepared = prepare(micrograph, preparation, diameter_px=diameter)
+        prepared = prepare(micrograph, preparation, diameter_px=diameter, invert=bool(settings.invert))
     if not prepared.image.any():  # a constant micrograph
         nothing = np.zeros((1, 1), np.float32) if model.network.decoding.junk else None
         return Look(Boxes.empty(**known), nothing, diameter, prepared.warnings)  # type: ignore[arg-type]

@@ -27,7 +27,7 @@ from vitripick.run_layout import RunLayout
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
-from vitripick.settings import option_names
+from vitripick.settings import option_names, plain_type
 from vitripick.settings.pick import PickSettings
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
@@ -40,7 +40,7 @@ _STORE = "vitripick"
 # A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
 # RELION's own, and its STAR says which micrographs, so these are no labels.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name not in ("formats", "include")}
-_SWITCHES = {label for label, name in _LABELS.items() if PickSettings.model_fields[name].annotation is bool}
+_SWITCHES = {label for label, name in _LABELS.items() if plain_type(PickSettings.model_fields[name])[0] is bool}
 # Messages name each parameter of the library by these labels; RELION itself gives the threads and the job's folder.
 _NAMES = {**option_names(PickSettings), "jobs": "j", "out": "o"}
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")

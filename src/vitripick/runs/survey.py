@@ -5,15 +5,19 @@ clearly sees particles of another size, that size is used and printed, unless `k
 
 What was found lies in `survey.json` in the run folder. It is kept while the model and the settings that it depends on
 stay the same. So every share of a run and every later run use the same values.
+
+It is one file because each part that is found depends on the parts before it, and on how they are kept.
 """
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -30,8 +34,11 @@ from vitripick.picking.diameter import (
     DiameterEstimate,
     Sweep,
     combine,
+    contrast_of,
     diameters_around,
     diameters_to_try,
+    is_poor,
+    stands_out,
     sweep,
 )
 from vitripick.picking.one import check_settings, pick, resolve_diameter_px
@@ -50,6 +57,7 @@ _TRIES = 3
 _FAR = math.log(2.0)
 
 T = TypeVar("T")
+_Unit: TypeAlias = Literal["angstrom", "px"]
 Opener = Callable[[MicrographFile], Micrograph]
 
 
@@ -80,11 +88,15 @@ class Survey(Settings):
 
     def apply(self, settings: PickSettings) -> PickSettings:
         """Return `settings` with what they leave open filled in, and with a diameter that fits."""
-        changes: dict[str, float] = {}
+        changes: dict[str, float | None] = {}
         if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
             changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
         if self.seen is not None and self.seen.contradicts:
+            changes |= {"diameter_angstrom": None, "diameter_px": None}
             changes[f"diameter_{self.seen.unit}"] = self.seen.diameter
+        found = self.diameter or self.seen
+        if found is not None and found.contrast == "white" and settings.invert is None:
+            changes["invert"] = True
         if self.threshold is not None and settings.threshold is None:
             changes["threshold"] = self.threshold.threshold
         return settings.model_copy(update=changes)
@@ -295,6 +307,20 @@ def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[li
     return parts
 
 
+@dataclass(frozen=True)
+class _Swept:
+    """Holds what the network saw at assumed diameters, the given one (in the same unit), and a doubted pixel size."""
+
+    sweeps: dict[str, Sweep]
+    unit: _Unit
+    given: float | None = None
+    doubted_pixel_size: float | None = None
+
+    def estimate(self) -> DiameterEstimate:
+        found = combine(self.sweeps, unit=self.unit, given=self.given)
+        return found.model_copy(update={"doubted_pixel_size": self.doubted_pixel_size})
+
+
 class _Look:
     """Opens micrographs spread over a run, several at once, and runs the network on them."""
 
@@ -311,30 +337,53 @@ class _Look:
         self._errors: list[str] = []
 
     def diameter(self, settings: PickSettings) -> DiameterEstimate:
-        """Return the diameter seen near the given one; among all, if none is given or nothing is seen near it."""
-        if settings.diameter_angstrom is not None:
-            return self._near(settings.diameter_angstrom, "angstrom")
-        if settings.diameter_px is not None:
-            return self._near(settings.diameter_px, "px")
-        return self._anywhere()
+        """Return the diameter seen near the given one; among all, if none is given or nothing is seen near it.
 
-    def _anywhere(self, unit: Literal["angstrom", "px"] | None = None, given: float | None = None) -> DiameterEstimate:
+        If little stands out, the micrographs are looked at a second time with light and dark turned round.
+        """
+        seen = self._swept(settings, invert=bool(settings.invert))
+        if settings.invert is not None or not is_poor(seen.sweeps):
+            return seen.estimate()
+        inverted = self._swept(settings, invert=True)
+        contrast = contrast_of(seen.sweeps, inverted.sweeps)
+        return (inverted if contrast == "white" else seen).estimate().model_copy(update={"contrast": contrast})
+
+    def _swept(self, settings: PickSettings, *, invert: bool) -> _Swept:
+        if settings.diameter_angstrom is not None:
+            return self._near(settings.diameter_angstrom, "angstrom", invert)
+        if settings.diameter_px is not None:
+            return self._near(settings.diameter_px, "px", invert)
+        return self._anywhere(invert=invert)
+
+    def _anywhere(self, unit: _Unit | None = None, given: float | None = None, *, invert: bool) -> _Swept:
         ready = self._for_sweep()
         # If one of them has no pixel size, the only unit that they share is pixels.
         sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
         if not sizes:
             raise InputError(f"none of the micrographs that were tried can be read; the first one: {self._errors[0]}")
         in_angstrom = unit != "px" and all(pixel_size for _, pixel_size in sizes)
-        ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
-        diameters = max(ranges, key=len)
 
-        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
-            pixel_size = micrograph.pixel_size if in_angstrom else None
-            return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size)
+        def sweeps(in_angstrom: bool) -> dict[str, Sweep]:
+            ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
+            diameters = max(ranges, key=len)
 
-        return combine(dict(self._of_each(look)), unit="angstrom" if in_angstrom else "px", given=given)
+            def look(micrograph: Micrograph) -> tuple[str, Sweep]:
+                pixel_size = micrograph.pixel_size if in_angstrom else None
+                return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size, invert=invert)
 
-    def _near(self, given: float, unit: Literal["angstrom", "px"]) -> DiameterEstimate:
+            return dict(self._of_each(look))
+
+        seen = sweeps(in_angstrom)
+        if not in_angstrom or stands_out(seen):
+            return _Swept(seen, "angstrom" if in_angstrom else "px", given)
+        # The pixel size may be wrong, as 1 Å in the header of binned micrographs is. Pixels do not depend on it.
+        in_pixels = sweeps(False)
+        if not stands_out(in_pixels):
+            return _Swept(seen, "angstrom", given)
+        pixel_size = statistics.median(pixel_size or math.nan for _, pixel_size in sizes)
+        return _Swept(in_pixels, "px", None if given is None else given / pixel_size, pixel_size)
+
+    def _near(self, given: float, unit: _Unit, invert: bool) -> _Swept:
         ready, diameters = self._for_sweep(), diameters_around(given)
 
         def look(micrograph: Micrograph) -> tuple[str, Sweep]:
@@ -342,14 +391,15 @@ class _Look:
             assert given_px is not None  # one was given
             pixel_size = given / given_px
             return micrograph.name, sweep(
-                micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX
+                micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX, invert=invert
             )
 
-        near = combine(dict(self._of_each(look)), unit=unit, given=given)
+        seen = _Swept(dict(self._of_each(look)), unit, given)
+        near = seen.estimate()
         # The given diameter may be in nm, or of binned micrographs. Then nothing, or only the ends of the range, fits.
         is_silent = near.n_silent == len(near.micrographs) > 0
         is_far = abs(math.log(near.diameter / given)) > _FAR
-        return self._anywhere(unit, given) if is_silent or is_far else near
+        return self._anywhere(unit, given, invert=invert) if is_silent or is_far else seen
 
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
         """Return the threshold that suits the picks on these micrographs."""
@@ -377,7 +427,7 @@ def _made_from(name: str, model: Model, settings: PickSettings) -> str:
     """Return a hash of what this part depends on; for the threshold, the diameter is already filled in."""
     # Engines agree to within their tolerances, so another engine is no reason to choose again.
     no_reason = frozenset({"engine", "precision"})
-    on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom"}
+    on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom", "invert"}
     decides = (
         settings.deciding(leave_out=no_reason) if name == "threshold" else settings.model_dump(include=on_diameter)
     )

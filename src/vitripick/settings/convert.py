@@ -21,6 +21,13 @@ class ConvertSettings(Settings):
         gt=0,
         allow_inf_nan=False,
     )
+    swap_xy: bool = option(False, "Swap x and y: the source names rows first.", about=Option(READING))
+    move_px: float = option(
+        0.0,
+        "Add this to x and y, in full-size pixels: half a box where corners were written for centres.",
+        about=Option(READING),
+        allow_inf_nan=False,
+    )
     # Other programs' scores, such as Topaz's, lie outside 0 to 1.
     threshold: float | None = option(
         None, "Leave out picks of a lower confidence; labels stay.", about=Option(FILTERS), allow_inf_nan=False

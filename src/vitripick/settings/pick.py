@@ -62,6 +62,11 @@ class PickSettings(Settings):
         gt=0,
         allow_inf_nan=False,
     )
+    invert: bool | None = option(
+        None,
+        "Turn light and dark round, where particles are white on a darker ground.",
+        about=Option(PARTICLE, default_text="as the survey finds them"),
+    )
     patches: Patches = option(
         None,
         "Rows and columns of patches, such as 2x2, for a network that sees whole micrographs.",

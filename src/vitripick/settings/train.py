@@ -43,6 +43,11 @@ class TrainingSet(Settings):
         "micrograph (docs/label.md); by default every label file is complete.",
         about=Option(LABELS),
     )
+    keep_labels: bool = option(
+        default=False,
+        description="Train on these labels even where they fit the micrographs far better mirrored, moved or scaled.",
+        about=Option(LABELS),
+    )
     weight: float = Field(default=1.0, gt=0, description="How often this set is drawn from, relative to others.")
 
 

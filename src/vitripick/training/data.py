@@ -19,6 +19,7 @@ from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.settings.train import TrainingSet, TrainSettings
 from vitripick.training.areas import Areas, ignored_pixels, read_areas
+from vitripick.training.frame import refuse_other_frame
 from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 
 log = logging.getLogger("vitripick")
@@ -47,7 +48,8 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
         If a set has no labelled micrograph or no label at all.
     UsageError
         If labels have no size and none is given, their boxes are too small or too large to show a particle, most labels
-        of a micrograph lie outside of it, or a name to validate on or leave out is not there.
+        of a micrograph lie outside of it, or they lie in another frame (unless the set says `keep_labels`); if a name
+        to validate on or leave out is not there.
     """
     return join_data([_load_set(entry, index, settings, preparation) for index, entry in enumerate(sets)])
 
@@ -71,6 +73,7 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
             f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
         )
     diameter = _label_diameter(pairing.pairs, entry)
+    refuse_other_frame(files, pairing.pairs, entry, diameter_px=diameter)
     areas = read_areas(entry.areas, list(pairing.pairs))
     split = _split(sorted(pairing.pairs), entry, settings, index)
     angstrom: float | None = None

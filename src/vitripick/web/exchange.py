@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
+from vitripick.evaluation import FrameHint, Seen, check_frame
 from vitripick.formats import (
     FORMATS,
     read_all_picks,
+    read_micrograph,
     write_joined_picks,
     write_picks,
 )
@@ -19,6 +21,7 @@ from vitripick.formats.names.pairing import match_names
 from vitripick.formats.passed_by import passed_by_collected
 from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes
+from vitripick.images import spot_maps
 from vitripick.run_layout import AUTOPICK
 from vitripick.web.picksets import PickSets
 from vitripick.web.project import Entry, Project
@@ -29,6 +32,8 @@ from vitripick.web.sheets import Sheets
 log = logging.getLogger("vitripick")
 
 _PREVIEWED = 12
+# An import compares labels with this number of micrographs, because a person waits for it.
+_LOOKED_AT = 2
 
 
 class Exchange:
@@ -53,7 +58,8 @@ class Exchange:
         Returns
         -------
         dict
-            Counts of micrographs and labels, of labels outside their micrograph, and names that were left out.
+            Counts of micrographs and labels, of labels outside their micrograph, and names that were left out. `hint`
+            is a sentence if the labels fit far better in another frame, else None.
 
         Raises
         ------
@@ -77,6 +83,7 @@ class Exchange:
                 project.save()
                 self._sheets.resize()
             n_labels = n_outside = 0
+            hint = self._frame_hint([(by_name[name], parts[i]) for name, i in found.items()])
             unreadable = []
             for name, i in found.items():
                 entry = by_name[name]
@@ -95,10 +102,27 @@ class Exchange:
             "n_micrographs": len(found) - len(unreadable),
             "n_labels": n_labels,
             "n_outside": n_outside,
+            "hint": None if hint is None else str(hint),
             "unmatched": unmatched[:20],
             "unreadable": unreadable[:20],
             "passed_by": [one.to_dict() for one in passed_by[:20]],
         }
+
+    def _frame_hint(self, imported: Sequence[tuple[Entry, Boxes]]) -> FrameHint | None:
+        """Return how else labels should be read, from the first micrographs that have some."""
+        seen: list[Seen] = []
+        half_box_px = None
+        for entry, boxes in imported:
+            if not len(boxes) or len(seen) == _LOOKED_AT:
+                continue
+            size = boxes.box_size_px if boxes.box_size_px > 0 else self._project.settings.box_size_px
+            half_box_px = half_box_px or (None if size is None else size / 2)
+            try:
+                image = read_micrograph(entry.file.path).image
+            except MicrographError:  # the import names it
+                continue
+            seen.append(Seen(boxes, (image.shape[0], image.shape[1]), spot_maps(image, diameter_px=size)))
+        return check_frame(seen, half_box_px=half_box_px)
 
     def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:
         """Import a file that the browser sent; only the last part of its name counts."""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
-from vitripick.errors import MicrographError, UsageError
+from vitripick.errors import MicrographError, UsageError, parameter
 from vitripick.formats.micrographs.compressed import unpack, unpack_header
 from vitripick.formats.micrographs.image_file import ImageFile, MicrographHeader
 from vitripick.formats.micrographs.mrc import HEADER_BYTES, read_mrc, read_mrc_header
@@ -30,6 +30,9 @@ from vitripick.geometry import Image, Micrograph
 _Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
 # A few dead pixels are no numbers, but a file with more than this share of them is broken.
 _LARGEST_SHARE_NOT_FINITE = 0.05
+# Zeros along a border lie a few hundred deviations off where a camera counts thousands, and stay.
+OUTLIER_DEVIATIONS = 1000.0
+_SAMPLE_PIXELS = 100_000
 
 
 def read_micrograph(
@@ -72,6 +75,8 @@ def read_micrograph(
     with opened(path) as (kind, file, size):
         found = _read(kind, file, size, path, slice_index)
     warnings = [*found.warnings, *_mend(found.image, path)]
+    if pixel_size is None:
+        warnings += doubts_about(found.header.pixel_size)
     return Micrograph(
         image=found.image,
         pixel_size=found.header.pixel_size if pixel_size is None else pixel_size,
@@ -118,6 +123,16 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
     from vitripick.formats.micrographs.raster import read_raster
 
     return read_raster(file, path)
+
+
+def doubts_about(pixel_size: float | None) -> tuple[str, ...]:
+    """Return a warning about a header's pixel size of exactly 1 Å, which programs write where they know none."""
+    if pixel_size != 1.0:
+        return ()
+    return (
+        "the header's pixel size is exactly 1 Å, which many programs write where they know none; if it is wrong, give "
+        f"{parameter('pixel_size')}",
+    )
 
 
 @contextmanager
@@ -167,7 +182,8 @@ def _mend(image: Image, path: Path) -> list[str]:
     # Any NaN makes both NaN, and any Inf is one of the two, so two passes find every such pixel without a mask.
     lowest, highest = image.min(), image.max()
     if np.isfinite(lowest) and np.isfinite(highest):
-        return ["a constant image: every pixel has the same value"] if lowest == highest else []
+        constant = ["a constant image: every pixel has the same value"] if lowest == highest else []
+        return constant + _without_outliers(image)
     finite = np.isfinite(image)
     n_bad = image.size - int(np.count_nonzero(finite))
     if n_bad > _LARGEST_SHARE_NOT_FINITE * image.size:
@@ -179,4 +195,40 @@ def _mend(image: Image, path: Path) -> list[str]:
     warnings = [f"{n_bad} NaN or infinite pixels, replaced by the mean of the others"]
     if image.min() == image.max():
         warnings.append("a constant image: every pixel has the same value")
-    return warnings
+    return warnings + _without_outliers(image)
+
+
+def has_outliers(image: Image, *, deviations: float = OUTLIER_DEVIATIONS) -> bool:
+    """Return whether a pixel lies farther from the median than this number of robust standard deviations.
+
+    Median and deviation come from a sample of the pixels. So this takes a thousandth of the time of reading.
+    """
+    middle, spread = _middle_and_spread(image)
+    return spread > 0 and max(float(image.max()) - middle, middle - float(image.min())) > deviations * spread
+
+
+def _without_outliers(image: Image) -> list[str]:
+    """Replace in place pixels that no electron made by the median, and return a warning about them.
+
+    A few pixels of 1e30 would each spoil all pixels around them when the image is downscaled.
+    """
+    if not has_outliers(image):
+        return []
+    middle, spread = _middle_and_spread(image)
+    outliers = np.abs(image - np.float32(middle)) > OUTLIER_DEVIATIONS * spread
+    n_outliers = int(np.count_nonzero(outliers))
+    if n_outliers > _LARGEST_SHARE_NOT_FINITE * image.size:
+        return []  # these are a part of the picture
+    image[outliers] = middle
+    return [
+        f"{n_outliers} pixels lie more than {OUTLIER_DEVIATIONS:g} standard deviations from the others, replaced by "
+        "their median"
+    ]
+
+
+def _middle_and_spread(image: Image) -> tuple[float, float]:
+    """Return the median and the robust standard deviation of a sample of the pixels."""
+    step = max(1, round((image.size / _SAMPLE_PIXELS) ** 0.5))
+    sample = image[::step, ::step].astype(np.float64)
+    middle = float(np.median(sample))
+    return middle, 1.4826 * float(np.median(np.abs(sample - middle)))

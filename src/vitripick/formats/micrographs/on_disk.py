@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.formats.micrographs.files import opened, read_micrograph
+from vitripick.formats.micrographs.files import OUTLIER_DEVIATIONS, doubts_about, has_outliers, opened, read_micrograph
 from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
@@ -18,6 +19,8 @@ from vitripick.timing import stage
 _PIECE_PIXELS = 1 << 16
 # If the averages spread less than this share of their size, the micrograph may be constant, so it is read in full.
 _NEARLY_CONSTANT = 1e-4
+# An outlier of 1000 deviations is one of about 200 after it was averaged with the pixels of 25 rows.
+_NARROW_DEVIATIONS = 0.1 * OUTLIER_DEVIATIONS
 
 
 class MicrographOnDisk(Micrograph):
@@ -59,7 +62,8 @@ class MicrographOnDisk(Micrograph):
         MicrographError
             As `read_micrograph`.
         """
-        return read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
+        whole = read_micrograph(self.path, name=self.name, pixel_size=self.pixel_size)
+        return dataclasses.replace(whole, warnings=tuple(dict.fromkeys([*self.warnings, *whole.warnings])))
 
     def reduced(self, shape: tuple[int, int]) -> Image | None:
         """Read the micrograph and return it averaged over areas to `shape`, as `resize` does to within rounding.
@@ -67,8 +71,8 @@ class MicrographOnDisk(Micrograph):
         Returns
         -------
         (rows, columns), float32, or None
-            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers, and to
-            check whether it is constant.
+            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers or far
+            from all others, and to check whether it is constant.
 
         Raises
         ------
@@ -82,6 +86,8 @@ class MicrographOnDisk(Micrograph):
         lowest, highest = float(narrow.min()), float(narrow.max())
         # A comparison with NaN is false, so `not` makes this hold for NaN and Inf, too.
         if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
+            return None
+        if has_outliers(narrow, deviations=_NARROW_DEVIATIONS):
             return None
         return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
@@ -110,7 +116,7 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
         name=path.name if name is None else name,
         shape=header.shape,
         pixel_size=header.pixel_size if pixel_size is None else pixel_size,
-        warnings=rows.warnings,
+        warnings=(*rows.warnings, *(doubts_about(header.pixel_size) if pixel_size is None else ())),
     )
 
 

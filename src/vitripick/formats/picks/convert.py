@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -139,7 +140,24 @@ def _read(source: str | Path, micrographs: str | Path | None, settings: ConvertS
         parts = read_all_picks(source, format=format, scale=scale)
         if micrographs is not None:
             parts = _of_many_micrographs(parts, micrographs)
+    parts = [_moved(boxes, settings) for boxes in parts]
     return [to_full_size(boxes, Path(source), flip_y=settings.flip_y) for boxes in parts]
+
+
+def _moved(boxes: Boxes, settings: ConvertSettings) -> Boxes:
+    """Return the boxes with x and y swapped and moved, as the settings say."""
+    if settings.swap_xy:
+        boxes = dataclasses.replace(
+            boxes,
+            x=boxes.y,
+            y=boxes.x,
+            width=boxes.height,
+            height=boxes.width,
+            estimated_width=boxes.estimated_height,
+            estimated_height=boxes.estimated_width,
+        )
+    by = settings.move_px
+    return dataclasses.replace(boxes, x=boxes.x + by, y=boxes.y + by) if by else boxes
 
 
 def _kept(boxes: Boxes, settings: ConvertSettings) -> Boxes:

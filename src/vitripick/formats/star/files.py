@@ -20,14 +20,15 @@ from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.star.particles import read_optics
-from vitripick.formats.text import parse_numbers, parse_optionals, parse_pixel_size, read_lines
+from vitripick.formats.star.particles import optics_of_row, read_optics
+from vitripick.formats.star.pixel_size import ORIGINAL, pixel_size_of_row, rows_of, warn_of_original
+from vitripick.formats.text import parse_numbers, parse_optionals, read_lines
 from vitripick.geometry import Boxes, FloatArray
 
 _X, _Y, _SCORE = "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit"
 _MICROGRAPH, _COORDINATES = "rlnMicrographName", "rlnMicrographCoordinates"
 _MOVIE, _PSI, _CENTRED = "rlnMicrographMovieName", "rlnAnglePsi", "rlnCenteredCoordinateXAngst"
-_GROUP, _PIXEL_SIZE = "rlnOpticsGroup", "rlnMicrographPixelSize"
+_GROUP = "rlnOpticsGroup"
 # RELION's ManualPick writes this for a figure of merit, an angle or a class that it does not have.
 _UNKNOWN = -999.0
 # RELION 3.1 puts this number into its files, and all later versions take such a file as current.
@@ -107,7 +108,10 @@ def read_micrographs_star(path: str | Path) -> list[str]:
 
 
 def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
-    """Return what `read_micrographs_star` does, each name with its optics group; None without an optics block."""
+    """Return what `read_micrographs_star` does, each name with its optics group, or None where the STAR has none.
+
+    Up to RELION 3.0 there is no optics block, and the rows of the micrographs say the same.
+    """
     path = Path(path)
     blocks = parse_star(read_lines(path), path)
     blocks.sort(key=lambda block: block.name != "micrographs")  # stable: data_micrographs first, the rest in order
@@ -124,6 +128,10 @@ def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optic
                     f"{len(names)} names here have one; give micrographs that are files of their own."
                 )
             optics = read_optics([other.as_table() for other in blocks], path)
+            if not optics:
+                own = [optics_of_row(fields, path=path, line=line) for fields, line in rows_of(table)]
+                warn_of_original(table, path)
+                return [(name, None if one == OpticsGroup() else one) for name, one in zip(names, own, strict=True)]
             groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
             return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
     what = _what_it_is(blocks) if blocks else "the file is empty."
@@ -223,9 +231,9 @@ def _without_manual_zeros(boxes: Boxes) -> Boxes:
 def _pixel_sizes(tables: Sequence[StarTable]) -> dict[str, float | None]:
     """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
-        if _PIXEL_SIZE in table and _GROUP in table and _X not in table:
-            sizes = map(parse_pixel_size, table.column(_PIXEL_SIZE))
-            return dict(zip(table.column(_GROUP), sizes, strict=True))
+        if _GROUP in table and _X not in table:
+            # The movies' pixel size would go before that in the micrographs' headers, which is more often right.
+            return {fields[_GROUP]: pixel_size_of_row({**fields, ORIGINAL: "0"}) for fields, _ in rows_of(table)}
     return {}
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,12 @@ from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.text import format_number, parse_number, parse_pixel_size
+from vitripick.formats.star.pixel_size import PIXEL_SIZE, pixel_size_of_row, rows_of, warn_of_original
+from vitripick.formats.text import format_number, parse_number
 from vitripick.geometry import Boxes
 
 GROUP = "rlnOpticsGroup"
 GROUP_NAME = "rlnOpticsGroupName"
-PIXEL_SIZE = "rlnMicrographPixelSize"
 _NUMBERS = {
     "voltage_kv": "rlnVoltage",
     "spherical_aberration_mm": "rlnSphericalAberration",
@@ -36,20 +37,23 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
         if GROUP not in table or GROUP_NAME not in table or _X in table or "rlnMicrographName" in table:
             continue
         found: dict[str, OpticsGroup] = {}
-        for row, line in zip(table.rows, table.lines, strict=True):
-            fields = dict(zip(table.labels, row, strict=True))
+        for fields, line in rows_of(table):
             number = parse_number(fields[GROUP], what=f"_{GROUP}", path=path, line=line)
-            values = {
-                name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
-                for name, label in _NUMBERS.items()
-                if label in fields and label != PIXEL_SIZE
-            }
-            pixel_size = parse_pixel_size(fields.get(PIXEL_SIZE, ""))
-            found[fields[GROUP]] = OpticsGroup(
-                group=int(number), name=fields[GROUP_NAME], pixel_size=pixel_size, **values
-            )
+            group = optics_of_row(fields, path=path, line=line)
+            found[fields[GROUP]] = dataclasses.replace(group, group=int(number), name=fields[GROUP_NAME])
+        warn_of_original(table, path)
         return found
     return {}
+
+
+def optics_of_row(fields: Mapping[str, str], *, path: Path, line: int) -> OpticsGroup:
+    """Return what one row says of the optics: of an optics block, or of a list of micrographs of RELION 3.0."""
+    values: dict[str, Any] = {
+        name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
+        for name, label in _NUMBERS.items()
+        if label in fields and name != "pixel_size"
+    }
+    return OpticsGroup(pixel_size=pixel_size_of_row(fields), **values)
 
 
 def write_particles_star(

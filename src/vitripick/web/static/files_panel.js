@@ -54,6 +54,7 @@ async function importFiles(files, reload) {
       const answer = await sendFile(file);
       labels += answer.n_labels;
       outside += answer.n_outside;
+      if (answer.hint) problems.push(`${file.name}: ${answer.hint}`);
       if (answer.unreadable.length) problems.push(`${file.name}: these micrographs cannot be read: ${answer.unreadable.join(", ")}`);
       if (answer.unmatched.length) problems.push(`${file.name}: no micrograph for ${answer.unmatched.join(", ")}`);
     } catch (error) {
