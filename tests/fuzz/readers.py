@@ -164,6 +164,8 @@ def _picks(folder: Path) -> list[Reader]:
         readers.append(Reader(f"picks {one.name}", path, _reading(one.name), change))
     for path in sorted(_DATA.iterdir()):
         if path.is_file() and path.suffix in (".star", ".cbox", ".txt", ".json"):
+            if path.suffix == ".star" and "_rlnCoordinateX" not in path.read_text(encoding="utf-8"):
+                continue  # lists of micrographs lie there, too; they have a reader of their own below
             copy = Path(shutil.copy(path, folder / path.name))
             change = change_json if path.suffix == ".json" else change_text
             readers.append(Reader(f"picks {path.name}"[:24], copy, lambda where: _read_quietly(where), change))

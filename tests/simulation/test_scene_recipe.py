@@ -80,7 +80,10 @@ def test_an_unknown_key_on_the_command_line_is_a_usage_error():
     ("change", "complaint"),
     [
         ("pixel_size=nan", "pixel_size: input should be a finite number"),
-        ("particles.coverage=[0.1, inf]", "particles.coverage.1: input should be a finite number"),
+        (
+            "particles.coverage=[0.1, inf]",
+            "particles.coverage: input should be a valid number, unable to parse string as a number",
+        ),
         ("particles.tilt_degrees=nan", "particles.tilt_degrees: input should be a finite number"),
         ("particles.box_margin=inf", "particles.box_margin: input should be a finite number"),
         ("optics.voltages_kv=[]", "optics.voltages_kv: is too short"),

@@ -54,7 +54,7 @@ def test_no_picks_are_an_empty_list(tmp_path):
         ('{"ctf": 1}', "no list 'boxes'"),
         ('{"boxes": [[1, 2, "manual"], [3]]}', "box 2 should be"),
         ('{"boxes": [[1, "2"]]}', "y of box 1 should be a number, but it is '2'"),
-        ('{"boxes": [[NaN, 2]]}', "x of box 1"),
+        ('{"boxes": [[NaN, 2]]}', "NaN is not a number"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path, text, message):
