@@ -4,6 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PICK := $(BIN)/vitripick pick --format star --format cbox --format box --format csv --overlays
 
+# Parts of the tests that run one after the other, each in processes of its own; what is not named here runs at the end.
+# A process that has trained, exported, run two engines and a few thousand tests may die in one of the native libraries.
+comma := ,
+TEST_PARTS := tests/training,tests/models tests/cli,tests/programs \
+  tests/formats,tests/geometry,tests/images,tests/evaluation,tests/pictures,tests/picking \
+  tests/runs,tests/simulation,tests/samples tests/web
+PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
@@ -19,7 +27,9 @@ demo: $(VENV)/.installed
 	@echo "Open demo/report.html; the picks are in demo/*/star, cbox, box and csv, the pictures in demo/*/overlays."
 
 test: $(VENV)/.installed-dev lint types types-js
-	$(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	@set -e; for part in $(TEST_PARTS); do echo "tests: $$part"; $(PYTEST) $$(echo $$part | tr , ' '); done
+	@echo "tests: all others"
+	$(PYTEST) tests src docs $(foreach folder,$(subst $(comma), ,$(TEST_PARTS)),--ignore=$(folder))
 
 # Damaged files for every reader; FUZZ_SECONDS and FUZZ_SEED choose how many, and which. It ends with 1 if it finds anything.
 FUZZ_SECONDS ?= 300

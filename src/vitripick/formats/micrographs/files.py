@@ -32,6 +32,8 @@ _Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
 _LARGEST_SHARE_NOT_FINITE = 0.05
 # Zeros along a border lie a few hundred deviations off where a camera counts thousands, and stay.
 OUTLIER_DEVIATIONS = 1000.0
+# In a smaller image a single pixel may well be the picture.
+_FEWEST_PIXELS = 4096
 _SAMPLE_PIXELS = 100_000
 
 
@@ -203,6 +205,8 @@ def has_outliers(image: Image, *, deviations: float = OUTLIER_DEVIATIONS) -> boo
 
     Median and deviation come from a sample of the pixels. So this takes a thousandth of the time of reading.
     """
+    if image.size < _FEWEST_PIXELS:
+        return False
     middle, spread = _middle_and_spread(image)
     return spread > 0 and max(float(image.max()) - middle, middle - float(image.min())) > deviations * spread
 
