@@ -12,7 +12,7 @@ TEST_PARTS := tests/training,tests/models tests/cli,tests/programs \
   tests/runs,tests/simulation,tests/samples tests/web
 PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test fuzz lint types types-js clean
+.PHONY: demo test live fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -29,7 +29,16 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev lint types types-js
 	@set -e; for part in $(TEST_PARTS); do echo "tests: $$part"; $(PYTEST) $$(echo $$part | tr , ' '); done
 	@echo "tests: all others"
-	$(PYTEST) tests src docs $(foreach folder,$(subst $(comma), ,$(TEST_PARTS)),--ignore=$(folder))
+	$(PYTEST) tests src docs --ignore=tests/live $(foreach folder,$(subst $(comma), ,$(TEST_PARTS)),--ignore=$(folder))
+
+# Tests against other programs, which really run: `make live-relion` is the part in tests/live/relion. Each part installs
+# what it needs. VITRIPICK_LIVE turns the skip of a test whose program is missing into a failure.
+LIVE_PARTS := $(patsubst tests/live/%/install.sh,live-%,$(wildcard tests/live/*/install.sh))
+.PHONY: $(LIVE_PARTS)
+live: $(LIVE_PARTS)
+$(LIVE_PARTS): live-%: $(VENV)/.installed-dev
+	tests/live/$*/install.sh
+	VITRIPICK_LIVE=$* $(BIN)/pytest -n 0 tests/live/$*
 
 # Damaged files for every reader; FUZZ_SECONDS and FUZZ_SEED choose how many, and which. It ends with 1 if it finds anything.
 FUZZ_SECONDS ?= 300
@@ -67,4 +76,4 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) node_modules demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .live node_modules demo .pytest_cache .mypy_cache .ruff_cache
