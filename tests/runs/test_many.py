@@ -30,10 +30,11 @@ def test_stored_picks_go_down_to_the_floor_and_exports_stop_at_the_threshold(mod
     summary = pick_many([micrographs], tmp_path / "out", model, settings)
     expected = pick(read_micrograph(micrographs / "a" / "one.mrc"), model, threshold=0)
     stored = read_picks(tmp_path / "out" / "cbox" / "a" / "one.cbox")
-    assert len(stored) == len(expected) == len(read_picks(tmp_path / "out" / "csv" / "a" / "one.csv"))
+    assert len(stored) == len(expected)
     above = (expected.confidence >= 0.6).sum()
     assert len(read_picks(tmp_path / "out" / "star" / "a" / "one_autopick.star")) == above
     assert len(read_picks(tmp_path / "out" / "box" / "a" / "one.box")) == above
+    assert len(read_picks(tmp_path / "out" / "csv" / "a" / "one.csv")) == above
     assert summary.records[0].n_picks == above
 
 

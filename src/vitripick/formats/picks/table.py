@@ -75,7 +75,7 @@ class PicksFormat:
     only_inside
         Whether picks whose centre lies outside the micrograph are left out of its files (`keep_inside`).
     keeps_all
-        Whether a run writes all stored picks with their confidences, whatever the threshold.
+        Whether a run writes all its picks, whatever the threshold; the others hold those at the threshold and above.
     takes_fractions
         Whether `write` has an option `float_coordinates` that keeps fractions of pixels.
     takes_optics
@@ -267,7 +267,6 @@ FORMATS: dict[str, PicksFormat] = {
             holds_size=True,
             holds_confidence=True,
             holds_picks=is_picks_csv,
-            keeps_all=True,
         ),
     )
 }
