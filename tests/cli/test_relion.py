@@ -22,7 +22,8 @@ from vitripick.formats import (
     write_mrc,
 )
 from vitripick.images import Preparation
-from vitripick.programs.relion import parse_relion_arguments, relion_stems
+from vitripick.programs.relion import parse_relion_arguments
+from vitripick.programs.relion_names import relion_stems
 from vitripick.runs import step
 from vitripick.training import TrainingSet, default_settings
 from vitripick.training.data import load_training_data
@@ -96,11 +97,12 @@ def test_the_job_leaves_what_relion_looks_for(vitripick, project):
     assert nodes == (
         "output_nodes",
         (
-            ["rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel"],
+            ["rlnPipeLineNodeName", "rlnPipeLineNodeTypeLabel", "rlnPipeLineNodeType"],
             [
                 {
                     "rlnPipeLineNodeName": f"{JOB}/autopick.star",
                     "rlnPipeLineNodeTypeLabel": "MicrographCoordsGroup.star.relion.autopick",
+                    "rlnPipeLineNodeType": "2",
                 }
             ],
         ),
@@ -130,6 +132,8 @@ def test_the_job_leaves_what_relion_looks_for(vitripick, project):
 def test_its_files_are_read_by_starfile_and_gemmi(vitripick, project):
     call(vitripick)
     for path in (project / JOB).rglob("*.star"):
+        if path.name.startswith("coords_suffix"):  # no STAR in spite of its name
+            continue
         table = starfile.read(path, always_dict=True)
         document = gemmi.cif.read(str(path))
         assert len(table) == len(document) == 1
@@ -141,10 +145,40 @@ def test_its_files_are_read_by_starfile_and_gemmi(vitripick, project):
             ]
 
 
+VERSION_3 = (
+    "\n# version 30001\n\ndata_pipeline_processes\n\nloop_\n_rlnPipeLineProcessName #1\n_rlnPipeLineProcessType #2\n"
+)
+VERSION_5 = VERSION_3.replace("ProcessType ", "ProcessTypeLabel ")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "output"), [(VERSION_3, "coords_suffix_autopick.star"), (VERSION_5, "autopick.star")]
+)
+def test_the_output_of_the_job_is_what_this_version_of_relion_reads(vitripick, project, pipeline, output):
+    """RELION 3.1 takes coordinates by the end of their names, later versions by a table."""
+    Path("default_pipeline.star").write_text(pipeline)
+    assert call(vitripick).code == 0
+    (_, (row,)) = strict_relion.read_star(project / JOB / "RELION_OUTPUT_NODES.star")["output_nodes"]
+    assert row["rlnPipeLineNodeName"] == f"{JOB}/{output}"
+    assert (project / JOB / "coords_suffix_autopick.star").read_text() == "CtfFind/job003/micrographs_ctf.star\n"
+
+
+def test_micrographs_that_relion_3_would_not_find_stop_the_job_before_it_picks(vitripick, project):
+    Path("default_pipeline.star").write_text(VERSION_3)
+    other = "MotionCorr/job007/grid1/a.mrc"
+    write_mrc(other, six_rings(2), pixel_size=2.0)
+    write_star([*NAMES, other])
+    outcome = call(vitripick)
+    assert outcome.code == 3
+    assert "2 of 4 micrographs" in outcome.err
+    assert NAMES[0] in outcome.err
+    assert markers(project) == ["FAILURE"]
+
+
 def test_continue_picks_nothing_again_and_takes_what_was_added(vitripick, project, monkeypatch):
     write_star(NAMES[:2])
     call(vitripick)
-    before = {path: path.stat().st_mtime_ns for path in (project / JOB).rglob("*_autopick.star")}
+    before = {path: path.stat().st_mtime_ns for path in (project / JOB).rglob("a_autopick.star")}
     write_star(NAMES)
     outcome = call(vitripick)
     assert "2 of them picked before" in outcome.out

@@ -1,4 +1,4 @@
-"""`vitripick relion`: picking as an External job of RELION 5."""
+"""`vitripick relion`: picking as an External job of RELION."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def relion(context: typer.Context) -> int:
-    """Run as an External job of RELION 5; its GUI gives --o, --in_mics, --j and the labels (docs/relion.md).
+    """Run as an External job of RELION; its GUI gives --o, --in_mics, --j and the labels (docs/relion.md).
 
     Labels: {relion_labels}. To try it by hand, in the project's folder:
 

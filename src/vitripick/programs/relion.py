@@ -1,8 +1,8 @@
-"""Pick as an External job of a RELION 5 project, as RELION's manual describes such jobs.
+"""Pick as an External job of a RELION project, as RELION's manual describes such jobs.
 
 RELION calls the program in the project's folder, with unquoted arguments, and reads only files. These are the
-coordinate files in the job's folder, `RELION_OUTPUT_NODES.star`, and one empty file that says how the job ended. This
-was not tried with a live RELION.
+coordinate files in the job's folder, `RELION_OUTPUT_NODES.star`, and one empty file that says how the job ended. The
+pipeliner and the Extract job of RELION 3.1.3 were tried (`tests/live/relion`); those of RELION 4 and 5 were not.
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError, parameters_spelled
-from vitripick.formats import MicrographFile, find_micrographs, output_stems
-from vitripick.formats.micrographs.finding import whole_stem
+from vitripick.formats import find_micrographs
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
-from vitripick.run_layout import RunLayout
+from vitripick.programs.relion_names import (
+    COORDS_SUFFIX,
+    coordinates_by_suffix,
+    is_project_of_version_3,
+    relion_stems,
+)
+from vitripick.run_layout import STAR, RunLayout
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
@@ -33,7 +38,8 @@ from vitripick.settings.pick import PickSettings
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
 NODES = "RELION_OUTPUT_NODES.star"
-_NODE_TYPE = "MicrographCoordsGroup.star.relion.autopick"
+# The type of coordinates: a word for RELION 4 and 5, a number for RELION 3.1, and each reads only its own.
+_NODE_TYPE, _NODE_NUMBER = "MicrographCoordsGroup.star.relion.autopick", "2"
 # Our store, records and log lie in this subfolder of the job, so that they do not mix with coordinate files.
 _STORE = "vitripick"
 
@@ -182,27 +188,6 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
     )
 
 
-def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
-    """Return the path in the job's folder, without ending, for the coordinates of each micrograph.
-
-    Like RELION's own picker, it takes the micrograph's path after its `JobType/jobNNN/` part. If micrographs of two
-    jobs would get the same path, each gets its whole path.
-
-    Examples
-    --------
-    >>> relion_stems([MicrographFile("MotionCorr/job002/Movies/a.mrc", Path())])
-    {'MotionCorr/job002/Movies/a.mrc': 'Movies/a'}
-    """
-    short = {file.name: _after_the_job(file.name) for file in files}
-    stems = output_stems([MicrographFile(name, Path()) for name in dict.fromkeys(short.values())])
-    owners: dict[str, int] = {}
-    for name in short.values():
-        owners[stems[name]] = owners.get(stems[name], 0) + 1
-    chosen = {name: tail if owners[stems[tail]] == 1 else whole_stem(name) for name, tail in short.items()}
-    final = output_stems([MicrographFile(name, Path()) for name in chosen.values()])
-    return {name: final[other] for name, other in chosen.items()}
-
-
 def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
     layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
     files = find_micrographs([job.micrographs])
@@ -212,6 +197,9 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
                 f"{name!r}: this name has a blank; RELION separates its tables and commands by blanks and cannot "
                 "read it. Rename the file or folder and import it again."
             )
+    stems, is_version_3 = relion_stems(files), is_project_of_version_3(".")
+    if is_version_3:
+        _refuse_what_version_3_cannot_find(stems, job.micrographs)
     line_at = time.monotonic()
 
     def on_done(done: int, total: int, name: str) -> None:
@@ -226,7 +214,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         open_model(job.model),
         job.settings,
         machine=Machine([device_name(job.device)], jobs=job.threads, threads=job.threads),
-        stems=relion_stems(files),
+        stems=stems,
         listener=Listener(on_done=on_done),
     )
     with run:
@@ -238,8 +226,9 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         if not run.pick(stop=(job.folder / ABORT_NOW).exists):
             return None
         summary = run.finish()
-        nodes = table_of({"rlnPipeLineNodeName": [str(layout.autopick_star)], "rlnPipeLineNodeTypeLabel": [_NODE_TYPE]})
-        write_text_atomically(job.folder / NODES, format_star([StarBlock("output_nodes", table=nodes)]))
+        suffix = job.folder / COORDS_SUFFIX
+        write_text_atomically(suffix, f"{job.micrographs}\n")
+        _write_nodes(job.folder, suffix if is_version_3 else layout.autopick_star)
     for failure in summary.failures:
         say(f"failed: {failure['error']}")
     for line in summary_lines(summary.records):
@@ -249,6 +238,27 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         f"{len(summary.failures)} failed"
     )
     return summary
+
+
+def _refuse_what_version_3_cannot_find(stems: dict[str, str], star: Path) -> None:
+    """Raise `InputError` if RELION 3.1, which is given no table of coordinate files, would look elsewhere for some."""
+    lost = [name for name, stem in stems.items() if stem + STAR.ending != coordinates_by_suffix(name)]
+    if lost:
+        raise InputError(
+            f"{star}: RELION 3.1 finds coordinates by the micrograph's path after JobType/jobNNN/, and {len(lost)} of "
+            f"{len(stems)} micrographs share theirs with another or lie outside the project, for example {lost[0]}. "
+            "Pick the micrographs of each job in a job of its own, or use RELION 4 or later."
+        )
+
+
+def _write_nodes(folder: Path, output: Path) -> None:
+    """Write which file of the job is its output, for the pipeline of any version of RELION."""
+    nodes = {
+        "rlnPipeLineNodeName": [str(output)],
+        "rlnPipeLineNodeTypeLabel": [_NODE_TYPE],
+        "rlnPipeLineNodeType": [_NODE_NUMBER],
+    }
+    write_text_atomically(folder / NODES, format_star([StarBlock("output_nodes", table=table_of(nodes))]))
 
 
 def known_labels() -> list[str]:
@@ -287,10 +297,3 @@ def _value(label: str, text: str) -> str | bool:
 def _as_label(parameter: str) -> str:
     """Return the label that stands for a parameter of the library, for messages."""
     return "--" + _NAMES.get(parameter, parameter)
-
-
-def _after_the_job(name: str) -> str:
-    parts = PurePosixPath(whole_stem(name)).parts
-    if len(parts) > 2 and re.fullmatch(r"job\d{3,}", parts[1]):
-        return "/".join(parts[2:])
-    return "/".join(parts)

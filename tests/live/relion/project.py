@@ -76,11 +76,12 @@ def extract(folder, job, *more, box=100):
 
 
 def rows(path):
-    """Return the table beside the optics of a STAR, None if it has no rows or the file does not exist."""
+    """Return the table beside the optics of a STAR, None if it has no rows, or if there is no table or no file."""
     if not path.exists() or not path.stat().st_size:
         return None
-    (table,) = (table for name, table in starfile.read(path, always_dict=True).items() if name != "optics")
-    return table if len(table) else None
+    tables = [table for name, table in starfile.read(path, always_dict=True).items() if name != "optics"]
+    assert len(tables) <= 1
+    return tables[0] if tables and len(tables[0]) else None
 
 
 def counts(particles):
@@ -104,3 +105,33 @@ def images(particles, folder):
             stacks[path] = mrcfile.read(folder / path).reshape(-1, *mrcfile.read(folder / path).shape[-2:])
         found.append(stacks[path][int(number) - 1])
     return np.array(found)
+
+
+def run_job(folder, kind, options):
+    """Add a job to the project's pipeline, let RELION's pipeliner run it, and return the job's folder.
+
+    `kind` is the name of its folder and RELION's number for its type, such as `("Extract", 5)`; `options` are the
+    fields of its GUI. The first job makes the pipeline.
+    """
+    name, number = kind
+    pipeline = folder / "default_pipeline.star"
+    if not pipeline.exists():
+        pipeline.write_text("\n# version 30001\n\ndata_pipeline_general\n\n_rlnPipeLineJobCounter   1\n \n")
+    values = "".join(f"{field} {value}\n" for field, value in options.items())
+    job_star = folder / f"{name}_job.star"
+    job_star.write_text(
+        f"\n# version 30001\n\ndata_job\n\n_rlnJobType   {number}\n_rlnJobIsContinue   0\n\n"
+        "# version 30001\n\ndata_joboptions_values\n\nloop_\n_rlnJobOptionVariable #1\n_rlnJobOptionValue #2\n"
+        f"{values}nr_mpi 1\nnr_threads 1\ndo_queue No\n \n"
+    )
+    before = set((folder / name).glob("job*"))
+    call(folder, "relion_pipeliner", "--addJobFromStar", job_star.name)
+    (job,) = set((folder / name).glob("job*")) - before
+    call(folder, "relion_pipeliner", "--RunJobs", f"{name}/{job.name}/", "--schedule", job.name, "--sec_wait_after", 1)
+    return job
+
+
+def nodes(folder):
+    """Return the type of each file that the project's pipeline knows, as a number of RELION 3.1."""
+    table = starfile.read(folder / "default_pipeline.star", always_dict=True)["pipeline_nodes"]
+    return dict(zip(table["rlnPipeLineNodeName"], table["rlnPipeLineNodeType"], strict=True))
