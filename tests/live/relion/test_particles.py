@@ -1,0 +1,83 @@
+"""Stacks of `extract` and particles STARs, read by RELION's programs; `extract` cuts as RELION's Extract does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from live.relion.project import EMPTY, NAMES, call, counts, extract, images, rows
+
+BOX = 100
+BY_SUFFIX = ("--coord_dir", "picks/star/MotionCorr/job002/", "--coord_suffix", "_autopick.star")
+# The background of RELION's particles lies outside of this radius, three quarters of half a box, rounded down.
+BACKGROUND_PX = 37
+PARTICLES = "picks/particles.star"
+
+
+def both(project, ours, theirs):
+    """Return the images of vitripick and of RELION, in the same order, of all particles that vitripick cut."""
+    # RELION writes fewer digits, so tenths of a pixel say which particle is which.
+    ours, theirs = (
+        table.assign(x=(table["rlnCoordinateX"] * 10).round(), y=(table["rlnCoordinateY"] * 10).round())
+        for table in (ours, theirs)
+    )
+    pairs = pd.merge(ours, theirs, on=["rlnMicrographName", "x", "y"], suffixes=("", "_theirs"))
+    assert len(pairs) == len(ours) > 100
+    assert set(pairs["rlnMicrographName"]) == set(NAMES) - {EMPTY}
+    return images(pairs, project), images(pairs.assign(rlnImageName=pairs["rlnImageName_theirs"]), project)
+
+
+def test_extract_cuts_as_relion_does_to_the_last_bit(project):
+    call(project, "vitripick", "extract", "picks", "--box-size-px", BOX, "--out", "raw/particles.mrcs",
+         "--no-normalise", "--no-invert")  # fmt: skip
+    theirs = extract(project, "Extract/raw", *BY_SUFFIX, box=BOX)
+    ours, theirs = both(project, rows(project / "raw/particles.star"), theirs)
+    assert (ours == theirs).all()
+
+
+def test_normalised_particles_are_relions_but_for_the_radius_of_the_background(project, stack):
+    words = ("--norm", "--no_ramp", "--bg_radius", BACKGROUND_PX, "--invert_contrast")
+    ours, theirs = both(project, rows(project / stack), extract(project, "Extract/normalised", *BY_SUFFIX, *words))
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.99999
+        assert one.std() == pytest.approx(other.std(), rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def stack(project):
+    """Return the STAR of a stack that `extract` cut with its defaults."""
+    call(project, "vitripick", "extract", "picks", "--box-size-px", BOX, "--out", "cut/particles.mrcs")
+    return "cut/particles.star"
+
+
+@pytest.fixture(scope="module")
+def particles(project):
+    """Return the rows of the particles STAR that `pick` wrote."""
+    call(project, "vitripick", "pick", "CtfFind/job003/micrographs_ctf.star", "--diameter-px", 80, "--out", "picks",
+         "--format", "star", "--format", "particles-star", "--device", "cpu")  # fmt: skip
+    found = rows(project / PARTICLES)
+    assert set(found["rlnMicrographName"]) == set(NAMES) - {EMPTY}
+    return found
+
+
+def test_relion_imports_a_particles_star(project, particles):
+    (project / "Import/job009").mkdir(parents=True)
+    call(project, "relion_import", "--do_particles", "--i", PARTICLES, "--odir", "Import/job009/", "--ofile",
+         "particles.star")  # fmt: skip
+    assert counts(rows(project / "Import/job009/particles.star")) == counts(particles)
+
+
+def test_re_extraction_of_a_particles_star_gives_the_particles_of_the_coordinate_files(project, particles):
+    again = extract(project, "Extract/again", "--reextract_data_star", PARTICLES, box=BOX)
+    assert counts(again) == counts(particles)
+    direct = extract(project, "Extract/direct", *BY_SUFFIX, box=BOX)
+    one, other = both(project, again, direct)
+    assert (one == other).all()
+
+
+def test_star_handler_splits_a_particles_star(project, particles):
+    folder = project / "Select/job010"
+    folder.mkdir(parents=True)
+    words = ("--i", PARTICLES, "--o", "Select/job010/part.star", "--split", "--nr_split", 2)
+    call(project, "relion_star_handler", *words)
+    parts = [rows(folder / f"part_split{number}.star") for number in (1, 2)]
+    assert sum(map(len, parts)) == len(particles)
