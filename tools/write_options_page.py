@@ -11,6 +11,7 @@ from vitripick.cli.command import filled
 from vitripick.programs.relion import known_labels
 from vitripick.settings import Settings, is_option, option_of
 from vitripick.settings.convert import ConvertSettings
+from vitripick.settings.optics import MICROSCOPE, OpticsSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
 from vitripick.settings.train import TrainingSet, TrainSettings
@@ -33,6 +34,10 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
         ConvertSettings,
         "## Converting\n\nFor `vitripick convert`, in Python by name in `vitripick.formats.convert_picks`.",
     ),
+    (
+        OpticsSettings,
+        "## Cutting out particles\n\nFor `vitripick extract`, whose other options `vitripick extract --help` lists.",
+    ),
     (TrainingSet, "## Training: the labels\n\nFor `vitripick train`, in Python `vitripick.training.TrainingSet`."),
     (
         TrainSettings,
@@ -53,7 +58,9 @@ def section(settings: type[Settings], title: str) -> str:
     labels = known_labels() if settings is PickSettings else []
     columns = ["command line", "Python", *(["RELION label"] if labels else []), "default", "what it does"]
     rows = [f"{title}\n", _row(columns), "|---" * len(columns) + "|"]
-    for name, field in settings.model_fields.items():
+    # What few people need comes last, as in the help.
+    fields = sorted(settings.model_fields.items(), key=lambda item: option_of(item[1]).heading == MICROSCOPE)
+    for name, field in fields:
         about = option_of(field)
         typed = about.name or name
         label = [f"`{typed}`" if typed in labels else ""] if labels else []

@@ -30,6 +30,7 @@ from vitripick.settings import (
     option_of,
 )
 from vitripick.settings.convert import ConvertSettings
+from vitripick.settings.optics import MICROSCOPE, OpticsSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
 from vitripick.settings.spelling import as_flag
@@ -79,7 +80,7 @@ def test_every_option_says_what_it_does_in_a_sentence(settings):
 def test_the_options_of_picking_stand_under_headings(vitripick):
     shown = vitripick("pick", "--help").out
     headings = [line[:-1] for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, FINDING, MACHINE]
+    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, FINDING, MICROSCOPE, MACHINE]
 
 
 @pytest.mark.parametrize("command", ["pick", "watch", "cryosparc-job"])
@@ -133,6 +134,9 @@ def test_a_new_option_is_one_field_and_reaches_the_command_line(capsys):
         (("--diameter-px", "nan"), "--diameter-px"),
         (("--patches", "9x99"), "--patches"),
         (("--engine", "steam"), "--engine"),
+        (("--voltage", "300000"), "--voltage"),
+        (("--spherical-aberration", "-1"), "--spherical-aberration"),
+        (("--amplitude-contrast", "10"), "--amplitude-contrast"),
     ],
 )
 def test_a_value_that_cannot_be_names_its_option(vitripick, ring_micrograph, tmp_path, arguments, named):
@@ -153,7 +157,8 @@ def test_pick_takes_the_options_that_act_on_one_micrograph_and_says_so_of_others
 
 def test_what_acts_on_export_picks_nothing_again():
     acting = {name for name, field in PickSettings.model_fields.items() if not option_of(field).decides_picks}
-    assert acting == {"threshold", "formats", "include", "overlays", "thumbnails", "junk_masks", "keep_diameter"}
+    written = {"threshold", "formats", "include", "overlays", "thumbnails", "junk_masks", "keep_diameter"}
+    assert acting == written | set(OpticsSettings.model_fields)
     assert not acting & set(PickSettings().deciding())
 
 

@@ -50,6 +50,11 @@ WRONG = [
     {"exported": {"cbox": "x"}},
     {"exported": 5},
     {"engine": None},
+    {"optics": "300 kV"},
+    {"optics": {"group": "1"}},
+    {"optics": {"name": None}},
+    {"optics": {"voltage_kv": "300"}},
+    {"optics": {"pixel_size": 0}},
 ]
 
 

@@ -9,6 +9,7 @@ from typer.core import TyperCommand
 
 from vitripick.errors import InputError
 from vitripick.settings import MACHINE
+from vitripick.settings.optics import MICROSCOPE
 
 # A line may not break at the hyphen of `--a-name`; this one is no place to break at.
 _UNBROKEN = "\u2011"
@@ -41,8 +42,9 @@ class Command(TyperCommand):
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or ""
                 by_heading.setdefault(heading, []).append((record[0], filled(record[1])))
-        # First what has no heading (where things go, which model, the help itself), last what concerns the machine.
-        for title in sorted(by_heading, key=lambda title: (title != "", title == MACHINE)):
+        # First what has no heading (where things go, which model, the help itself), last what few people need.
+        last = (MICROSCOPE, MACHINE)
+        for title in sorted(by_heading, key=lambda title: (title != "", title in last, title == MACHINE)):
             with formatter.section(title or "Options"):
                 formatter.write_dl(by_heading[title])
 

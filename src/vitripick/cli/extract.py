@@ -9,9 +9,14 @@ from typing import Annotated
 
 import typer
 
+from vitripick.cli import options
+from vitripick.settings.optics import OpticsSettings
 
+
+@options.with_settings
 def extract(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Output folder of `vitripick pick` or `watch`.")],
+    optics: OpticsSettings,
     out: Annotated[Path, typer.Option(help="The stack to write, ending in .mrcs; its STAR goes beside it.")],
     box_size_px: Annotated[int, typer.Option(min=4, help="Side of the square to cut, in full-size pixels; even.")],
     scaled_size_px: Annotated[
@@ -41,6 +46,7 @@ def extract(
             normalise=normalise,
             invert=invert,
             max_particles=max_particles,
+            optics=optics,
             on_done=update,
         )
     if as_json:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import UsageError, parameter
-from vitripick.formats import FORMATS, MicrographFile, OpticsGroup, write_joined_picks, write_picks
+from vitripick.formats import FORMATS, MicrographFile, write_joined_picks, write_picks
 from vitripick.formats.picks.table import written_formats
+from vitripick.formats.star.optics import warn_of_unknown_optics
 from vitripick.geometry import Boxes, Image
 from vitripick.picking.junk import junk_mask_png, read_junk
 from vitripick.pictures import draw_overlay, thumbnail_jpeg
@@ -154,7 +154,7 @@ def write_run_exports(
         parts, optics = stored, None
         if FORMATS[name].takes_optics:  # RELION finds micrographs by its own names
             parts = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
-            optics = [_optics(entry) for entry in entries]
+            optics = [entry.record.optics for entry in entries]
         try:
             write_joined_picks(parts, layout.out / file, format=name, optics=optics)
         except UsageError as error:
@@ -166,11 +166,13 @@ def write_run_exports(
         )
 
 
-def _optics(entry: RunEntry) -> OpticsGroup | None:
-    """Return the STAR's optics group with the pixel size used for picking, which --pixel-size may have changed."""
-    if entry.file.optics is None or entry.record.pixel_size is None:
-        return entry.file.optics
-    return dataclasses.replace(entry.file.optics, pixel_size=entry.record.pixel_size)
+def warn_of_refused_exports(layout: RunLayout, records: Iterable[Record], formats: Sequence[str]) -> None:
+    """Warn of files of the whole run that RELION will refuse, because nobody knows the microscope."""
+    groups = {record.optics_group for record in records if record.n_picks}
+    for name in dict.fromkeys(formats):
+        entry = FORMATS[name]
+        if entry.takes_optics and entry.joined_name is not None:
+            warn_of_unknown_optics(groups, layout.out / entry.joined_name, pixel_size_by=parameter("pixel_size"))
 
 
 def relion_name(file: MicrographFile) -> str:

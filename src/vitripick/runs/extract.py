@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import MicrographError, UsageError
+from vitripick.errors import MicrographError, UsageError, parameter
 from vitripick.formats import read_micrograph
 from vitripick.formats.micrographs.stack import open_stack
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
-from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.optics import OpticsGroup, warn_of_unknown_optics, with_given_optics
 from vitripick.formats.star.particles import GROUP, optics_block, optics_groups
 from vitripick.geometry import Boxes, Image
 from vitripick.runs.folder import read_run_folder
 from vitripick.runs.record import Record
+from vitripick.settings.optics import OpticsSettings
 
 _VERSION = "30001"
 # In RELION, the background lies outside a circle of three quarters of the box by default.
@@ -62,6 +63,7 @@ def extract_particles(
     normalise: bool = True,
     invert: bool = True,
     max_particles: int | None = None,
+    optics: OpticsSettings | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
 ) -> Extracted:
     """Write the picked particles of a run as a stack (`.mrcs`) with a STAR beside it.
@@ -84,6 +86,8 @@ def extract_particles(
         Whether to make particles white, as RELION expects them; they are dark in micrographs.
     max_particles
         Most particles to write. The most confident ones of each micrograph are taken, the same number from each.
+    optics
+        Values of the microscope, which go before what the run knows from a STAR.
     on_done
         Called with (done, total, name) after each micrograph.
 
@@ -106,7 +110,8 @@ def extract_particles(
     image_pixel_size = next(iter(sizes)) if len(sizes) == 1 else None
     if image_pixel_size is not None:
         image_pixel_size *= box_size_px / scaled
-    groups = optics_groups([Boxes.empty(pixel_size=record.pixel_size) for record in records], None)
+    known = [with_given_optics(record.optics, optics or OpticsSettings()) for record in records]
+    groups = optics_groups([Boxes.empty(pixel_size=record.pixel_size) for record in records], known)
     rows: list[list[str]] = []
     with open_stack(stack, scaled, pixel_size=image_pixel_size) as images:
         for done, (record, group) in enumerate(zip(records, groups, strict=True), start=1):
@@ -132,6 +137,9 @@ def extract_particles(
                 on_done(done, len(records), record.name)
         n_particles = images.n_images
     _write_star(rows, groups, star, box_size_px, scaled)
+    if rows:
+        by = f"{parameter('pixel_size')} to a new run of picking"
+        warn_of_unknown_optics(groups, star, pixel_size_by=by)
     return Extracted(stack, star, n_particles, n_at_edge, tuple(failures))
 
 

@@ -17,11 +17,13 @@ from typing import Any
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError, parameter
-from vitripick.formats import MicrographFile, read_picks
+from vitripick.formats import MicrographFile, OpticsGroup, read_picks
+from vitripick.formats.star.optics import with_given_optics
 from vitripick.geometry import Boxes
 from vitripick.json_toml import read_json_object
 from vitripick.picking.quality import Quality
 from vitripick.run_layout import STORE_FORMAT, RunLayout
+from vitripick.settings.optics import OpticsSettings
 from vitripick.text import printable_name
 
 
@@ -49,6 +51,9 @@ class Record:
         The files that exist (a format, `overlay`, `thumbnail`, `junk`, `junk_mask`), each with its threshold.
     engine
         The engine that ran the network.
+    optics
+        RELION's optics group: what its STAR says, with the pixel size that was used for picking, and the options of the
+        microscope. None if nobody knows any, and in older records.
     quality
         What picks and junk map say about the micrograph; None in older records, which have no quality.
     seconds, timings
@@ -70,6 +75,7 @@ class Record:
     made_from: dict[str, Any] = field(default_factory=dict)
     exported: dict[str, float] = field(default_factory=dict)
     engine: str = ""
+    optics: OpticsGroup | None = None
     quality: Quality | None = None
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
@@ -79,6 +85,11 @@ class Record:
     def relion_name(self) -> str:
         """Return the name that RELION uses: the STAR's string, else the path as it was typed."""
         return self.name if self.from_star else self.path
+
+    @property
+    def optics_group(self) -> OpticsGroup:
+        """Return the optics group; one that holds the pixel size alone if no more is known."""
+        return OpticsGroup(pixel_size=self.pixel_size) if self.optics is None else self.optics
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,8 @@ def read_record(path: Path) -> Record | None:
     known = {**_OPTIONAL, **known, "quality": Quality.from_dict(fields.get("quality"))}
     if not all(name in known and holds(known[name]) for name, holds in _CHECKS.items()):
         return None
-    return Record(**{**known, "shape": tuple(known["shape"]), "warnings": tuple(known["warnings"])})
+    optics = None if known["optics"] is None else OpticsGroup(**_optics_fields(known["optics"]))
+    return Record(**{**known, "shape": tuple(known["shape"]), "warnings": tuple(known["warnings"]), "optics": optics})
 
 
 def _is_name(value: Any) -> bool:
@@ -159,12 +171,31 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(_is_count(side) and side > 0 for side in value)
 
 
+def _optics_fields(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an optics group that this version knows."""
+    return {field.name: value[field.name] for field in dataclasses.fields(OpticsGroup) if field.name in value}
+
+
+def _is_optics(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    fields = {**dataclasses.asdict(OpticsGroup()), **_optics_fields(value)}
+    numbers = {name: number for name, number in fields.items() if name not in ("group", "name")}
+    sizes = [size for name, size in numbers.items() if "pixel_size" in name and size is not None]
+    return (
+        _is_count(fields["group"])
+        and isinstance(fields["name"], str)
+        and all(number is None or is_number(number) for number in numbers.values())
+        and all(size > 0 for size in sizes)
+    )
+
+
 # Neither a side of a micrograph nor a number of picks comes near this.
 _MOST = 10**9
 _LONGEST_STEM = 239
 _OPTIONAL: dict[str, Any] = {
     **{"from_out": "", "from_star": False, "made_from": {}, "exported": {}},
-    **{"engine": "", "seconds": 0.0, "timings": {}},
+    **{"engine": "", "optics": None, "seconds": 0.0, "timings": {}},
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
@@ -180,6 +211,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "made_from": lambda value: isinstance(value, dict),
     "exported": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     "engine": lambda value: isinstance(value, str),
+    "optics": lambda value: value is None or _is_optics(value),
     # Times come from the log; records of a first version hold them, too.
     "seconds": is_number,
     "timings": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
@@ -228,7 +260,23 @@ def write_record(record: Record, layout: RunLayout) -> None:
     """Write a record into its place in the run folder."""
     fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
     fields["quality"] = None if record.quality is None else record.quality.to_dict()
+    fields["optics"] = None if record.optics is None else dataclasses.asdict(record.optics)
     write_text_atomically(layout.record(record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
+
+
+def optics_of(file: MicrographFile, settings: OpticsSettings, pixel_size: float | None) -> OpticsGroup | None:
+    """Return the optics group of a micrograph, with the pixel size that it is picked with; None if nobody knows any."""
+    group = with_given_optics(file.optics, settings)
+    return group if group is None or pixel_size is None else dataclasses.replace(group, pixel_size=pixel_size)
+
+
+def with_optics(record: Record, optics: OpticsGroup | None, layout: RunLayout) -> Record:
+    """Return a record with this optics group, and write it if it had another one; no pick depends on it."""
+    if record.optics == optics:
+        return record
+    record = dataclasses.replace(record, optics=optics)
+    write_record(record, layout)
+    return record
 
 
 def read_stored(layout: RunLayout, record: Record) -> Boxes:

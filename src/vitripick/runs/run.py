@@ -21,7 +21,13 @@ from vitripick.geometry import Boxes
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
-from vitripick.runs.export import ExportError, RunEntry, check_formats, write_run_exports
+from vitripick.runs.export import (
+    ExportError,
+    RunEntry,
+    check_formats,
+    warn_of_refused_exports,
+    write_run_exports,
+)
 from vitripick.runs.jobs import in_order
 from vitripick.runs.record import Outcome, Record, read_stored, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
@@ -238,6 +244,7 @@ class Run:
         summary = self.summary()
         if self._share is None:
             finish_run(self.picker, self.files, summary)
+            warn_of_refused_exports(self.layout, summary.records, self.picker.settings.formats)
         summary.seconds = time.perf_counter() - self._started
         self.picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
         return summary

@@ -31,11 +31,13 @@ from vitripick.runs.record import (
     Outcome,
     Record,
     digest,
+    optics_of,
     own_record,
     path_from,
     read_failure,
     read_record,
     read_stored,
+    with_optics,
     write_failure,
     write_record,
 )
@@ -94,10 +96,9 @@ class FolderPicker:
         self.model, self._asked = model, settings or PickSettings()
         check_junk_masks(model.card, self._asked.junk_masks)
         self.use(self._asked)
-        self.log = RunLog(self.layout)
         self.device, self.jobs, self._threads = str(device), jobs, threads
         self._loaded: EngineModel | None = None
-        self._loading = threading.Lock()
+        self._loading, self.log = threading.Lock(), RunLog(self.layout)
 
     def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
         """Use these settings from now on; another picker's `survey` may have completed them."""
@@ -130,13 +131,12 @@ class FolderPicker:
             None if the settings and the model leave nothing open. Errors are those of `survey_micrographs`.
         """
         started = time.perf_counter()
-        ready, for_sweep = self._loaded_model, self._load
         found = survey_run(
             files,
             self.model,
             self._asked,
-            ready=ready,
-            for_sweep=for_sweep,
+            ready=self._loaded_model,
+            for_sweep=self._load,
             opened=self._read,
             jobs=self.jobs,
             layout=self.layout,
@@ -261,6 +261,7 @@ class FolderPicker:
         in_relion = self.layout.star_folder is not None
         record = read_record(self.layout.record(stem)) if in_relion else own_record(file, self.layout, stem)
         if record is not None and record.made_from == made_from and record.name == file.name:
+            record = with_optics(record, optics_of(file, self.settings, record.pixel_size), self.layout)
             missing = self._missing(record)
             # A quality of another threshold, or a missing one, is made again from the stored picks.
             is_current = record.quality is not None and record.quality.threshold == self.threshold
@@ -274,8 +275,7 @@ class FolderPicker:
         self, file: MicrographFile, stem: str, made_from: dict[str, Any] | None, timings: dict[str, float]
     ) -> Record:
         ready = self._loaded_model()
-        cached = cached_share(file.path)
-        started = time.perf_counter()
+        cached, started = cached_share(file.path), time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
         seen = look(micrograph, ready, self.settings.model_copy(update={"threshold": 0.0}))
@@ -303,6 +303,7 @@ class FolderPicker:
             warnings=seen.warnings,
             made_from=made_from,
             engine=ready.engine,
+            optics=optics_of(file, self.settings, micrograph.pixel_size),
             quality=self._quality(picks, stem, seen.diameter_px),
             exported={
                 name: threshold_of(name, self.threshold)
@@ -311,10 +312,9 @@ class FolderPicker:
         )
         with stage("write"):
             write_record(record, self.layout)
-        seconds = time.perf_counter() - started
         record = dataclasses.replace(
             record,
-            seconds=round(seconds, 4),
+            seconds=round(time.perf_counter() - started, 4),
             timings={name: round(took, 4) for name, took in timings.items()},
             cached=None if cached is None else round(cached, 3),
         )

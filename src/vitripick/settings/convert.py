@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from vitripick.settings import FILTERS, Option, Settings, option
+from vitripick.settings import FILTERS, Option, option
+from vitripick.settings.optics import OpticsSettings
 
 READING, WRITING = "How to read", "How to write"
 
 
-class ConvertSettings(Settings):
+class ConvertSettings(OpticsSettings):
     """How to read picks, which of them to keep, and how to write them."""
 
     source_format: str | None = option(

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator
 
-from vitripick.settings import FILTERS, FINDING, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, Settings, option
+from vitripick.settings import FILTERS, FINDING, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, option
+from vitripick.settings.optics import OpticsSettings
 
 Edge: TypeAlias = Literal["centre", "box"]
 EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
@@ -29,7 +30,7 @@ def _few_patches(patches: tuple[int, int] | None) -> tuple[int, int] | None:
 Patches: TypeAlias = Annotated[RowsColumns | None, AfterValidator(_few_patches)]
 
 
-class PickSettings(Settings):
+class PickSettings(OpticsSettings):
     """How to pick. Each field's description says what it does.
 
     Raises

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import starfile
 
-from vitripick.errors import UsageError
+from vitripick.errors import FormatError, UsageError
 from vitripick.formats import (
     MicrographFile,
     OpticsGroup,
@@ -116,6 +116,16 @@ def test_the_optics_of_a_micrographs_star_come_with_its_names(tmp_path, monkeypa
         # A pixel size of 0 is none.
         MicrographFile("M/b.mrc", Path("M/b.mrc"), True, OpticsGroup(2, "g2", voltage_kv=200)),
     ]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "1e300"])
+def test_an_optics_group_whose_number_cannot_be_is_refused(tmp_path, number):
+    (tmp_path / "m.star").write_text(
+        f"data_optics\n\nloop_\n_rlnOpticsGroupName #1\n_rlnOpticsGroup #2\ng1 {number}\n\n\n"
+        f"data_micrographs\n\nloop_\n_rlnMicrographName #1\n_rlnOpticsGroup #2\nM/a.mrc {number}\n"
+    )
+    with pytest.raises(FormatError, match=r"line 6: _rlnOpticsGroup should be a whole number from 1"):
+        find_micrographs([tmp_path / "m.star"])
 
 
 def test_warp_gets_base_names_that_end_in_mrc(tmp_path):

@@ -152,8 +152,8 @@ def write_star(parts: Sequence[Boxes], path: Path) -> None:
 def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
     """Write one STAR for several micrographs, with their names verbatim in each row; one without picks has no row.
 
-    The layout is that of RELION 3.0, one unnamed block, which all versions read; `write_particles_star` writes the
-    optics block of later ones.
+    The layout is that of RELION 3.0, one unnamed block, for other programs: RELION 3.1 and later want the optics block
+    that `write_particles_star` writes.
     """
     table = _joined(parts, micrograph_names(parts, path, f"_{_MICROGRAPH}"), path)
     write_text_atomically(path, format_star([StarBlock("", table=table)]))

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
+from vitripick.errors import FormatError
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
 from vitripick.formats.star.optics import OpticsGroup
-from vitripick.formats.star.pixel_size import PIXEL_SIZE, pixel_size_of_row, rows_of, warn_of_original
-from vitripick.formats.text import format_number, parse_number
+from vitripick.formats.star.pixel_size import ORIGINAL, PIXEL_SIZE, pixel_size_of_row, rows_of, warn_of_original
+from vitripick.formats.text import format_number, parse_number, parse_pixel_size
 from vitripick.geometry import Boxes
 
 GROUP = "rlnOpticsGroup"
@@ -25,10 +26,12 @@ _NUMBERS = {
     "spherical_aberration_mm": "rlnSphericalAberration",
     "amplitude_contrast": "rlnAmplitudeContrast",
     "pixel_size": PIXEL_SIZE,
+    "original_pixel_size": ORIGINAL,
 }
 _X = "rlnCoordinateX"
 COLUMNS = ("rlnMicrographName", _X, "rlnCoordinateY", "rlnAutopickFigureOfMerit", GROUP)
 _VERSION = "30001"
+_MOST_GROUPS = 10**6
 
 
 def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGroup]:
@@ -39,6 +42,9 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
         found: dict[str, OpticsGroup] = {}
         for fields, line in rows_of(table):
             number = parse_number(fields[GROUP], what=f"_{GROUP}", path=path, line=line)
+            if not (number.is_integer() and 1 <= number <= _MOST_GROUPS):
+                here = f"{path}, line {line}"
+                raise FormatError(f"{here}: _{GROUP} should be a whole number from 1, but it is {fields[GROUP]!r}.")
             group = optics_of_row(fields, path=path, line=line)
             found[fields[GROUP]] = dataclasses.replace(group, group=int(number), name=fields[GROUP_NAME])
         warn_of_original(table, path)
@@ -51,9 +57,10 @@ def optics_of_row(fields: Mapping[str, str], *, path: Path, line: int) -> Optics
     values: dict[str, Any] = {
         name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
         for name, label in _NUMBERS.items()
-        if label in fields and name != "pixel_size"
+        if label in fields and "pixel_size" not in name
     }
-    return OpticsGroup(pixel_size=pixel_size_of_row(fields), **values)
+    original = parse_pixel_size(fields.get(ORIGINAL, ""))
+    return OpticsGroup(pixel_size=pixel_size_of_row(fields), original_pixel_size=original, **values)
 
 
 def write_particles_star(
@@ -69,7 +76,8 @@ def write_particles_star(
         Where to write.
     optics
         One for each of `parts`, from the micrographs STAR. Where it is None, micrographs of one pixel size make one
-        group. Values that are not known (voltage and more) are left out, and RELION asks for them on import.
+        group. Values that are not known are left out; without a pixel size, a voltage or a spherical aberration RELION
+        refuses the file (`optics.warn_of_unknown_optics` says so).
     """
     path = Path(path)
     names = micrograph_names(parts, path, "_rlnMicrographName")

@@ -16,7 +16,7 @@ from vitripick.formats import MicrographFile
 from vitripick.formats.names.encoding import check_encoding
 from vitripick.geometry import Boxes
 from vitripick.run_layout import REPORT, STOP
-from vitripick.runs.export import ExportError, check_formats
+from vitripick.runs.export import ExportError, check_formats, warn_of_refused_exports
 from vitripick.runs.record import Outcome, Record, read_record
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.run import finish_run, summary_of
@@ -78,6 +78,7 @@ class Watcher:
             self.out, tell, status_seconds=self.settings.status_seconds, line_seconds=self.settings.line_seconds
         )
         self._remembered: dict[str, tuple[Record, Boxes]] = {}
+        self._warned = False
         # Whether diameter and threshold are known. If a survey failed: its number of micrographs, and its error.
         self._resolved = False
         self._unclear: tuple[int, VitripickError] | None = None
@@ -260,6 +261,9 @@ class Watcher:
             # The picks are safe, but a report would show the older joined files, so none is written.
             self._say(f"the joined files could not be written: {error}")
             report = False
+        if summary.records and not self._warned:  # once, not at every joining
+            warn_of_refused_exports(self.picker.layout, summary.records, self.picker.settings.formats)
+            self._warned = True
         self._ledger.changed = False
         self._schedule.joined(started)
         if report and summary.records:
