@@ -49,6 +49,40 @@ def stack(project):
     return "cut/particles.star"
 
 
+def test_relion_classifies_the_stack_of_extract_as_it_is(project, stack):
+    (project / "Class2D").mkdir()
+    call(project, "relion_refine", "--i", stack, "--o", "Class2D/run", "--iter", 1, "--K", 2, "--oversampling", 0,
+         "--psi_step", 45, "--offset_range", 2, "--offset_step", 2, "--particle_diameter", 120, "--pad", 1,
+         "--random_seed", 1)  # fmt: skip
+    classified = rows(project / "Class2D/run_it001_data.star")
+    assert counts(classified) == counts(rows(project / stack))
+    assert set(classified["rlnClassNumber"]) == {1, 2}
+
+
+def test_star_handler_reads_the_stack_of_extract(project, stack):
+    call(project, "relion_star_handler", "--i", stack, "--o", "handled.star", "--select", "rlnAutopickFigureOfMerit",
+         "--minval", 0.9)  # fmt: skip
+    whole = rows(project / stack)
+    sure = whole[whole["rlnAutopickFigureOfMerit"] >= 0.9]
+    assert 0 < len(sure) < len(whole)
+    assert counts(rows(project / "handled.star")) == counts(sure)
+
+
+@pytest.mark.parametrize(("options", "is_taken"), [((), False), (("--voltage", 300, "--spherical-aberration", 2.7,
+    "--amplitude-contrast", 0.1), True)])  # fmt: skip
+def test_relion_takes_a_stack_from_mrc_files_if_the_options_say_the_optics(project, tmp_path, options, is_taken):
+    name = NAMES[0]
+    call(project, "vitripick", "pick", name, "--diameter-px", 80, "--out", tmp_path / "picks", "--device", "cpu")
+    words = ("--box-size-px", BOX, "--out", tmp_path / "cut.mrcs", *options)
+    printed = call(project, "vitripick", "extract", tmp_path / "picks", *words)
+    assert ("--spherical-aberration" in printed) is not is_taken, "what is missing is said"
+    refine = ("--iter", 1, "--K", 1, "--oversampling", 0, "--psi_step", 90, "--offset_range", 1, "--offset_step", 2)
+    call(project, "relion_refine", "--i", tmp_path / "cut.star", "--o", tmp_path / "run", *refine,
+         "--particle_diameter", 120, "--pad", 1, code=0 if is_taken else 1)  # fmt: skip
+    classified = rows(tmp_path / "run_it001_data.star")
+    assert counts(classified) == (counts(rows(tmp_path / "cut.star")) if is_taken else {})
+
+
 @pytest.fixture(scope="module")
 def particles(project):
     """Return the rows of the particles STAR that `pick` wrote."""
