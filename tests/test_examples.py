@@ -6,7 +6,7 @@ import pytest
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.models import TorchModel, load_model
+from vitripick.models import TorchModel, load_weights
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 
@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 @pytest.fixture(scope="module")
 def model():
-    bundle = load_model("general")
+    bundle = load_weights("general")
     return TorchModel(for_inference(bundle.detector), bundle.card, bundle.sha256)
 
 

@@ -26,7 +26,7 @@ from _shared import DIAMETERS_PX, HELD_OUT, cell, figures, simulate, table
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import Boxes, FloatArray, Micrograph
-from vitripick.models import TorchModel, load_model, save_model
+from vitripick.models import TorchModel, load_weights, save_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 from vitripick.training import About, SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_training_plan, train
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--model", help="judge this model, and train none")
     arguments = parser.parse_args()
     if arguments.model:
-        judge_released(load_model(arguments.model), arguments)
+        judge_released(load_weights(arguments.model), arguments)
         return
     raw = {name: without(name, arguments) for name in arguments.sets}
     print(table(COLUMNS, [line for name, result in raw.items() for line in rows_of(name, result)]), flush=True)
@@ -78,7 +78,7 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         sets, settings = recipe_of(2, arguments)
         kept = [entry for entry in sets if isinstance(entry, SimulatedSet) or SETS[name] not in entry.micrographs]
         path = second_training(kept, settings, arguments.out / f"without_{name}", arguments).path
-        return judged(arguments.data, name, load_model(path), set(load_labelled(arguments.data, name)[1]))
+        return judged(arguments.data, name, load_weights(path), set(load_labelled(arguments.data, name)[1]))
 
     return cell(arguments.out / "cells" / f"without_{name}.json", compute)
 
@@ -123,14 +123,14 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     rows = []
     for name in raw:
         others = fit_calibration([*(picks_of(result) for other, result in raw.items() if other != name), simulated])
-        own = load_model(arguments.out / f"without_{name}" / "model.safetensors")
+        own = load_weights(arguments.out / f"without_{name}" / "model.safetensors")
         card = own.card.model_copy(update={"calibration": others, "threshold": THRESHOLD})
         save_model(TorchModel(own.detector, card), arguments.out / f"without_{name}.safetensors")
         everything = set(load_labelled(arguments.data, name)[1])
         figures_now = judged(arguments.data, name, TorchModel(own.detector, card, own.sha256), everything)
         rows.append(row(name, "calibrated on the others", figures_now["model"]))
     print("\n" + table(COLUMNS, rows), flush=True)
-    return load_model(path)
+    return load_weights(path)
 
 
 def judge_released(model: TorchModel, arguments: argparse.Namespace) -> None:

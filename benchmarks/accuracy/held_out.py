@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import HEAD, judge, load_sets, row
 
-from vitripick.models import DEFAULT_MODEL, TorchModel, load_model
+from vitripick.models import DEFAULT_MODEL, TorchModel, load_weights
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
+    model = load_weights(arguments.model)
     ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     print(f"{model.card.name}, sha256 {model.sha256[:12]}, threshold {model.card.threshold:g}\n\n{HEAD}")
     for one in load_sets(arguments.data):

@@ -19,7 +19,7 @@ from _shared import HELD_OUT, table
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, read_micrograph
 from vitripick.geometry import Boxes, Micrograph, match
-from vitripick.models import DEFAULT_MODEL, TorchModel, load_model
+from vitripick.models import DEFAULT_MODEL, TorchModel, load_weights
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
 from vitripick.simulation import load_scene_recipe, read_structure, simulate_micrograph
@@ -121,7 +121,7 @@ def real(models: list[TorchModel], arguments: argparse.Namespace) -> str:
 
 
 def _ready(name: str) -> TorchModel:
-    model = load_model(name)
+    model = load_weights(name)
     return TorchModel(for_inference(model.detector), model.card, model.sha256)
 
 

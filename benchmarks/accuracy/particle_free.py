@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from vitripick.formats import find_micrographs, read_micrograph
-from vitripick.models import DEFAULT_MODEL, TorchModel, load_model
+from vitripick.models import DEFAULT_MODEL, TorchModel, load_weights
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
+    model = load_weights(arguments.model)
     ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     print(f"{model.card.name}, threshold {model.card.threshold:g}\n")
     print("| micrograph | " + " | ".join(f"{d} px" for d in DIAMETERS_PX) + " |")

@@ -17,7 +17,7 @@ from _shared import LabelledSet, load_sets, table
 
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.geometry import Boxes
-from vitripick.models import TorchModel, load_model
+from vitripick.models import TorchModel, load_weights
 from vitripick.models.run import for_inference
 from vitripick.picking import pick
 from vitripick.training.threshold_tuning import GRID, tune_threshold
@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for name in arguments.models:
-        model = load_model(name)
+        model = load_weights(name)
         ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
         for one in load_sets(arguments.data):
             # A model of one particle is judged on that particle.

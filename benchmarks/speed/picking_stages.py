@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vitripick.formats import read_micrograph
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.images import normalise_locally, resize, resize_fourier
-from vitripick.models import DEFAULT_MODEL, load_model, open_model
+from vitripick.models import DEFAULT_MODEL, load_weights, open_model
 from vitripick.models.engines import load_on_engine
 from vitripick.models.run import detect
 
@@ -73,7 +73,7 @@ def main() -> None:
                 run()
                 took[name].append(time.perf_counter() - started)
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            load_model(DEFAULT_MODEL).detector(torch.zeros(1, 1, *(-(-n // 16) * 16 for n in small_shape)))
+            load_weights(DEFAULT_MODEL).detector(torch.zeros(1, 1, *(-(-n // 16) * 16 for n in small_shape)))
         work = {"matmul 2048, fp32 (torch)": 2 * 2048**3}
         print(f"{given.shape} {given.dtype}, {small_shape[0]} x {small_shape[1]} for the network\n")
         print("| stage, one thread | ms, median (least) | GFLOP/s at the median |\n|---|---|---|")

@@ -105,7 +105,7 @@ CARDS = {
 def test_a_model_card_that_makes_no_sense_is_refused(tmp_path, reason):
     from safetensors.numpy import load_file, save_file
 
-    from vitripick.models import build_detector, load_model, read_model_card, save_model
+    from vitripick.models import build_detector, load_weights, read_model_card, save_model
     from vitripick.models.bundle import TorchModel
     from vitripick.models.card import KEY, ModelCard
 
@@ -118,4 +118,4 @@ def test_a_model_card_that_makes_no_sense_is_refused(tmp_path, reason):
         said[key] = {**said[key], **value} if isinstance(value, dict) else value
     save_file(load_file(path), path, metadata={KEY: json.dumps(said)})
     with pytest.raises(FormatError, match=reason):
-        load_model(path)
+        load_weights(path)

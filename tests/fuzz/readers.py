@@ -28,7 +28,7 @@ from vitripick.formats import find_micrographs, read_header, read_micrograph, re
 from vitripick.formats.picks.table import FORMATS
 from vitripick.geometry import Boxes
 from vitripick.images import Preparation
-from vitripick.models import build_detector, load_model, read_model_card, save_model
+from vitripick.models import build_detector, load_weights, read_model_card, save_model
 from vitripick.models.bundle import TorchModel
 from vitripick.models.card import ModelCard
 from vitripick.models.engines import graph
@@ -296,7 +296,7 @@ def _models(folder: Path) -> list[Reader]:
     shutil.copy(model.path.with_suffix(".fp32.json"), info)
     return [
         Reader("model card", bundle, read_model_card, change_card),
-        Reader("model bundle", bundle, load_model, change_card),
+        Reader("model bundle", bundle, load_weights, change_card),
         Reader("graph", info, lambda path: graph._read(path, model, "fp32"), change_json),
     ]
 

@@ -19,7 +19,7 @@ from vitripick.models import (
     TorchModel,
     build_detector,
     describe,
-    load_model,
+    load_weights,
     open_model,
     register,
     register_decoder,
@@ -231,7 +231,7 @@ def test_a_toy_is_saved_loaded_exported_and_picks_the_same_without_torch(name, t
         detector(torch.randn(4, 1, SIDE, SIDE))
     card = ModelCard(name=name, architecture=name, preparation=detector.default_preparation())
     save_model(TorchModel(detector.eval(), card), tmp_path / "m.safetensors")
-    graph = make_graph(load_model(tmp_path / "m.safetensors"), "fp32")
+    graph = make_graph(load_weights(tmp_path / "m.safetensors"), "fp32")
     assert graph.info.decoding == detector.decoding
     model = load_on_engine(open_model(tmp_path / "m.safetensors"), engine="onnxruntime")
     image = np.random.default_rng(0).standard_normal((77, 131)).astype(np.float32)

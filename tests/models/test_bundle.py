@@ -14,7 +14,6 @@ from vitripick.models import (
     TorchModel,
     build_detector,
     choose_device,
-    load_model,
     load_weights,
     open_model,
     released_path,
@@ -36,7 +35,7 @@ def small_model(name="heatmap", options=None):
 def test_a_model_is_the_same_after_saving_and_loading(name, tmp_path):
     model = small_model(name)
     save_model(model, tmp_path / "m.safetensors")
-    again = load_model(tmp_path / "m.safetensors")
+    again = load_weights(tmp_path / "m.safetensors")
     assert again.card == model.card
     image = torch.randn(1, 1, 64, 64)
     with torch.no_grad():
@@ -48,21 +47,21 @@ def test_a_model_is_the_same_after_saving_and_loading(name, tmp_path):
 
 def test_a_missing_model_lists_the_released_ones(tmp_path):
     with pytest.raises(InputError, match=DEFAULT_MODEL):
-        load_model(tmp_path / "no.safetensors")
+        load_weights(tmp_path / "no.safetensors")
 
 
 def test_a_file_that_is_no_bundle_is_refused(tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_bytes(b"not weights")
     with pytest.raises(FormatError, match="not a model bundle"):
-        load_model(path)
+        load_weights(path)
 
 
 def test_weights_without_our_description_are_refused(tmp_path):
     path = tmp_path / "m.safetensors"
     save_file({"w": np.zeros(3, np.float32)}, path)
     with pytest.raises(FormatError, match="without a vitripick description"):
-        load_model(path)
+        load_weights(path)
 
 
 def test_a_description_with_an_unknown_key_is_refused(tmp_path):
@@ -70,7 +69,7 @@ def test_a_description_with_an_unknown_key_is_refused(tmp_path):
     fields = json.loads(small_model().card.model_dump_json()) | {"surprise": 1}
     save_file({"w": np.zeros(3, np.float32)}, path, metadata={"vitripick": json.dumps(fields)})
     with pytest.raises(FormatError, match="surprise"):
-        load_model(path)
+        load_weights(path)
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
@@ -78,7 +77,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     card = model.card.model_copy(update={"options": {"width": 32}})
     save_model(TorchModel(model.detector, card), tmp_path / "m.safetensors")
     with pytest.raises(FormatError, match="do not fit"):
-        load_model(tmp_path / "m.safetensors")
+        load_weights(tmp_path / "m.safetensors")
 
 
 def test_weights_are_loaded_once_wherever_they_are(tmp_path):
@@ -107,7 +106,7 @@ def test_no_module_hides_a_function_of_the_package():
 
 @pytest.mark.parametrize("name", sorted(RELEASED))
 def test_released_models_are_small_and_say_what_they_are(name):
-    model = load_model(name)
+    model = load_weights(name)
     assert released_path(name).stat().st_size <= 10e6
     assert model.card.licence != "not stated"
     assert model.card.description

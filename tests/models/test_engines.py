@@ -15,7 +15,16 @@ from vitripick.errors import UsageError
 from vitripick.evaluation import evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
 from vitripick.geometry import match
-from vitripick.models import RELEASED, ModelCard, TorchModel, build_detector, bundle, load_model, open_model, save_model
+from vitripick.models import (
+    RELEASED,
+    ModelCard,
+    TorchModel,
+    build_detector,
+    bundle,
+    load_weights,
+    open_model,
+    save_model,
+)
 from vitripick.models import run as run_module
 from vitripick.models.engines import choose, load_on_engine
 from vitripick.models.engines import graph as graphs
@@ -80,7 +89,7 @@ def test_released_models_come_with_graphs_of_their_own_weights(name):
         graph = graphs.shipped_graph(model, precision)
         assert graph is not None
         assert graph.path.stat().st_size <= 10e6
-        assert graph.info.decoding == load_model(name).detector.decoding
+        assert graph.info.decoding == load_weights(name).detector.decoding
 
 
 @pytest.fixture
@@ -98,7 +107,7 @@ def own_model(tmp_path, monkeypatch):
 def test_a_model_of_ones_own_gets_a_graph_once_and_runs_without_its_weights_then(own_model, monkeypatch):
     first = load_on_engine(own_model)
     assert "fp32" in first.engine
-    monkeypatch.setattr(bundle, "load_model", lambda path: pytest.fail("loaded the weights again"))
+    monkeypatch.setattr(bundle, "load_weights", lambda path: pytest.fail("loaded the weights again"))
     image = np.random.default_rng(0).standard_normal((208, 192)).astype(np.float32)
     found = detect(load_on_engine(own_model).network, image, floor=0.0)
     np.testing.assert_array_equal(found.x, detect(first.network, image, floor=0.0).x)
@@ -164,7 +173,7 @@ def test_what_is_asked_for_is_used_or_refused(own_model, monkeypatch):
         load_on_engine(own_model, engine="torch", precision="int8")
     with pytest.raises(UsageError, match="CPU only"):
         load_on_engine(own_model, engine="openvino", device="cuda")
-    monkeypatch.setattr(choose.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(choose.importlib.util, "find_spec", lambda name: object() if name == "torch" else None)
     with pytest.raises(UsageError, match="not installed"):
         load_on_engine(own_model, engine="openvino")
     assert load_on_engine(own_model).engine.startswith("torch")
@@ -190,7 +199,7 @@ def test_more_shapes_than_are_compiled_for_give_the_same_maps():
     pytest.importorskip("openvino")
     model = open_model("general")
     ready = load_on_engine(model, engine="openvino", precision="fp32")
-    plain = for_inference(load_model("general").detector)
+    plain = for_inference(load_weights("general").detector)
     rng = np.random.default_rng(0)
     for side in (64, 80, 96, 112, 128, 144):
         image = rng.standard_normal((2, 1, side, 64)).astype(np.float32)

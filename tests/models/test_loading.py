@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from vitripick.errors import ResourceError, UsageError
-from vitripick.models import open_model
-from vitripick.models.engines import load_on_engine, loading
+from vitripick.models import loading, open_model
+from vitripick.models.engines import load_on_engine
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 
 from vitripick.errors import Stopped, UsageError
 from vitripick.formats import read_micrograph
-from vitripick.models import load_model
+from vitripick.models import load_weights
 from vitripick.picking import pick
 from vitripick.training import Callbacks, default_settings, train
 from vitripick.training.finetune import freeze_all_but_last, layers
@@ -81,7 +81,7 @@ def test_a_layer_is_a_convolution_with_its_normalisation(start):
 
 def test_more_layers_than_there_are_cannot_be_trained(start):
     with pytest.raises(UsageError, match="has 21 layers"):
-        freeze_all_but_last(load_model("general").detector, 99)
+        freeze_all_but_last(load_weights("general").detector, 99)
 
 
 def test_a_killed_fine_tuning_resumed_ends_with_the_same_weights(session_set, start, few, tmp_path):

@@ -9,7 +9,7 @@ from vitripick.errors import InputError, ResourceError, UsageError
 from vitripick.formats import read_micrograph, write_picks
 from vitripick.geometry import Boxes, match
 from vitripick.images import Preparation
-from vitripick.models import load_model
+from vitripick.models import load_weights
 from vitripick.picking import pick
 from vitripick.training import About, default_settings, train
 from vitripick.training import loop as loop_module
@@ -18,7 +18,7 @@ from vitripick.training.data import load_training_data
 
 
 def weights(path):
-    return load_model(path).detector.state_dict()
+    return load_weights(path).detector.state_dict()
 
 
 def assert_same_weights(a, b):

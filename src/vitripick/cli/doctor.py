@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NEEDED = {
-    "torch": "torch",
     "numpy": "numpy",
     "scipy": "scipy",
     "opencv": "cv2",
@@ -32,9 +31,11 @@ _NEEDED = {
     "onnxruntime": "onnxruntime",
 }
 _OPTIONAL = {
-    "imagecodecs": ("imagecodecs", "pip install vitripick[tiff] to read TIFFs in LZW or deflate"),
-    "starlette": ("starlette", "pip install vitripick[web] for vitripick label"),
-    "openvino": ("openvino", "pip install vitripick[fast] to pick up to three times faster on a CPU"),
+    "torch": ("torch", "pip install 'vitripick[train]' to train, and to pick on a GPU"),
+    "onnx": ("onnx", "pip install 'vitripick[train]' to pick with models of your own on ONNX Runtime"),
+    "imagecodecs": ("imagecodecs", "pip install 'vitripick[tiff]' to read TIFFs in LZW or deflate"),
+    "starlette": ("starlette", "pip install 'vitripick[web]' for vitripick label"),
+    "openvino": ("openvino", "pip install 'vitripick[fast]' to pick up to three times faster on a CPU"),
 }
 # The float network runs on AVX2 and AVX-512; an int8 network would use VNNI and AMX.
 _CPU_FEATURES = {
@@ -125,10 +126,9 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
 
 
 def torch_on_cpu() -> list[Finding]:
-    """Return what torch can use of the CPU; nothing if torch is missing, which `versions` reports."""
-    try:
-        import torch
-    except ImportError:
+    """Return what torch can use of the CPU; nothing if torch is missing or broken, which `versions` reports."""
+    torch = _torch()
+    if torch is None:
         return []
     capability = torch.backends.cpu.get_cpu_capability()
     return [Finding("torch on the cpu", f"{capability}, {torch.get_num_threads()} threads")]
@@ -149,10 +149,14 @@ def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
 
 def gpu() -> Finding:
     """Return the GPUs that torch can use."""
-    try:
-        import torch
-    except ImportError:
-        return Finding("gpu", "unknown without torch")
+    torch = _torch()
+    if torch is None:
+        from vitripick.models.device import may_have_gpu
+        from vitripick.models.loading import INSTALL_TORCH
+
+        if may_have_gpu():
+            return Finding("gpu", "a GPU's driver is here, but torch is not", "note", f"{INSTALL_TORCH} to use the GPU")
+        return Finding("gpu", "none; everything runs on the CPU")
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding("gpu", f"{', '.join(names)} (CUDA {torch.version.cuda})")
@@ -166,6 +170,16 @@ def gpu() -> Finding:
             else f"torch wants CUDA {torch.version.cuda}; update the driver or check CUDA_VISIBLE_DEVICES",
         )
     return Finding("gpu", "none; everything runs on the CPU")
+
+
+def _torch() -> Any:
+    """Return torch, or None where it is missing or broken."""
+    from vitripick.models.loading import EngineLoadError, import_engine, is_installed
+
+    try:
+        return import_engine("torch") if is_installed("torch") else None
+    except EngineLoadError:
+        return None
 
 
 def disk() -> list[Finding]:
@@ -255,7 +269,7 @@ def _version(module: str) -> str | Exception | None:
     """Return a module's version; the error if it is installed but cannot be imported; None if it is not installed."""
     import importlib
 
-    from vitripick.models.engines.loading import BROKEN, is_installed
+    from vitripick.models.loading import BROKEN, is_installed
 
     try:
         if not is_installed(module):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vitripick.errors import UsageError
 from vitripick.models.architecture_names import ARCHITECTURE_NAMES, in_a_row
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ def models(
     describe: Annotated[
         str | None, typer.Option(help=f"Print the layers of an architecture: {in_a_row(ARCHITECTURE_NAMES)}.")
     ] = None,
+    write_graph: Annotated[
+        bool,
+        typer.Option(
+            "--write-graph", help="Write the graph beside this bundle with which it picks where torch is not installed."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """List the models that are there, or show one; or the layers of an architecture."""
@@ -29,6 +37,11 @@ def models(
         return
     from vitripick.models import DEFAULT_MODEL, RELEASED, file_sha256, read_model_card, released_path
 
+    if write_graph:
+        if model is None:
+            raise UsageError("--write-graph needs the bundle: vitripick models MODEL --write-graph.")
+        print(_write_graph(model))
+        return
     if model is not None:
         print(read_model_card(model).model_dump_json(indent=1))
         return
@@ -58,7 +71,26 @@ def models(
         print(f"  {'sha256':<13}{row['sha256']}")
 
 
+def _write_graph(model: str) -> Path:
+    """Make the graph of a bundle, unless it lies beside it already, and return where it is."""
+    from vitripick.models import open_model
+    from vitripick.models.engines.graph import shipped_graph
+    from vitripick.models.loading import import_torch
+
+    found = shipped_graph(open_model(model), "fp32")
+    if found is not None:
+        return found.path
+    import_torch("--write-graph")
+    from vitripick.models import load_weights
+    from vitripick.models.engines.export import write_graph
+
+    return write_graph(load_weights(model)).path
+
+
 def _describe(name: str, as_json: bool) -> None:
+    from vitripick.models.loading import import_torch
+
+    import_torch("--describe")
     from vitripick.models import describe
 
     description = describe(name)

@@ -98,6 +98,9 @@ def train(
         )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes (torchrun) the first one talks
+    from vitripick.models.engines.export import write_graph_or_warn
+
+    write_graph_or_warn(result.model)
     card = result.model.card
     before = result.start_figures
     if as_json:

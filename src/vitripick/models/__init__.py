@@ -19,7 +19,7 @@ _HOME = {
     "open_model": "model",
     "TorchModel": "bundle",
     "choose_device": "bundle",
-    "load_model": "bundle",
+    "load_model": "engines.choose",
     "load_weights": "bundle",
     "save_model": "bundle",
     "ModelCard": "card",
@@ -77,19 +77,28 @@ __all__ = [
 if TYPE_CHECKING:
     from vitripick.models.architecture_names import ARCHITECTURE_NAMES
     from vitripick.models.architectures import ARCHITECTURES, build_detector, full_options
-    from vitripick.models.bundle import TorchModel, choose_device, load_model, load_weights, save_model
+    from vitripick.models.bundle import TorchModel, choose_device, load_weights, save_model
     from vitripick.models.card import ModelCard, file_sha256, read_model_card
     from vitripick.models.detections import DECODERS, Decoding, Detections, Network, register_decoder
     from vitripick.models.detector import Detector
     from vitripick.models.device import device_name
+    from vitripick.models.engines.choose import load_model
     from vitripick.models.layers import Description, Layer, describe
     from vitripick.models.model import LoadedModel, Model, ModelFile, open_model
     from vitripick.models.registry import Architecture, register
     from vitripick.models.released import DEFAULT_MODEL, RELEASED, released_path
 
 
+# The modules among them that torch is imported in.
+_IN_TORCH = {"architectures", "bundle", "detector", "layers", "registry"}
+
+
 def __getattr__(name: str) -> Any:
     if name in _HOME:
+        if _HOME[name] in _IN_TORCH:
+            from vitripick.models.loading import import_torch
+
+            import_torch(f"vitripick.models.{name}")
         value = getattr(importlib.import_module(f"vitripick.models.{_HOME[name]}"), name)
         globals()[name] = value
         return value

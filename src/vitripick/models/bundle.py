@@ -49,24 +49,39 @@ class TorchModel:
         return self.detector
 
 
-def save_model(model: TorchModel, path: str | Path) -> None:
-    """Write a bundle, whole or not at all."""
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a bundle, whole or not at all; errors as in `load_weights`."""
+    model = load_weights(model)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.detector.state_dict().items()}
     with atomic_path(path) as temporary:
         save_file(weights, temporary, metadata={KEY: model.card.model_dump_json()})
 
 
-def load_model(name_or_path: str | Path) -> TorchModel:
-    """Return a released model by its name, or a bundle by its path.
+def load_weights(model: Model | str | Path) -> TorchModel:
+    """Return a model with its weights in torch: itself if it is there, else loaded from its bundle.
+
+    Parameters
+    ----------
+    model
+        A model of any kind, a released model's name, or a bundle's path.
 
     Raises
     ------
     InputError
-        If there is no such name or file.
+        If there is no such name or file, or the weights are neither in torch nor in a bundle.
     FormatError
         If the file is not one of our bundles, or its weights do not fit its description.
     """
-    path = resolve(name_or_path)
+    if isinstance(model, TorchModel):
+        return model
+    if isinstance(model, str | Path):
+        return _read(resolve(model))
+    if model.path is None:
+        raise InputError(f"model {model.card.name!r} was never saved, so its weights cannot be loaded.")
+    return _read(model.path)
+
+
+def _read(path: Path) -> TorchModel:
     card = read_model_card(path)
     try:
         with torch.device("meta"):  # without memory, because a damaged description may ask for any size
@@ -93,21 +108,6 @@ def load_model(name_or_path: str | Path) -> TorchModel:
         ) from error
     detector.eval()
     return TorchModel(detector=detector, card=card, sha256=file_sha256(path), path=path)
-
-
-def load_weights(model: Model) -> TorchModel:
-    """Return the model with its weights in torch: itself if it is there, else loaded from its bundle.
-
-    Raises
-    ------
-    InputError, FormatError
-        As `load_model`; or if the weights are neither in torch nor in a bundle.
-    """
-    if isinstance(model, TorchModel):
-        return model
-    if model.path is None:
-        raise InputError(f"model {model.card.name!r} was never saved, so its weights cannot be loaded.")
-    return load_model(model.path)
 
 
 def choose_device(name: str) -> torch.device:

@@ -98,7 +98,15 @@ def _logit(confidence: FloatArray) -> FloatArray:
 
 
 def read_model_card(name_or_path: str | Path) -> ModelCard:
-    """Return the description of a bundle, without its weights; errors as in `load_model`."""
+    """Return the description of a bundle, without its weights.
+
+    Raises
+    ------
+    InputError
+        If there is no such name or file.
+    FormatError
+        If the file is not one of our bundles.
+    """
     path = resolve(name_or_path)
     try:
         with safe_open(path, framework="numpy") as file:

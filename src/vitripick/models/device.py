@@ -6,6 +6,9 @@ import ctypes
 import sys
 from pathlib import Path
 
+from vitripick.errors import parameter
+from vitripick.models.loading import EngineLoadError, MissingPackageError, import_torch, say_once
+
 
 def device_name(name: str) -> str:
     """Return the device for `cpu`, `cuda`, `cuda:1` … or `auto`; torch is asked only where there may be a GPU.
@@ -14,8 +17,18 @@ def device_name(name: str) -> str:
     ------
     InputError
         If the device asked for is not there.
+    MissingPackageError, EngineLoadError
+        If torch, which runs networks on a GPU, is not installed or does not start. `auto` takes the CPU then, and a
+        warning says so.
     """
     if name == "cpu" or (name == "auto" and not may_have_gpu()):
+        return "cpu"
+    try:
+        import_torch(parameter("device", "cuda" if name == "auto" else name))
+    except (MissingPackageError, EngineLoadError) as error:
+        if name != "auto":
+            raise
+        say_once(f"there may be a GPU here, but the CPU does the work: {error}")
         return "cpu"
     from vitripick.models.bundle import choose_device
 

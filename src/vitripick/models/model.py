@@ -58,6 +58,9 @@ class ModelFile:
 
 
 def open_model(name_or_path: str | Path) -> ModelFile:
-    """Return a released model by its name, or a bundle by its path, without its weights; errors as in `load_model`."""
+    """Return a released model by its name, or a bundle by its path, without its weights.
+
+    Errors are those of `read_model_card`.
+    """
     path = resolve(name_or_path)
     return ModelFile(path, read_model_card(path), file_sha256(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.models import device_name
+from vitripick.models.loading import import_torch
 
 
 def choose_devices(name: str) -> list[str]:
@@ -13,13 +14,13 @@ def choose_devices(name: str) -> list[str]:
     ------
     InputError
         If one of them does not exist.
+    MissingPackageError
+        If torch, which runs networks on a GPU, is not installed.
     UsageError
         If the list is empty.
     """
     if name.strip() == "all":
-        import torch
-
-        count = torch.cuda.device_count()
+        count = import_torch(parameter("device", "all")).cuda.device_count()
         if not count:
             raise InputError(
                 f"{parameter('device', 'all')}: torch sees no CUDA device here; run `vitripick doctor`, or use cpu."

@@ -52,7 +52,7 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     micrograph
         From `read_micrograph`, or from `open_micrograph`, which never needs the whole image in memory.
     model
-        From `load_model`, or from `load_on_engine` on a faster engine.
+        From `load_model`; what `vitripick.train` gives, too.
     settings
         How to pick; defaults if None.
     **options
@@ -81,7 +81,7 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
             raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
     settings = with_options(settings or PickSettings(), options)
     if not hasattr(model, "network"):
-        raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model, or load_on_engine.")
+        raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model.")
     check_settings(model.card, settings)
     threshold, patches = settings.threshold, settings.patches
     diameter = resolve_diameter_px(micrograph, model, settings)

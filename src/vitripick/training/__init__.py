@@ -1,9 +1,15 @@
 """Targets, loss, augmentation, the loop, training plans."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from vitripick.settings.train import About, Augmentation, SimulatedSet, TrainingSet, TrainSettings
 from vitripick.training.callbacks import Callbacks
-from vitripick.training.plan import default_settings, read_training_plan
-from vitripick.training.run import TrainResult, train
+
+# These are imported on first use, because they take torch along, which a plain installation leaves out.
+_HOME = {"TrainResult": "run", "default_settings": "plan", "read_training_plan": "plan", "train": "run"}
 
 __all__ = [
     "About",
@@ -17,3 +23,22 @@ __all__ = [
     "read_training_plan",
     "train",
 ]
+
+if TYPE_CHECKING:
+    from vitripick.training.plan import default_settings, read_training_plan
+    from vitripick.training.run import TrainResult, train
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        from vitripick.models.loading import import_torch
+
+        import_torch("training")
+        value = getattr(importlib.import_module(f"vitripick.training.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'vitripick.training' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
 from vitripick.errors import UsageError
-from vitripick.models import Detector, Model, TorchModel, load_model, load_weights
+from vitripick.models import Detector, TorchModel
 from vitripick.settings.train import TrainSettings
 from vitripick.training.plan import default_settings
 
 # All layers learn, or the last ones, of this number.
 Trainable: TypeAlias = Literal["all"] | int
-
-
-def resolve_start(start: Model | str | Path) -> TorchModel:
-    """Return the model to start from: one in memory, a released one's name, or a bundle; errors as in `load_model`."""
-    return load_model(start) if isinstance(start, str | Path) else load_weights(start)
 
 
 def settings_from(start: TorchModel, settings: TrainSettings | None) -> TrainSettings:

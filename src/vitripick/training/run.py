@@ -24,7 +24,7 @@ from vitripick.models import (
     build_detector,
     choose_device,
     full_options,
-    load_model,
+    load_weights,
     read_model_card,
     save_model,
 )
@@ -32,7 +32,7 @@ from vitripick.settings.train import About, SimulatedSet, TrainingSet, TrainSett
 from vitripick.training.callbacks import Callbacks
 from vitripick.training.checkpoint import Checkpoint, Row, TrainingProgress
 from vitripick.training.data import load_training_data
-from vitripick.training.finetune import Trainable, freeze_all_but_last, provenance, resolve_start, settings_from
+from vitripick.training.finetune import Trainable, freeze_all_but_last, provenance, settings_from
 from vitripick.training.loop import LoopCallbacks, run_loop
 from vitripick.training.processes import Processes, join_processes
 from vitripick.training.samples import TrainingData
@@ -137,7 +137,7 @@ def train(
         raise UsageError(
             f"only a trained model has layers worth keeping: give {parameter('start')} with {parameter('trainable')}."
         )
-    origin = None if start is None else resolve_start(start)
+    origin = None if start is None else load_weights(start)
     settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
     sets = [sets] if isinstance(sets, TrainingSet) else list(sets)
     settings = settings.model_copy(update={"options": _options(settings)})
@@ -205,7 +205,7 @@ def train(
             write_text_atomically(out / "model.json", read_model_card(path).model_dump_json(indent=2) + "\n")
         processes.share(None)
     return TrainResult(
-        load_model(path), path, progress.rows, time.perf_counter() - started, progress.start_figures or None
+        load_weights(path), path, progress.rows, time.perf_counter() - started, progress.start_figures or None
     )
 
 

@@ -13,6 +13,7 @@ from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
+from vitripick.models.loading import INSTALL_TORCH, MissingPackageError, is_installed
 from vitripick.text import count
 from vitripick.web.job import EFFORTS, Job, JobFolder, read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
@@ -36,8 +37,11 @@ class JobStarter:
         Raises
         ------
         UsageError
-            If there are too few labels, if the model to start from does not exist, or if a job is running.
+            If torch is not installed, if there are too few labels, if the model to start from does not exist, or if a
+            job is running.
         """
+        if not is_installed("torch"):
+            raise MissingPackageError(f"training needs torch, which is not installed: {INSTALL_TORCH}.")
         project = self._project
         entries = self._to_learn_from()
         n_labels = sum(entry.n_labels for entry in entries)

@@ -44,17 +44,16 @@ def run(job: Job, folder: JobFolder, stop: threading.Event) -> None:
 
 def describe() -> None:
     """Send the list of released models and the device that this machine computes on."""
-    import torch
-
-    from vitripick.models import DEFAULT_MODEL, RELEASED, read_model_card
+    from vitripick.models import DEFAULT_MODEL, RELEASED, device_name, read_model_card
+    from vitripick.models.engines import available_cores
 
     cards = [(name, read_model_card(name)) for name in RELEASED]
     send_event(
         "described",
         default=DEFAULT_MODEL,
         released=[{"name": name, "description": card.description, "threshold": card.threshold} for name, card in cards],
-        device="cuda" if torch.cuda.is_available() else "cpu",
-        threads=torch.get_num_threads(),
+        device=device_name("auto").partition(":")[0],
+        threads=available_cores(),
     )
 
 
@@ -88,13 +87,16 @@ def train(job: Job, folder: JobFolder, stop: threading.Event) -> str:
             should_stop=stop.is_set,
         ),
     )
+    from vitripick.models.engines.export import write_graph_or_warn
+
+    write_graph_or_warn(result.model)
     send_event("trained", threshold=result.model.card.threshold, seconds=round(result.seconds, 1))
     return str(result.path)
 
 
 def pick(job: Job, model: str, folder: JobFolder, stop: threading.Event) -> None:
     """Pick the micrographs of the job into the `picks` of its run folder, except those that are picked already."""
-    from vitripick.models import choose_device, load_model
+    from vitripick.models import device_name, open_model
     from vitripick.runs import PickSettings, pick_many
 
     send_event("stage", stage="picking", total=job.n_pick)
@@ -108,8 +110,8 @@ def pick(job: Job, model: str, folder: JobFolder, stop: threading.Event) -> None
     settings = PickSettings(
         diameter_px=job.diameter_px, keep_diameter=True, pixel_size=job.pixel_size, formats=(STORE_FORMAT,)
     )
-    bundle = load_model(model)
-    summary = pick_many([folder.to_pick], folder.picks, bundle, settings, device=choose_device("auto"), on_done=done)
+    bundle = open_model(model)
+    summary = pick_many([folder.to_pick], folder.picks, bundle, settings, device=device_name("auto"), on_done=done)
     failures = {failure["micrograph"]: failure["error"] for failure in summary.failures}
     send_event("finished picking", n_picks=summary.n_picks, threshold=summary.threshold, failures=failures)
 

@@ -73,7 +73,7 @@ def test_lzw_without_imagecodecs_says_what_to_install(tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "MicrographError" in found.stderr
-    assert "pip install vitripick[tiff]" in found.stderr
+    assert "pip install 'vitripick[tiff]'" in found.stderr
 
 
 @pytest.mark.parametrize(("unit", "angstrom"), [("CENTIMETER", 1e8), ("INCH", 2.54e8)])

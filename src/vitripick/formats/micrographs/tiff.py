@@ -99,7 +99,7 @@ def _opened(file: BinaryIO, path: Path) -> Iterator[tifffile.TiffFile]:
         if "imagecodecs" in str(error):
             raise MicrographError(
                 f"{path}: this TIFF is compressed in a way that needs another package ({_reason(error)}); "
-                "pip install vitripick[tiff], or save it uncompressed."
+                "pip install 'vitripick[tiff]', or save it uncompressed."
             ) from error
         raise MicrographError(f"{path}: this TIFF cannot be read ({_reason(error)}).") from error
 

@@ -13,10 +13,18 @@ from vitripick.cores import usable_cores
 from vitripick.errors import UsageError, parameter
 from vitripick.models.card import ModelCard
 from vitripick.models.detections import DECODERS, Network
+from vitripick.models.device import device_name
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
-from vitripick.models.engines.loading import EngineLoadError, is_installed, say_once
-from vitripick.models.model import Model
+from vitripick.models.loading import (
+    INSTALL_TORCH,
+    EngineLoadError,
+    MissingPackageError,
+    import_torch,
+    is_installed,
+    say_once,
+)
+from vitripick.models.model import Model, open_model
 from vitripick.settings.pick import EngineName, PrecisionName
 
 # In falling speed.
@@ -50,6 +58,38 @@ class EngineModel:
     note: str = ""
 
 
+def load_model(
+    name_or_path: str | Path,
+    *,
+    engine: EngineName = "auto",
+    precision: PrecisionName = "auto",
+    device: str = "auto",
+) -> EngineModel:
+    """Return a released model by its name, or a bundle by its path, ready to pick.
+
+    Parameters
+    ----------
+    name_or_path
+        `"general"`, or a file that training wrote.
+    engine, precision
+        As in `load_on_engine`.
+    device
+        `cpu`, `cuda`, `cuda:1` …; `auto` is a GPU where torch can use one.
+
+    Raises
+    ------
+    InputError
+        If there is no such name, file or device.
+    FormatError
+        If the file is not one of our bundles.
+    UsageError
+        As in `load_on_engine`.
+    """
+    # With an engine that runs on the CPU only, there is no device to look for.
+    where = "cpu" if device == "auto" and engine not in ("auto", "torch") else device_name(device)
+    return load_on_engine(open_model(name_or_path), engine=engine, precision=precision, device=where)
+
+
 def load_on_engine(
     model: Model,
     *,
@@ -63,13 +103,13 @@ def load_on_engine(
 
     `auto` on a CPU is OpenVINO, else ONNX Runtime; in int8 where the processor has instructions for it and the model
     came with an int8 graph, which was judged on real micrographs before it was released; else in fp32, with a graph
-    that torch makes at first use. Torch runs what is left: other devices, models that were never saved, networks that
-    cannot be exported.
+    that lies beside the model, or that torch makes at first use. Torch runs what is left: other devices, models that
+    were never saved, networks that cannot be exported.
 
     Parameters
     ----------
     model
-        From `open_model`, or from `load_model`, whose weights then need not be loaded again.
+        From `open_model`, or from `load_weights`, whose weights then need not be loaded again.
     engine, precision
         `auto`, or what must be used.
     device
@@ -83,6 +123,8 @@ def load_on_engine(
     ------
     UsageError
         If the engine is not installed, or does not go with the precision or the device.
+    MissingPackageError
+        If torch is needed and not installed: for another device, or for a model without a graph.
     GraphExportError
         If the engine asked for cannot run this network.
     """
@@ -93,7 +135,8 @@ def load_on_engine(
                 f"{parameter('engine', engine)} runs on the CPU only, not on {parameter('device', device)}; leave one "
                 "out."
             )
-        return _on_torch(model, precision, device, threads)
+        asked = parameter("engine", "torch") if device == "cpu" else parameter("device", device)
+        return _on_torch(model, precision, device, threads, what=asked)
     installed = [name for name in _WITH_GRAPHS if is_installed(name)]
     if engine != "auto":
         if engine not in installed:
@@ -107,7 +150,7 @@ def load_on_engine(
     if isinstance(graph, str):
         if engine != "auto":
             raise UsageError(f"{parameter('engine', engine)}: {graph}")
-        return _on_torch(model, precision, device, threads, note=graph)
+        return _on_torch(model, precision, device, threads, note=graph, what="picking with this model")
     if graph.info.decoding.kind not in DECODERS:
         # An architecture's own decoder stands in that architecture's file, which takes torch along.
         importlib.import_module("vitripick.models.architectures")
@@ -150,9 +193,19 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
     found = graphs.find_graph(model, precision)
     if found is not None:
         return found
-    from vitripick.models.bundle import load_weights
-    from vitripick.models.engines.export import GraphExportError, make_graph
-
+    if not is_installed("torch"):
+        graph_name = f"{model.card.name if model.path is None else model.path.stem}.{precision}"
+        raise MissingPackageError(
+            f"{model.path or model.card.name}: ONNX Runtime runs this model from a graph. Put {graph_name}.json and "
+            f"{graph_name}.onnx beside the model, if `vitripick train` or `vitripick models` wrote them where it was "
+            f"trained; or install torch, which makes the graph: {INSTALL_TORCH}."
+        )
+    try:
+        import_torch("a graph of this model")
+        from vitripick.models.bundle import load_weights
+        from vitripick.models.engines.export import GraphExportError, make_graph
+    except EngineLoadError as error:
+        return f"no graph could be made, since {error}"
     try:
         return make_graph(load_weights(model), precision)
     except GraphExportError as error:
@@ -165,14 +218,16 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
         return f"no graph can be kept in {graphs.cache_folder()} ({error.strerror}); set {graphs.CACHE_VARIABLE}."
 
 
-def _on_torch(model: Model, precision: PrecisionName, device: str, threads: int, *, note: str = "") -> EngineModel:
+def _on_torch(
+    model: Model, precision: PrecisionName, device: str, threads: int, *, note: str = "", what: str = ""
+) -> EngineModel:
+    """Return the model in torch; `what` says in an error what needs it, where that is not the lack of an engine."""
     if precision == "int8":
         raise UsageError(
             f"{parameter('precision', 'int8')}: torch runs networks in fp32 only; leave out "
             f"{parameter('engine', 'torch')} or {parameter('device')}."
         )
-    import torch
-
+    torch = import_torch(what or "picking without ONNX Runtime and OpenVINO")
     from vitripick.models.bundle import load_weights
     from vitripick.models.run import for_inference
 

@@ -15,16 +15,18 @@ import torch
 from scipy.spatial import cKDTree
 from torch import nn
 
-from vitripick.errors import UsageError, VitripickError, parameter
+from vitripick.errors import InputError, UsageError, VitripickError, parameter
 from vitripick.geometry import Image
 from vitripick.models.bundle import TorchModel
 from vitripick.models.detections import Detections, Network, decode
 from vitripick.models.detector import Detector
 from vitripick.models.engines.calibration import calibration_images
-from vitripick.models.engines.graph import Graph, GraphInfo, GraphPrecision, keep_graph
-from vitripick.models.engines.loading import import_engine
+from vitripick.models.engines.graph import Graph, GraphInfo, GraphPrecision, beside, keep_graph
 from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
+from vitripick.models.loading import INSTALL_TORCH, EngineLoadError, import_engine, is_installed
 from vitripick.models.run import for_inference
+
+log = logging.getLogger("vitripick")
 
 _OPSET = 17
 # Half as many calibrate as good as unseen real ones (docs/benchmarks.md); these take ten seconds.
@@ -52,9 +54,9 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
     Parameters
     ----------
     model
-        From `load_model`; its hash names the graph.
+        From `load_weights`; its hash names the graph.
     precision
-        `"int8"` needs the package `onnx` (extra `[fast]`).
+        `"int8"` takes ten seconds longer.
     place
         Keep it as this JSON instead of in the cache.
 
@@ -97,6 +99,41 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
         return keep_graph(path.read_bytes(), info, place)
 
 
+def write_graph(model: TorchModel) -> Graph:
+    """Make the fp32 graph beside the bundle, with which the model picks where torch is not installed.
+
+    Parameters
+    ----------
+    model
+        A model that was saved.
+
+    Raises
+    ------
+    InputError
+        If it was never saved.
+    GraphExportError, OSError
+        As in `make_graph`.
+    """
+    if model.path is None:
+        raise InputError(f"model {model.card.name!r} was never saved, so there is no place for its graph.")
+    return make_graph(model, "fp32", place=beside(model.path, "fp32"))
+
+
+def write_graph_or_warn(model: TorchModel) -> Graph | None:
+    """Make the graph beside a new bundle, as `write_graph`; where that fails, a warning says why, and None comes back.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    try:
+        return write_graph(model)
+    except (GraphExportError, EngineLoadError) as error:
+        log.warning("%s has no graph beside it, so picking with it needs torch: %s", model.path, error)
+        return None
+
+
 def agreement(one: Network, other: Network, images: Sequence[Image]) -> dict[str, float]:
     """Return how alike two copies of a network are: the share of `n` detections that are `shared`, and the mean
     `difference` of confidences."""
@@ -122,6 +159,8 @@ def _n_near(found: Detections, others: Detections, within_px: float) -> int:
 
 
 def _export(detector: Detector, image: Image, path: Path) -> None:
+    if not is_installed("onnx"):
+        raise GraphExportError(f"a graph for a faster engine needs onnx, which is not installed: {INSTALL_TORCH}")
     names = {"images": {0: "n", 2: "h", 3: "w"}, "raw": {0: "n", 2: "rows", 3: "columns"}}
     example = torch.from_numpy(image[None, None])
     plain: nn.Module = detector.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -147,9 +186,7 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
     try:
         import onnx
     except ImportError as error:
-        raise UsageError(
-            f"{parameter('precision', 'int8')} for this model needs onnx: pip install 'vitripick[fast]'."
-        ) from error
+        raise UsageError(f"{parameter('precision', 'int8')} for this model needs onnx: {INSTALL_TORCH}.") from error
     with _quiet():
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -90,8 +90,13 @@ def find_graph(model: Model, precision: GraphPrecision) -> Graph | None:
 
 
 def shipped_graph(model: Model, precision: GraphPrecision) -> Graph | None:
-    """Return the graph beside the bundle, which was judged on real micrographs before it was released; else None."""
-    return None if model.path is None else _read(model.path.with_suffix(f".{precision}.json"), model, precision)
+    """Return the graph that lies beside the bundle; else None."""
+    return None if model.path is None else _read(beside(model.path, precision), model, precision)
+
+
+def beside(bundle: Path, precision: GraphPrecision) -> Path:
+    """Return the JSON of a graph that lies beside its model: `model.fp32.json` for `model.safetensors`."""
+    return bundle.with_suffix(f".{precision}.json")
 
 
 def keep_graph(onnx: bytes, info: GraphInfo, place: Path | None = None) -> Graph:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.models.detections import Batch, Decoding
-from vitripick.models.engines.loading import cannot_load, import_engine
+from vitripick.models.loading import cannot_load, import_engine
 
 
 class OnnxRuntimeNetwork:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vitripick.models.detections import Batch, Decoding
-from vitripick.models.engines.loading import BROKEN, cannot_load, import_engine
+from vitripick.models.loading import BROKEN, cannot_load, import_engine
 
 # A network that is compiled for the very shape of its images is up to twice as fast as one for any shape, and takes
 # half a second to compile. Runs over more shapes than this use the latter for the rest.

@@ -1,13 +1,13 @@
 """Make the graphs that ship beside a released model: `python -m vitripick.models.engines.ship general`.
 
-Needs the extra `[fast]`. `benchmarks/speed/engines.py` then judges them on real micrographs.
+Needs the extra `[train]`. `benchmarks/speed/engines.py` then judges them on real micrographs.
 """
 
 from __future__ import annotations
 
 import sys
 
-from vitripick.models.bundle import load_model
+from vitripick.models.bundle import load_weights
 from vitripick.models.engines.export import make_graph
 from vitripick.models.engines.graph import GRAPH_PRECISIONS
 from vitripick.models.released import released_path
@@ -16,7 +16,7 @@ from vitripick.models.released import released_path
 def main(names: list[str]) -> None:
     """Write `NAME.fp32.onnx`, `NAME.int8.onnx` and what is said of them beside each released model."""
     for name in names:
-        model = load_model(name)
+        model = load_weights(name)
         for precision in GRAPH_PRECISIONS:
             graph = make_graph(model, precision, place=released_path(name).with_suffix(f".{precision}.json"))
             print(f"{graph.path}: {graph.path.stat().st_size / 1e6:.1f} MB, {graph.info.agreement}")

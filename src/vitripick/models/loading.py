@@ -18,8 +18,16 @@ BROKEN = (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueEr
 _said: set[str] = set()
 
 
+# What brings torch along, with `onnx`, which it needs to make graphs.
+INSTALL_TORCH = "pip install 'vitripick[train]'"
+
+
 class EngineLoadError(UsageError):
     """An engine is installed, but does not start here."""
+
+
+class MissingPackageError(UsageError):
+    """A package is needed that vitripick installs with one of its extras only."""
 
 
 def is_installed(name: str) -> bool:
@@ -44,6 +52,31 @@ def import_engine(name: str) -> Any:
         return importlib.import_module(name)
     except BROKEN as error:
         raise cannot_load(name, error) from error
+
+
+def import_torch(what: str) -> Any:
+    """Return torch, which a plain installation leaves out.
+
+    Parameters
+    ----------
+    what
+        What needs it, as the message begins: "training".
+
+    Raises
+    ------
+    MissingPackageError
+        If it is not installed.
+    EngineLoadError
+        If it is installed and cannot be imported.
+    ResourceError
+        If that is for lack of memory.
+    """
+    if not is_installed("torch"):
+        raise MissingPackageError(f"{what} needs torch, which is not installed: {INSTALL_TORCH}.")
+    try:
+        return import_engine("torch")
+    except EngineLoadError as error:
+        raise EngineLoadError(f"{what} needs torch: {error}; `vitripick doctor` looks at it, too.") from error
 
 
 def cannot_load(name: str, error: Exception) -> EngineLoadError:
