@@ -52,3 +52,40 @@ def snapshot(folder, *, leave_out=("log",), wherever=False):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).parts[0] not in leave_out
     }
+
+
+def fake_batch_system(folder):
+    """Make stand-ins for the programs of Slurm, SGE, PBS and LSF, and return their folder.
+
+    A job is a folder with its number: `script`, `pid`, and `ended` once it is over. Files beside them say what becomes
+    of jobs: with `starts` the script runs here, with `fails` it prints a line and ends, without both it waits. With
+    `refuses` its text is the answer to every job, or to those after the number in `limit`; `answer` holds another one.
+    """
+    folder.mkdir()
+    submit = f"""#!/bin/bash
+cd {folder}
+for ((n = 1; ; n++)); do mkdir $n 2>/dev/null && break; done
+if [ -e refuses ] && [ $n -gt "$(cat limit 2>/dev/null || echo 0)" ]; then rm -r $n; cat refuses >&2; exit 1; fi
+if [ -e answer ]; then cat answer; exit; fi
+if [ -n "$1" ]; then cat "$1" > $n/script; else cat > $n/script; fi
+log=$(sed -n "s/^#SBATCH -o //p" $n/script); log=${{log//%J/$n}}
+if [ -e fails ]; then touch $n/ended; echo no module of this name > "$log"; fi
+if [ -e starts ]; then setsid bash $n/script > $n/out 2>&1 < /dev/null & echo $! > $n/pid; fi
+echo "Submitted job $n"
+"""
+    cancel = f"""#!/bin/bash
+touch {folder}/$1/ended
+if [ -e {folder}/$1/pid ]; then kill -- -$(cat {folder}/$1/pid) 2>/dev/null; fi
+exit 0
+"""
+    left = f'cd {folder}; for n in [0-9]*; do if [ -e "$n" ] && [ ! -e $n/ended ]; then echo "{{}}"; fi; done\n'
+    programs = {
+        **dict.fromkeys(("sbatch", "qsub", "bsub"), submit),
+        **dict.fromkeys(("scancel", "qdel", "bkill"), cancel),
+        "squeue": "#!/bin/bash\n" + left.format("$n|PENDING|Resources"),
+        "qstat": "#!/bin/bash\n" + left.format("$n 0.5 dask-worke me qw 11/28/2026 02:00:00 1"),
+    }
+    for name, text in programs.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder

@@ -12,7 +12,7 @@ A run folder is what `vitripick pick --out` makes (docs/picking.md shows it):
     quality.csv                a line for each micrograph: junk, confidence, what it is suspected of
     distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
-    log/                       times; no result
+    log/                       times, and what batch jobs printed; no result
     status.json, watch.lock    of a watcher
 """
 

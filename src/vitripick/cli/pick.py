@@ -107,6 +107,7 @@ def pick(
                 on_done=update,
                 on_outcome=on_outcome,
                 on_survey=on_survey,
+                on_note=lambda line: print(line, file=sys.stderr),
             )
         else:
             summary = pick_many(

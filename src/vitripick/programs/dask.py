@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -24,6 +26,9 @@ from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.passed_by import passed_by_collected
 from vitripick.json_toml import read_toml
 from vitripick.models import device_name, open_model
+from vitripick.programs.batch_jobs import BatchJobs, IdleScheduler, NoWatch, Watch
+from vitripick.programs.batch_systems import BATCH_SYSTEMS, Report, job_class
+from vitripick.run_layout import RunLayout
 from vitripick.runs.record import Outcome
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.run import Listener, Run
@@ -38,7 +43,9 @@ if TYPE_CHECKING:
 
 # A scheduler that was just started needs some seconds, but a wrong address should not take a minute to fail.
 _SECONDS_TO_ANSWER = 20.0
-_KINDS = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster"}
+_SECONDS_BETWEEN_LOOKS = 1.0
+# Batch systems read a path in a job script up to a blank, and some give other signs a meaning of their own.
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 
 
 class ClusterSettings(Settings):
@@ -70,6 +77,7 @@ def pick_on_cluster(
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
     on_survey: Callable[[Survey], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Pick as `pick_many` does, on a Dask cluster; the files are the same, however the work is split.
 
@@ -83,11 +91,14 @@ def pick_on_cluster(
         Address of a scheduler (`tcp://host:8786`), or a TOML with a `ClusterSettings`.
     device
         Device of the network, chosen on each worker.
+    on_note
+        Called with each line that says what the run waits for: jobs that were submitted, are pending, were refused.
 
     Raises
     ------
     InputError, UsageError
-        As in `pick_many`; also if the extra is missing, or the workers cannot be started or reached.
+        As in `pick_many`; also if the extra is missing, the workers cannot be started or reached, or the batch system
+        refuses the jobs.
     ResourceError
         If disk, memory or GPU memory runs out on a worker; what is done stays.
     """
@@ -110,10 +121,10 @@ def pick_on_cluster(
         folder=os.getcwd(),
         spelling=current_spelling(),
     )
-    with _client(cluster) as client, run:
-        run.survey(by=lambda files: client.submit(survey_on_worker, share, files, pure=False).result())
+    with _client(cluster, run.layout, on_note or _ignore) as (client, watch), run:
+        run.survey(by=lambda files: _surveyed(client, watch, share, files))
         share = dataclasses.replace(share, settings=run.picker.settings)
-        run.pick(by=lambda files, stems: _results(client, share, files, stems, run.picker))
+        run.pick(by=lambda files, stems: _results(client, watch, share, files, stems, run.picker))
         summary = run.finish()
         remove_leftovers(run.layout.out)  # lost workers may have left temporary files
     summary.passed_by = passed_by
@@ -168,19 +179,44 @@ def _picker_of(share: WorkerShare) -> FolderPicker:
         return picker
 
 
+def _ignore(line: str) -> None:
+    """Take a line and do nothing with it."""
+
+
+def _surveyed(client: Client, watch: Watch, share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
+    (future,) = _as_they_end([client.submit(survey_on_worker, share, files, pure=False)], watch)
+    found: Survey | None = future.result()
+    return found
+
+
+def _as_they_end(futures: Sequence[Any], watch: Watch) -> Iterator[Any]:
+    """Yield each future when it ends, and let the watch look every second meanwhile."""
+    ended: SimpleQueue[Any] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    for _ in futures:
+        while True:
+            watch.look()
+            with suppress(Empty):
+                future = ended.get(timeout=_SECONDS_BETWEEN_LOOKS)
+                break
+        yield future
+
+
 def _results(
     client: Client,
+    watch: Watch,
     share: WorkerShare,
     files: Sequence[MicrographFile],
     stems: dict[str, str],
     picker: FolderPicker,
 ) -> Generator[Outcome, None, None]:
     """Yield what became of each micrograph, as it becomes known."""
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker
 
     # Dask would return the remembered results of an earlier run, so pure=False makes it look at the disk again.
     futures = {client.submit(pick_on_worker, share, file, stems[file.name], pure=False): file for file in files}
-    for future in as_completed(list(futures)):
+    for future in _as_they_end(list(futures), watch):
         file = futures[future]
         error = future.exception()
         if error is None:
@@ -200,7 +236,7 @@ def _results(
 
 
 @contextmanager
-def _client(cluster: str) -> Iterator[Client]:
+def _client(cluster: str, layout: RunLayout, on_note: Callable[[str], None]) -> Iterator[tuple[Client, Watch]]:
     try:
         from distributed import Client
     except ImportError as error:
@@ -213,11 +249,19 @@ def _client(cluster: str) -> Iterator[Client]:
         except (OSError, ValueError) as error:
             raise InputError(f"{parameter('cluster', cluster)}: no Dask scheduler answers there ({error}).") from error
         with client:
-            yield client
+            yield client, IdleScheduler(client, cluster, on_note)
         return
     settings = read_cluster_settings(Path(cluster))
-    with _started(settings) as running, Client(running) as client:
-        yield client
+    if settings.kind == "local":
+        with make_cluster(settings) as running, Client(running) as client:
+            yield client, NoWatch()
+        return
+    with (
+        _logs_below(layout, settings) as settings,
+        _submitting(settings, Path(cluster), on_note) as (running, watch),
+        Client(running) as client,
+    ):
+        yield client, watch
 
 
 def read_cluster_settings(path: Path) -> ClusterSettings:
@@ -239,8 +283,15 @@ def read_cluster_settings(path: Path) -> ClusterSettings:
         raise InputError(f"{path}: not a description of a cluster ({error}); docs/lab.md shows one.") from error
 
 
-def make_cluster(settings: ClusterSettings) -> Any:
+def make_cluster(settings: ClusterSettings, report: Callable[[Report], None] | None = None) -> Any:
     """Return the cluster of Dask or dask-jobqueue; with a batch system, it has no workers yet.
+
+    Parameters
+    ----------
+    settings
+        From `read_cluster_settings`.
+    report
+        Called with what becomes of each batch job that is submitted.
 
     Raises
     ------
@@ -258,7 +309,9 @@ def make_cluster(settings: ClusterSettings) -> Any:
                 raise UsageError(f"[options] of a local cluster: {error.__cause__ or error}") from error
         import dask_jobqueue
 
-        return getattr(dask_jobqueue, _KINDS[settings.kind])(**settings.options)
+        made = getattr(dask_jobqueue, BATCH_SYSTEMS[settings.kind].cluster)
+        jobs = {"job_cls": job_class(made.job_cls, report)} if report is not None else {}
+        return made(**{**jobs, **settings.options})
     except ImportError as error:
         raise UsageError(f"{parameter('cluster')} with a batch system: pip install 'vitripick[cluster]'.") from error
     except (TypeError, ValueError) as error:
@@ -266,16 +319,41 @@ def make_cluster(settings: ClusterSettings) -> Any:
 
 
 @contextmanager
-def _started(settings: ClusterSettings) -> Iterator[Any]:
-    with make_cluster(settings) as running:
-        if settings.kind != "local":
-            # Dask submits jobs in the background, where a missing command would go unnoticed, so it is checked here.
-            submit = str(running.job_cls.submit_command).split()[0]
-            if shutil.which(submit) is None:
-                raise UsageError(
-                    f"{parameter('cluster')}, kind {settings.kind!r}: there is no {submit!r} on this machine; give the "
-                    "command on one from which jobs are submitted."
-                )
-            # Jobs that reach their time limit or die are submitted again.
-            running.adapt(minimum_jobs=settings.jobs, maximum_jobs=settings.jobs)
-        yield running
+def _logs_below(layout: RunLayout, settings: ClusterSettings) -> Iterator[ClusterSettings]:
+    """Let the jobs write their output below the run folder, unless the person says where; remove empty folders."""
+    import dask
+
+    folder = layout.log / "jobs"
+    key = "log_directory"
+    given = settings.options.get(key) or dask.config.get(f"jobqueue.{settings.kind}.log-directory", None)
+    if given or not _PLAIN_PATH.fullmatch(str(folder.absolute())):
+        yield settings
+        return
+    missing = [one for one in (folder, folder.parent, folder.parent.parent) if not one.exists()]
+    try:
+        yield settings.model_copy(update={"options": {**settings.options, key: str(folder.absolute())}})
+    finally:
+        with suppress(OSError):
+            for one in missing:
+                one.rmdir()
+
+
+@contextmanager
+def _submitting(
+    settings: ClusterSettings, source: Path, on_note: Callable[[str], None]
+) -> Iterator[tuple[Any, BatchJobs]]:
+    """Start a cluster whose jobs are watched, and end it afterwards."""
+    folder = settings.options.get("log_directory")
+    watch = BatchJobs(
+        BATCH_SYSTEMS[settings.kind], source, settings.jobs, on_note, None if folder is None else Path(folder)
+    )
+    with make_cluster(settings, watch.report) as running:
+        # Where the command is missing, every job would be refused; a word about the machine helps more.
+        submit = str(running.job_cls.submit_command).split()[0]
+        if shutil.which(submit) is None:
+            raise UsageError(
+                f"{parameter('cluster')}, kind {settings.kind!r}: there is no {submit!r} on this machine; give the "
+                "command on one from which jobs are submitted."
+            )
+        watch.start(running)
+        yield running, watch
