@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vitripick.errors import UsageError, parameter, path_problem
+
 # The name says that the file is no result, and which process writes it. So what a killed process left can be
 # distinguished from what a living one is writing.
 _PREFIX = ".vitripick-tmp"
@@ -55,6 +57,47 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_folder(folder: str | Path, *, option: str = "out") -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be written, before hours of work; leave no trace.
+
+    Parameters
+    ----------
+    folder
+        The folder that results will be written to; it need not be there.
+    option
+        The parameter that names it, for the message.
+
+    Raises
+    ------
+    UsageError
+        If a file is in the way, it is not allowed, or the disk can only be read.
+    OSError
+        If the disk is full, or too many files are open.
+    """
+    folder = Path(folder)
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one) or one == one.parent)
+    try:
+        if there == folder:
+            with tempfile.TemporaryFile(dir=folder):
+                return
+        # Other processes may try the same folder at once, so the trial has a name of its own.
+        os.rmdir(tempfile.mkdtemp(prefix=temporary_name(""), dir=there))
+    except OSError as error:
+        reason = path_problem(OSError(error.errno, "", str(there)))
+        if reason is None:
+            raise
+        if isinstance(error, FileNotFoundError):
+            reason = f"{folder}: no folder can be made here"
+        raise UsageError(f"{reason}; give another {parameter(option)}.") from error
+
+
+def check_file(path: str | Path, *, option: str = "out") -> None:
+    """Refuse a file that cannot be written, before hours of work; errors as of `check_folder`."""
+    if Path(path).is_dir():
+        raise UsageError(f"{path}: this is a folder where a file should be; give another {parameter(option)}.")
+    check_folder(Path(path).parent, option=option)
 
 
 def temporary_name(ending: str) -> str:

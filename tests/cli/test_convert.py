@@ -226,9 +226,11 @@ def test_a_preview_is_drawn_on_the_micrograph(tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["--preview", "a.png"], ["--scale", "0"], ["--box-size-px", "-3"], ["--threshold", "nan"]]
 )
-def test_options_that_cannot_work_end_as_a_usage_error(tmp_path, arguments):
+def test_options_that_cannot_work_end_as_a_usage_error(vitripick, tmp_path, arguments):
     write_picks(PICKS, tmp_path / "a.csv")
-    assert run(tmp_path / "a.csv", tmp_path / "a.star", *arguments).exit_code == 2
+    outcome = vitripick("convert", tmp_path / "a.csv", tmp_path / "a.star", *arguments)
+    assert outcome.code == 2
+    assert arguments[0] in outcome.err
 
 
 def test_picks_are_filtered_by_confidence_size_and_distance(tmp_path):

@@ -118,9 +118,9 @@ def test_a_new_option_is_one_field_and_reaches_the_command_line(capsys):
     run(["--toy-grid", "2x3", "--names", "b", "--names", "c", "--no-loud"], standalone_mode=False)
     run([], standalone_mode=False)
     assert got == [Toy(grid=(2, 3), names=("b", "c"), loud=False), Toy()]
-    with pytest.raises(typer.BadParameter, match="should be greater than or equal to 0"):
+    with pytest.raises(UsageError, match="--plain -1: give a whole number of 0 or more"):
         run(["--plain", "-1"], standalone_mode=False)
-    with pytest.raises(typer.BadParameter, match="rows x columns"):
+    with pytest.raises(UsageError, match="rows x columns"):
         run(["--toy-grid", "many"], standalone_mode=False)
 
 

@@ -44,9 +44,9 @@ def test_one_broken_micrograph_ends_with_code_4_and_the_others_are_picked(vitrip
     [
         (["nowhere", "--diameter-px", "60"], 3, "nowhere"),
         (["MIC", "--diameter-px", "60", "--diameter-angstrom", "100"], 2, "not both"),
-        (["MIC", "--diameter-px", "-60"], 2, "positive"),
+        (["MIC", "--diameter-px", "-60"], 2, "above 0"),
         (["MIC", "--diameter-px", "60", "--threshold", "3"], 2, "threshold"),
-        (["MIC", "--diameter-px", "60", "--edge", "round"], 2, "'centre' or 'box'"),
+        (["MIC", "--diameter-px", "60", "--edge", "round"], 2, "centre or box"),
         (["MIC", "--diameter-px", "60", "--format", "tiff"], 2, "cryosparc-star"),
         (["MIC", "--diameter-px", "60", "--model", "no-such"], 3, "no-such"),
         (["MIC", "--diameter-px", "60", "--device", "abacus"], 3, "abacus"),

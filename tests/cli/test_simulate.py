@@ -56,13 +56,13 @@ def test_recipes_and_structures_are_listed(vitripick):
 def test_wrong_options_are_usage_errors_that_name_them(vitripick, tmp_path):
     for options, complaint in (
         ((), "--out"),
-        (("--out", tmp_path, "--dtype", "int8"), "should be 'float32' or 'float16'"),
-        (("--out", tmp_path, "--shape", "many"), "--shape: 'many': give rows x columns"),
+        (("--out", tmp_path, "--dtype", "int8"), "give float32 or float16"),
+        (("--out", tmp_path, "--shape", "many"), "--shape many: give rows x columns"),
         (("--out", tmp_path, "--shape", "16x64"), "at least 32 rows and columns, not 16x64"),
-        (("--out", tmp_path, "--kind", "alien"), "should be 'soluble'"),
+        (("--out", tmp_path, "--kind", "alien"), "give soluble"),
         (("--out", tmp_path, "--recipe", "nothing"), "there is no scene recipe 'nothing'"),
         (("--out", tmp_path, "--set", "particles.n=3"), "particles.n"),
-        (("--out", tmp_path, "--pixel-size", -1), "--pixel-size: must be a positive number"),
+        (("--out", tmp_path, "--pixel-size", -1), "--pixel-size -1: give a number above 0"),
         (("--out", tmp_path, "--set", "optics.voltages_kv=[0]"), "optics.voltages_kv.0"),
         (("--out", tmp_path, "--prefix", "../mic"), "--prefix '../mic'"),
     ):

@@ -79,16 +79,13 @@ def test_an_unknown_key_on_the_command_line_is_a_usage_error():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ("pixel_size=nan", "pixel_size: input should be a finite number"),
-        (
-            "particles.coverage=[0.1, inf]",
-            "particles.coverage: input should be a valid number, unable to parse string as a number",
-        ),
-        ("particles.tilt_degrees=nan", "particles.tilt_degrees: input should be a finite number"),
-        ("particles.box_margin=inf", "particles.box_margin: input should be a finite number"),
-        ("optics.voltages_kv=[]", "optics.voltages_kv: is too short"),
-        ("optics.voltages_kv=[300, 0]", "optics.voltages_kv.1: input should be greater than 0"),
-        ("optics.spherical_aberrations_mm=[]", "optics.spherical_aberrations_mm: is too short"),
+        ("pixel_size=nan", "pixel_size: give a number"),
+        ("particles.coverage=[0.1, inf]", "particles.coverage: give a number"),
+        ("particles.tilt_degrees=nan", "particles.tilt_degrees: give a number"),
+        ("particles.box_margin=inf", "particles.box_margin: give a number of 0 or more"),
+        ("optics.voltages_kv=[]", "optics.voltages_kv: these are too few values"),
+        ("optics.voltages_kv=[300, 0]", "optics.voltages_kv.1: give a number above 0"),
+        ("optics.spherical_aberrations_mm=[]", "optics.spherical_aberrations_mm: these are too few values"),
         ("optics.amplitude_contrast=2", "optics.amplitude_contrast: cannot be larger than 0.99"),
         ("exposure.mtf_nyquist=5", "exposure.mtf_nyquist: cannot be larger than 1"),
         ("exposure.noise_nyquist=[0.5, 5]", "exposure.noise_nyquist: cannot be larger than 1"),

@@ -24,6 +24,7 @@ from vitripick.cli import (
     watch,
 )
 from vitripick.cli.command import Command
+from vitripick.cli.typed import complaint
 from vitripick.errors import VitripickError, parameters_spelled, path_problem, used_up
 from vitripick.settings.spelling import as_flag
 from vitripick.version import VERSION
@@ -89,8 +90,10 @@ def run(arguments: list[str]) -> int:
     except VitripickError as error:
         return _complain(str(error), error.exit_code)
     except _CommandLineError as error:
-        error.show()  # type: ignore[attr-defined]
-        return 2
+        if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
+            error.show()  # type: ignore[attr-defined]
+            return 2
+        return _complain(complaint(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         result = 130
     except Exception as error:

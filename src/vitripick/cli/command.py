@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from vitripick.cli.typed import check_typed
 from vitripick.errors import InputError
 from vitripick.settings import MACHINE
 from vitripick.settings.optics import MICROSCOPE
@@ -16,7 +17,14 @@ _UNBROKEN = "\u2011"
 
 
 class Command(TyperCommand):
-    """A command whose help lists its options under the headings of their settings."""
+    """A command that checks what was typed, and lists its options in its help under the headings of their settings."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Check what was typed, so that a wrong value is told in our words, and then convert it."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if not given.get("help"):
+            check_typed(given, self)
+        return list(super().parse_args(ctx, args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a file that ends too early is no Ctrl-C, although typer takes an `EOFError` for one."""

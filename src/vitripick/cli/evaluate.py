@@ -52,11 +52,13 @@ def evaluate(
     if threshold is not None and not math.isfinite(threshold):
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     from vitripick import evaluation
-    from vitripick.atomic import write_bytes_atomically
+    from vitripick.atomic import check_file, write_bytes_atomically
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import precision_recall_png
     from vitripick.runs.gather import gather_sets
 
+    if pr_png is not None:
+        check_file(pr_png, option="pr_png")
     with passed_by_collected() as passed_by:
         sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
     for name in sets.unmatched_picks:

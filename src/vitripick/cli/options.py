@@ -15,8 +15,10 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from vitripick.errors import UsageError
 from vitripick.settings import MACHINE, Settings, is_option, option_names, option_of, plain_type
 from vitripick.settings.spelling import flag
+from vitripick.settings.wording import first_problem, limits_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,27 +82,16 @@ def settings_from(settings: type[Settings], values: dict[str, Any]) -> Any:
 
     Raises
     ------
-    typer.BadParameter
+    UsageError
         If the settings class refuses a value; it names the option.
     """
     given = {name: value for name, value in values.items() if value is not None and value != []}
     try:
         return settings(**given)
     except ValidationError as error:
-        name, reason = first_complaint(error)
-        hint = flag(option_names(settings).get(name, name)) if name else None
-        raise typer.BadParameter(reason, param_hint=hint) from None
-
-
-def first_complaint(error: ValidationError) -> tuple[str, str]:
-    """Return the field that is wrong first, and why, in words."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    limits, value = first.get("ctx", {}), first["input"]
-    if first["type"] in ("greater_than", "finite_number") and limits.get("gt", 0) == 0:
-        return name, f"must be a positive number, not {value}"
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return name, f"{value!r}: {reason[:1].lower()}{reason[1:]}"
+        name, value, reason = first_problem(error, settings)
+        shown = f"{flag(option_names(settings).get(name, name))} {value}: " if name else ""
+        raise UsageError(f"{shown}{reason if reason.endswith('?') else reason + '.'}") from None
 
 
 def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspect.Parameter:
@@ -120,7 +111,8 @@ def _parameter(name: str, field: FieldInfo, *, optional: bool = False) -> inspec
     info = typer.Option(
         declared, help=field.description, rich_help_panel=about.heading or None, metavar=metavar, show_default=shown
     )
-    annotation = Annotated[own_type | None if is_optional else own_type, info]  # type: ignore[valid-type]
+    # Typer ignores the limits; they are for `check_typed`.
+    annotation = Annotated[own_type | None if is_optional else own_type, info, limits_of(field)]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 

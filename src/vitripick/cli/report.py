@@ -36,11 +36,13 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> None:
     """Write a self-contained HTML report: overlays, counts, precision and recall, settings, failures."""
+    from vitripick.atomic import check_file
     from vitripick.errors import UsageError
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import write_report
     from vitripick.runs.report import gather_run
 
+    check_file(out)
     given = labels or []
     if len(given) not in (0, 1, len(runs)):
         raise UsageError(f"--labels is given {len(given)} times for {len(runs)} runs; give it once, or once for each.")

@@ -41,6 +41,7 @@ def simulate(
     as_json: options.Json = False,
 ) -> None:
     """Simulate micrographs whose true particles are known."""
+    from vitripick.atomic import check_folder
     from vitripick.cli.progress import progress_bar
     from vitripick.simulation import load_scene_recipe, simulate_folder
 
@@ -49,6 +50,7 @@ def simulate(
         return
     if out is None:
         raise typer.BadParameter("say where the micrographs should go", param_hint="--out")
+    check_folder(out)
     scene = load_scene_recipe(recipe, changes=change or ())
     with progress_bar("simulating", "micrographs") as update:
         summary = simulate_folder(scene, out, structure or (), settings, n_workers=jobs, on_progress=update)

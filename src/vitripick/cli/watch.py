@@ -30,11 +30,14 @@ def watch(
     json_lines: options.JsonLines = False,
 ) -> int:
     """Pick micrographs as they arrive, for days, until told to stop."""
+    from vitripick.atomic import check_folder
     from vitripick.cli.pick import print_line
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.runs import FolderPicker
     from vitripick.runs.suspects import summary_lines
     from vitripick.runs.watch.watcher import Watcher
+
+    check_folder(out)
 
     def tell(line: str) -> None:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)

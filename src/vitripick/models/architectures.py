@@ -13,6 +13,7 @@ from vitripick.errors import UsageError
 from vitripick.models.architecture_names import ARCHITECTURE_NAMES
 from vitripick.models.detector import Detector
 from vitripick.models.registry import REGISTERED, Architecture
+from vitripick.settings.wording import in_words
 
 # The widest and deepest networks that anybody trains stay far below this.
 _MOST = 1 << 16
@@ -70,7 +71,7 @@ def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector
         try:
             TypeAdapter(types.get(key, Any)).validate_json(json.dumps(value), strict=True)
         except (ValidationError, TypeError) as error:
-            reason = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else str(error)
+            reason = in_words(error.errors()[0]) if isinstance(error, ValidationError) else str(error)
             raise UsageError(f"architecture {name!r}: option {key} cannot be {value!r} ({reason}).") from None
         # Such a network fits into no memory, and counts that small are no layers.
         if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= _MOST:

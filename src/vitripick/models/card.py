@@ -17,6 +17,7 @@ from vitripick.images import Preparation
 from vitripick.json_toml import parse_json_object
 from vitripick.models.released import RELEASED, released_path
 from vitripick.settings import Settings
+from vitripick.settings.wording import problems
 
 KEY = "vitripick"
 
@@ -130,7 +131,7 @@ def read_model_card(name_or_path: str | Path) -> ModelCard:
 
 def _briefly(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg'].lower()}" for item in error.errors())
+        return problems(error, ModelCard)
     return str(error)
 
 

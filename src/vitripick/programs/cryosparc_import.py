@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitripick.atomic import check_file
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import read_all_picks, write_joined_picks
 from vitripick.formats.inside import keep_inside
@@ -83,6 +84,8 @@ def write_for_cryosparc(
     out = Path(out)
     if out.suffix not in (".star", ".cs"):
         raise UsageError(f"{out}: for cryoSPARC the file ends in .star (Import Particle Stack) or .cs.")
+    if not dry_run:
+        check_file(out)
     parts, level = _read(picks)
     level = level if threshold is None else threshold
     parts = [part if level is None else part.above(level) for part in parts]

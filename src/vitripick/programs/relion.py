@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vitripick.atomic import write_text_atomically
+from vitripick.atomic import check_folder, write_text_atomically
 from vitripick.errors import InputError, UsageError, parameters_spelled
 from vitripick.formats import find_micrographs
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
@@ -34,6 +34,7 @@ from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
 from vitripick.settings import option_names, plain_type
 from vitripick.settings.pick import PickSettings
+from vitripick.settings.wording import first_problem
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
@@ -100,6 +101,8 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
         If the job fails; if its folder is known, the file that marks the failure is written first.
     """
     folder = job_folder(arguments)
+    with parameters_spelled(_as_label):
+        check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for marker in (SUCCESS, FAILURE, ABORTED, ABORT_NOW):
         (folder / marker).unlink(missing_ok=True)
@@ -175,9 +178,9 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
     try:
         settings = PickSettings(formats=("star",), **fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        label = next(name for name, target in _LABELS.items() if target == first["loc"][0])
-        raise UsageError(f"--{label} {known[label]}: {first['msg'].lower()}.") from error
+        name, _, reason = first_problem(error, PickSettings)
+        label = next(label for label, target in _LABELS.items() if target == name)
+        raise UsageError(f"--{label} {known[label]}: {reason}{'' if reason.endswith('?') else '.'}") from error
     return RelionJob(
         folder=folder,
         micrographs=Path(star),

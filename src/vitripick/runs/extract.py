@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.atomic import write_text_atomically
+from vitripick.atomic import check_file, write_text_atomically
 from vitripick.errors import MicrographError, UsageError, parameter
 from vitripick.formats import read_micrograph
 from vitripick.formats.micrographs.stack import open_stack
@@ -101,6 +101,7 @@ def extract_particles(
     stack = Path(stack)
     scaled = box_size_px if scaled_size_px is None else scaled_size_px
     _check_sizes(stack, box_size_px, scaled)
+    check_file(stack)
     run = read_run_folder(run_folder)
     level = threshold if threshold is not None else run.threshold
     records = list(run.records.values())

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitripick.atomic import remove_leftovers, write_text_atomically
+from vitripick.atomic import check_folder, remove_leftovers, write_text_atomically
 from vitripick.formats import MicrographFile, output_stems
 from vitripick.geometry import Boxes
 from vitripick.models.engines import available_cores
@@ -155,6 +155,7 @@ class Run:
     def __enter__(self) -> Run:
         with ExitStack() as stack:
             stack.enter_context(resource_errors(self.layout.out))
+            check_folder(self.layout.out)
             refuse_if_watched(self.layout.out)
             # A RELION job that runs again on another input replaces its earlier files.
             if self.layout.star_folder is None:

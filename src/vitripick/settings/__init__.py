@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from vitripick.errors import UsageError
+from vitripick.settings.wording import first_problem
 
 PARTICLE, FILTERS, FINDING, OUTPUT, MACHINE = (
     "Particle",
@@ -132,8 +133,8 @@ def with_options(settings: T, options: dict[str, Any]) -> T:
     try:
         return type(settings)(**{**dict(settings), **options})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}.") from None
+        name, value, reason = first_problem(error, type(settings))
+        raise UsageError(f"{name}={value!r}: {reason if reason.endswith('?') else reason + '.'}") from None
 
 
 def _rows_and_columns(value: Any) -> Any:

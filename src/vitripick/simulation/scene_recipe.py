@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.json_toml import parse_toml, read_toml
 from vitripick.settings import Settings
+from vitripick.settings.wording import in_words
 
 _BUNDLED = resources.files("vitripick.simulation") / "scene_recipes"
 
@@ -295,19 +296,12 @@ def load_scene_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Sce
         return SceneRecipe.model_validate(table)
     except ValidationError as error:
         problem = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: "
-            f"{_in_words(item['type'], item['msg'])}"
+            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: {in_words(item)}"
             for item in error.errors()
             if not _is_beside_the_point(item)
         )
         kind = UsageError if changes else InputError
         raise kind(f"scene recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
-
-
-def _in_words(kind: str, message: str) -> str:
-    """Return what is wrong with a value, in words that do not speak of Python."""
-    ours = {"extra_forbidden": "there is no such key", "tuple_type": "should be a list", "too_short": "is too short"}
-    return ours.get(kind, message.lower().removeprefix("value error, "))
 
 
 def _is_type(part: int | str) -> bool:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from vitripick.errors import InputError, UsageError
 from vitripick.json_toml import read_toml
 from vitripick.settings.train import DEFAULT_ARCHITECTURE, SimulatedSet, TrainingSet, TrainSettings
+from vitripick.settings.wording import problems
 
 
 def default_settings(
@@ -50,7 +51,7 @@ def default_settings(
     try:
         return TrainSettings.model_validate({**own, **changes})
     except ValidationError as error:
-        raise UsageError(f"these training settings cannot be used: {_problems(error)}") from error
+        raise UsageError(f"these training settings cannot be used: {problems(error, TrainSettings)}.") from error
 
 
 def read_training_plan(
@@ -102,7 +103,7 @@ def read_training_plan(
             try:
                 entry: TrainingSet | SimulatedSet = kind.model_validate({**shared, **values})
             except ValidationError as error:
-                raise InputError(f"{path}, [[{name}]]: {_problems(error)}") from error
+                raise InputError(f"{path}, [[{name}]]: {problems(error, kind)}.") from error
             update = {key: str(root / getattr(entry, key)) for key in paths if getattr(entry, key)}
             sets.append(entry.model_copy(update=update))
     training = dict(table.get("training", {}))
@@ -116,7 +117,3 @@ def read_training_plan(
         return sets, default_settings(architecture, fine_tune=start_architecture is not None, **training)
     except UsageError as error:
         raise InputError(f"{path}, [training]: {error}") from error
-
-
-def _problems(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg'].lower()}" for item in error.errors())

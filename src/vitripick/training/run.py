@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vitripick.atomic import atomic_path, write_text_atomically
+from vitripick.atomic import atomic_path, check_folder, write_text_atomically
 from vitripick.cores import usable_cores
 from vitripick.errors import ResourceError, UsageError, parameter
 from vitripick.images import WHOLE, Preparation
@@ -141,6 +141,7 @@ def train(
     settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
     sets = [sets] if isinstance(sets, TrainingSet) else list(sets)
     settings = settings.model_copy(update={"options": _options(settings)})
+    check_folder(out)
     torch.manual_seed(settings.seed)
     detector = build_detector(settings.architecture, settings.options)
     if origin is None:

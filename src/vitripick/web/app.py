@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from vitripick.errors import InputError, NotFoundError, VitripickError
 from vitripick.json_toml import parse_json
+from vitripick.settings.wording import problems
 from vitripick.version import VERSION
 from vitripick.web.exchange import formats_json
 from vitripick.web.job import EFFORTS
@@ -297,6 +298,5 @@ def _jpeg(data: bytes) -> Response:
 
 def _briefly(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        return problems(error)
     return str(error)[:200]
