@@ -12,7 +12,7 @@ TEST_PARTS := tests/training,tests/models tests/cli,tests/programs \
   tests/runs,tests/simulation,tests/samples tests/web
 PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test live fuzz lint types types-js clean
+.PHONY: demo test live wheel fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -39,6 +39,11 @@ live: $(LIVE_PARTS)
 $(LIVE_PARTS): live-%: $(VENV)/.installed-dev
 	tests/live/$*/install.sh
 	VITRIPICK_LIVE=$* $(BIN)/pytest -n 0 tests/live/$*
+
+# A source archive, and a wheel made of it, in dist/.
+wheel: $(VENV)/.installed-build
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 # Damaged files for every reader; FUZZ_SECONDS and FUZZ_SEED choose how many, and which. It ends with 1 if it finds anything.
 FUZZ_SECONDS ?= 300
@@ -75,5 +80,9 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-build: $(VENV)/.made
+	$(BIN)/pip install --quiet --disable-pip-version-check 'build>=1' 'setuptools>=77' wheel
+	touch $@
+
 clean:
-	rm -rf $(VENV) .live node_modules demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf dist $(VENV) .live node_modules demo .pytest_cache .mypy_cache .ruff_cache

@@ -24,4 +24,4 @@ def test_the_version_is_the_same_wherever_it_is_read():
     assert vitripick.__version__ == VERSION
     assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     # pyproject.toml has no copy; the test of the wheel sees that it reads this one.
-    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'dynamic = ["version", "readme"]' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

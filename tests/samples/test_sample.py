@@ -1,8 +1,3 @@
-import os
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +6,6 @@ import pytest
 import vitripick
 from vitripick.errors import UsageError
 from vitripick.formats import read_micrograph, read_picks
-from vitripick.samples import SAMPLES
-from vitripick.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,24 +27,3 @@ def test_the_bundled_model_finds_the_particles_of_a_sample_that_people_labelled(
     labels = read_picks("examples/apoferritin/labels/May08_03.05.02.csv")
     found = vitripick.evaluate(picks, labels, n_bootstrap=0, chance_level=False)
     assert found.criteria["distance"].default.f1 > 0.9
-
-
-def test_a_wheel_holds_the_samples_and_the_version(tmp_path):
-    source, site = tmp_path / "source", tmp_path / "site"
-    for name in ("src", "examples"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    # The wheel comes from the source archive, as an index builds it, so that both must hold the samples.
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(source)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    assert wheel.name == f"vitripick-{VERSION}-py3-none-any.whl"
-    assert wheel.stat().st_size <= 20e6
-    zipfile.ZipFile(wheel).extractall(site)
-    code = "import sys, vitripick; [print(vitripick.sample(name).path) for name in sys.argv[1:]]"
-    run = [sys.executable, "-c", code, *SAMPLES]
-    told = subprocess.run(
-        run, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(site)}, check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    assert [Path(path).parent for path in told] == [site / "vitripick" / "samples"] * len(SAMPLES)

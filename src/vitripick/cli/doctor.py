@@ -99,10 +99,19 @@ def versions() -> list[Finding]:
     findings = [
         Finding("vitripick", VERSION),
         Finding("python", f"{platform.python_version()} ({sys.executable})"),
+        documentation(),
     ]
     findings += [_needed(name, module) for name, module in _NEEDED.items()]
     findings += [_optional(name, module, advice) for name, (module, advice) in _OPTIONAL.items()]
     return findings
+
+
+def documentation(package: Path = Path(__file__).parents[1]) -> Finding:
+    """Return where the documentation is: in the package, or in the clone that the package is read from."""
+    for folder in (package / "documentation", package.parents[1]):
+        if (folder / "README.md").is_file() and (folder / "docs").is_dir():
+            return Finding("documentation", f"{folder / 'README.md'} and docs beside it")
+    return Finding("documentation", "missing", "note", "install vitripick again from a wheel, or from a clone")
 
 
 def system() -> list[Finding]:
