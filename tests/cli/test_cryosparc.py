@@ -2,15 +2,23 @@
 
 import contextlib
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
 
+import httpx
 import numpy as np
 import pytest
 import starfile
+from cryosparc.dataset import Dataset
+from cryosparc.errors import APIError
 
+from made import rings
+from vitripick.errors import InputError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.models import load_model
+from vitripick.programs import cryosparc_job
 from vitripick.programs.cryosparc_job import run_cryosparc_job
 from vitripick.runs import PickSettings
 
@@ -99,7 +107,7 @@ class Table(dict):
 
 class Job:
     def __init__(self, table):
-        self.table, self.calls, self.saved = table, [], None
+        self.table, self.calls, self.saved, self.end = table, [], None, ""
 
     def connect(self, *arguments, **options):
         self.calls.append(("connect", arguments, options))
@@ -110,7 +118,9 @@ class Job:
 
     @contextlib.contextmanager
     def run(self):
+        self.end = "failed"
         yield self
+        self.end = "completed"
 
     def load_input(self, name, slots):
         return self.table
@@ -132,6 +142,147 @@ class Project:
 
     def create_external_job(self, workspace, title):
         return self.job
+
+
+def run_job(job, folder, out, **settings):
+    client = type("Client", (), {"find_project": lambda self, uid: Project(folder, job)})()
+    return run_cryosparc_job(
+        client, project="P3", workspace="W1", source="J12.micrographs", out=out, model=load_model("general"),
+        settings=PickSettings(**settings),
+    )  # fmt: skip
+
+
+class DatasetJob(Job):
+    """A job whose tables are those of the real cryosparc-tools."""
+
+    def alloc_output(self, name, n):
+        fields = [
+            ("micrograph_uid", "u8"),
+            ("exp_group_id", "u4"),
+            ("micrograph_path", "O"),
+            ("micrograph_psize_A", "f4"),
+        ]
+        fields += [("micrograph_shape", "u4", (2,)), ("center_x_frac", "f4"), ("center_y_frac", "f4")]
+        fields = [(f"location/{name}", *rest) for name, *rest in fields]
+        return Dataset.allocate(n, [*fields, ("pick_stats/ncc_score", "f4"), ("pick_stats/power", "f4")])
+
+
+def exposures_dataset(*names, pixel_size):
+    table = Dataset.allocate(len(names), [("micrograph_blob/path", "O"), ("micrograph_blob/psize_A", "f4")])
+    table["micrograph_blob/path"] = list(names)
+    table["micrograph_blob/psize_A"] = pixel_size
+    return table
+
+
+def test_the_real_tables_of_cryosparc_tools_are_read_and_filled(tmp_path):
+    write_mrc(tmp_path / "wide.mrc", rings(shape=(400, 520)), pixel_size=2.0)
+    table = exposures_dataset("wide.mrc", pixel_size=2.0)
+    job = DatasetJob(table)
+    summary = run_job(job, tmp_path, tmp_path / "run", diameter_angstrom=120)
+    saved = job.saved[1]
+    saved.save(tmp_path / "saved.cs")
+    back = read_picks(tmp_path / "saved.cs")
+    picks = starfile.read(tmp_path / "run" / "star" / "wide_autopick.star")
+    assert len(back) == summary.n_picks == len(saved) >= 8
+    np.testing.assert_allclose(back.x, picks["rlnCoordinateX"], atol=1e-3)
+    np.testing.assert_allclose(back.y, picks["rlnCoordinateY"], atol=1e-3)
+    assert set(saved["location/micrograph_uid"]) == set(table["uid"])
+    assert set(saved["location/micrograph_path"]) == {"wide.mrc"}
+    assert saved["location/micrograph_shape"].tolist() == [[400, 520]] * len(saved)
+    assert len(set(saved["uid"])) == len(saved)
+
+
+def test_the_pixel_size_of_the_exposures_goes_before_the_headers(tmp_path):
+    write_mrc(tmp_path / "none.mrc", rings(seed=1))  # 60 px
+    write_mrc(tmp_path / "other.mrc", rings(seed=2), pixel_size=10.0)
+    job = DatasetJob(exposures_dataset("none.mrc", "other.mrc", pixel_size=2.0))
+    summary = run_job(job, tmp_path, tmp_path / "run", diameter_angstrom=120, keep_diameter=True)
+    assert not summary.failures
+    assert all(record.n_picks >= 8 for record in summary.records)
+    assert {record.pixel_size for record in summary.records} == {2.0}
+    assert set(job.saved[1]["location/micrograph_psize_A"]) == {2.0}
+
+
+@pytest.mark.parametrize("unknown", [0.0, -1.0, np.nan])
+def test_a_pixel_size_that_is_none_leaves_the_headers(tmp_path, unknown):
+    write_mrc(tmp_path / "a.mrc", rings(), pixel_size=2.0)
+    job = DatasetJob(exposures_dataset("a.mrc", pixel_size=unknown))
+    summary = run_job(job, tmp_path, tmp_path / "run", diameter_angstrom=120, keep_diameter=True)
+    assert [record.pixel_size for record in summary.records] == [2.0]
+
+
+def test_a_job_of_which_no_micrograph_was_picked_fails_and_says_why(tmp_path):
+    (tmp_path / "a.mrc").write_bytes(b"junk")
+    job = Job(Table({"uid": np.array([5], np.uint64), "micrograph_blob/path": np.array(["a.mrc"])}))
+    with pytest.raises(InputError, match=r"no micrograph of J12\.micrographs was picked; the first one: .*a\.mrc"):
+        run_job(job, tmp_path, tmp_path / "run", diameter_px=60)
+    assert (job.end, job.saved) == ("failed", None)
+    assert any(call[0] == "log" and "a.mrc" in call[1] for call in job.calls)
+
+
+def instance_file(folder, **arguments):
+    (folder / "i.json").write_text(json.dumps(arguments))
+    return folder / "i.json"
+
+
+def call_job(vitripick, instance, out):
+    return vitripick(
+        "cryosparc-job", "J1.micrographs", "--project", "P1", "--workspace", "W1", "--instance", instance,
+        "--out", out, "--diameter-px", 60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "says"), [("http://127.0.0.1:9", "Connection refused"), ("127.0.0.1:9", "missing an 'http://'")]
+)
+def test_an_instance_that_is_not_there_is_said_in_one_line(vitripick, tmp_path, address, says):
+    instance = instance_file(tmp_path, base_url=address, email="me@lab", password="secret")
+    outcome = call_job(vitripick, instance, tmp_path / "out")
+    assert outcome.code == 3
+    assert f"there is no connection to cryoSPARC at {address}: " in outcome.err
+    assert says in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert "secret" not in outcome.err
+
+
+def test_another_server_at_this_address_is_said_so(vitripick, tmp_path):
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(404)
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        outcome = call_job(
+            vitripick, instance_file(tmp_path, base_url=address, email="a", password="b"), tmp_path / "o"
+        )
+        server.shutdown()
+    assert outcome.code == 3
+    assert "404" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_an_argument_that_the_connection_does_not_know_is_said_so(vitripick, tmp_path):
+    outcome = call_job(vitripick, instance_file(tmp_path, wings=2), tmp_path / "out")
+    assert outcome.code == 3
+    assert "wings" in outcome.err
+
+
+def test_what_the_instance_refuses_later_is_one_line_too(monkeypatch, vitripick, tmp_path):
+    refused = httpx.Response(404, request=httpx.Request("GET", "http://cryosparc/api/projects/P1"))
+
+    class Client:
+        def find_project(self, uid):
+            raise APIError("Project P1 not found", res=refused)
+
+    monkeypatch.setattr(cryosparc_job, "connect", lambda arguments: Client())
+    outcome = call_job(vitripick, instance_file(tmp_path), tmp_path / "out")
+    assert outcome.code == 3
+    assert "Project P1 not found" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("flip_y", [False, True])

@@ -1,12 +1,16 @@
 """Pick as an External job of cryoSPARC, through cryosparc-tools (extra `[cryosparc]`).
 
-This was written from the documentation and the sources of cryosparc-tools 5, and not tried with a live cryoSPARC. The
-direction of y is not settled there (docs/formats.md), so the caller can flip it.
+Tables are tested with the `Dataset` of cryosparc-tools 5.0.3; the calls to an instance follow its documentation and
+sources, and were not tried with a live cryoSPARC. The direction of y is not settled there (docs/formats.md), so the
+caller can flip it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,6 +18,7 @@ import numpy as np
 
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import MicrographFile
+from vitripick.formats.star.optics import OpticsGroup
 from vitripick.geometry import Boxes
 from vitripick.models import Model
 from vitripick.run_layout import RunLayout
@@ -34,16 +39,65 @@ def connect(instance: dict[str, Any]) -> Any:
     UsageError
         If the extra is missing.
     InputError
-        If the instance does not answer.
+        If the instance does not answer, or does not take these arguments.
     """
     try:
         from cryosparc.tools import CryoSPARC
     except ImportError as error:
         raise UsageError("this needs cryosparc-tools: pip install 'vitripick[cryosparc]'.") from error
-    client = CryoSPARC(**instance)
-    if not client.test_connection():
-        raise InputError("cryoSPARC does not answer; look at the address and the account in the instance's file.")
+    # Version 5 raises a RuntimeError for whatever went wrong, and a ValueError where no account is given.
+    refusals: tuple[type[Exception], ...] = (RuntimeError, ValueError, OSError, *_instance_errors())
+    failed = f"there is no connection to cryoSPARC at {_address(instance)}"
+    advice = "Look at the address and the account in the instance's file."
+    try:
+        # Each of its tries would print two lines. Version 4 prints whether the instance is there.
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            warnings.filterwarnings("ignore", message=r"\*\*\* API client")
+            client = CryoSPARC(**instance)
+            answers = client.test_connection()
+    except TypeError as error:
+        raise InputError(f"cryosparc-tools does not take what the instance's file says: {error}.") from error
+    except refusals as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
+        raise InputError(f"{failed}: {reason}. {advice}") from error
+    if not answers:
+        raise InputError(f"{failed}. {advice}")
     return client
+
+
+def _address(instance: dict[str, Any]) -> str:
+    """Return the address that a person gave, for messages; the instance's file may hold a password, too."""
+    if instance.get("base_url"):
+        return str(instance["base_url"])
+    return f"{instance.get('host', 'localhost')}:{instance.get('base_port', 39000)}"
+
+
+def _instance_errors() -> tuple[type[Exception], ...]:
+    """Return what cryosparc-tools raises where the instance refuses a call or is not there any more."""
+    found: list[Any] = []
+    with suppress(ImportError):
+        from cryosparc import errors
+
+        # Version 5 has the first, version 4 the second.
+        found += [getattr(errors, name, None) for name in ("APIError", "CommandError", "ExternalJobError")]
+    with suppress(ImportError):
+        import httpx
+
+        found += [httpx.HTTPError, httpx.InvalidURL]
+    return tuple(one for one in found if one is not None)
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turn what an instance refuses into an error that the user can mend, in one line."""
+    try:
+        yield
+    except _instance_errors() as error:
+        raise InputError(f"cryoSPARC refused, or does not answer any more: {_in_one_line(error)}.") from error
 
 
 def run_cryosparc_job(
@@ -82,7 +136,30 @@ def run_cryosparc_job(
     -------
     RunSummary
         The summary, as `pick_many` returns it; its micrographs are named by their path in the project.
+
+    Raises
+    ------
+    InputError
+        If the instance refuses something, or none of the micrographs could be picked. The job is then marked as failed.
     """
+    with _refusals_told():
+        return _run_job(
+            client, project, workspace, source, out, model, settings or PickSettings(), device, flip_y, on_done
+        )
+
+
+def _run_job(
+    client: Any,
+    project: str,
+    workspace: str,
+    source: str,
+    out: str | Path,
+    model: Model,
+    settings: PickSettings,
+    device: str,
+    flip_y: bool,
+    on_done: Callable[[int, int, str], None] | None,
+) -> RunSummary:
     source_job, _, output = source.partition(".")
     if not source_job or not output:
         raise UsageError(f"{source!r}: give the job and its output with the micrographs, such as J12.micrographs.")
@@ -95,7 +172,10 @@ def run_cryosparc_job(
         # cryosparc-tools 5 has a path here; version 4 has a function that returns one.
         folder = Path(found.dir if isinstance(found.dir, PurePath | str) else found.dir())
         paths = [str(path) for path in exposures["micrograph_blob/path"]]
-        files = [MicrographFile(path, folder / path) for path in paths]
+        files = [
+            MicrographFile(path, folder / path, optics=None if size is None else OpticsGroup(pixel_size=size))
+            for path, size in zip(paths, _pixel_sizes(exposures, len(paths)), strict=True)
+        ]
         run = Run(files, out, model, settings, machine=Machine([device]), listener=Listener(on_done=on_done))
         with run:
             survey = run.survey()
@@ -103,13 +183,17 @@ def run_cryosparc_job(
                 job.log(line)
             run.pick()
             summary = run.finish()
+        for failure in summary.failures:
+            job.log(f"failed: {failure['error']}", level="warning")
+        if not summary.records:
+            # Without an error, cryoSPARC would show a completed job with 0 particles.
+            reason = summary.failures[0]["error"] if summary.failures else f"{source} has no micrographs."
+            raise InputError(f"no micrograph of {source} was picked; the first one: {reason}")
         picks = _picks_of(run.layout, summary, flip_y)
         rows = {path: i for i, path in enumerate(paths)}
         particles = job.alloc_output(_OUTPUT, sum(map(len, picks)))
         fill_particles(particles, picks, exposures, rows)
         job.save_output(_OUTPUT, particles)
-        for failure in summary.failures:
-            job.log(f"failed: {failure['error']}", level="warning")
         for line in summary_lines(summary.records):
             job.log(line)
         job.log(f"{summary.n_picks} picks on {len(summary.records)} micrographs with {summary.model}")
@@ -150,6 +234,14 @@ def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dic
     for name, values in columns.items():
         if name in particles:
             particles[name] = values
+
+
+def _pixel_sizes(exposures: Any, n: int) -> list[float | None]:
+    """Return what cryoSPARC says of each micrograph's pixel size, which goes before the header's; None if nothing."""
+    if "micrograph_blob/psize_A" not in exposures:
+        return [None] * n
+    sizes = np.asarray(exposures["micrograph_blob/psize_A"], np.float64)
+    return [float(size) if np.isfinite(size) and size > 0 else None for size in sizes]
 
 
 def _picks_of(layout: RunLayout, summary: RunSummary, flip_y: bool) -> list[Boxes]:

@@ -4,11 +4,13 @@ import io
 
 import numpy as np
 import pytest
+from cryosparc.dataset import CSDAT_FORMAT, Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitripick.errors import FormatError, UsageError
 from vitripick.formats import read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.picks import csdat
 from vitripick.geometry import Boxes
 
 # 800 columns and 400 rows, so that a swap of either pair shows.
@@ -113,8 +115,8 @@ def saved(array, **options):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\x94CSDAT....", "CSDAT"),
-        (b"", "not a NumPy array"),
+        (b"\x95CSDAT....", "cryosparc-tools cannot read this compressed"),
+        (b"", "neither a NumPy array nor CSDAT"),
         (saved(np.zeros(3)), "array of float64"),
         (saved(np.zeros(3))[:-4], "cannot be read"),
         (saved(np.array([{}], dtype=object), allow_pickle=True), "cannot be read"),
@@ -125,6 +127,61 @@ def test_what_is_no_table_of_places_is_refused(tmp_path, data, message):
     (tmp_path / "p.cs").write_bytes(data)
     with pytest.raises(FormatError, match=message):
         read_picks(tmp_path / "p.cs")
+
+
+def compressed(path):
+    """Write three picks as cryosparc-tools does with `format=2`."""
+    fields = [
+        ("micrograph_path", "O"),
+        ("micrograph_shape", "u4", (2,)),
+        ("center_x_frac", "f4"),
+        ("center_y_frac", "f4"),
+    ]
+    table = Dataset.allocate(3, [*((f"location/{f[0]}", *f[1:]) for f in fields), ("pick_stats/ncc_score", "f4")])
+    table["location/micrograph_path"] = ["J2/ä.mrc", "J2/b.mrc", "J2/ä.mrc"]
+    table["location/micrograph_shape"] = [[300, 400]] * 3
+    table["location/center_x_frac"], table["location/center_y_frac"] = [0.25, 0.5, 0.75], [0.1, 0.2, 0.3]
+    table["pick_stats/ncc_score"] = [0.9, 0.8, 0.7]
+    table.save(path, format=CSDAT_FORMAT)
+    assert path.read_bytes()[1:6] == b"CSDAT"
+    return path
+
+
+def test_a_compressed_table_is_read_through_cryosparc_tools(tmp_path):
+    parts = read_all_picks(compressed(tmp_path / "p.cs"))
+    assert [(str(part.micrograph), part.shape) for part in parts] == [
+        ("J2/ä.mrc", (300, 400)),
+        ("J2/b.mrc", (300, 400)),
+    ]
+    assert parts[0].x.tolist() == pytest.approx([100, 300])
+    assert parts[0].y.tolist() == pytest.approx([30, 90])
+    assert parts[1].confidence.tolist() == pytest.approx([0.8])
+
+
+def test_a_compressed_table_without_cryosparc_tools_is_refused_and_says_what_helps(tmp_path, monkeypatch):
+    monkeypatch.setattr(csdat.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(FormatError, match=r"compressed .* pip install 'vitripick\[cryosparc\]'"):
+        read_picks(compressed(tmp_path / "p.cs"))
+
+
+def test_a_damaged_compressed_table_ends_its_reader_and_not_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(csdat, "_PROGRAM", "import os; os.kill(os.getpid(), 11)")
+    with pytest.raises(FormatError, match="its reader broke off, so the file is damaged"):
+        read_picks(compressed(tmp_path / "p.cs"))
+
+
+@pytest.mark.parametrize("kept", [6, 30, 200])
+def test_a_compressed_table_that_was_cut_short_is_refused_in_a_sentence(tmp_path, kept):
+    path = compressed(tmp_path / "p.cs")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(FormatError, match="cryosparc-tools cannot read"):
+        read_picks(path)
+
+
+def test_a_file_of_a_modules_name_in_the_folder_of_the_call_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    assert len(read_all_picks(compressed(tmp_path / "p.cs"))) == 2
 
 
 def test_y_turns_round_with_the_shape_in_the_file(tmp_path):

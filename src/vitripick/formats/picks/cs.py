@@ -22,6 +22,7 @@ from vitripick.formats.columns import filament_error, is_filament_column, tomogr
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
+from vitripick.formats.picks.csdat import is_csdat, read_csdat
 from vitripick.formats.text import read_file
 from vitripick.geometry import Boxes, FloatArray
 
@@ -150,13 +151,12 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
 
 
 def load_cs(path: Path) -> npt.NDArray[Any]:
-    """Return the table of a `.cs` file, read without pickling."""
+    """Return the table of a `.cs` file, read without pickling; a compressed one needs cryosparc-tools."""
     data = read_file(path)
+    if is_csdat(data):
+        return read_csdat(path, data)
     if not data.startswith(b"\x93NUMPY"):
-        raise FormatError(
-            f"{path}: this is not a NumPy array, which .cs files of picking jobs are; a compressed one "
-            "(CSDAT) has to be saved again by cryosparc-tools in its NumPy format."
-        )
+        raise FormatError(f"{path}: this is neither a NumPy array nor CSDAT, as .cs files are.")
     try:
         # A pickle runs whatever its author wrote, so pickling is never allowed. A table with hundreds of columns has a
         # header longer than NumPy's own limit, which guards against headers that take too long to read.
