@@ -32,7 +32,7 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     (WatchSettings, "## Watching\n\nFor `vitripick watch`, in Python `vitripick.settings.watch.WatchSettings`."),
     (
         ConvertSettings,
-        "## Converting\n\nFor `vitripick convert`, in Python by name in `vitripick.formats.convert_picks`.",
+        "## Converting\n\nFor `vitripick convert`, in Python by name in `vitripick.runs.convert_picks`.",
     ),
     (
         OpticsSettings,

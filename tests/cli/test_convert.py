@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from vitripick.cli.convert import convert
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats import FORMATS, read_all_picks, read_picks, write_picks
-from vitripick.formats.picks.convert import convert_picks
 from vitripick.geometry import Boxes
+from vitripick.runs import convert_picks
 
 # 60 rows, 90 columns; boxes wider than high, off the diagonal.
 PICKS = Boxes.at([20, 80], [10, 55], width=[8, 8], height=[4, 4], confidence=[0.75, 0.25])
@@ -294,3 +294,50 @@ def test_corners_are_moved_to_centres(vitripick, tmp_path):
     write_picks(Boxes.at([10.0, 50.0], [20.0, 60.0], size_px=30), tmp_path / "a.csv")
     assert vitripick("convert", tmp_path / "a.csv", tmp_path / "b.csv", "--move-px", 15).code == 0
     assert read_picks(tmp_path / "b.csv").centres.tolist() == [[25, 35], [65, 75]]
+
+
+FORMS = [
+    ("out", "--to", "box"),
+    ("--out", "out", "--format", "box"),
+    ("out", "--format", "box"),
+    ("--out", "out", "--to", "box"),
+    ("out", "--out", "out", "--to", "box", "--format", "box"),
+]
+
+
+@pytest.mark.parametrize("arguments", FORMS, ids=" ".join)
+def test_where_and_how_to_write_is_said_in_the_old_form_or_as_other_commands_do(
+    vitripick, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    write_picks(PICKS, "a.cbox")
+    assert json.loads(vitripick("convert", "a.cbox", *arguments, "--json").out)["files"] == ["out/a.box"]
+    assert Path("out/a.box").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("out", "--out", "other", "--to", "box"), "TARGET says out"),
+        (("out", "--format", "box", "--to", "csv"), "--to says csv"),
+        (("--format", "box"), "say where to write"),
+        (("--out", "out"), "should have: --format"),
+    ],
+)
+def test_two_targets_or_formats_that_disagree_or_none_are_refused(vitripick, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    write_picks(PICKS, "a.cbox")
+    outcome = vitripick("convert", "a.cbox", *arguments)
+    assert outcome.code == 2
+    assert says in outcome.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.cbox"]
+
+
+def test_the_command_takes_the_threshold_of_a_run(vitripick, ring_micrograph, tmp_path):
+    vitripick("pick", ring_micrograph, "--out", tmp_path / "run")
+    (stored,) = read_all_picks(tmp_path / "run" / "cbox")
+    threshold = float(np.median(stored.confidence))
+    assert vitripick("pick", ring_micrograph, "--out", tmp_path / "run", "--threshold", threshold).code == 0
+    call = ("convert", tmp_path / "run", tmp_path / "p.star", "--to", "particles-star")
+    assert vitripick(*call).out.startswith(f"{len(stored.above(threshold))} picks of 1 micrograph")
+    assert vitripick(*call, "--threshold", 0).out.startswith(f"{len(stored)} picks of 1 micrograph")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -13,18 +13,24 @@ from vitripick.cli import options
 from vitripick.settings.convert import READING, WRITING, ConvertSettings
 from vitripick.text import count
 
+T = TypeVar("T")
+
 
 @options.with_settings
 def convert(
-    source: Annotated[Path, typer.Argument(help="A picks file, or a folder of them.")],
-    target: Annotated[Path, typer.Argument(help="The file to write, or a folder (then give --to).")],
+    source: Annotated[Path, typer.Argument(help="A picks file, a folder of them, or the output folder of `pick`.")],
     settings: ConvertSettings,
-    to: Annotated[
+    target: Annotated[Path | None, typer.Argument(help="The same as --out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, or a folder (then give --format).", show_default=False)
+    ] = None,
+    format: Annotated[
         str | None,
         typer.Option(
             help="Format to write; by default, what the suffix says. There are {formats}.", rich_help_panel=WRITING
         ),
     ] = None,
+    to: Annotated[str | None, typer.Option(help="The same as --format.", rich_help_panel=WRITING)] = None,
     micrograph: Annotated[
         Path | None,
         typer.Option(
@@ -40,12 +46,16 @@ def convert(
     """Convert picks or labels from one format to another."""
     if preview is not None and (micrograph is None or not micrograph.is_file() or micrograph.suffix == ".star"):
         raise typer.BadParameter("needs one micrograph to draw on: --micrograph FILE", param_hint="--preview")
+    written_to = _one_of(out, "--out", target, "TARGET")
+    if written_to is None:
+        raise typer.BadParameter("say where to write: a file, or a folder", param_hint="--out")
+    name = _one_of(format, "--format", to, "--to")
     from vitripick.formats import read_micrograph
     from vitripick.formats.passed_by import passed_by_collected
-    from vitripick.formats.picks.convert import convert as convert_picks
+    from vitripick.runs.convert import convert as convert_picks
 
     with passed_by_collected() as passed_by:
-        done = convert_picks(source, target, settings, to=to, micrographs=micrograph)
+        done = convert_picks(source, written_to, settings, to=name, micrographs=micrograph)
     hint = None
     if preview is not None and micrograph is not None:
         from vitripick.evaluation import Seen, check_frame
@@ -53,7 +63,7 @@ def convert(
         from vitripick.pictures import draw_overlay
 
         image, boxes = read_micrograph(micrograph).image, done.parts[0]
-        draw_overlay(image, boxes, preview, threshold=settings.threshold)
+        draw_overlay(image, boxes, preview, threshold=done.threshold)
         size = boxes.box_size_px if boxes.box_size_px > 0 else None
         seen = Seen(boxes, (image.shape[0], image.shape[1]), spot_maps(image, diameter_px=size))
         hint = check_frame([seen], half_box_px=None if size is None else size / 2)
@@ -70,5 +80,14 @@ def convert(
         told |= {} if hint is None else {"hint": str(hint)}
         print(json.dumps(told, ensure_ascii=False))
     else:
-        what = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {target}"
+        what = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {written_to}"
         print(f"{done.n_picks} picks of {count('micrograph', len(done.parts))}: {what}")
+
+
+def _one_of(first: T | None, first_name: str, second: T | None, second_name: str) -> T | None:
+    """Return what was given under one of two names, which may not say two things."""
+    if first is not None and second is not None and first != second:
+        raise typer.BadParameter(
+            f"{second_name} says {second}; give one of the two", param_hint=f"{first_name} {first}"
+        )
+    return second if first is None else first

@@ -5,7 +5,6 @@ from vitripick.formats.micrographs.finding import MicrographFile, find_micrograp
 from vitripick.formats.micrographs.image_file import MicrographHeader
 from vitripick.formats.micrographs.mrc import read_mrc_volume, write_mrc
 from vitripick.formats.names.pairing import Pairing, pair_labels
-from vitripick.formats.picks.convert import convert_picks
 from vitripick.formats.picks.files import read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.formats.picks.table import FORMATS, PicksFormat
 from vitripick.formats.star.files import read_micrographs_star, write_coordinate_files_star
@@ -19,7 +18,6 @@ __all__ = [
     "OpticsGroup",
     "Pairing",
     "PicksFormat",
-    "convert_picks",
     "find_micrographs",
     "output_stems",
     "pair_labels",

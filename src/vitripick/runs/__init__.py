@@ -1,5 +1,6 @@
 """Keep what was picked in a run folder that survives a crash, and write everything that is made from it."""
 
+from vitripick.runs.convert import convert_picks
 from vitripick.runs.distributions import write_distributions
 from vitripick.runs.many import pick_many
 from vitripick.runs.record import Outcome, Record, read_record
@@ -21,6 +22,7 @@ __all__ = [
     "RunSummary",
     "Shard",
     "Survey",
+    "convert_picks",
     "parse_shard",
     "pick_many",
     "read_record",

@@ -31,7 +31,11 @@ class ConvertSettings(OpticsSettings):
     )
     # Other programs' scores, such as Topaz's, lie outside 0 to 1.
     threshold: float | None = option(
-        None, "Leave out picks of a lower confidence; labels stay.", about=Option(FILTERS), allow_inf_nan=False
+        None,
+        "Leave out picks of a lower confidence; labels stay. Of a run folder the run's own counts by default; 0 takes "
+        "all its stored picks.",
+        about=Option(FILTERS),
+        allow_inf_nan=False,
     )
     minimum_size_px: float | None = option(
         None,

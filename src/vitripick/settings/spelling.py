@@ -25,6 +25,7 @@ _OTHERS = {
     "format": "from",
     "n_workers": "jobs",
     "start": "from",
+    "to": "format",
     "trainable": "train_last",
 }
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vitripick.errors import FormatError
-from vitripick.formats import FORMATS, PicksFormat, convert_picks, read_all_picks, read_picks, write_picks
+from vitripick.formats import FORMATS, PicksFormat, read_all_picks, read_picks, write_picks
 from vitripick.geometry import Boxes
+from vitripick.runs import convert_picks
 from vitripick.runs.export import check_formats, place_of
 
 PAGE = Path("CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -17,10 +17,10 @@ from vitripick.formats import (
     write_picks,
 )
 from vitripick.formats.passed_by import passed_by_collected
-from vitripick.formats.picks.convert import convert_picks
 from vitripick.formats.picks.table import sniff
 from vitripick.geometry import Boxes
 from vitripick.programs.cryosparc_names import read_exposures
+from vitripick.runs import convert_picks
 
 DATA = Path(__file__).parents[2] / "data"
 READ = [name for name, entry in FORMATS.items() if entry.read is not None]

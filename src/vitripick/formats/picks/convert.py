@@ -1,4 +1,7 @@
-"""Convert picks from one format to another: a file to a file, or many micrographs to a folder or a joined file."""
+"""Write picks of any format in another one: to a file, or many micrographs to a folder or a joined file.
+
+`vitripick.runs.convert` is the door: it also knows what a run folder says of its picks.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats.inside import keep_inside, warn_of_outside
@@ -18,12 +20,34 @@ from vitripick.formats.names.pairing import match_names
 from vitripick.formats.names.stems import base_name, cryosparc_uid, has_image_suffix, without_image_suffix
 from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
 from vitripick.formats.picks.table import PicksFormat, format_for_writing, format_named, known_suffixes
-from vitripick.formats.star.optics import OpticsGroup
+from vitripick.formats.star.optics import OpticsGroup, warn_of_unknown_optics, with_given_optics
+from vitripick.formats.star.particles import optics_groups
 from vitripick.geometry import Boxes, keep_sizes, remove_overlaps
-from vitripick.settings import with_options
 from vitripick.settings.convert import ConvertSettings
 
 log = logging.getLogger("vitripick")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Holds the picks of one micrograph on their way to another format.
+
+    Attributes
+    ----------
+    boxes
+        The picks, with what is known of their micrograph.
+    relion_name
+        The name for formats of RELION, which compares it with its own; `boxes.micrograph` if None.
+    stem
+        What its file is called in a folder, without ending; made from `boxes.micrograph` if None.
+    optics
+        What RELION has to know of the microscope, if anybody does.
+    """
+
+    boxes: Boxes
+    relion_name: str | None = None
+    stem: str | None = None
+    optics: OpticsGroup | None = None
 
 
 @dataclass(frozen=True)
@@ -38,83 +62,127 @@ class Converted:
         The picks of each micrograph, before the threshold, with what is known of their micrographs.
     n_picks
         Picks in the files.
+    threshold
+        Lowest confidence in the files; None if all are there.
     """
 
     files: tuple[Path, ...]
     parts: tuple[Boxes, ...]
     n_picks: int
+    threshold: float | None = None
 
 
-def convert_picks(
-    source: str | Path,
-    target: str | Path,
-    settings: ConvertSettings | None = None,
+def read_parts(source: Path, micrographs: Path | None, settings: ConvertSettings) -> list[Part]:
+    """Return the picks in a file or below a folder, in full-size pixels, with what `micrographs` says of them."""
+    if micrographs is not None and _is_one_micrograph(micrographs):
+        return [Part(_of_one_micrograph(source, micrographs, settings))]
+    parts = [Part(boxes) for boxes in read_all_picks(source, format=settings.source_format, scale=settings.scale)]
+    return parts if micrographs is None else with_micrographs(parts, source, micrographs)
+
+
+def with_micrographs(parts: Sequence[Part], source: Path, micrographs: Path) -> list[Part]:
+    """Return picks with the names, shapes, pixel sizes and optics of `micrographs`: one, or a folder or STAR of them.
+
+    One micrograph keeps its own picks alone.
+
+    Raises
+    ------
+    InputError
+        If none of the picks belongs to a micrograph.
+    """
+    names = [part.boxes.micrograph for part in parts]
+    if _is_one_micrograph(micrographs):
+        found = match_names([micrographs.name], names)
+        if not found:
+            raise InputError(f"{source}: no picks here belong to {micrographs}.")
+        part = parts[found[micrographs.name]]
+        return [dataclasses.replace(part, boxes=_of_file(part.boxes, MicrographFile(micrographs.name, micrographs)))]
+    # Picks may be of any image, so none is left out.
+    files = {file.name: file for file in find_micrographs([micrographs], include=["*"])}
+    found = match_names(list(files), names)
+    if not found:
+        raise InputError(
+            f"{micrographs}: none of the {len(files)} micrographs here belongs to one of the {len(parts)} "
+            "sets of picks; names must agree (docs/formats.md says how)."
+        )
+    result = list(parts)
+    for name, i in found.items():
+        file = files[name]
+        result[i] = Part(_named_as(_of_file(parts[i].boxes, file), file), optics=file.optics)
+    alone = [name or "picks without a name" for i, name in enumerate(names) if i not in set(found.values())]
+    if alone:
+        others = f" (and of {len(alone) - 1} more)" if len(alone) > 1 else ""
+        log.warning(
+            "%s: there is no micrograph of these picks%s in %s; the name stays, and RELION will find nothing under it",
+            alone[0],
+            others,
+            micrographs,
+        )
+    return result
+
+
+def write_parts(
+    parts: Sequence[Part],
+    source: Path,
+    target: Path,
+    settings: ConvertSettings,
     *,
     to: str | None = None,
-    micrographs: str | Path | None = None,
-    **options: Any,
-) -> list[Path]:
-    """Convert a picks file, or every picks file below a folder, and return the files that were written.
+    micrographs: Path | None = None,
+) -> Converted:
+    """Write picks as the settings say, and return what was written.
 
     Parameters
     ----------
+    parts
+        What to write, from `read_parts`.
     source
-        What to read, as in `read_all_picks`.
+        Where it comes from, for messages.
     target, to
-        A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs
-        `to`. Several micrographs go into one file only in the formats that can hold them.
+        A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs `to`.
     settings
-        How to read, what to keep and how to write; defaults where None.
+        What to turn round, what to keep, and how to write.
     micrographs
-        The micrograph, or the folder or RELION STAR of them, for the shapes, pixel sizes and full names; a STAR also
-        for the optics groups of formats that hold them. Where pixel sizes disagree, the STAR's goes first, because a
-        person gave it and `pick` takes it too, then the one in `source`, then the header's, which is often a program's
-        default.
-    **options
-        Fields of `ConvertSettings` by name, as in `convert_picks(source, target, to="box", box_size_px=180)`.
+        Where the names come from; None if nobody compared them with those of micrographs.
 
     Raises
     ------
     UsageError
-        If the target's format cannot hold what the source holds, or needs a size, shape or name that is not known; if
-        an option is unknown or out of range.
+        If the target's format cannot hold what there is, or needs a size, shape or name that is not known.
     """
-    settings = with_options(settings or ConvertSettings(), options)
-    return list(convert(source, target, settings, to=to, micrographs=micrographs).files)
-
-
-def convert(
-    source: str | Path,
-    target: str | Path,
-    settings: ConvertSettings,
-    *,
-    to: str | None = None,
-    micrographs: str | Path | None = None,
-) -> Converted:
-    """Convert picks, and return what was written; parameters and errors as in `convert_picks`."""
-    target = Path(target)
-    entry, is_folder = target_format(target, to)  # first, so that a mistake shows before thousands of files are read
-    parts = [_kept(boxes, settings) for boxes in _read(source, micrographs, settings)]
-    written = [boxes if settings.threshold is None else boxes.above(settings.threshold) for boxes in parts]
+    entry, is_folder = target_format(target, to)
+    kept = [_with_boxes(part, _kept(_turned(part.boxes, source, settings), settings)) for part in parts]
+    boxes_above = [part.boxes if settings.threshold is None else part.boxes.above(settings.threshold) for part in kept]
     if entry.only_inside:
-        written = [keep_inside(boxes, target) for boxes in written]
+        boxes_above = [keep_inside(boxes, target) for boxes in boxes_above]
     else:
-        warn_of_outside(written, target)
-    optics: list[OpticsGroup | None] = [None] * len(parts)
-    if entry.takes_optics and micrographs is not None and is_star(str(micrographs)):
-        optics = _optics_of(parts, micrographs)
+        warn_of_outside(boxes_above, target)
+    written = [_with_boxes(part, boxes) for part, boxes in zip(kept, boxes_above, strict=True)]
+    if entry.takes_optics:
+        written = [dataclasses.replace(part, optics=with_given_optics(part.optics, settings)) for part in written]
+        some = [part for part in written if len(part.boxes)]
+        groups = optics_groups([part.boxes for part in some], [part.optics for part in some])
+        warn_of_unknown_optics(groups, target, pixel_size_by=parameter("Boxes.pixel_size"))
     if entry.compares_names and (entry.takes_optics or (len(parts) > 1 and not is_folder)):
-        _say_names(written, target, known=micrographs is not None)
-    if is_folder:
-        files = _write_folder(written, optics, target, entry, settings)
-    else:
-        files = _write_file(written, optics, target, entry, settings)
-    return Converted(tuple(files), tuple(parts), sum(map(len, written)))
+        written = [_with_boxes(part, part.boxes.of(micrograph=part.relion_name)) for part in written]
+        _say_names([part.boxes.micrograph or "" for part in written], target, known=micrographs is not None)
+    write = _write_folder if is_folder else _write_file
+    files = write(written, target, entry, settings)
+    return Converted(
+        tuple(files), tuple(part.boxes for part in kept), sum(len(part.boxes) for part in written), settings.threshold
+    )
 
 
-def _say_names(parts: Sequence[Boxes], target: Path, *, known: bool) -> None:
+def _with_boxes(part: Part, boxes: Boxes) -> Part:
+    return dataclasses.replace(part, boxes=boxes)
+
+
+def _is_one_micrograph(micrographs: Path) -> bool:
+    return micrographs.is_file() and not is_star(str(micrographs))
+
+
+def _say_names(names: Sequence[str], target: Path, *, known: bool) -> None:
     """Warn of names that are no files' names for RELION, or are cryoSPARC's."""
-    names = [boxes.micrograph or "" for boxes in parts]
     bare = [name for name in names if not has_image_suffix(base_name(name))]
     foreign = [] if known else [name for name in names if cryosparc_uid(name) is not None]
     for wrong, what in ((bare, "have no suffix, such as .mrc"), (foreign, "are cryoSPARC's")):
@@ -131,17 +199,9 @@ def _say_names(parts: Sequence[Boxes], target: Path, *, known: bool) -> None:
             )
 
 
-def _read(source: str | Path, micrographs: str | Path | None, settings: ConvertSettings) -> list[Boxes]:
-    """Return the picks of `source` in full-size pixels, with what `micrographs` says of their micrographs."""
-    format, scale = settings.source_format, settings.scale
-    if micrographs is not None and Path(micrographs).is_file() and not is_star(str(micrographs)):
-        parts = [_of_one_micrograph(Path(source), format, Path(micrographs), scale)]
-    else:
-        parts = read_all_picks(source, format=format, scale=scale)
-        if micrographs is not None:
-            parts = _of_many_micrographs(parts, micrographs)
-    parts = [_moved(boxes, settings) for boxes in parts]
-    return [to_full_size(boxes, Path(source), flip_y=settings.flip_y) for boxes in parts]
+def _turned(boxes: Boxes, source: Path, settings: ConvertSettings) -> Boxes:
+    """Return the boxes in our frame, as the settings say how the source's differs."""
+    return to_full_size(_moved(boxes, settings), source, flip_y=settings.flip_y)
 
 
 def _moved(boxes: Boxes, settings: ConvertSettings) -> Boxes:
@@ -168,46 +228,34 @@ def _kept(boxes: Boxes, settings: ConvertSettings) -> Boxes:
     return boxes if settings.box_size_px is None else boxes.with_size(settings.box_size_px)
 
 
-def _write_file(
-    parts: Sequence[Boxes],
-    optics: Sequence[OpticsGroup | None],
-    target: Path,
-    entry: PicksFormat,
-    settings: ConvertSettings,
-) -> list[Path]:
+def _write_file(parts: Sequence[Part], target: Path, entry: PicksFormat, settings: ConvertSettings) -> list[Path]:
     if len(parts) > 1 and entry.write_joined is None:
         raise UsageError(
             f"{target}: {len(parts)} micrographs do not fit one file of the format {entry.name}; "
             f"give a folder instead, and {parameter('to', entry.name)}."
         )
-    twice = [name for name, n in Counter(boxes.micrograph for boxes in parts).items() if n > 1]
+    twice = [name for name, n in Counter(part.boxes.micrograph for part in parts).items() if n > 1]
     if twice:
         raise UsageError(
             f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
             "joined every particle of it would be there several times; leave only one of them, or give a folder."
         )
-    _write(parts, optics, target, entry, settings)
+    _write(parts, target, entry, settings)
     return [target]
 
 
-def _write_folder(
-    parts: Sequence[Boxes],
-    optics: Sequence[OpticsGroup | None],
-    target: Path,
-    entry: PicksFormat,
-    settings: ConvertSettings,
-) -> list[Path]:
+def _write_folder(parts: Sequence[Part], target: Path, entry: PicksFormat, settings: ConvertSettings) -> list[Path]:
     files: dict[Path, str | None] = {}
-    for boxes in parts:
-        path = target / _file_name(boxes, entry)
+    for part in parts:
+        path = target / _file_name(part, entry)
         if path in files:
             raise UsageError(
-                f"{path}: {files[path]} and {boxes.micrograph} would both be written to this file; convert "
+                f"{path}: {files[path]} and {part.boxes.micrograph} would both be written to this file; convert "
                 "them one at a time."
             )
-        files[path] = boxes.micrograph
-    for path, boxes, group in zip(files, parts, optics, strict=True):
-        _write([boxes], [group], path, entry, settings)
+        files[path] = part.boxes.micrograph
+    for path, part in zip(files, parts, strict=True):
+        _write([part], path, entry, settings)
     return list(files)
 
 
@@ -225,39 +273,25 @@ def target_format(target: str | Path, to: str | None) -> tuple[PicksFormat, bool
     return format_named(to), True
 
 
-def _write(
-    parts: Sequence[Boxes],
-    optics: Sequence[OpticsGroup | None],
-    path: Path,
-    entry: PicksFormat,
-    settings: ConvertSettings,
-) -> None:
+def _write(parts: Sequence[Part], path: Path, entry: PicksFormat, settings: ConvertSettings) -> None:
     if len(parts) > 1 or entry.takes_optics:
-        write_joined_picks(parts, path, format=entry.name, optics=optics)
+        optics = [part.optics for part in parts]
+        write_joined_picks([part.boxes for part in parts], path, format=entry.name, optics=optics)
     else:
-        write_picks(parts[0], path, format=entry.name, float_coordinates=settings.float_coordinates)
+        write_picks(parts[0].boxes, path, format=entry.name, float_coordinates=settings.float_coordinates)
 
 
-def _optics_of(parts: Sequence[Boxes], star: str | Path) -> list[OpticsGroup | None]:
-    """Return what the STAR's optics block says of the micrograph of each part; None for one that is not in it."""
-    files = {file.name: file for file in find_micrographs([star])}
-    optics: list[OpticsGroup | None] = [None] * len(parts)
-    for name, i in match_names(list(files), [boxes.micrograph for boxes in parts]).items():
-        optics[i] = files[name].optics
-    return optics
-
-
-def _file_name(boxes: Boxes, entry: PicksFormat) -> PurePosixPath:
+def _file_name(part: Part, entry: PicksFormat) -> PurePosixPath:
     """Return where one micrograph's picks go below the target; its folders stay, so two of one name stay apart."""
-    name = PurePosixPath(without_image_suffix(boxes.micrograph or "picks"))
+    stem = part.stem if part.stem is not None else without_image_suffix(part.boxes.micrograph or "picks")
     # A name comes from a file, so it may be anything; it must not lead out of the target.
-    parts = [part for part in name.parts if part not in ("/", "..", ".")]
+    parts = [one for one in PurePosixPath(stem).parts if one not in ("/", "..", ".")]
     return PurePosixPath(*parts[:-1], parts[-1] + entry.plain_ending)
 
 
-def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path, scale: float) -> Boxes:
+def _of_one_micrograph(source: Path, micrograph: Path, settings: ConvertSettings) -> Boxes:
     """Return the picks of this one micrograph, whether `source` is its file, a joined one or a folder."""
-    parts = read_all_picks(source, format=source_format, scale=scale)
+    parts = read_all_picks(source, format=settings.source_format, scale=settings.scale)
     found = match_names([micrograph.name], [boxes.micrograph for boxes in parts])
     if found:
         boxes = parts[found[micrograph.name]]
@@ -265,33 +299,12 @@ def _of_one_micrograph(source: Path, source_format: str | None, micrograph: Path
         raise InputError(f"{source}: no picks file here belongs to {micrograph}.")
     else:
         # The file may be this micrograph's under another name; if not, the error says whose picks are there.
-        boxes = read_picks(source, format=source_format, micrograph=micrograph.name, scale=scale)
+        boxes = read_picks(source, format=settings.source_format, micrograph=micrograph.name, scale=settings.scale)
     boxes = _of_file(boxes, MicrographFile(micrograph.name, micrograph))
     # The name of a file says nothing of its folder, so a name that is a file's already says more.
     if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
         return boxes
     return boxes.renamed(micrograph.name)
-
-
-def _of_many_micrographs(parts: Sequence[Boxes], micrographs: str | Path) -> list[Boxes]:
-    # Picks may be of any image, so none is left out.
-    files = {file.name: file for file in find_micrographs([micrographs], include=["*"])}
-    found = match_names(list(files), [boxes.micrograph for boxes in parts])
-    if not found:
-        raise InputError(
-            f"{micrographs}: none of the {len(files)} micrographs here belongs to one of the {len(parts)} "
-            "sets of picks; names must agree (docs/formats.md says how)."
-        )
-    result = list(parts)
-    for name, i in found.items():
-        result[i] = _named_as(_of_file(parts[i], files[name]), files[name])
-    for i in set(range(len(parts))) - set(found.values()):
-        log.warning(
-            "%s: there is no micrograph of these picks in %s; the name stays, and RELION will find nothing under it",
-            parts[i].micrograph,
-            micrographs,
-        )
-    return result
 
 
 def _of_file(boxes: Boxes, file: MicrographFile) -> Boxes:
