@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import starfile
 
 from vitripick.formats import read_all_picks, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
@@ -165,6 +166,22 @@ def test_picks_are_exported_within_the_limits_of_the_page(serve, micrographs, tm
     assert server.post("/api/export", {"what": "picks", "formats": ["csv"]})[0] == 200
     boxes = read_picks(tmp_path / "out/exports/001/csv/mic0.csv")
     assert boxes.centres.tolist() == [[60, 50]]
+
+
+def test_particles_for_relion_have_its_own_names_and_optics(serve, micrographs, tmp_path):
+    star_file = tmp_path / "micrographs.star"
+    star_file.write_text(
+        "data_optics\n\nloop_\n_rlnOpticsGroupName\n_rlnOpticsGroup\n_rlnVoltage\n_rlnMicrographPixelSize\n"
+        "late 2 200 1.5\n\n\ndata_micrographs\n\nloop_\n_rlnMicrographName\n_rlnOpticsGroup\n"
+        f"{micrographs.name}/mic1.mrc 2\n"
+    )
+    server = serve(star_file, "--out", tmp_path / "out")
+    ((_, an_id),) = server.ids().items()
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 30, 40]]})
+    assert server.post("/api/export", {"what": "labels", "formats": ["particles-star"]})[0] == 200
+    tables = starfile.read(tmp_path / "out/exports/001/particles.star", always_dict=True)
+    assert tables["optics"].iloc[0].tolist() == [2, "late", 200, 1.5]
+    assert tables["particles"]["rlnMicrographName"].tolist() == [f"{micrographs.name}/mic1.mrc"]
 
 
 def test_labels_go_before_picks_where_both_are_asked_for(serve, micrographs, tmp_path):

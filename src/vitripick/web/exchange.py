@@ -23,6 +23,7 @@ from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes
 from vitripick.images import spot_maps
 from vitripick.run_layout import AUTOPICK
+from vitripick.runs.export import relion_name
 from vitripick.web.picksets import PickSets
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import ExportRequest
@@ -173,15 +174,16 @@ class Exchange:
             paths = [folder / path for path in _paths(format_name, entries)]
             kind = FORMATS[format_name]
             if kind.joined_name is not None:
-                write_joined_picks([boxes for _, boxes in chosen], paths[0], format=format_name)
+                parts = [boxes for _, boxes in chosen]
+                if kind.takes_optics:  # RELION finds micrographs by its own names
+                    parts = [boxes.renamed(relion_name(entry.file)) for entry, boxes in chosen]
+                optics = [entry.file.optics for entry in entries]
+                write_joined_picks(parts, paths[0], format=format_name, optics=optics)
                 continue
             for (_, boxes), path in zip(chosen, paths, strict=True):
                 write_picks(boxes, path, format=format_name)
             if kind.write_list is not None:
-                rows = [
-                    (e.file.name if e.file.from_star else str(e.file.path), str(path))
-                    for e, path in zip(entries, paths, strict=True)
-                ]
+                rows = [(relion_name(entry.file), str(path)) for entry, path in zip(entries, paths, strict=True)]
                 kind.write_list(rows, folder / AUTOPICK)
         return {
             "folder": str(folder),

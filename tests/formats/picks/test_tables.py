@@ -501,8 +501,17 @@ def test_a_name_that_meets_no_micrograph_is_warned_about(relion_project, caplog)
     write_joined_picks(parts, relion_project / "p.star")
     micrographs = relion_project / "micrographs_ctf.star"
     convert_picks(relion_project / "p.star", relion_project / "q.star", to="particles-star", micrographs=micrographs)
-    assert "mic9.mrc: there is no micrograph of these picks" in caplog.text
+    assert "mic9.mrc: there is no micrograph of these picks in" in caplog.text
     assert "RELION will find nothing under it" in caplog.text
+
+
+def test_many_names_that_meet_no_micrograph_are_one_warning(relion_project, caplog):
+    names = (MIC1, *(f"mic{i}.mrc" for i in range(9, 30)))
+    write_joined_picks([Boxes.at([1], [2], micrograph=name) for name in names], relion_project / "p.star")
+    micrographs = relion_project / "micrographs_ctf.star"
+    convert_picks(relion_project / "p.star", relion_project / "q.star", to="star", micrographs=micrographs)
+    assert "mic9.mrc: there is no micrograph of these picks (and of 20 more)" in caplog.text
+    assert caplog.text.count("there is no micrograph") == 1
 
 
 def test_names_with_umlauts_blanks_and_separators_come_back_from_every_joined_format(tmp_path):
