@@ -89,3 +89,30 @@ exit 0
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     return folder
+
+
+def relion_particles(path, columns, *, optics=None, n=1):
+    """Write a RELION data STAR: columns by label, each a list, or one value for all of `n` rows; optics by label."""
+    lines = []
+    if optics is not None:
+        lines += ["data_optics", "", "loop_", *(f"_{label}" for label in optics), " ".join(map(str, optics.values()))]
+    lines += ["", "data_particles" if optics is not None else "data_", "", "loop_", *(f"_{label}" for label in columns)]
+    values = [value if isinstance(value, list) else [value] * n for value in columns.values()]
+    lines += [" ".join(map(str, row)) for row in zip(*values, strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*lines, "", ""]), encoding="utf-8")
+    return path
+
+
+def cryosparc_particles(path, fields):
+    """Write a `.cs` file of these fields, each an array of (n,) or (n, 2); texts become bytes."""
+    arrays = {name: np.asarray(values) for name, values in fields.items()}
+    arrays = {name: array.astype("S") if array.dtype.kind == "U" else array for name, array in arrays.items()}
+    n = len(next(iter(arrays.values())))
+    table = np.zeros(n, [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
+    for name, array in arrays.items():
+        table[name] = array
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        np.save(file, table, allow_pickle=False)
+    return path

@@ -12,9 +12,10 @@ import starfile
 import typer
 from typer.testing import CliRunner
 
+from made import relion_particles
 from vitripick.cli.convert import convert
 from vitripick.errors import FormatError, InputError, UsageError
-from vitripick.formats import FORMATS, read_all_picks, read_picks, write_picks
+from vitripick.formats import FORMATS, read_all_picks, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.runs import convert_picks
 
@@ -341,3 +342,41 @@ def test_the_command_takes_the_threshold_of_a_run(vitripick, ring_micrograph, tm
     call = ("convert", tmp_path / "run", tmp_path / "p.star", "--to", "particles-star")
     assert vitripick(*call).out.startswith(f"{len(stored.above(threshold))} picks of 1 micrograph")
     assert vitripick(*call, "--threshold", 0).out.startswith(f"{len(stored)} picks of 1 micrograph")
+
+
+def refined(path, **optics):
+    """Write a particles STAR in which the particle lies 5 px of 2 Å left of its coordinate."""
+    columns = {
+        "rlnMicrographName": "a.mrc",
+        "rlnCoordinateX": 40.0,
+        "rlnCoordinateY": 20.0,
+        "rlnOpticsGroup": 1,
+        "rlnOriginXAngst": 10.0,
+        "rlnOriginYAngst": 0.0,
+    }
+    return relion_particles(path, columns, optics={"rlnOpticsGroup": 1, "rlnOpticsGroupName": "one", **optics})
+
+
+def test_refined_shifts_are_applied_unless_coordinates_are_to_stay(vitripick, tmp_path, caplog):
+    source = refined(tmp_path / "p.star", rlnMicrographPixelSize=2.0)
+    vitripick("convert", source, tmp_path / "moved.star")
+    assert "1 of 1 coordinates are moved by their refined shifts" in caplog.text
+    assert "--keep-coordinates leaves them as they stand" in caplog.text
+    vitripick("convert", source, tmp_path / "left.star", "--keep-coordinates")
+    assert [read_picks(tmp_path / name).x[0] for name in ("moved.star", "left.star")] == [35.0, 40.0]
+
+
+def test_the_micrographs_pixel_size_serves_the_shifts(vitripick, tmp_path):
+    write_mrc(tmp_path / "micrographs/a.mrc", np.zeros((60, 90), np.float32), pixel_size=2.0)
+    source = refined(tmp_path / "p.star", rlnMicrographOriginalPixelSize=0.5)
+    vitripick("convert", source, tmp_path / "moved.star", "--micrograph", tmp_path / "micrographs")
+    assert read_picks(tmp_path / "moved.star").x[0] == 35.0
+
+
+def test_shifts_without_a_pixel_size_end_with_the_options_that_help(vitripick, tmp_path):
+    source = refined(tmp_path / "p.star")
+    told = vitripick("convert", source, tmp_path / "moved.star").err
+    assert "--pixel-size" in told
+    assert "--keep-coordinates" in told
+    vitripick("convert", source, tmp_path / "moved.star", "--pixel-size", "5")
+    assert read_picks(tmp_path / "moved.star").x[0] == 38.0

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from made import relion_particles
 from vitripick.cli.evaluate import evaluate
 from vitripick.errors import FormatError, InputError
 from vitripick.formats import write_picks
@@ -272,3 +273,23 @@ def test_plain_files_that_agree_on_nothing_being_there_need_no_diameter(tmp_path
         write_boxes(tmp_path / folder / "a.csv")
     told = invoke(tmp_path / "picks", tmp_path / "labels", *more).stdout
     assert (json.loads(told)["diameter_px"] is None) if more else ("not known, no boxes" in told)
+
+
+def test_labels_lie_where_a_refinement_found_them_unless_coordinates_are_to_stay(tmp_path):
+    optics = {"rlnOpticsGroup": 1, "rlnOpticsGroupName": "one"}
+    columns = {
+        "rlnMicrographName": "a.mrc",
+        "rlnCoordinateX": 100.0,
+        "rlnCoordinateY": 100.0,
+        "rlnOpticsGroup": 1,
+        "rlnOriginXAngst": 80.0,
+        "rlnOriginYAngst": 0.0,
+    }
+    labels = relion_particles(tmp_path / "labels.star", columns, optics=optics)
+    picks = write_boxes(tmp_path / "a.cbox", (80, 100), confidence=0.9)
+    given = (picks, labels, "--label-box-size-px", 40, "--json", "--border-px", 0)
+    found = json.loads(invoke(*given, "--pixel-size", 4).stdout)
+    left = json.loads(invoke(*given, "--keep-coordinates").stdout)
+    assert [one["criteria"]["distance"]["default"]["recall"] for one in (found, left)] == [1.0, 0.0]
+    with pytest.raises(FormatError, match="pixel size of a"):
+        invoke(*given)

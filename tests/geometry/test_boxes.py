@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitripick.geometry import Boxes, concatenate_boxes
+from vitripick.geometry import Alignment, Boxes, concatenate_boxes
 
 coordinates = st.lists(st.floats(0, 5000), min_size=1, max_size=20)
 
@@ -121,3 +123,29 @@ def test_boxes_are_not_taken_for_one_array():
 )
 def test_boxes_say_what_they_are_in_one_line(boxes, words):
     assert repr(boxes) == words
+
+
+def aligned(shift, classes):
+    alignment = Alignment(np.array(shift, float), np.array(classes), np.full(len(classes), np.nan))
+    return dataclasses.replace(Boxes.at(np.arange(len(classes)) * 10.0, 5.0), alignment=alignment)
+
+
+def test_shifts_and_classes_follow_the_boxes_that_are_chosen():
+    chosen = aligned([[1, 0], [2, 0], [3, 0]], [7, 8, 9])[[2, 0]]
+    assert chosen.alignment.class_number.tolist() == [9, 7]
+    assert chosen.recentred(1.0).x.tolist() == [17.0, -1.0]
+
+
+def test_joined_boxes_keep_their_shifts_beside_boxes_without_any():
+    joined = concatenate_boxes([Boxes.at([100], [5]), aligned([[2, 1]], [4])])
+    assert joined.recentred(1.0).centres.tolist() == [[100, 5], [-2, 4]]
+
+
+def test_a_shift_is_applied_once():
+    moved = aligned([[2, 1]], [4]).recentred(2.0)
+    assert moved.recentred(2.0).centres.tolist() == moved.centres.tolist() == [[-1.0, 4.5]]
+
+
+def test_shifting_and_flipping_can_change_places():
+    boxes = aligned([[2, 1]], [4])
+    assert boxes.flipped(50).recentred(1.0).y.tolist() == boxes.recentred(1.0).flipped(50).y.tolist() == [45.0]

@@ -44,9 +44,13 @@ def test_what_a_recipe_leaves_open_of_the_augmentation_stays_the_architectures_o
 
 def test_a_recipe_names_sets_relative_to_its_data_root(tmp_path):
     path = tmp_path / "r.toml"
-    path.write_text('[[sets]]\nmicrographs = "a/mics"\nlabels = "a/labels"\n[training]\nsteps = 7\n')
+    path.write_text(
+        '[[sets]]\nmicrographs = "a/mics"\nlabels = "a/kept.star"\nrejected = "a/all.star"\nclasses = "1,3"\n'
+        "[training]\nsteps = 7\n"
+    )
     sets, settings = read_training_plan(path, data_root="/data")
-    assert sets[0].micrographs == "/data/a/mics"
+    assert (sets[0].micrographs, sets[0].rejected) == ("/data/a/mics", "/data/a/all.star")
+    assert sets[0].classes == (1, 3)
     assert settings.steps == 7
 
 

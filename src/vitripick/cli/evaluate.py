@@ -39,6 +39,17 @@ def evaluate(
     label_box_size_px: Annotated[
         float | None, typer.Option(help="Size of the labels' boxes, if their file has none.")
     ] = None,
+    keep_coordinates: Annotated[
+        bool,
+        typer.Option(
+            help="Take coordinates as they stand, also where RELION or cryoSPARC found a shift of the particle; by "
+            "default the shift is applied."
+        ),
+    ] = False,
+    pixel_size: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Å per pixel of the micrographs, for such shifts, where nothing else says it."),
+    ] = None,
     pr_png: Annotated[Path | None, typer.Option(help="Draw the precision-recall curves to this file.")] = None,
     leak: Annotated[
         str | None,
@@ -60,7 +71,14 @@ def evaluate(
     if pr_png is not None:
         check_file(pr_png, option="pr_png")
     with passed_by_collected() as passed_by:
-        sets = gather_sets(picks, labels, micrographs=micrographs, label_box_size_px=label_box_size_px)
+        sets = gather_sets(
+            picks,
+            labels,
+            micrographs=micrographs,
+            label_box_size_px=label_box_size_px,
+            pixel_size=pixel_size,
+            keep_coordinates=keep_coordinates,
+        )
     for name in sets.unmatched_picks:
         typer.echo(f"{name}: picks without labels, not judged", err=True)
     for name in sets.unmatched_labels:

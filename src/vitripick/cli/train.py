@@ -134,10 +134,10 @@ def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: di
             f"each --micrographs needs its --labels, but there are {len(micrographs)} of the one and {len(labels)} "
             "of the other."
         )
-    if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include", "keep_labels"}:
+    if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include", "keep_labels", "keep_coordinates"}:
         raise UsageError(
-            "--validate-on, --leave-out and --areas go with one --micrographs and its --labels; for several sets, say "
-            "it of each in the --recipe."
+            "--classes, --rejected, --pixel-size, --validate-on, --leave-out and --areas go with one --micrographs and "
+            "its --labels; for several sets, say it of each in the --recipe."
         )
     if not micrographs and about_set:
         raise UsageError(

@@ -6,6 +6,7 @@ from vitripick.formats.micrographs.image_file import MicrographHeader
 from vitripick.formats.micrographs.mrc import read_mrc_volume, write_mrc
 from vitripick.formats.names.pairing import Pairing, pair_labels
 from vitripick.formats.picks.files import read_all_picks, read_picks, write_joined_picks, write_picks
+from vitripick.formats.picks.recentre import recentre, recentre_in_micrographs
 from vitripick.formats.picks.table import FORMATS, PicksFormat
 from vitripick.formats.star.files import read_micrographs_star, write_coordinate_files_star
 from vitripick.formats.star.optics import OpticsGroup
@@ -27,6 +28,8 @@ __all__ = [
     "read_micrographs_star",
     "read_mrc_volume",
     "read_picks",
+    "recentre",
+    "recentre_in_micrographs",
     "write_coordinate_files_star",
     "write_joined_picks",
     "write_mrc",

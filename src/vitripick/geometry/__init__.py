@@ -1,5 +1,6 @@
 """Handle boxes, micrographs, IoU, matching and overlap removal: arrays only, no disk."""
 
+from vitripick.geometry.alignment import Alignment
 from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
 from vitripick.geometry.filters import estimated_size_px, keep_sizes
 from vitripick.geometry.grey import grey_range
@@ -10,6 +11,7 @@ from vitripick.geometry.overlap import remove_overlaps
 __all__ = [
     "IS_JUNK",
     "SMALLEST_PX",
+    "Alignment",
     "Boxes",
     "Criterion",
     "FloatArray",

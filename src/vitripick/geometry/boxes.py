@@ -10,6 +10,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vitripick.geometry.alignment import Alignment, join_alignments
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 # Each of these chooses some of the boxes: one index, several, a mask, a slice.
 Which: TypeAlias = (
@@ -42,6 +44,8 @@ class Boxes:
         (rows, columns) of the full-size micrograph, where known.
     pixel_size
         Å per pixel, where known.
+    alignment
+        Shifts and classes of each box, where a classification or a refinement found them; `recentred` applies shifts.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class Boxes:
     micrograph: str | None = None
     shape: tuple[int, int] | None = None
     pixel_size: float | None = None
+    alignment: Alignment | None = None
 
     def __post_init__(self) -> None:
         n = len(self.x)
@@ -101,6 +106,8 @@ class Boxes:
             column = getattr(self, name)
             if not isinstance(column, np.ndarray) or column.dtype != np.float64 or column.shape != (n,):
                 raise ValueError(f"Boxes.{name} must be a float64 array of shape ({n},), got {column!r}")
+        if self.alignment is not None and len(self.alignment) != n:
+            raise ValueError(f"Boxes.alignment is of {len(self.alignment)} boxes, but there are {n}")
 
     @classmethod
     def at(
@@ -186,7 +193,8 @@ class Boxes:
         """
         # One index gives one box, so that whatever takes Boxes takes the result.
         at: Any = [which] if isinstance(which, (int, np.integer)) else which
-        return dataclasses.replace(self, **{name: getattr(self, name)[at] for name in _COLUMNS})
+        columns: dict[str, Any] = {name: getattr(self, name)[at] for name in _COLUMNS}
+        return dataclasses.replace(self, **columns, alignment=None if self.alignment is None else self.alignment[at])
 
     def __iter__(self) -> Iterator[Boxes]:
         """Return the boxes one by one, each as a `Boxes` of one."""
@@ -287,7 +295,27 @@ class Boxes:
 
         `n_rows` is the number of rows of the full-size micrograph.
         """
-        return dataclasses.replace(self, y=n_rows - 1 - self.y)
+        alignment = None if self.alignment is None else self.alignment.turned_over()
+        return dataclasses.replace(self, y=n_rows - 1 - self.y, alignment=alignment)
+
+    def recentred(self, pixel_size: float) -> Boxes:
+        """Return the boxes where their particles are: each centre minus its refined shift.
+
+            `pixel_size` is that of the full-size micrograph, in Å per pixel. Boxes without shifts stay where they are.
+
+            Examples
+            --------
+            >>> from vitripick.geometry import Alignment
+        >>> found = Alignment(np.array([[10.0, 0.0]]), np.array([1]), np.array([np.nan]))
+            >>> dataclasses.replace(Boxes.at([100], [50]), alignment=found).recentred(2.0).centres
+            array([[95., 50.]])
+        """
+        if self.alignment is None:
+            return self
+        shift = self.alignment.shift_angstrom / pixel_size
+        return dataclasses.replace(
+            self, x=self.x - shift[:, 0], y=self.y - shift[:, 1], alignment=self.alignment.without_shifts()
+        )
 
     def of(
         self,
@@ -310,7 +338,8 @@ def concatenate_boxes(parts: Sequence[Boxes]) -> Boxes:
     if not parts:
         return Boxes.empty()
     columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
-    return dataclasses.replace(parts[0], **columns)
+    alignment = join_alignments([part.alignment for part in parts], [len(part) for part in parts])
+    return dataclasses.replace(parts[0], **columns, alignment=alignment)
 
 
 def _scaled_shape(shape: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from vitripick.errors import FormatError, InputError
 from vitripick.formats.micrographs.finding import find_micrographs
 from vitripick.formats.names.stems import base_name, without_image_suffix
-from vitripick.formats.picks.cs import load_cs
+from vitripick.formats.picks.cs_table import load_cs
 from vitripick.formats.star.files import read_micrographs_star
 from vitripick.formats.text import read_lines
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from vitripick.errors import FormatError, InputError
-from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_header
+from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_header, recentre
 from vitripick.geometry import Boxes
 from vitripick.runs.folder import is_run_folder, read_run_folder
 
@@ -49,6 +50,8 @@ def gather_sets(
     *,
     micrographs: str | Path | None = None,
     label_box_size_px: float | None = None,
+    pixel_size: float | None = None,
+    keep_coordinates: bool = False,
 ) -> GatheredSets:
     """Read picks and labels and pair them by the micrograph's name.
 
@@ -62,13 +65,17 @@ def gather_sets(
         Folder of the micrographs. Their shapes give the border; a run knows them already.
     label_box_size_px
         Size of the labels' boxes, if their format has none.
+    pixel_size
+        Å per pixel of the micrographs, for refined shifts, where nothing else says it.
+    keep_coordinates
+        Take coordinates as they stand; by default refined shifts in files of RELION and cryoSPARC are applied.
 
     Raises
     ------
     InputError
         If nothing can be read, or no labels belong to any picks.
     """
-    label_parts = read_all_picks(labels, box_size_px=label_box_size_px)
+    label_parts = read_all_picks(labels, box_size_px=label_box_size_px, keep_coordinates=True)
     if is_run_folder(picks):
         run = read_run_folder(picks)
         picked = run.read_picks()
@@ -87,10 +94,19 @@ def gather_sets(
             diameter_px=None if any(map(len, compared)) else run.diameter_px,
         )
     elif micrographs is not None:
-        sets = _by_micrographs(read_all_picks(picks), label_parts, Path(micrographs))
+        picks_parts = read_all_picks(picks, keep_coordinates=True)
+        sets = _by_micrographs(picks_parts, label_parts, Path(micrographs), pixel_size)
     else:
         sets = _by_names(
-            read_all_picks(picks), label_parts, both_files=Path(picks).is_file() and Path(labels).is_file()
+            read_all_picks(picks, keep_coordinates=True),
+            label_parts,
+            both_files=Path(picks).is_file() and Path(labels).is_file(),
+        )
+    if not keep_coordinates:
+        sets = dataclasses.replace(
+            sets,
+            picks=_recentred(sets.picks, sets.labels, picks, pixel_size),
+            labels=_recentred(sets.labels, sets.picks, labels, pixel_size),
         )
     if sets.failed_labels and not sets.labels:
         raise InputError(
@@ -105,12 +121,29 @@ def gather_sets(
     return sets
 
 
-def _by_micrographs(pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path) -> GatheredSets:
+def _recentred(
+    parts: dict[str, Boxes], others: dict[str, Boxes], path: str | Path, pixel_size: float | None
+) -> dict[str, Boxes]:
+    """Return boxes with their refined shifts applied; what their own file does not say of pixels, the others may."""
+    sizes = [
+        pixel_size or boxes.pixel_size or (others[name].pixel_size if name in others else None)
+        for name, boxes in parts.items()
+    ]
+    return dict(zip(parts, recentre(list(parts.values()), path, pixel_sizes=sizes), strict=True))
+
+
+def _by_micrographs(
+    pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path, pixel_size: float | None
+) -> GatheredSets:
     """Return picks and labels paired by the micrographs' own names; the headers of labelled ones are read."""
     # Picks may be of any image, so none is left out.
     files = {file.name: file for file in find_micrographs([folder], include=["*"])}
     picked, labelled = pair_labels(list(files), pick_parts), pair_labels(list(files), label_parts)
-    labels = {name: boxes.of(shape=read_header(files[name].path).shape) for name, boxes in labelled.pairs.items()}
+    labels = {}
+    for name, boxes in labelled.pairs.items():
+        header = read_header(files[name].path)
+        size = pixel_size or files[name].pixel_size or boxes.pixel_size or header.pixel_size
+        labels[name] = boxes.of(shape=header.shape, pixel_size=size)
     return GatheredSets(
         picks=picked.pairs,
         labels=labels,

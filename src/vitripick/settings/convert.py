@@ -29,6 +29,19 @@ class ConvertSettings(OpticsSettings):
         about=Option(READING),
         allow_inf_nan=False,
     )
+    keep_coordinates: bool = option(
+        False,
+        "Take coordinates as they stand, also where RELION or cryoSPARC found a shift of the particle; by default the "
+        "shift is applied.",
+        about=Option(READING),
+    )
+    pixel_size: float | None = option(
+        None,
+        "Å per pixel of the micrographs, where neither the source nor the micrographs say it, or say it wrong.",
+        about=Option(READING),
+        gt=0,
+        allow_inf_nan=False,
+    )
     # Other programs' scores, such as Topaz's, lie outside 0 to 1.
     threshold: float | None = option(
         None,

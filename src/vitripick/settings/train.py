@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vitripick.settings import MACHINE, Option, Settings, option
 from vitripick.settings.pick import Patches
 
 DEFAULT_ARCHITECTURE = "heatmap"
 LABELS, NETWORK, SCHEDULE, MODEL = "Labels", "Network", "Schedule", "The new model"
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Return the whole numbers of a text such as `1,3,5`, or of several; anything else is left to the type."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        return value
+    try:
+        return tuple(int(number) for text in texts for number in text.split(","))
+    except ValueError:
+        raise ValueError("give numbers of classes with commas between them, such as 1,3,5") from None
+
+
+# A text such as "1,3,5" is understood, too.
+ClassNumbers: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(_whole_numbers)]
 
 
 class TrainingSet(Settings):
@@ -20,6 +35,30 @@ class TrainingSet(Settings):
     labels: str = Field(description="Labels in any format we read: folder or file.")
     box_size_px: float | None = option(
         default=None, description="Label box size, if the labels have none.", about=Option(LABELS)
+    )
+    classes: ClassNumbers = option(
+        default=(),
+        description="Of labels from a classification in RELION or cryoSPARC, take the particles of these classes, such "
+        "as 1,3,5; by default all.",
+        about=Option(LABELS, metavar="NUMBERS"),
+    )
+    rejected: str | None = option(
+        default=None,
+        description="Particles of the same classification or refinement, as a file: those that are not among the "
+        "labels are known to be none.",
+        about=Option(LABELS, metavar="FILE"),
+    )
+    keep_coordinates: bool = option(
+        default=False,
+        description="Take the labels' coordinates as they stand, also where RELION or cryoSPARC found a shift of the "
+        "particle; by default the shift is applied.",
+        about=Option(LABELS),
+    )
+    pixel_size: float | None = option(
+        default=None,
+        gt=0,
+        description="Å per pixel of the micrographs, where neither their headers nor a STAR say it, or say it wrong.",
+        about=Option(LABELS),
     )
     validate_on: tuple[str, ...] = option(
         default=(),
@@ -235,6 +274,12 @@ class TrainSettings(Settings):
         gt=0,
         le=1,
         description="How much an unlabelled place counts, unless it is background.",
+        about=Option(LABELS),
+    )
+    rejected_weight: float = option(
+        default=4.0,
+        ge=1,
+        description="How much a rejected place counts, where a labelled one counts 1.",
         about=Option(LABELS),
     )
     # People skip particles that are cut. Crops are taught nothing in the band; whole micrographs and patches are taught

@@ -11,6 +11,7 @@ them is taught or counted. At the rejected places a person looked and saw no par
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -37,16 +38,20 @@ class Areas:
     Attributes
     ----------
     complete
-        Every particle is labelled.
+        Every particle is labelled; None where that is not known.
     ignored
         Polygons, (n, 2) each, in full-size pixels.
     rejected : (n, 2), float64
         Places that are known to be no particle, in full-size pixels.
     """
 
-    complete: bool = True
+    complete: bool | None = True
     ignored: tuple[FloatArray, ...] = ()
     rejected: FloatArray = field(default_factory=lambda: np.empty((0, 2)))
+
+    def with_rejected(self, places: FloatArray) -> Areas:
+        """Return the areas with more rejected places, (n, 2)."""
+        return dataclasses.replace(self, rejected=np.concatenate([self.rejected, places]))
 
 
 def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, Areas]:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from vitripick.errors import InputError, UsageError, parameter
-from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_all_picks, read_micrograph
+from vitripick.formats import MicrographFile, find_micrographs, pair_labels, read_micrograph, recentre_in_micrographs
 from vitripick.formats.names.stems import split_name
 from vitripick.formats.passed_by import passed_by_collected
 from vitripick.formats.picks.table import without_picks_suffix
@@ -21,6 +21,7 @@ from vitripick.settings.train import TrainingSet, TrainSettings
 from vitripick.training.areas import Areas, ignored_pixels, read_areas
 from vitripick.training.frame import refuse_other_frame
 from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
+from vitripick.training.survivors import read_labels, read_rejected
 
 log = logging.getLogger("vitripick")
 
@@ -57,7 +58,7 @@ def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, pre
 def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparation: Preparation) -> TrainingData:
     files = {file.name: file for file in find_micrographs([entry.micrographs], include=entry.include)}
     with passed_by_collected() as passed_by:
-        labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px)
+        labels = read_labels(entry)
     pairing = pair_labels(list(files), labels)
     unread = {split_name(without_picks_suffix(one.path))[1]: one.path for one in passed_by}
     for name in pairing.unmatched_micrographs:
@@ -73,16 +74,25 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
             f"micrographs of {entry.micrographs}; names must agree (docs/formats.md says how)."
         )
     diameter = _label_diameter(pairing.pairs, entry)
-    refuse_other_frame(files, pairing.pairs, entry, diameter_px=diameter)
-    areas = read_areas(entry.areas, list(pairing.pairs))
-    split = _split(sorted(pairing.pairs), entry, settings, index)
+    pairs = dict(pairing.pairs)
+    if not entry.keep_coordinates:
+        pairs = recentre_in_micrographs(pairs, files, entry.labels, pixel_size=entry.pixel_size)
+    refuse_other_frame(files, pairs, entry, diameter_px=diameter)
+    areas = read_areas(entry.areas, list(pairs))
+    for name, places in read_rejected(entry, pairing.pairs, pairs, diameter_px=diameter).items():
+        areas[name] = areas.get(name, Areas(complete=None)).with_rejected(places)
+    split = _split(sorted(pairs), entry, settings, index)
     angstrom: float | None = None
     training: list[Sample] = []
     validation: list[Sample] = []
     for name in [*split.train, *split.validate]:
+        pixel_size = entry.pixel_size or files[name].pixel_size
         sample, pixel_size = _prepare_one(
-            files[name], pairing.pairs[name], index, preparation, diameter, areas.get(name)
+            files[name], pairs[name], index, preparation, diameter, areas.get(name), pixel_size
         )
+        if entry.classes and not len(pairs[name]):
+            # Its particles are in other classes, so nobody said that it is empty.
+            sample = sample.knowing(empty=False)
         sample = dataclasses.replace(sample, set_weight=entry.weight)
         angstrom = diameter * pixel_size if pixel_size is not None else angstrom
         if name in split.train:
@@ -179,8 +189,9 @@ def _prepare_one(
     preparation: Preparation,
     diameter_px: float,
     areas: Areas | None,
+    pixel_size: float | None,
 ) -> tuple[Sample, float | None]:
-    micrograph = read_micrograph(file.path, name=file.name, pixel_size=file.pixel_size)
+    micrograph = read_micrograph(file.path, name=file.name, pixel_size=pixel_size)
     for warning in micrograph.warnings:
         log.warning("%s: %s", file.name, warning)
     if why := why_unseen(diameter_px, micrograph.shape):

@@ -26,7 +26,7 @@ class Crop:
         x, y, width, height in pixels of the crop; some may lie just outside.
     weight : (h, w), float32
         1 where labels count; 0 outside the micrograph and in its border band; between where an unlabelled place counts
-        less (`unlabelled.py`).
+        less (`unlabelled.py`); more than 1 where a place was rejected.
     junk : (h, w), float32
         1 where a place is known to be junk, 0 where it is known not to be, -1 where that is unknown.
     """
@@ -41,8 +41,9 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
     """Return a square of `settings.crop_px`, anywhere in the sample, rotated, flipped and scaled."""
     augmentation, side = settings.augmentation, settings.crop_px
     height, width = sample.image.shape
-    if len(sample.labels) and rng.random() < settings.label_centred_share:
-        centre = sample.labels[rng.integers(len(sample.labels)), :2] + rng.uniform(-side / 3, side / 3, 2)
+    known = _places_to_look_at(sample, rng)
+    if len(known) and rng.random() < settings.label_centred_share:
+        centre = known[rng.integers(len(known))] + rng.uniform(-side / 3, side / 3, 2)
     else:
         centre = rng.uniform((0, 0), (width, height))
     # Most of the crop lies inside the micrograph, whatever its size.
@@ -54,8 +55,20 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     turn = turn @ np.diag(rng.choice([-1.0, 1.0], 2))
     shift = (side - 1) / 2 - turn @ centre
-    weight = how_much_counts(sample) * _along_borders(sample, settings, 0.0)
+    weight = how_much_counts(sample, settings.rejected_weight) * _along_borders(sample, settings, 0.0)
     return _warp(sample, np.column_stack([turn, shift]), scale, (side, side), weight)
+
+
+def _places_to_look_at(sample: Sample, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Return the places of the labels, (n, 2), or of what was rejected: by their numbers, at most one draw in two.
+
+    Without that limit, many rejected picks beside few particles would leave hardly a crop with a particle.
+    """
+    labels, rejected = sample.labels[:, :2], sample.knowledge.rejected
+    if not len(rejected):
+        return labels
+    share = min(0.5, len(rejected) / (len(labels) + len(rejected))) if len(labels) else 1.0
+    return rejected if rng.random() < share else labels
 
 
 def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings, pad_to: int) -> Crop:
@@ -75,7 +88,8 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
             [0.0, -1.0 if flip_y else 1.0, (height - 1.0 if flip_y else 0.0) + down],
         ]
     )
-    weight = how_much_counts(sample) * _along_borders(sample, settings, settings.unlabelled_weight)
+    weight = how_much_counts(sample, settings.rejected_weight)
+    weight = weight * _along_borders(sample, settings, settings.unlabelled_weight)
     return _warp(sample, matrix, 1.0, shape, weight)
 
 
@@ -125,18 +139,19 @@ def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: f
     return factor
 
 
-def how_much_counts(sample: Sample) -> Image:
+def how_much_counts(sample: Sample, rejected_weight: float = 1.0) -> Image:
     """Return (h, w), float32: how much what is known about each place counts, the border band aside."""
-    counts = np.full(sample.image.shape, sample.knowledge.unlabelled_weight, np.float32)
+    known = sample.knowledge
+    counts = np.full(sample.image.shape, known.unlabelled_weight, np.float32)
     radius = max(1, round(sample.diameter_px / 2))
-    for x, y, *_ in sample.knowledge.open_places:
+    for x, y, *_ in known.open_places:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, 0.0, -1)
-    if sample.knowledge.unlabelled_weight < 1 or len(sample.knowledge.open_places):
+    for x, y in known.rejected:
+        cv2.circle(counts, (round(float(x)), round(float(y))), radius, rejected_weight, -1)
+    if known.unlabelled_weight < 1 or len(known.open_places) or len(known.rejected):
         # A labelled place counts in full, whatever lies beside it.
         _fill_labelled(counts, sample)
-        for x, y in sample.knowledge.rejected:
-            cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
-    return counts if sample.knowledge.ignored is None else np.where(sample.knowledge.ignored, np.float32(0), counts)
+    return counts if known.ignored is None else np.where(known.ignored, np.float32(0), counts)
 
 
 def _fill_labelled(counts: Image, sample: Sample) -> None:

@@ -14,6 +14,7 @@ from vitripick.formats import (
     FORMATS,
     read_all_picks,
     read_micrograph,
+    recentre_in_micrographs,
     write_joined_picks,
     write_picks,
 )
@@ -69,7 +70,7 @@ class Exchange:
         """
         project = self._project
         with passed_by_collected() as passed_by:
-            parts = read_all_picks(source)
+            parts = read_all_picks(source, keep_coordinates=True)
         by_name = {entry.file.name: entry for entry in project.entries.values()}
         found = match_names(list(by_name), [boxes.micrograph for boxes in parts])
         if not found and len(parts) == 1 and len(by_name) == 1:
@@ -77,6 +78,12 @@ class Exchange:
         if not found:
             names = ", ".join(str(boxes.micrograph) for boxes in parts[:3])
             raise FormatError(f"{source.name}: none of its micrographs is in this project (it names {names}).")
+        name_of = {i: name for name, i in found.items()}
+        files = {name: by_name[name].file for name in found}
+        moved = recentre_in_micrographs(
+            {name: parts[i] for name, i in found.items()}, files, source.name, pixel_size=project.settings.pixel_size
+        )
+        parts = [moved.get(name_of.get(i, ""), boxes) for i, boxes in enumerate(parts)]
         with project.lock:
             sizes = [parts[i].box_size_px for i in found.values() if parts[i].box_size_px > 0]
             if project.settings.box_size_px is None and sizes:

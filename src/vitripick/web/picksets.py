@@ -13,7 +13,7 @@ import numpy as np
 from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
-from vitripick.formats import pair_labels, read_all_picks, read_picks
+from vitripick.formats import pair_labels, read_all_picks, read_picks, recentre_in_micrographs
 from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import Boxes
 from vitripick.run_layout import RunLayout
@@ -208,7 +208,10 @@ class PickSets:
             for name, i in match_names(others, list(names)).items():
                 found[by_name[name].id] = list(names.values())[i]
         else:
-            for name, boxes in pair_labels(list(by_name), read_all_picks(pick_set.folder)).pairs.items():
+            pairs = pair_labels(list(by_name), read_all_picks(pick_set.folder, keep_coordinates=True)).pairs
+            files = {name: by_name[name].file for name in pairs}
+            size = self._project.settings.pixel_size
+            for name, boxes in recentre_in_micrographs(pairs, files, pick_set.folder, pixel_size=size).items():
                 found[by_name[name].id] = boxes
         self._paths[pick_set.id] = found
         return found

@@ -19,6 +19,7 @@ from vitripick.formats.micrographs.finding import MicrographFile, find_micrograp
 from vitripick.formats.names.pairing import match_names
 from vitripick.formats.names.stems import base_name, cryosparc_uid, has_image_suffix, without_image_suffix
 from vitripick.formats.picks.files import read_all_picks, read_picks, to_full_size, write_joined_picks, write_picks
+from vitripick.formats.picks.recentre import recentre
 from vitripick.formats.picks.table import PicksFormat, format_for_writing, format_named, known_suffixes
 from vitripick.formats.star.optics import OpticsGroup, warn_of_unknown_optics, with_given_optics
 from vitripick.formats.star.particles import optics_groups
@@ -76,7 +77,8 @@ def read_parts(source: Path, micrographs: Path | None, settings: ConvertSettings
     """Return the picks in a file or below a folder, in full-size pixels, with what `micrographs` says of them."""
     if micrographs is not None and _is_one_micrograph(micrographs):
         return [Part(_of_one_micrograph(source, micrographs, settings))]
-    parts = [Part(boxes) for boxes in read_all_picks(source, format=settings.source_format, scale=settings.scale)]
+    found = read_all_picks(source, format=settings.source_format, scale=settings.scale, keep_coordinates=True)
+    parts = [Part(boxes) for boxes in found]
     return parts if micrographs is None else with_micrographs(parts, source, micrographs)
 
 
@@ -151,6 +153,7 @@ def write_parts(
         If the target's format cannot hold what there is, or needs a size, shape or name that is not known.
     """
     entry, is_folder = target_format(target, to)
+    parts = _where_particles_are(parts, source, settings)
     kept = [_with_boxes(part, _kept(_turned(part.boxes, source, settings), settings)) for part in parts]
     boxes_above = [part.boxes if settings.threshold is None else part.boxes.above(settings.threshold) for part in kept]
     if entry.only_inside:
@@ -171,6 +174,14 @@ def write_parts(
     return Converted(
         tuple(files), tuple(part.boxes for part in kept), sum(len(part.boxes) for part in written), settings.threshold
     )
+
+
+def _where_particles_are(parts: Sequence[Part], source: Path, settings: ConvertSettings) -> list[Part]:
+    """Return the parts with the pixel size that is given and, unless coordinates stay, with refined shifts applied."""
+    boxes = [part.boxes.of(pixel_size=settings.pixel_size) for part in parts]
+    if not settings.keep_coordinates:
+        boxes = recentre(boxes, source)
+    return [_with_boxes(part, own) for part, own in zip(parts, boxes, strict=True)]
 
 
 def _with_boxes(part: Part, boxes: Boxes) -> Part:
@@ -291,7 +302,7 @@ def _file_name(part: Part, entry: PicksFormat) -> PurePosixPath:
 
 def _of_one_micrograph(source: Path, micrograph: Path, settings: ConvertSettings) -> Boxes:
     """Return the picks of this one micrograph, whether `source` is its file, a joined one or a folder."""
-    parts = read_all_picks(source, format=settings.source_format, scale=settings.scale)
+    parts = read_all_picks(source, format=settings.source_format, scale=settings.scale, keep_coordinates=True)
     found = match_names([micrograph.name], [boxes.micrograph for boxes in parts])
     if found:
         boxes = parts[found[micrograph.name]]
@@ -299,7 +310,13 @@ def _of_one_micrograph(source: Path, micrograph: Path, settings: ConvertSettings
         raise InputError(f"{source}: no picks file here belongs to {micrograph}.")
     else:
         # The file may be this micrograph's under another name; if not, the error says whose picks are there.
-        boxes = read_picks(source, format=settings.source_format, micrograph=micrograph.name, scale=settings.scale)
+        boxes = read_picks(
+            source,
+            format=settings.source_format,
+            micrograph=micrograph.name,
+            scale=settings.scale,
+            keep_coordinates=True,
+        )
     boxes = _of_file(boxes, MicrographFile(micrograph.name, micrograph))
     # The name of a file says nothing of its folder, so a name that is a file's already says more.
     if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):

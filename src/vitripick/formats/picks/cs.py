@@ -6,11 +6,11 @@ a live cryoSPARC. Whether y counts from the first or the last row there is open,
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -22,24 +22,28 @@ from vitripick.formats.columns import filament_error, is_filament_column, tomogr
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
 from vitripick.formats.names.stems import cryosparc_uid
-from vitripick.formats.picks.csdat import is_csdat, read_csdat
-from vitripick.formats.text import read_file
-from vitripick.geometry import Boxes, FloatArray
+from vitripick.formats.picks.cs_table import (
+    cs_alignment,
+    float_column,
+    join_passthrough,
+    load_cs,
+    micrograph_pixel_sizes,
+)
+from vitripick.geometry import Boxes
 
 _X, _Y = "location/center_x_frac", "location/center_y_frac"
 _Z = "location/center_z_frac"
 _SHAPE, _PATH = "location/micrograph_shape", "location/micrograph_path"
-# In characters; a column takes about 40.
-_LONGEST_HEADER = 1_000_000
-# What NumPy raises over headers and data that do not hold together.
-_DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, TokenError)
+_PLACE = (_X, _Y, _SHAPE, _PATH)
 _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 
 
 def read_cs(path: Path) -> list[Boxes]:
     """Return the boxes of each micrograph in the file, in order of first mention, with its path and shape.
 
-    Rows that name no micrograph are left out with a warning.
+    Rows that name no micrograph are left out with a warning. A job of cryoSPARC may put what it found and the places
+    into two files; the places are then read from the passthrough beside the file, by the particles' ids. Shifts and
+    classes come along in `Boxes.alignment`; the centres are those of the file.
 
     Raises
     ------
@@ -48,12 +52,21 @@ def read_cs(path: Path) -> list[Boxes]:
     """
     rows = load_cs(path)
     names = rows.dtype.names or ()
-    missing = [name for name in (_X, _Y, _SHAPE, _PATH) if name not in names]
+    missing = [name for name in _PLACE if name not in names]
     if missing:
+        joined = join_passthrough(rows, path, _PLACE)
+        if joined is not None:
+            return _boxes_of(joined, path)
         raise FormatError(
             f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
-            "micrographs; give the file of a picking job or its passthrough."
+            "micrographs, and no passthrough beside it says it; give the file of a picking job or its passthrough."
         )
+    return _boxes_of(rows, path)
+
+
+def _boxes_of(rows: npt.NDArray[Any], path: Path) -> list[Boxes]:
+    """Return the boxes of a table that has places."""
+    names = rows.dtype.names or ()
     if _Z in names and len(rows):
         raise tomogram_error(path, f"column {_Z}")
     filaments = [name for name in names if is_filament_column(name)]
@@ -65,13 +78,14 @@ def read_cs(path: Path) -> list[Boxes]:
         or rows.dtype[_SHAPE].base.kind not in "iu"
     ):
         raise FormatError(f"{path}: {_PATH} should hold text, and {_SHAPE} two whole numbers in each row.")
-    x, y = _float(rows, _X, path), _float(rows, _Y, path)
-    score = _float(rows, _SCORE, path) if _SCORE in names else np.full(len(rows), np.nan)
+    x, y = float_column(rows, _X, path), float_column(rows, _Y, path)
+    score = float_column(rows, _SCORE, path) if _SCORE in names else np.full(len(rows), np.nan)
     index_of: dict[bytes | str, int] = {}
     group = np.array([index_of.setdefault(raw, len(index_of)) for raw in rows[_PATH].tolist()], np.intp)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(len(index_of) + 1))
     shapes = rows[_SHAPE].astype(np.int64)
+    alignment, pixel_sizes = cs_alignment(rows, path), micrograph_pixel_sizes(rows, path)
     parts = []
     for raw, number in index_of.items():
         which = order[starts[number] : starts[number + 1]]
@@ -83,15 +97,15 @@ def read_cs(path: Path) -> list[Boxes]:
             raise FormatError(f"{path}: {_text(raw)} should have one shape above zero in {_SHAPE}.")
         if not (np.isfinite(x[which]).all() and np.isfinite(y[which]).all()):
             raise FormatError(f"{path}: a particle of {_text(raw)} has a place that is not a number.")
-        parts.append(
-            Boxes.at(
-                x[which] * n_columns,
-                y[which] * n_rows,
-                confidence=score[which],
-                micrograph=_text(raw),
-                shape=(n_rows, n_columns),
-            )
+        boxes = Boxes.at(
+            x[which] * n_columns,
+            y[which] * n_rows,
+            confidence=score[which],
+            micrograph=_text(raw),
+            shape=(n_rows, n_columns),
+            pixel_size=pixel_sizes[which[0]],
         )
+        parts.append(dataclasses.replace(boxes, alignment=None if alignment is None else alignment[which]))
     if not parts and len(rows):
         raise FormatError(
             f"{path}: no row names its micrograph ({_PATH} is empty); give the passthrough file of the job."
@@ -150,37 +164,9 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
     write_bytes_atomically(path, buffer.getvalue())
 
 
-def load_cs(path: Path) -> npt.NDArray[Any]:
-    """Return the table of a `.cs` file, read without pickling; a compressed one needs cryosparc-tools."""
-    data = read_file(path)
-    if is_csdat(data):
-        return read_csdat(path, data)
-    if not data.startswith(b"\x93NUMPY"):
-        raise FormatError(f"{path}: this is neither a NumPy array nor CSDAT, as .cs files are.")
-    try:
-        # A pickle runs whatever its author wrote, so pickling is never allowed. A table with hundreds of columns has a
-        # header longer than NumPy's own limit, which guards against headers that take too long to read.
-        rows: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=_LONGEST_HEADER)
-    except _DAMAGED as error:
-        raise FormatError(f"{path}: this NumPy array cannot be read: {_in_one_line(error)}.") from None
-    if rows.dtype.names is None or rows.ndim != 1:
-        raise FormatError(f"{path}: a .cs file is a table with named columns, but this is an array of {rows.dtype}.")
-    return rows
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120].rstrip(".") or type(error).__name__
-
-
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") or 1
 
 
 def _text(raw: bytes | str) -> str:
     return raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
-
-
-def _float(rows: npt.NDArray[Any], name: str, path: Path) -> FloatArray:
-    if rows.dtype[name].kind not in "fiu" or rows.dtype[name].shape:
-        raise FormatError(f"{path}: {name} should hold one number in each row, but it holds {rows.dtype[name]}.")
-    return rows[name].astype(np.float64)

@@ -15,6 +15,7 @@ from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.picks.listed import find_listed, read_listed_files
 from vitripick.formats.picks.meant import looks_like_picks, unread_table
+from vitripick.formats.picks.recentre import recentre
 from vitripick.formats.picks.table import (
     format_for_writing,
     format_named,
@@ -39,8 +40,10 @@ def read_picks(
     shape: tuple[int, int] | None = None,
     flip_y: bool = False,
     scale: float = 1.0,
+    pixel_size: float | None = None,
+    keep_coordinates: bool = False,
 ) -> Boxes:
-    """Return the picks or labels of one micrograph.
+    """Return the picks or labels of one micrograph, where its particles are: refined shifts are applied.
 
     Parameters
     ----------
@@ -58,14 +61,18 @@ def read_picks(
         Whether the file counts y from the last row. This needs `shape`, unless the file says it.
     scale
         Full-size pixels per pixel of the file, for picks of a downscaled image.
+    pixel_size
+        Å per full-size pixel, for refined shifts, where the file says none or a wrong one.
+    keep_coordinates
+        Leave coordinates as the file has them, also where it has refined shifts; `Boxes.alignment` then holds these.
 
     Raises
     ------
     InputError
         If the file is not there.
     FormatError
-        If the file is not what its format promises, or if it holds several micrographs and `micrograph` is none of
-        them or missing.
+        If the file is not what its format promises; if it holds several micrographs and `micrograph` is none of
+        them or missing; if it has refined shifts and no pixel size to apply them with.
     UsageError
         If `flip_y` lacks the shape.
     """
@@ -88,7 +95,10 @@ def read_picks(
         boxes = pairs[micrograph]
     boxes = boxes.of(micrograph=micrograph)
     warn_of_scores([boxes], path)
-    return to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale)
+    boxes = to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, scale=scale)
+    if not keep_coordinates:
+        (boxes,) = recentre([boxes], path, pixel_sizes=[pixel_size])
+    return to_full_size(boxes, path, flip_y=flip_y)
 
 
 def read_all_picks(
@@ -99,6 +109,8 @@ def read_all_picks(
     shape: tuple[int, int] | None = None,
     flip_y: bool = False,
     scale: float = 1.0,
+    pixel_size: float | None = None,
+    keep_coordinates: bool = False,
 ) -> list[Boxes]:
     """Return the picks or labels of every micrograph in a file or below a folder, one `Boxes` each.
 
@@ -109,7 +121,8 @@ def read_all_picks(
     a list).
 
     `Boxes.micrograph` is the name in the file. Where the file has none, it is the file's own path, relative to the
-    folder, without suffix and `_autopick` and the like. The other options are as in `read_picks`.
+    folder, without suffix and `_autopick` and the like. The other options are as in `read_picks`; refined shifts are
+    applied here, too.
 
     Raises
     ------
@@ -122,9 +135,10 @@ def read_all_picks(
     else:
         found = [boxes.of(micrograph=_own_name(boxes, path.name)) for boxes in _read_file(path, format)]
     warn_of_scores(found, path)
-    return [
-        to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, flip_y=flip_y, scale=scale) for boxes in found
-    ]
+    found = [to_full_size(boxes, path, box_size_px=box_size_px, shape=shape, scale=scale) for boxes in found]
+    if not keep_coordinates:
+        found = recentre(found, path, pixel_sizes=[pixel_size] * len(found))
+    return [to_full_size(boxes, path, flip_y=flip_y) for boxes in found]
 
 
 def write_picks(

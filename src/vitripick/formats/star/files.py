@@ -18,6 +18,7 @@ from vitripick.formats.columns import refuse_other_than_2d, split_by_micrograph,
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
+from vitripick.formats.star.alignment import read_alignment
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.particles import optics_of_row, read_optics
@@ -52,7 +53,8 @@ def read_star(path: Path) -> list[Boxes]:
     Without a column that names micrographs (`_rlnMicrographName`, `_rlnImageName`), this gives one micrograph without a
     name. Otherwise it gives one for each name, in order of first mention. It reads files of RELION 3.0 (one unnamed
     block) and 3.1+ (with an optics block, which gives the micrographs' pixel size). RELION writes a file of zero bytes
-    to say "picked, nothing found".
+    to say "picked, nothing found". Shifts and classes of a classification or refinement come along in
+    `Boxes.alignment`; the centres are those of the file.
 
     Raises
     ------
@@ -77,6 +79,7 @@ def read_star(path: Path) -> list[Boxes]:
     only_size = next(iter(pixel_sizes.values())) if len(set(pixel_sizes.values())) == 1 else None
     of_rows = [pixel_sizes.get(group) for group in table.column(_GROUP)] if _GROUP in table else None
     whole = Boxes.at(x, y, confidence=confidence, pixel_size=only_size)
+    whole = dataclasses.replace(whole, alignment=read_alignment(table, tables, path))
     parts = split_by_micrograph(whole, table, path, pixel_sizes=of_rows)
     return [_without_manual_zeros(part) for part in parts]
 

@@ -14,7 +14,7 @@ log = logging.getLogger("vitripick")
 # RELION 3.1 and later: the micrographs' own, and that of the movie, which motion correction may have binned.
 PIXEL_SIZE, ORIGINAL = "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize"
 # RELION 3.0 and earlier: µm of the detector, by the magnification.
-_DETECTOR, _MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
+DETECTOR, MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
 _ANGSTROM_PER_MICROMETRE = 1e4
 
 
@@ -26,8 +26,8 @@ def pixel_size_of_row(fields: Mapping[str, str]) -> float | None:
     """
     if PIXEL_SIZE in fields:
         return parse_pixel_size(fields[PIXEL_SIZE])
-    if _DETECTOR in fields and _MAGNIFICATION in fields:
-        detector, magnification = parse_pixel_size(fields[_DETECTOR]), parse_pixel_size(fields[_MAGNIFICATION])
+    if DETECTOR in fields and MAGNIFICATION in fields:
+        detector, magnification = parse_pixel_size(fields[DETECTOR]), parse_pixel_size(fields[MAGNIFICATION])
         if detector is None or magnification is None:
             return None
         return parse_pixel_size(f"{detector * _ANGSTROM_PER_MICROMETRE / magnification:.6g}")
@@ -36,7 +36,7 @@ def pixel_size_of_row(fields: Mapping[str, str]) -> float | None:
 
 def warn_of_original(table: StarTable, path: Path) -> None:
     """Warn if the only pixel size of a table is the movie's, because micrographs may be binned."""
-    has_own = PIXEL_SIZE in table or (_DETECTOR in table and _MAGNIFICATION in table)
+    has_own = PIXEL_SIZE in table or (DETECTOR in table and MAGNIFICATION in table)
     if ORIGINAL in table and not has_own and len(table):
         log.warning(
             "%s: _%s is missing, so _%s is used, the pixel size of the movies. It is wrong if motion correction binned "
