@@ -341,6 +341,8 @@ def test_the_command_takes_the_threshold_of_a_run(vitripick, ring_micrograph, tm
     assert vitripick("pick", ring_micrograph, "--out", tmp_path / "run", "--threshold", threshold).code == 0
     call = ("convert", tmp_path / "run", tmp_path / "p.star", "--to", "particles-star")
     assert vitripick(*call).out.startswith(f"{len(stored.above(threshold))} picks of 1 micrograph")
+    assert f"at the run's threshold of {threshold:g}; --threshold 0 takes all" in vitripick(*call).out
+    assert json.loads(vitripick(*call, "--json").out)["threshold"] == pytest.approx(threshold)
     assert vitripick(*call, "--threshold", 0).out.startswith(f"{len(stored)} picks of 1 micrograph")
 
 

@@ -77,11 +77,14 @@ def convert(
             "files": files,
             "passed_by": [one.to_dict() for one in passed_by],
         }
+        told |= {} if done.threshold is None else {"threshold": done.threshold}
         told |= {} if hint is None else {"hint": str(hint)}
         print(json.dumps(told, ensure_ascii=False))
     else:
         what = done.files[0] if len(done.files) == 1 else f"{len(done.files)} files in {written_to}"
         print(f"{done.n_picks} picks of {count('micrograph', len(done.parts))}: {what}")
+        if done.threshold is not None and settings.threshold is None:
+            print(f"at the run's threshold of {done.threshold:g}; --threshold 0 takes all its stored picks")
 
 
 def _one_of(first: T | None, first_name: str, second: T | None, second_name: str) -> T | None:

@@ -496,6 +496,12 @@ def test_names_that_relion_will_not_find_are_warned_about(tmp_path, caplog, form
     assert "2 of 2 names of micrographs are cryoSPARC's" in caplog.text
 
 
+def test_files_under_cryosparcs_names_are_warned_about(tmp_path, caplog):
+    convert_picks(DATA / "names-from-cryosparc" / "picks.cs", tmp_path / "out", to="star")
+    assert "2 of 2 names of micrographs are cryoSPARC's" in caplog.text
+    assert "suffix" not in caplog.text
+
+
 def test_a_name_that_meets_no_micrograph_is_warned_about(relion_project, caplog):
     parts = [Boxes.at([1], [2], micrograph=name) for name in (MIC1, "mic9.mrc")]
     write_joined_picks(parts, relion_project / "p.star")

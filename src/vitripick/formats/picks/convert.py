@@ -166,9 +166,12 @@ def write_parts(
         some = [part for part in written if len(part.boxes)]
         groups = optics_groups([part.boxes for part in some], [part.optics for part in some])
         warn_of_unknown_optics(groups, target, pixel_size_by=parameter("Boxes.pixel_size"))
-    if entry.compares_names and (entry.takes_optics or (len(parts) > 1 and not is_folder)):
+    holds_names = entry.takes_optics or (len(parts) > 1 and not is_folder)
+    if entry.compares_names and holds_names:
         written = [_with_boxes(part, part.boxes.of(micrograph=part.relion_name)) for part in written]
-        _say_names([part.boxes.micrograph or "" for part in written], target, known=micrographs is not None)
+    if entry.compares_names and (holds_names or is_folder):
+        names = [part.boxes.micrograph or "" for part in written]
+        _say_names(names, target, known=micrographs is not None, need_suffix=holds_names)
     write = _write_folder if is_folder else _write_file
     files = write(written, target, entry, settings)
     return Converted(
@@ -192,9 +195,12 @@ def _is_one_micrograph(micrographs: Path) -> bool:
     return micrographs.is_file() and not is_star(str(micrographs))
 
 
-def _say_names(names: Sequence[str], target: Path, *, known: bool) -> None:
-    """Warn of names that are no files' names for RELION, or are cryoSPARC's."""
-    bare = [name for name in names if not has_image_suffix(base_name(name))]
+def _say_names(names: Sequence[str], target: Path, *, known: bool, need_suffix: bool) -> None:
+    """Warn of names that are no files' names for RELION, or are cryoSPARC's.
+
+    Files of single micrographs hold no names; RELION finds them by their own, which need no suffix of an image.
+    """
+    bare = [name for name in names if need_suffix and not has_image_suffix(base_name(name))]
     foreign = [] if known else [name for name in names if cryosparc_uid(name) is not None]
     for wrong, what in ((bare, "have no suffix, such as .mrc"), (foreign, "are cryoSPARC's")):
         if wrong:
