@@ -114,6 +114,11 @@ class RunLayout:
         return self.out / RECORDS
 
     @property
+    def failed(self) -> Path:
+        """The folder of the failures."""
+        return self.out / FAILED
+
+    @property
     def log(self) -> Path:
         """The folder of the times."""
         return self.out / LOG
@@ -138,6 +143,16 @@ class RunLayout:
         folder, ending = self.out / STORE.folder, STORE.ending
         files = sorted(path for path in folder.rglob(f"*{ending}") if not path.name.startswith("."))
         return {path.relative_to(folder).as_posix().removesuffix(ending): path for path in files}
+
+    def recorded(self) -> dict[str, Path]:
+        """Return the records by the stem of their micrograph, in sorted order; hidden ones are being written."""
+        files = sorted(path for path in self.records.rglob("*.json") if not path.name.startswith("."))
+        return {path.relative_to(self.records).as_posix().removesuffix(".json"): path for path in files}
+
+    def all_failures(self) -> dict[str, Path]:
+        """Return the files of the failures by the printable stem of their micrograph, in sorted order."""
+        files = sorted(path for path in self.failed.rglob("*.json") if not path.name.startswith("."))
+        return {path.relative_to(self.failed).as_posix().removesuffix(".json"): path for path in files}
 
     def holds_run(self) -> bool:
         """Whether this is the output of `pick`, finished or not."""

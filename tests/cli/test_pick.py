@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from made import rings
 from vitripick.cli import pick as pick_command
 from vitripick.formats import read_picks, write_mrc
 from vitripick.images import Preparation
 from vitripick.models import ModelCard, TorchModel, build_detector, save_model
-from vitripick.runs import step
+from vitripick.runs import exporter, step
 
 
 def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):
@@ -66,7 +67,7 @@ def test_an_interrupted_run_ends_with_130_and_says_how_to_go_on(vitripick, ring_
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(step, "look", interrupted)
+    monkeypatch.setattr(step, "look_at_all", interrupted)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 130
     assert "again" in outcome.err
@@ -76,7 +77,7 @@ def test_a_full_disk_ends_with_5(vitripick, ring_micrograph, tmp_path, monkeypat
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(step, "write_exports", full)
+    monkeypatch.setattr(exporter, "write_exports", full)
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "disk is full" in outcome.err
@@ -224,3 +225,12 @@ def test_noise_without_a_diameter_says_which_option_to_give(vitripick, tmp_path)
     outcome = vitripick("pick", tmp_path / "noise.mrc", "--out", tmp_path / "out")
     assert outcome.code == 2
     assert "--diameter-angstrom" in outcome.err
+
+
+def test_a_second_call_says_what_the_folder_holds_now(vitripick, ring_micrograph, tmp_path):
+    write_mrc(ring_micrograph.with_name("more.mrc"), rings(), pixel_size=2.0)
+    base = ("pick", "--diameter-px", 60, "--out", tmp_path / "out")
+    vitripick(*base, ring_micrograph.parent)
+    outcome = vitripick(*base, ring_micrograph)
+    assert "with 1 of earlier calls" in outcome.out
+    assert "2 micrographs" in outcome.out

@@ -100,7 +100,7 @@ def test_masks_and_overlays_come_from_the_stored_map_without_a_second_look(
     pick_many([micrographs], tmp_path / "fresh", junk_model, settings)
     pick_many([micrographs], tmp_path / "out", junk_model)
     assert not (tmp_path / "out" / "junk_masks").exists()
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("looked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("looked again"))
     pick_many([micrographs], tmp_path / "out", junk_model, settings)
     fresh = snapshot(tmp_path / "fresh", leave_out=("log", "run.json"))
     fresh["autopick.star"] = fresh["autopick.star"].replace(b"/fresh", b"/out")

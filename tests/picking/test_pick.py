@@ -74,17 +74,18 @@ def test_a_particle_that_cannot_be_seen_is_refused_with_what_may_be_wrong(model,
         pick(Micrograph(discs(7)[0]), model, diameter_px=diameter_px)
 
 
-def test_the_box_edge_policy_leaves_out_boxes_that_stick_out(model):
+def test_particles_that_the_border_cuts_are_left_out_unless_their_centre_is_enough(model):
     image, labels = discs(9)
     cut = Micrograph(image[:, int(labels.x.min()) :])
-    centre = pick(cut, model, diameter_px=20, threshold=0)
-    box = pick(cut, model, diameter_px=20, threshold=0, edge="box")
-    assert centre.x.min() >= 0
-    assert box.x.min() >= 9.5
-    assert len(box) < len(centre)
+    centre = pick(cut, model, diameter_px=20, threshold=0, edge="centre")
+    whole = pick(cut, model, diameter_px=20, threshold=0)
+    box = pick(cut, model, diameter_px=20, threshold=0, box_size_px=70, edge="box")
+    assert 0 <= centre.x.min() < 9.5 <= whole.x.min() < 34.5 <= box.x.min()
+    assert len(box) < len(whole) < len(centre)
+    assert box.box_size_px == 70
 
 
-@pytest.mark.parametrize(("edge", "margin"), [("centre", 0), ("box", 54)])
+@pytest.mark.parametrize(("edge", "margin"), [("centre", 0), ("particle", 54), ("box", 54)])
 def test_nothing_is_picked_where_a_smeared_border_holds_no_image(edge, margin):
     """A real one: the corner where the first 71 rows and 53 columns are streaks, of which some look like particles."""
     corner = read_micrograph(SMEARED).image[:1300, :1300]

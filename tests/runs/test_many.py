@@ -116,7 +116,7 @@ def test_a_blank_that_cistem_cannot_hold_stops_before_anything_is_picked(model, 
 
 def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypatch):
     first = pick_many([micrographs], tmp_path / "out", model)
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     second = pick_many([micrographs], tmp_path / "out", model)
     assert second.n_skipped == 3
     assert second.n_picks == first.n_picks
@@ -124,7 +124,7 @@ def test_a_second_run_picks_nothing_again(model, micrographs, tmp_path, monkeypa
 
 def test_another_threshold_or_format_writes_files_anew_without_picking(model, micrographs, tmp_path, monkeypatch):
     pick_many([micrographs / "a"], tmp_path / "out", model)
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs / "a"], tmp_path / "out", model, PickSettings(threshold=0.99, formats=("box", "topaz")))
     assert len(read_picks(tmp_path / "out" / "box" / "one.box")) == 0
     assert (tmp_path / "out" / "particles_topaz.txt").is_file()
@@ -147,7 +147,7 @@ def test_what_changed_is_picked_again(model, micrographs, tmp_path, change):
 
 def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, micrographs, tmp_path, monkeypatch):
     whole = pick_many([micrographs], tmp_path / "whole", model)
-    real, calls = step.look, []
+    real, calls = step.look_at_all, []
 
     def interrupted(*arguments, **options):
         calls.append(1)
@@ -155,7 +155,7 @@ def test_an_interrupted_run_goes_on_and_ends_like_one_that_was_not(model, microg
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(step, "look", interrupted)
+    monkeypatch.setattr(step, "look_at_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pick_many([micrographs], tmp_path / "out", model)
     monkeypatch.undo()

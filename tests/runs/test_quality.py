@@ -251,7 +251,7 @@ def test_another_threshold_is_another_quality_line_without_a_second_look(
 ):
     """Also where no file is written anew: CBOX holds every pick."""
     pick_many([micrographs], tmp_path / "out", junk_model, PickSettings(formats=("cbox",)))
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("looked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("looked again"))
     summary = pick_many([micrographs], tmp_path / "out", junk_model, PickSettings(threshold=0.9, formats=("cbox",)))
     assert all(record.quality.mean_confidence > 0.9 for record in summary.records if record.n_picks)
     assert summary.records[0].quality.diameter_px == 20
@@ -268,7 +268,7 @@ def test_a_run_folder_of_before_gets_its_quality_lines_without_a_second_look(mod
         del fields["quality"]
         path.write_text(json.dumps(fields))
     assert read_record(tmp_path / "out" / "micrographs" / "a" / "one.json").quality is None
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("looked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("looked again"))
     again = pick_many([micrographs], tmp_path / "out", model)
     assert [r.quality for r in again.records] == [r.quality for r in first.records]
 

@@ -80,8 +80,8 @@ def test_a_run_that_was_stopped_is_finished_by_a_second_one(model, many_microgra
     layout = RunLayout(tmp_path / "out")
     assert layout.holds_run()
     assert not layout.run.exists()
-    looked, look = [], step.look
-    monkeypatch.setattr(step, "look", lambda *a, **k: (looked.append(1), look(*a, **k))[1])
+    looked, look = [], step.look_at_all
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: (looked.append(1), look(*a, **k))[1])
     with Run(files, tmp_path / "out", model, SETTINGS) as run:
         assert run.pick()
         assert run.finish().n_skipped == 3

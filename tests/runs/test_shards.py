@@ -59,6 +59,6 @@ def test_all_shares_and_one_call_to_finish_are_one_run(model, many_micrographs, 
     ]
     assert sum(n_each) == 12
     assert not (shared / "autopick.star").exists()
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     pick_many([many_micrographs], shared, model, settings)
     assert snapshot(shared, wherever=True) == snapshot(whole, wherever=True)

@@ -13,7 +13,7 @@ from made import snapshot
 from vitripick.atomic import atomic_path, host_name, remove_leftovers
 from vitripick.errors import UsageError
 from vitripick.formats import MicrographFile, read_micrograph, read_picks, write_mrc
-from vitripick.runs import FolderPicker, PickSettings, pick_many, read_record, step
+from vitripick.runs import FolderPicker, PickSettings, exporter, pick_many, read_record, step
 from vitripick.runs.folder import read_run_folder
 
 
@@ -62,7 +62,7 @@ def test_an_output_that_somebody_removed_is_written_again_without_picking(model,
     lost = tmp_path / "out" / "star" / "b" / "one_autopick.star"
     content = lost.read_bytes()
     lost.unlink()
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs], tmp_path / "out", model)
     assert lost.read_bytes() == content
 
@@ -70,7 +70,7 @@ def test_an_output_that_somebody_removed_is_written_again_without_picking(model,
 def test_a_changed_threshold_ends_like_a_fresh_run_with_it(model, micrographs, tmp_path, monkeypatch):
     pick_many([micrographs], tmp_path / "fresh", model, PickSettings(threshold=0.7, thumbnails=True))
     pick_many([micrographs], tmp_path / "out", model)
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrographs], tmp_path / "out", model, PickSettings(threshold=0.7, thumbnails=True))
     fresh, changed = snapshot(tmp_path / "fresh"), snapshot(tmp_path / "out")
     for name in ("run.json", "autopick.star"):  # they name the folder
@@ -85,13 +85,13 @@ def test_a_run_killed_while_it_changed_everything_is_not_taken_for_the_one_befor
     """The file is new, its record was not written yet: whoever comes back to the old settings must not trust it."""
     pick_many([micrographs], tmp_path / "out", model)
     before = snapshot(tmp_path / "out")
-    real = step.write_exports
+    real = exporter.write_exports
 
     def die_after(picks, image, layout, stem, names, threshold):
         real(picks, image, layout, stem, names, threshold)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(step, "write_exports", die_after)
+    monkeypatch.setattr(exporter, "write_exports", die_after)
     other = type(model)(model.detector, model.card, "another hash") if "model" in interrupted_by else model
     settings = PickSettings(minimum_distance_diameters=3) if other is not model else PickSettings(threshold=0.99)
     with pytest.raises(KeyboardInterrupt):
@@ -220,7 +220,7 @@ def test_an_out_that_cannot_be_written_to_is_said_so(model, micrographs, tmp_pat
     def refuse(*arguments, **options):
         raise OSError(30, "Read-only file system", "picks")
 
-    monkeypatch.setattr(step, "write_exports", refuse)
+    monkeypatch.setattr(exporter, "write_exports", refuse)
     with pytest.raises(UsageError, match="another out="):
         pick_many([micrographs], tmp_path / "out", model)
 

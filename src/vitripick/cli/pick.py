@@ -182,6 +182,14 @@ def _summary_lines(summary: RunSummary) -> str:
             f"fainter candidates are stored in {summary.out / 'cbox'}: look at them with --threshold 0.1, check the "
             "diameter, or train on one labelled micrograph (docs/training.md)"
         )
+    if summary.earlier.records:
+        whole = summary.all_records
+        n_all = sum(record.n_picks for record in whole)
+        lines.append(
+            f"with {len(summary.earlier.records)} of earlier calls, {summary.out} holds {n_all} picks on "
+            f"{count('micrograph', len(whole))}, and so do its joined files"
+        )
+    lines += [f"note: {note}" for note in summary.earlier.notes]
     lines.append(f"written to {summary.out}")
     named: dict[str, list[str]] = {}
     for record in summary.records:

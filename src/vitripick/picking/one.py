@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vitripick.errors import UsageError, parameter
 from vitripick.geometry import Boxes, Image, Micrograph, keep_sizes, remove_overlaps, why_unseen
-from vitripick.images import Prepared, prepare
+from vitripick.images import prepare
+from vitripick.images.border import NO_BORDER, Border
 from vitripick.models.run import FLOOR_CONFIDENCE, detect
 from vitripick.picking.junk import over_micrograph
+from vitripick.picking.narrow import Narrowing, inside_border
 from vitripick.settings import keyword_parameters, option_of, with_options
-from vitripick.settings.pick import Edge, PickSettings
+from vitripick.settings.pick import PickSettings
 from vitripick.timing import stage
 
 if TYPE_CHECKING:
@@ -36,12 +38,15 @@ class Look:
         Diameter of the particle, in full-size pixels: as given, else what the network saw (0 if it saw nothing).
     warnings
         Faults of the file and its pixels that were tolerated when the micrograph was read.
+    border
+        Full-size pixels along the sides that hold no image.
     """
 
     picks: Boxes
     junk: Image | None = None
     diameter_px: float | None = None
     warnings: tuple[str, ...] = ()
+    border: Border = NO_BORDER
 
 
 def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Boxes:
@@ -76,6 +81,22 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
 
 def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Look:
     """Return what `pick` finds, and what else the network says; parameters and errors are the same."""
+    seen, settings, threshold = _look_with(micrograph, model, settings, options)
+    picks = Narrowing.of(settings).applied(seen.picks, seen.diameter_px, seen.border)
+    return replace(seen, picks=picks.above(threshold))
+
+
+def look_at_all(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None) -> Look:
+    """Return everything that is stored of a micrograph: picks of any confidence, those cut by the border, too.
+
+    Errors are those of `pick`. `Narrowing` then chooses what is exported.
+    """
+    return _look_with(micrograph, model, settings, {})[0]
+
+
+def _look_with(
+    micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None, options: dict[str, Any]
+) -> tuple[Look, PickSettings, float]:
     for name in options:
         if name in PickSettings.model_fields and name not in _OPTIONS:
             raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
@@ -83,7 +104,12 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     if not hasattr(model, "network"):
         raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model.")
     check_settings(model.card, settings)
-    threshold, patches = settings.threshold, settings.patches
+    threshold = model.card.threshold if settings.threshold is None else settings.threshold
+    return _see(micrograph, model, settings), settings, threshold
+
+
+def _see(micrograph: Micrograph, model: LoadedModel, settings: PickSettings) -> Look:
+    patches = settings.patches
     diameter = resolve_diameter_px(micrograph, model, settings)
     if diameter is not None and model.card.preparation.scale_by == "particle":
         _check_visible(diameter, micrograph)
@@ -105,7 +131,7 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     picks = Boxes.at(
         x,
         y,
-        size_px=diameter if settings.box_size_px is None else settings.box_size_px,
+        size_px=diameter,
         confidence=model.card.calibrated(found.confidence),
         estimated_width=estimated_width,
         estimated_height=estimated_height,
@@ -114,15 +140,20 @@ def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
         pixel_size=micrograph.pixel_size,
     )
     picks = keep_sizes(picks, minimum_px=settings.minimum_size_px, maximum_px=settings.maximum_size_px)
-    picks = remove_overlaps(picks, minimum_distance_px=settings.minimum_distance_diameters * diameter)
-    picks = _inside(picks, prepared, settings.edge)
+    picks = remove_overlaps(picks, minimum_distance_px=settings.stored_distance_diameters * diameter)
+    border = Border(
+        top=round(prepared.border.top / scale_y),
+        bottom=round(prepared.border.bottom / scale_y),
+        left=round(prepared.border.left / scale_x),
+        right=round(prepared.border.right / scale_x),
+    )
+    picks = inside_border(picks, border, margin_px=0.5)
     junk = None
     if found.junk is not None:
         shape = prepared.image.shape[0], prepared.image.shape[1]
         junk = over_micrograph(found.junk, stride=model.network.decoding.stride, working_shape=shape)
         junk = prepared.border.extended(junk, of=shape)
-    picks = picks.above(model.card.threshold if threshold is None else threshold)
-    return Look(picks, junk, diameter, prepared.warnings)
+    return Look(picks, junk, diameter, prepared.warnings, border)
 
 
 def check_settings(card: ModelCard, settings: PickSettings) -> None:
@@ -175,19 +206,6 @@ def _check_visible(diameter_px: float, micrograph: Micrograph) -> None:
             f"{micrograph.name}: a particle of {diameter_px:.4g} px {why}. Is the diameter in Å (not nm), or in pixels "
             "of these very micrographs? Is their pixel size right?"
         )
-
-
-def _inside(picks: Boxes, prepared: Prepared, edge: Edge) -> Boxes:
-    half_w, half_h = (picks.width / 2, picks.height / 2) if edge == "box" else (0.5, 0.5)
-    height, width = prepared.full_shape
-    (scale_y, scale_x), border = prepared.scale, prepared.border
-    inside = (
-        (picks.x >= border.left / scale_x + half_w - 0.5)
-        & (picks.x <= width - border.right / scale_x - 0.5 - half_w)
-        & (picks.y >= border.top / scale_y + half_h - 0.5)
-        & (picks.y <= height - border.bottom / scale_y - 0.5 - half_h)
-    )
-    return picks.select(inside)
 
 
 _OPTIONS = [name for name, field in PickSettings.model_fields.items() if not option_of(field).in_runs_only]

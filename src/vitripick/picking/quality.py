@@ -136,11 +136,11 @@ def assess(picks: Boxes, junk: Image | None, *, threshold: float, diameter_px: f
         suspected.append(CONTAMINATED)
     return Quality(
         threshold=threshold,
-        diameter_px=_rounded(diameter_px) or None,
-        mean_confidence=_rounded(float(picks.confidence.mean())) if n else None,
-        covered_share=_rounded(covered),
-        junk_share=_rounded(junk_share),
-        edge_junk_share=_rounded(edge_share),
+        diameter_px=rounded(diameter_px) or None,
+        mean_confidence=rounded(float(picks.confidence.mean())) if n else None,
+        covered_share=rounded(covered),
+        junk_share=rounded(junk_share),
+        edge_junk_share=rounded(edge_share),
         n_on_junk=None if is_junk is None else _n_on(is_junk, picks),
         suspected=tuple(suspected),
     )
@@ -181,8 +181,8 @@ def _n_on(is_junk: Mask, picks: Boxes) -> int:
     return int(is_junk[row, column].sum())
 
 
-def _rounded(value: float | None) -> float | None:
-    # Records must not differ in the last bit from machine to machine.
+def rounded(value: float | None) -> float | None:
+    """Return a value as records hold it, which must not differ in the last bit from machine to machine."""
     return None if value is None else round(float(value), _DIGITS)
 
 

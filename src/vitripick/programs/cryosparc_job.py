@@ -22,7 +22,7 @@ from vitripick.formats.star.optics import OpticsGroup
 from vitripick.geometry import Boxes
 from vitripick.models import Model
 from vitripick.run_layout import RunLayout
-from vitripick.runs.record import read_stored
+from vitripick.runs.record import read_exported
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
 from vitripick.runs.suspects import summary_lines
@@ -245,5 +245,5 @@ def _pixel_sizes(exposures: Any, n: int) -> list[float | None]:
 
 
 def _picks_of(layout: RunLayout, summary: RunSummary, flip_y: bool) -> list[Boxes]:
-    picks = [read_stored(layout, record).above(summary.threshold) for record in summary.records]
+    picks = [read_exported(layout, record).above(summary.threshold) for record in summary.records]
     return [boxes.flipped(boxes.shape[0]) if flip_y and boxes.shape is not None else boxes for boxes in picks]

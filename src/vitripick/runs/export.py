@@ -15,7 +15,7 @@ from vitripick.geometry import Boxes, Image
 from vitripick.picking.junk import junk_mask_png, read_junk
 from vitripick.pictures import draw_overlay, thumbnail_jpeg
 from vitripick.run_layout import PICTURES, STORE_FORMAT, Place, RunLayout
-from vitripick.runs.record import Record, read_stored
+from vitripick.runs.record import Record, read_exported
 from vitripick.settings.pick import PickSettings
 
 NEED_THE_IMAGE = {"overlay", "thumbnail"}
@@ -63,6 +63,11 @@ def exports_of(settings: PickSettings) -> tuple[str, ...]:
     pictures = {"overlay": settings.overlays, "thumbnail": settings.thumbnails, "junk_mask": settings.junk_masks}
     single = [name for name in settings.formats if FORMATS[name].joined_name is None]
     return tuple(dict.fromkeys([STORE_FORMAT, *single, *(name for name, wanted in pictures.items() if wanted)]))
+
+
+def listed_before(layout: RunLayout) -> list[str]:
+    """Return the formats that an earlier call wrote a list of files for; every micrograph needs such a file."""
+    return [name for name, entry in FORMATS.items() if entry.write_list is not None and layout.autopick_star.is_file()]
 
 
 def threshold_of(name: str, threshold: float) -> float:
@@ -146,7 +151,7 @@ def write_run_exports(
     for record in (entry.record for entry in entries):
         known = remembered.get(record.stem)
         if known is None or known[0] != record:
-            known = record, read_stored(layout, record).above(threshold)
+            known = record, read_exported(layout, record).above(threshold)
             remembered[record.stem] = known
         stored.append(known[1])
     refused: dict[str, UsageError] = {}

@@ -14,7 +14,7 @@ from vitripick.geometry import Boxes
 from vitripick.json_toml import parse_json, read_json_object
 from vitripick.run_layout import RunLayout
 from vitripick.runs.log import read_log
-from vitripick.runs.record import Record, is_failure, is_number, is_stem, read_record, read_stored
+from vitripick.runs.record import Record, is_failure, is_number, is_stem, read_exported, read_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +59,18 @@ class RunFolder:
         known = [d for d in stated if d is not None]
         return float(np.median(known)) if known else None
 
-    def read_picks(self) -> dict[str, Boxes]:
-        """Return all stored picks by micrograph, each with its shape and pixel size."""
-        return {name: self.read_picks_of(record) for name, record in self.records.items()}
+    def read_picks(self, *, cut_ones: bool = False) -> dict[str, Boxes]:
+        """Return the run's picks of any confidence by micrograph, each with its shape and pixel size.
 
-    def read_picks_of(self, record: Record) -> Boxes:
-        """Return all stored picks of one micrograph."""
-        return read_stored(self.layout, record)
+        With `cut_ones`, particles that the border cuts are there, too.
+        """
+        return {name: self.read_picks_of(record, cut_ones=cut_ones) for name, record in self.records.items()}
+
+    def read_picks_of(self, record: Record, *, cut_ones: bool = False) -> Boxes:
+        """Return the run's picks of one micrograph, of any confidence, as `read_picks` does."""
+        if cut_ones and record.narrowing is not None and record.narrowing.edge == "particle":
+            record = replace(record, narrowing=replace(record.narrowing, edge="centre"))
+        return read_exported(self.layout, record)
 
 
 def is_run_folder(path: str | Path) -> bool:

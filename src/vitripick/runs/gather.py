@@ -78,7 +78,8 @@ def gather_sets(
     label_parts = read_all_picks(labels, box_size_px=label_box_size_px, keep_coordinates=True)
     if is_run_folder(picks):
         run = read_run_folder(picks)
-        picked = run.read_picks()
+        # The border has a rule of its own where picks are judged, and it counts pairs of pick and label.
+        picked = run.read_picks(cut_ones=True)
         failed = set(run.failed) - set(picked)
         # Failed micrographs are paired too: else their labels might go to another micrograph of a similar name.
         pairing = pair_labels([*picked, *sorted(failed)], label_parts)

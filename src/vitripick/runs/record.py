@@ -20,9 +20,11 @@ from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile, OpticsGroup, read_picks
 from vitripick.formats.star.optics import with_given_optics
 from vitripick.geometry import Boxes
+from vitripick.images.border import NO_BORDER, Border
 from vitripick.json_toml import read_json_object
+from vitripick.picking.narrow import Narrowing
 from vitripick.picking.quality import Quality
-from vitripick.run_layout import STORE_FORMAT, RunLayout
+from vitripick.run_layout import STORE, STORE_FORMAT, RunLayout
 from vitripick.settings.optics import OpticsSettings
 from vitripick.text import printable_name
 
@@ -56,6 +58,10 @@ class Record:
         microscope. None if nobody knows any, and in older records.
     quality
         What picks and junk map say about the micrograph; None in older records, which have no quality.
+    narrowing
+        Which of the stored picks `exported` holds; None in older records, where it holds all above the threshold.
+    border
+        Full-size pixels along the sides that hold no image.
     seconds, timings
         Times, which come from the log if it was read; they are not in the record's own file.
     cached
@@ -77,6 +83,8 @@ class Record:
     engine: str = ""
     optics: OpticsGroup | None = None
     quality: Quality | None = None
+    narrowing: Narrowing | None = None
+    border: Border = NO_BORDER
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     cached: float | None = None
@@ -90,6 +98,11 @@ class Record:
     def optics_group(self) -> OpticsGroup:
         """Return the optics group; one that holds the pixel size alone if no more is known."""
         return OpticsGroup(pixel_size=self.pixel_size) if self.optics is None else self.optics
+
+    @property
+    def diameter_px(self) -> float | None:
+        """Return the diameter of the particle in full-size pixels; None if it is unknown, as without picks."""
+        return None if self.quality is None else self.quality.diameter_px
 
 
 @dataclass(frozen=True)
@@ -137,11 +150,19 @@ def read_record(path: Path) -> Record | None:
         return None
     # Another version may write other fields: those unknown here are left out, and `made_from` decides.
     known = {name: value for name, value in fields.items() if name in _FIELDS - {"cached"}}
-    known = {**_OPTIONAL, **known, "quality": Quality.from_dict(fields.get("quality"))}
+    known = {**_OPTIONAL, **known}
     if not all(name in known and holds(known[name]) for name, holds in _CHECKS.items()):
         return None
     optics = None if known["optics"] is None else OpticsGroup(**_optics_fields(known["optics"]))
-    return Record(**{**known, "shape": tuple(known["shape"]), "warnings": tuple(known["warnings"]), "optics": optics})
+    made = {
+        "shape": tuple(known["shape"]),
+        "warnings": tuple(known["warnings"]),
+        "quality": Quality.from_dict(fields.get("quality")),
+        "narrowing": Narrowing.from_dict(fields.get("narrowing")),
+        "optics": optics,
+        "border": Border(*known["border"]),
+    }
+    return Record(**{**known, **made})
 
 
 def _is_name(value: Any) -> bool:
@@ -195,7 +216,7 @@ _MOST = 10**9
 _LONGEST_STEM = 239
 _OPTIONAL: dict[str, Any] = {
     **{"from_out": "", "from_star": False, "made_from": {}, "exported": {}},
-    **{"engine": "", "optics": None, "seconds": 0.0, "timings": {}},
+    **{"engine": "", "optics": None, "border": [0, 0, 0, 0], "seconds": 0.0, "timings": {}},
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
@@ -212,6 +233,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "exported": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     "engine": lambda value: isinstance(value, str),
     "optics": lambda value: value is None or _is_optics(value),
+    "border": lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_count, value)),
     # Times come from the log; records of a first version hold them, too.
     "seconds": is_number,
     "timings": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
@@ -261,6 +283,7 @@ def write_record(record: Record, layout: RunLayout) -> None:
     fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
     fields["quality"] = None if record.quality is None else record.quality.to_dict()
     fields["optics"] = None if record.optics is None else dataclasses.asdict(record.optics)
+    fields["narrowing"] = None if record.narrowing is None else record.narrowing.to_dict()
     write_text_atomically(layout.record(record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -283,6 +306,19 @@ def read_stored(layout: RunLayout, record: Record) -> Boxes:
     """Return all stored picks of one micrograph, with its name, shape and pixel size."""
     picks = read_picks(layout.store(record.stem), format=STORE_FORMAT)
     return picks.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
+
+
+def read_exported(layout: RunLayout, record: Record) -> Boxes:
+    """Return the picks of one micrograph that its exports hold, before the threshold: of any confidence."""
+    picks = read_stored(layout, record)
+    return picks if record.narrowing is None else record.narrowing.applied(picks, record.diameter_px, record.border)
+
+
+def read_store(layout: RunLayout, path: Path) -> Boxes:
+    """Return the picks of one file of the store, as `read_exported` does; all of them if no record speaks of it."""
+    stem = path.relative_to(layout.out / STORE.folder).as_posix().removesuffix(STORE.ending)
+    record = read_record(layout.record(stem))
+    return read_picks(path, format=STORE_FORMAT) if record is None else read_exported(layout, record)
 
 
 def read_failure(path: Path) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def gather_run(
         sets = gather_sets(folder, labels, label_box_size_px=label_box_size_px)
         own_labels = sets.labels
         d = sets.diameter_px if diameter_px is None else diameter_px
-        evaluation = evaluate(picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
+        evaluation = evaluate(sets.picks, own_labels, diameter_px=d, threshold=run.threshold, leak=leak)
         if sets.unmatched_labels:
             notes.append(
                 f"Labels of micrographs that are not in this run, not judged: {listed(sets.unmatched_labels)}."

@@ -16,20 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitripick.atomic import check_folder, remove_leftovers, write_text_atomically
-from vitripick.formats import MicrographFile, output_stems
+from vitripick.formats import FORMATS, MicrographFile, output_stems
 from vitripick.geometry import Boxes
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
+from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import (
     ExportError,
     RunEntry,
     check_formats,
+    listed_before,
     warn_of_refused_exports,
     write_run_exports,
 )
 from vitripick.runs.jobs import in_order
-from vitripick.runs.record import Outcome, Record, read_stored, refuse_other_files, write_failures
+from vitripick.runs.record import Outcome, Record, read_exported, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.shards import Shard
 from vitripick.runs.step import FolderPicker
@@ -244,7 +246,7 @@ class Run:
         """
         summary = self.summary()
         if self._share is None:
-            finish_run(self.picker, self.files, summary)
+            finish_run(self.picker, self.files, summary, self._outcomes.values())
             warn_of_refused_exports(self.layout, summary.records, self.picker.settings.formats)
         summary.seconds = time.perf_counter() - self._started
         self.picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
@@ -286,14 +288,18 @@ def finish_run(
     picker: FolderPicker,
     files: Iterable[MicrographFile],
     summary: RunSummary,
+    outcomes: Iterable[Outcome],
     *,
+    earlier: EarlierCalls | None = None,
     remembered: dict[str, tuple[Record, Boxes]] | None = None,
     distributions: bool = True,
 ) -> None:
     """Write the files that describe the whole run: joined files, quality, failures, `run.json`.
 
-    `remembered` is for `write_run_exports`. Without `distributions`, the distributions stay as they are. They need
-    every stored pick, and those of 20,000 micrographs take a minute to read.
+    They speak of all that was ever picked into the run folder; `outcomes` are what this call took. A watcher gives its
+    own `earlier`, so that each record is read once. `remembered` is for `write_run_exports`. Without `distributions`,
+    the distributions stay as they are. They need every stored pick, and those of 20,000 micrographs take a minute to
+    read.
 
     Raises
     ------
@@ -302,26 +308,40 @@ def finish_run(
     """
     layout, settings, model = picker.layout, picker.settings, picker.model
     by_name = {file.name: file for file in files}
-    entries = [RunEntry(by_name[record.name], record) for record in summary.records]
+    summary.earlier = (earlier or EarlierCalls()).beside(picker, outcomes)
+    records = summary.all_records
+    entries = [RunEntry(by_name.get(record.name) or _file_of(record), record) for record in records]
+    formats = list(dict.fromkeys([*settings.formats, *_joined_before(layout)]))
     refused: ExportError | None = None
     try:
-        write_run_exports(layout, entries, settings.formats, summary.threshold, remembered=remembered)
+        write_run_exports(layout, entries, formats, summary.threshold, remembered=remembered)
     except ExportError as error:
         refused = error
     if distributions:
-        stored = (read_stored(layout, record) for record in summary.records)
+        stored = (read_exported(layout, record) for record in records)
         write_distributions(layout.out, stored, summary.threshold)
-    write_quality(layout.quality, summary.records)
-    write_failures(summary.failures, layout)
+    write_quality(layout.quality, records)
+    write_failures(summary.all_failures, layout)
     run = {
         "vitripick": VERSION,
         "model": model.card.name,
         "model_sha256": model.sha256,
         "threshold": summary.threshold,
         "settings": settings.model_dump(),
-        "engines": sorted({record.engine for record in summary.records}),
+        "engines": sorted({record.engine for record in records}),
         **summary.stable_dict(),
     }
     write_text_atomically(layout.run, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
     if refused is not None:
         raise refused
+
+
+def _file_of(record: Record) -> MicrographFile:
+    """Return the micrograph of an earlier call, as it was found then."""
+    return MicrographFile(record.name, Path(record.path), record.from_star)
+
+
+def _joined_before(layout: RunLayout) -> list[str]:
+    """Return the formats whose joined files an earlier call wrote; they would be stale if they stayed as they are."""
+    joined = {name: layout.out / entry.joined_name for name, entry in FORMATS.items() if entry.joined_name}
+    return [*listed_before(layout), *(name for name, path in joined.items() if path.is_file())]

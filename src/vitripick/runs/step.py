@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
-from vitripick.formats import MicrographFile, output_stems, read_picks
+from vitripick.formats import MicrographFile, output_stems
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.formats.star.dialect import quote
-from vitripick.geometry import Boxes, Micrograph
+from vitripick.geometry import Micrograph
 from vitripick.models import Model
 from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.models.run import FLOOR_CONFIDENCE
-from vitripick.picking.junk import check_junk_masks, read_junk, write_junk
-from vitripick.picking.one import check_settings, look
-from vitripick.picking.quality import Quality, assess
-from vitripick.run_layout import STORE_FORMAT, RunLayout
-from vitripick.runs.export import NEED_THE_IMAGE, exports_of, place_of, threshold_of, write_exports
+from vitripick.picking.junk import check_junk_masks
+from vitripick.picking.one import check_settings, look_at_all
+from vitripick.run_layout import RunLayout
+from vitripick.runs.export import check_formats
+from vitripick.runs.exporter import Exporter
 from vitripick.runs.log import RunLog
 from vitripick.runs.profile import cached_share
 from vitripick.runs.record import (
@@ -36,10 +36,8 @@ from vitripick.runs.record import (
     path_from,
     read_failure,
     read_record,
-    read_stored,
     with_optics,
     write_failure,
-    write_record,
 )
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
 from vitripick.settings.pick import PickSettings
@@ -103,8 +101,10 @@ class FolderPicker:
     def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
         """Use these settings from now on; another picker's `survey` may have completed them."""
         check_settings(self.model.card, settings)
+        check_formats(settings.formats, [])
         self.settings, self.surveyed = settings, survey
         self.threshold = self.model.card.threshold if settings.threshold is None else settings.threshold
+        self.exporter = Exporter(self.layout, settings, self.threshold)
         self._settings_hash = _settings_hash(settings)
 
     @property
@@ -230,6 +230,11 @@ class FolderPicker:
             "settings": settings,
         }
 
+    def made_otherwise(self, record: Record) -> bool:
+        """Return whether other micrographs would be picked with another model or other settings now."""
+        settings = str(record.made_from.get("settings", "")).partition("@")[0]  # a STAR's pixel size stands behind it
+        return record.made_from.get("model") != self.model.sha256 or settings != self._settings_hash
+
     def failed_before(self, file: MicrographFile, stem: str) -> dict[str, Any] | None:
         """Return the failure that is recorded for exactly this file, model and settings; None if there is none."""
         failure = read_failure(self.layout.failure(stem))
@@ -260,13 +265,10 @@ class FolderPicker:
         # A RELION job that runs again on another input replaces its earlier files.
         in_relion = self.layout.star_folder is not None
         record = read_record(self.layout.record(stem)) if in_relion else own_record(file, self.layout, stem)
-        if record is not None and record.made_from == made_from and record.name == file.name:
+        is_same = record is not None and record.made_from == made_from and record.name == file.name
+        if record is not None and is_same and self.exporter.has_stored(record):
             record = with_optics(record, optics_of(file, self.settings, record.pixel_size), self.layout)
-            missing = self._missing(record)
-            # A quality of another threshold, or a missing one, is made again from the stored picks.
-            is_current = record.quality is not None and record.quality.threshold == self.threshold
-            if not {STORE_FORMAT, "junk"} & set(missing):
-                return (record if is_current and not missing else self._export_again(record, file, missing)), True
+            return self.exporter.renew(record, lambda: self._read(file)), True
 
         with timed() as timings:
             return self._pick_now(file, stem, made_from, timings), False
@@ -278,18 +280,9 @@ class FolderPicker:
         cached, started = cached_share(file.path), time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
-        seen = look(micrograph, ready, self.settings.model_copy(update={"threshold": 0.0}))
+        seen = look_at_all(micrograph, ready, self.settings)
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
-        # Files change from here on, so an older record is removed first. A record promises all files: it comes last.
-        with stage("write"):
-            self.layout.record(stem).unlink(missing_ok=True)
-            write_exports(seen.picks, None, self.layout, stem, [STORE_FORMAT], self.threshold)
-            write_junk(self.layout.junk(stem), seen.junk)
-            # Stored values are rounded. All else is made from them, so that it is the same after a restart.
-            stored = read_picks(self.layout.store(stem), format=STORE_FORMAT)
-            picks = stored.of(micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size)
-            self._export(picks, micrograph, stem, exports_of(self.settings)[1:])
         record = Record(
             name=file.name,
             path=str(file.path),
@@ -297,21 +290,17 @@ class FolderPicker:
             stem=stem,
             shape=micrograph.shape,
             pixel_size=micrograph.pixel_size,
-            n_stored=len(picks),
-            n_picks=len(picks.above(self.threshold)),
+            n_stored=len(seen.picks),
+            n_picks=0,
             from_star=file.from_star,
             warnings=seen.warnings,
             made_from=made_from,
             engine=ready.engine,
             optics=optics_of(file, self.settings, micrograph.pixel_size),
-            quality=self._quality(picks, stem, seen.diameter_px),
-            exported={
-                name: threshold_of(name, self.threshold)
-                for name in sorted([*exports_of(self.settings), *(["junk"] if seen.junk is not None else [])])
-            },
+            border=seen.border,
         )
         with stage("write"):
-            write_record(record, self.layout)
+            record = self.exporter.write(seen, micrograph, record)
         record = dataclasses.replace(
             record,
             seconds=round(time.perf_counter() - started, 4),
@@ -355,44 +344,6 @@ class FolderPicker:
             raise MicrographError(str(error)) from None
         pixel_size = file.pixel_size if self.settings.pixel_size is None else self.settings.pixel_size
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
-
-    def _missing(self, record: Record) -> list[str]:
-        """Return the exports that are missing or were written with another threshold."""
-        return [
-            name
-            for name in (*exports_of(self.settings), *({"junk"} & set(record.exported)))
-            if record.exported.get(name) != threshold_of(name, self.threshold)
-            or not self.layout.path(record.stem, place_of(name)).is_file()
-        ]
-
-    def _export_again(self, record: Record, file: MicrographFile, missing: list[str]) -> Record:
-        """Write the missing exports from the store, and return the record that lists them."""
-        picks = read_stored(self.layout, record)
-        micrograph = self._read(file) if NEED_THE_IMAGE & set(missing) else None
-        # This process may be killed at any time, so the record first drops what is about to change.
-        kept = {name: level for name, level in record.exported.items() if name not in missing}
-        if kept != record.exported:
-            write_record(dataclasses.replace(record, exported=kept), self.layout)
-        self._export(picks, micrograph, record.stem, missing)
-        exported = {**kept, **{name: threshold_of(name, self.threshold) for name in missing}}
-        record = dataclasses.replace(
-            record,
-            n_picks=len(picks.above(self.threshold)),
-            quality=self._quality(picks, record.stem, record.quality.diameter_px if record.quality else None),
-            exported=dict(sorted(exported.items())),
-        )
-        write_record(record, self.layout)
-        return record
-
-    def _quality(self, picks: Boxes, stem: str, diameter_px: float | None) -> Quality:
-        # The stored map is used, so that a changed threshold gives the same bytes as a new run with it.
-        junk = read_junk(self.layout.junk(stem))
-        return assess(picks, junk, threshold=self.threshold, diameter_px=diameter_px)
-
-    def _export(self, picks: Boxes, micrograph: Micrograph | None, stem: str, names: Sequence[str]) -> None:
-        # Picks must not depend on whether pictures are drawn, so the whole image is read again for pictures only.
-        image = micrograph.image if micrograph is not None and NEED_THE_IMAGE & set(names) else None
-        write_exports(picks, image, self.layout, stem, names, self.threshold)
 
 
 def _settings_hash(settings: PickSettings) -> str:

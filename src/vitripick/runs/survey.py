@@ -41,7 +41,7 @@ from vitripick.picking.diameter import (
     stands_out,
     sweep,
 )
-from vitripick.picking.one import check_settings, pick, resolve_diameter_px
+from vitripick.picking.one import check_settings, look_at_all, resolve_diameter_px
 from vitripick.picking.threshold import ThresholdChoice, choose_threshold
 from vitripick.run_layout import RunLayout
 from vitripick.runs.jobs import in_order
@@ -404,7 +404,7 @@ class _Look:
     def threshold(self, settings: PickSettings) -> ThresholdChoice:
         """Return the threshold that suits the picks on these micrographs."""
         ready = self._ready()
-        found = self._of_each(lambda m: pick(m, ready, settings.model_copy(update={"threshold": 0.0})))
+        found = self._of_each(lambda m: look_at_all(m, ready, settings).picks)
         return choose_threshold(found, ready.card)
 
     def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:

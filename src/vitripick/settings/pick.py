@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from vitripick.settings import FILTERS, FINDING, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, option
 from vitripick.settings.optics import OpticsSettings
 
-Edge: TypeAlias = Literal["centre", "box"]
+Edge: TypeAlias = Literal["particle", "centre", "box"]
 EngineName: TypeAlias = Literal["auto", "torch", "onnxruntime", "openvino"]
 PrecisionName: TypeAlias = Literal["auto", "fp32", "int8"]
 ENGINES: tuple[str, ...] = get_args(EngineName)
@@ -104,9 +104,10 @@ class PickSettings(OpticsSettings):
         allow_inf_nan=False,
     )
     edge: Edge = option(
-        "centre",
-        "centre: a box may stick out of the micrograph as long as its centre is inside; box: it may not.",
-        about=Option(FILTERS),
+        "particle",
+        "What must lie inside the micrograph: the whole particle, a circle of the diameter; the centre alone; or the "
+        "whole box.",
+        about=Option(FILTERS, decides_picks=False),
     )
     formats: tuple[str, ...] = option(
         ("star", "cbox"),
@@ -116,7 +117,7 @@ class PickSettings(OpticsSettings):
     box_size_px: float | None = option(
         None,
         "Size of the boxes to export.",
-        about=Option(OUTPUT, default_text="the diameter"),
+        about=Option(OUTPUT, decides_picks=False, default_text="the diameter"),
         gt=0,
         allow_inf_nan=False,
     )
@@ -152,8 +153,20 @@ class PickSettings(OpticsSettings):
     )
 
     def deciding(self, *, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
-        """Return, JSON-ready, the settings that decide which picks are stored."""
-        return self.model_dump(exclude=set(ACT_ON_EXPORT | leave_out))
+        """Return, JSON-ready, the settings that decide which picks are stored.
+
+        Picks nearer than `MINIMUM_DISTANCE_DIAMETERS` are stored only where a smaller minimum distance asks for them. A
+        larger one acts on export.
+        """
+        decide = self.model_dump(exclude=set(ACT_ON_EXPORT | leave_out))
+        if "minimum_distance_diameters" in decide:
+            decide["minimum_distance_diameters"] = self.stored_distance_diameters
+        return decide
+
+    @property
+    def stored_distance_diameters(self) -> float:
+        """Return the distance, in diameters, below which only the most confident of two picks is stored."""
+        return min(self.minimum_distance_diameters, MINIMUM_DISTANCE_DIAMETERS)
 
 
 # These act when files are written, or on another option.

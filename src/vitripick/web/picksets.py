@@ -13,10 +13,11 @@ import numpy as np
 from vitripick.errors import UsageError, VitripickError
 from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
-from vitripick.formats import pair_labels, read_all_picks, read_picks, recentre_in_micrographs
+from vitripick.formats import pair_labels, read_all_picks, recentre_in_micrographs
 from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import Boxes
 from vitripick.run_layout import RunLayout
+from vitripick.runs.record import read_store
 from vitripick.web.limits import ranked, within_limits
 from vitripick.web.project import Entry, Project, ProjectSettings
 from vitripick.web.sheets import Sheets
@@ -95,16 +96,17 @@ class PickSets:
             return set(self._sources(self.named(pick_set_id)))
 
     def picks(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """Return all stored picks of one micrograph, surest first, or None if it was not picked."""
+        """Return the picks of one micrograph, of any confidence, surest first, or None if it was not picked."""
         with self._lock:
             key = (pick_set_id, entry.id)
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-            source = self._sources(self.named(pick_set_id)).get(entry.id)
+            pick_set = self.named(pick_set_id)
+            source = self._sources(pick_set).get(entry.id)
             if source is None:
                 return None
-            boxes = source if isinstance(source, Boxes) else read_picks(source)
+            boxes = source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)
             shape = self._project.header(entry).shape
             size = self._project.box_size_px(entry)
             boxes = boxes if boxes.has_size else boxes.with_size(size)
@@ -132,7 +134,7 @@ class PickSets:
             entry = self._project.entries[entry_id]
             try:
                 source = sources[entry_id]
-                boxes = source if isinstance(source, Boxes) else read_picks(source)
+                boxes = source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)
             except VitripickError as error:
                 entry.error = str(error)
                 pick_set.histograms[entry_id] = [0] * N_BINS

@@ -106,9 +106,13 @@ def pick(job: Job, model: str, folder: JobFolder, stop: threading.Event) -> None
         if stop.is_set():
             raise Stopped(f"stopped after {n_done} of {total} micrographs; the picks so far are kept.")
 
-    # A box drawn on the micrograph says how large the particle is.
+    # A box drawn on the micrograph says how large the particle is. Labels may lie at the border, so picks may, too.
     settings = PickSettings(
-        diameter_px=job.diameter_px, keep_diameter=True, pixel_size=job.pixel_size, formats=(STORE_FORMAT,)
+        diameter_px=job.diameter_px,
+        keep_diameter=True,
+        pixel_size=job.pixel_size,
+        edge="centre",
+        formats=(STORE_FORMAT,),
     )
     bundle = open_model(model)
     summary = pick_many([folder.to_pick], folder.picks, bundle, settings, device=device_name("auto"), on_done=done)

@@ -112,6 +112,6 @@ def test_help_and_page_name_it(capsys):
 def test_a_second_run_writes_it_from_the_stored_picks(micrograph, tmp_path, monkeypatch):
     settings = PickSettings(diameter_px=60, keep_diameter=True, threshold=0.4)
     pick_many([micrograph], tmp_path / "out", open_model("general"), settings)
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     pick_many([micrograph], tmp_path / "out", open_model("general"), settings.model_copy(update={"formats": ("xyz",)}))
     assert len(read_picks(tmp_path / "out" / "xyz" / "a.xyz")) > 0

@@ -153,7 +153,7 @@ def test_a_done_file_that_is_replaced_is_picked_again(model, micrographs, tmp_pa
 
 def test_a_restart_picks_nothing_again_and_another_threshold_only_exports(model, micrographs, tmp_path, monkeypatch):
     watch(micrographs, tmp_path / "out", model)
-    monkeypatch.setattr(step, "look", lambda *a, **k: pytest.fail("picked again"))
+    monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("picked again"))
     summary, outcomes = watch(micrographs, tmp_path / "out", model, pick_settings=PickSettings(threshold=0.9))
     assert outcomes == []
     assert len(summary.records) == 3

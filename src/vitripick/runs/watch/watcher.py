@@ -16,6 +16,7 @@ from vitripick.formats import MicrographFile
 from vitripick.formats.names.encoding import check_encoding
 from vitripick.geometry import Boxes
 from vitripick.run_layout import REPORT, STOP
+from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import ExportError, check_formats, warn_of_refused_exports
 from vitripick.runs.record import Outcome, Record, read_record
 from vitripick.runs.resources import resource_errors
@@ -77,6 +78,7 @@ class Watcher:
         self._progress = StatusReport(
             self.out, tell, status_seconds=self.settings.status_seconds, line_seconds=self.settings.line_seconds
         )
+        self._earlier = EarlierCalls()
         self._remembered: dict[str, tuple[Record, Boxes]] = {}
         self._warned = False
         # Whether diameter and threshold are known. If a survey failed: its number of micrographs, and its error.
@@ -93,7 +95,8 @@ class Watcher:
         Returns
         -------
         RunSummary
-            The summary of all micrographs that are both in the run folder and in the source.
+            The summary of all micrographs that are both in the run folder and in the source. The joined files speak of
+            the whole run folder.
 
         Raises
         ------
@@ -246,13 +249,20 @@ class Watcher:
         summary = summary_of(self.picker)
         closed = {arrival.file.name: arrival for arrival in (*self._ledger.done, *self._ledger.failed)}
         files = self._source.in_order(arrival.file for arrival in closed.values())
-        for file in files:
-            outcome = closed[file.name].outcome
-            assert outcome is not None  # it is done or failed
+        outcomes = [outcome for file in files if (outcome := closed[file.name].outcome) is not None]
+        for outcome in outcomes:
             summary.add(outcome)
         summary.seconds = started - self._started
         try:
-            finish_run(self.picker, files, summary, remembered=self._remembered, distributions=last)
+            finish_run(
+                self.picker,
+                files,
+                summary,
+                outcomes,
+                earlier=self._earlier,
+                remembered=self._remembered,
+                distributions=last,
+            )
         except ResourceError:
             raise
         except ExportError as error:
