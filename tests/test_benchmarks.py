@@ -21,6 +21,8 @@ TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} 
 TINY = "--steps 1 --batch-size 1"
 TINY_CELL = f"{TINY} --width 8 --device cpu --out OUT"
 SMALLEST = {
+    "accuracy/class2d.py": "--data DATA --sets apoferritin_empiar10146 --methods people log --iterations 1 --most 40 "
+    "--out OUT --picture OUT/classes.png",
     "accuracy/contrast.py": "--data DATA",
     "accuracy/frames.py": "--data DATA",
     "accuracy/held_out.py": "--data DATA",
@@ -54,6 +56,8 @@ ALONE = {
 }
 # These compare with OpenVINO, which the extra `fast` brings.
 NEED_OPENVINO = ("speed/picking_stages.py", "speed/throughput.py")
+# This runs RELION's programs.
+NEED_RELION = ("accuracy/class2d.py",)
 # These only show their help here, for the reason beside them.
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",
@@ -106,6 +110,8 @@ def test_every_benchmark_runs_here_or_says_why_not():
 def test_each_benchmark_prints_its_table_at_its_smallest_size(script, data, tmp_path, monkeypatch, capfd):
     if script in NEED_OPENVINO:
         pytest.importorskip("openvino")
+    if script in NEED_RELION and shutil.which("relion_refine") is None:
+        pytest.skip("RELION is not installed")
     words = SMALLEST[script].split(" ")
     words = [word.replace("DATA", str(data)).replace("OUT", str(tmp_path)).replace("\t", " ") for word in words]
     if script in ALONE:

@@ -24,6 +24,7 @@ from fuzz.mutate import (
     change_npz,
     change_text,
 )
+from made import cryosparc_particles
 from vitripick.formats import find_micrographs, read_header, read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.formats.picks.table import FORMATS
 from vitripick.geometry import Boxes
@@ -169,6 +170,21 @@ def _picks(folder: Path) -> list[Reader]:
             copy = Path(shutil.copy(path, folder / path.name))
             change = change_json if path.suffix == ".json" else change_text
             readers.append(Reader(f"picks {path.name}"[:24], copy, lambda where: _read_quietly(where), change))
+    refined = cryosparc_particles(
+        folder / "refined.cs",
+        {
+            "uid": np.array([3, 5], np.uint64),
+            "location/micrograph_path": ["a.mrc", "a.mrc"],
+            "location/micrograph_shape": np.array([_SHAPE] * 2, np.uint32),
+            "location/micrograph_psize_A": np.full(2, 1.5, np.float32),
+            "location/center_x_frac": np.array([0.2, 0.6], np.float32),
+            "location/center_y_frac": np.array([0.3, 0.5], np.float32),
+            "alignments2D/shift": np.array([[1.0, -2.0], [0.0, 3.0]], np.float32),
+            "alignments2D/psize_A": np.full(2, 3.0, np.float32),
+            "alignments2D/class": np.array([0, 4], np.uint32),
+        },
+    )
+    readers.append(Reader("picks refined .cs", refined, lambda where: _read_quietly(where), change_bytes))
     for name in ("b", "c"):
         write_mrc(folder / f"{name}.mrc", np.ones(_SHAPE, np.float32))
     (folder / "micrographs.star").write_text(

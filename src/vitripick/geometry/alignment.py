@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# A number beyond is no class, but a damaged file.
+MOST_CLASSES = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Alignment:

@@ -82,7 +82,13 @@ def read_rejected(
         log.warning(
             "%s: %d rejected particles lie within half a diameter of a label; they are not used", entry.rejected, n_near
         )
-    log.info("%s: %d rejected particles", entry.rejected, n)
+    n_micrographs = sum(len(own) > 0 for own in places.values())
+    log.warning(
+        "%s: %d rejected particles on %d micrographs are taught as none, where they were picked",
+        entry.rejected,
+        n,
+        n_micrographs,
+    )
     return places
 
 

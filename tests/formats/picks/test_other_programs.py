@@ -24,6 +24,14 @@ FILES = {
             "MotionCorr/job002/Movies/grid2_0001.mrc": ([(1200.5, 64.25)], NONE, [0.5]),
         },
     ),
+    # Where the particles are: 8 and -4 Å are 10 and -5 px of 0.8 Å.
+    "relion_3.1_class2d_data.star": (
+        "star",
+        {
+            "MotionCorr/job002/Movies/grid1_0007.mrc": ([(990, 205), (1500.5, 78.25)], NONE, [0.75, 0.5]),
+            "MotionCorr/job002/Movies/grid2_0001.mrc": ([(420, 2970)], NONE, [0.25]),
+        },
+    ),
     "topaz_extracted.txt": (
         "topaz",
         {

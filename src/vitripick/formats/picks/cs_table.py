@@ -21,6 +21,7 @@ from vitripick.errors import FormatError
 from vitripick.formats.picks.csdat import is_csdat, read_csdat
 from vitripick.formats.text import read_file
 from vitripick.geometry import Alignment, FloatArray
+from vitripick.geometry.alignment import MOST_CLASSES
 
 log = logging.getLogger("vitripick")
 
@@ -58,13 +59,13 @@ def join_passthrough(rows: npt.NDArray[Any], path: Path, wanted: Sequence[str]) 
     particles' ids say which rows belong together.
     """
     names = rows.dtype.names or ()
-    if _UID not in names:
+    if _UID not in names or not _is_whole_number(rows.dtype[_UID]):
         return None
     for beside in sorted(path.parent.glob("*passthrough*.cs")):
         if beside.name == path.name:
             continue
         other = load_cs(beside)
-        if not {_UID, *wanted} <= set(other.dtype.names or ()):
+        if not {_UID, *wanted} <= set(other.dtype.names or ()) or not _is_whole_number(other.dtype[_UID]):
             continue
         order = np.argsort(other[_UID], kind="stable")
         at = np.searchsorted(other[_UID][order], rows[_UID])
@@ -82,6 +83,10 @@ def join_passthrough(rows: npt.NDArray[Any], path: Path, wanted: Sequence[str]) 
         log.warning("%s: the places of its particles are read from %s", path, beside.name)
         return joined
     return None
+
+
+def _is_whole_number(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "iu" and not dtype.shape
 
 
 def cs_alignment(rows: npt.NDArray[Any], path: Path) -> Alignment | None:
@@ -110,7 +115,8 @@ def cs_alignment(rows: npt.NDArray[Any], path: Path) -> Alignment | None:
         shift = np.where(pixels == 0, 0.0, pixels * sizes[:, None])
     counted = next((f"{one}/class" for one in _ALIGNMENTS if f"{one}/class" in names), None)
     if counted is not None:
-        classes = float_column(rows, counted, path).astype(np.int64)
+        numbers = float_column(rows, counted, path)
+        classes = np.where(np.abs(numbers) <= MOST_CLASSES, numbers, -1).astype(np.int64)
     if stage is None and counted is None:
         return None
     return Alignment(shift, classes, np.full(n, np.nan))

@@ -16,6 +16,7 @@ from vitripick.formats.star.dialect import StarTable
 from vitripick.formats.star.pixel_size import DETECTOR, MAGNIFICATION, ORIGINAL, pixel_size_of_row, rows_of
 from vitripick.formats.text import parse_numbers, parse_optionals, parse_pixel_size
 from vitripick.geometry import Alignment, FloatArray
+from vitripick.geometry.alignment import MOST_CLASSES
 
 # RELION 3.1 and later write Å, the versions before pixels of the particle images.
 _ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst")
@@ -55,7 +56,7 @@ def read_alignment(table: StarTable, tables: Sequence[StarTable], path: Path) ->
     if _CLASS in table:
         # ManualPick writes -999 for a class that it does not have.
         found = np.nan_to_num(parse_optionals(table.column(_CLASS), table.lines, what=f"_{_CLASS}", path=path), nan=-1)
-        classes = np.where(found > 0, found, -1).astype(np.int64)
+        classes = np.where((found > 0) & (found <= MOST_CLASSES), found, -1).astype(np.int64)
     if not shift.any() and (classes < 0).all():
         return None
     movies = [parse_pixel_size(optics.get(group, {}).get(ORIGINAL, "")) for group in groups]
