@@ -8,13 +8,14 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = ("sbatch", "scancel", "squeue", "slurmctld", "slurmd", "munged")
+PROGRAMS = ("sbatch", "slurmctld", "slurmd", "munged")
+# Debian's daemons lie where the path of a user may not lead.
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin{os.pathsep}/sbin"
 _SECONDS_TO_START = 60.0
 
 _CONFIGURATION = """\
@@ -33,6 +34,7 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 JobAcctGatherType=jobacct_gather/none
+EnforcePartLimits=ALL
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 ReturnToService=2
@@ -96,10 +98,7 @@ class Slurm:
     def stop(self) -> None:
         """Cancel what is left of jobs, and end the daemons."""
         if len(self._processes) == 3:
-            self.command("scancel", "--user", getpass.getuser())
-            deadline = time.monotonic() + 15
-            while self.command("squeue", "--noheader") and time.monotonic() < deadline:
-                time.sleep(0.5)
+            self.clear()
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
@@ -108,6 +107,13 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def clear(self) -> None:
+        """Cancel all jobs, and wait until they have ended."""
+        self.command("scancel", "--user", getpass.getuser())
+        deadline = time.monotonic() + 20
+        while self.jobs() and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def command(self, *command: str) -> str:
         """Run a command of Slurm, and return what it printed on stdout."""
@@ -120,10 +126,7 @@ class Slurm:
 
     def _run(self, *command: str) -> None:
         with (self.folder / f"{command[0]}.out").open("wb") as log:
-            program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-            self._processes.append(
-                subprocess.Popen([program or command[0], *command[1:]], env=self.environment, stdout=log, stderr=log)
-            )
+            self._processes.append(subprocess.Popen(command, env=self.environment, stdout=log, stderr=log))
 
     def _wait(self, is_ready, what: str) -> None:
         deadline = time.monotonic() + _SECONDS_TO_START
@@ -133,11 +136,6 @@ class Slurm:
                 logged = "\n".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("*.out")))
                 raise RuntimeError(f"{what} did not come up (ended: {ended}):\n{logged}")
             time.sleep(0.2)
-
-
-def missing_programs() -> list[str]:
-    """Return those programs of Slurm that this machine does not have."""
-    return [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 
 
 def free_ports(n: int) -> list[int]:
