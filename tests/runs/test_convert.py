@@ -16,8 +16,8 @@ from vitripick.run_layout import RunLayout
 from vitripick.runs import PickSettings, convert_picks, pick_many, read_record
 from vitripick.runs.record import write_record
 
-# Formats that know micrographs by base name cannot hold the two of name "one".
-NAMED_BY_PATH = [name for name, entry in written_formats().items() if entry.base_name is None]
+# Formats that know micrographs by base name cannot hold the two of name "one". The store holds what others do not.
+COMPARED = [name for name, entry in written_formats().items() if entry.base_name is None and not entry.keeps_all]
 THRESHOLD = 0.93  # some picks lie below
 OPTICS = "_rlnVoltage\n_rlnSphericalAberration\n_rlnAmplitudeContrast\n_rlnMicrographPixelSize\n"
 
@@ -43,7 +43,7 @@ def run(model, relion_project):
 NAMES = ["mics/a/one.mrc", "mics/a/two.mrc", "mics/b/one.mrc"]
 
 
-@pytest.mark.parametrize("name", NAMED_BY_PATH)
+@pytest.mark.parametrize("name", COMPARED)
 def test_a_run_folder_gives_the_files_that_the_run_itself_writes(model, relion_project, name):
     settings = PickSettings(threshold=THRESHOLD, box_size_px=26, formats=(name,))
     pick_many(["micrographs.star"], "run", model, settings)
@@ -52,11 +52,19 @@ def test_a_run_folder_gives_the_files_that_the_run_itself_writes(model, relion_p
         (file,) = convert_picks("run", f"out{entry.suffixes[0]}", to=name)
         assert file.read_bytes() == Path("run", entry.joined_name).read_bytes()
         return
-    threshold = 0.0 if name == "cbox" else None  # of the formats of a run, this one holds them all
-    convert_picks("run", "out", to=name, threshold=threshold)
+    convert_picks("run", "out", to=name)
     ending = len(entry.place.ending)
     ours = {path[: -len(entry.plain_ending)]: data for path, data in snapshot(Path("out")).items()}
     assert ours == {path[:-ending]: data for path, data in snapshot(Path("run", entry.place.folder)).items()}
+
+
+def test_the_store_as_cbox_keeps_the_sizes_that_the_network_saw(run):
+    convert_picks(run, "out", to="cbox", threshold=0)
+    for name in ("mics/a/one", "mics/a/two", "mics/b/one"):
+        stored, ours = read_picks(f"run/cbox/{name}.cbox"), read_picks(f"out/{name}.cbox")
+        assert ours.confidence.tolist() == stored.confidence.tolist()
+        assert ours.estimated_width.tolist() == stored.estimated_width.tolist()
+        assert ours.box_size_px == 26
 
 
 def test_another_threshold_takes_other_picks_and_0_takes_all(run):

@@ -101,6 +101,19 @@ def test_what_relion_will_refuse_is_said_with_the_options_that_mend_it(model, mi
     assert not caplog.text
 
 
+def test_extract_asks_only_for_what_micrographs_with_particles_lack(model, star, tmp_path, caplog):
+    pick_many([star], tmp_path / "run", model)
+    path = tmp_path / "run" / "micrographs" / "mics" / "b" / "one.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "optics": None}))
+    extract_particles(tmp_path / "run", tmp_path / "p.mrcs", box_size_px=32)
+    assert "no voltage, spherical aberration or amplitude contrast is known" in caplog.text
+    caplog.clear()
+    (tmp_path / "mics" / "b" / "one.mrc").unlink()  # its picks cannot be cut out
+    extract_particles(tmp_path / "run", tmp_path / "p.mrcs", box_size_px=32)
+    assert optics_of(tmp_path / "p.star")["rlnVoltage"].tolist() == [200, 200]
+    assert not caplog.text
+
+
 def test_no_word_of_the_microscope_where_no_file_needs_it(model, micrographs, tmp_path, caplog):
     caplog.set_level(logging.WARNING, "vitripick")
     pick_many([micrographs], tmp_path / "run", model, PickSettings(formats=("star", "cs", "box")))

@@ -138,9 +138,8 @@ def extract_particles(
                 on_done(done, len(records), record.name)
         n_particles = images.n_images
     _write_star(rows, groups, star, box_size_px, scaled)
-    if rows:
-        by = f"{parameter('pixel_size')} to a new run of picking"
-        warn_of_unknown_optics(groups, star, pixel_size_by=by)
+    by = f"{parameter('pixel_size')} to a new run of picking"
+    warn_of_unknown_optics(_used(rows, groups), star, pixel_size_by=by)
     return Extracted(stack, star, n_particles, n_at_edge, tuple(failures))
 
 
@@ -207,11 +206,19 @@ def _row(
     ]
 
 
+def _used(rows: list[list[str]], groups: list[OpticsGroup]) -> list[OpticsGroup]:
+    """Return the groups that have particles."""
+    numbers = {row[-1] for row in rows}
+    return [group for group in groups if str(group.group) in numbers]
+
+
 def _write_star(
     rows: list[list[str]], groups: list[OpticsGroup], star: Path, box_size_px: int, scaled_size_px: int
 ) -> None:
     labels = ["rlnCoordinateX", "rlnCoordinateY", "rlnImageName", "rlnMicrographName", "rlnAutopickFigureOfMerit"]
-    optics = optics_block(groups, {"rlnImageSize": str(scaled_size_px), "rlnImageDimensionality": "2"})
+    optics = optics_block(
+        groups, _used(rows, groups), {"rlnImageSize": str(scaled_size_px), "rlnImageDimensionality": "2"}
+    )
     table = optics.table
     assert table is not None
     if "rlnMicrographPixelSize" in table:

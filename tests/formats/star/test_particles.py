@@ -75,6 +75,14 @@ def test_groups_of_one_number_from_two_stars_are_kept_apart(tmp_path):
     assert tables["particles"]["rlnOpticsGroup"].tolist() == [3, 3, 4]
 
 
+def test_a_micrograph_without_picks_takes_no_column_from_the_others(tmp_path):
+    write_particles_star([ONE, NONE], tmp_path / "p.star", optics=[OPTICS, None])
+    assert starfile.read(tmp_path / "p.star")["optics"]["rlnVoltage"].tolist() == [300]
+    write_particles_star([ONE, TWO], tmp_path / "p.star", optics=[OPTICS, None])
+    optics = starfile.read(tmp_path / "p.star")["optics"]
+    assert (len(optics), "rlnVoltage" in optics) == (2, False)
+
+
 def test_groups_of_a_star_that_differ_in_number_and_name_alone_stay_apart(tmp_path):
     optics = [OpticsGroup(number, f"afis{number}", 300.0, 2.7, 0.1, 1.1) for number in (1, 2)]
     write_particles_star([ONE, TWO], tmp_path / "p.star", optics=optics)

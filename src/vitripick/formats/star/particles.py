@@ -83,14 +83,16 @@ def write_particles_star(
     names = micrograph_names(parts, path, "_rlnMicrographName")
     groups = optics_groups(parts, optics)
     rows: list[list[str]] = []
+    used: list[OpticsGroup] = []
     for name, boxes, group in zip(names, parts, groups, strict=True):
         kept = keep_inside(boxes, path)
+        used += [group] if len(kept) else []
         score = np.where(np.isnan(kept.confidence), -999.0, kept.confidence)
         rows += [
             [name, *(f"{value + 0.0:.6f}" for value in np.round(row, 6)), str(group.group)]
             for row in zip(kept.x, kept.y, score, strict=True)
         ]
-    blocks = [optics_block(groups), StarBlock("particles", table=StarTable(list(COLUMNS), rows))]
+    blocks = [optics_block(groups, used), StarBlock("particles", table=StarTable(list(COLUMNS), rows))]
     write_text_atomically(path, format_star(blocks, version=_VERSION))
 
 
@@ -125,15 +127,29 @@ def optics_groups(parts: Sequence[Boxes], optics: Sequence[OpticsGroup | None] |
     return [written[group] for group in came]
 
 
-def optics_block(groups: Sequence[OpticsGroup], more: dict[str, str] | None = None) -> StarBlock:
-    """Return `data_optics` of these groups, each once; `more` adds columns with one value for all groups."""
-    once = sorted({group.group: group for group in groups}.values(), key=lambda group: group.group)
-    # RELION reads a table by its columns, so a value that some group lacks has no column at all.
+def optics_block(
+    groups: Sequence[OpticsGroup], used: Sequence[OpticsGroup], more: dict[str, str] | None = None
+) -> StarBlock:
+    """Return `data_optics` of these groups, each once.
+
+    Parameters
+    ----------
+    groups
+        All groups, with the numbers that they are to have.
+    used
+        Those of particles. RELION reads a table by its columns, so a value that one of them lacks has no column at all;
+        another group that lacks a value of the others is left out.
+    more
+        Columns with one value for all groups.
+    """
+    need = set(used or groups)
     known = {
         name: label
         for name, label in _NUMBERS.items()
-        if once and all(getattr(group, name) is not None for group in once)
+        if need and all(getattr(group, name) is not None for group in need)
     }
+    full = [group for group in groups if all(getattr(group, name) is not None for name in known)]
+    once = sorted({group.group: group for group in full}.values(), key=lambda group: group.group)
     more = more or {}
     table = StarTable([GROUP, GROUP_NAME, *known.values(), *more])
     for group in once:
