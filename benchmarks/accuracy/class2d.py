@@ -174,12 +174,13 @@ class Project:
 
     def result(self, method: str) -> dict[str, Any]:
         """Return what one classification gave; computed where it is missing."""
+        method = self._same_run(method)
         return cell(self.folder / method / "result.json", lambda: self._classify(method))
 
     def averages(self, method: str) -> list[Array]:
         """Return the class averages, in the order of RELION's class numbers."""
         self.result(method)
-        stack = read_stack(self.folder / method / f"run_it{self.arguments.iterations:03d}_classes.mrcs")
+        stack = read_stack(self.folder / self._same_run(method) / f"run_it{self.arguments.iterations:03d}_classes.mrcs")
         return list(stack)
 
     def references(self) -> list[Array]:
@@ -265,7 +266,7 @@ class Project:
         if method == "log":
             return self._log_picks(LOG_THRESHOLDS[0])
         if method == "log_best":
-            return max(map(self._log_picks, LOG_THRESHOLDS), key=self._f1)
+            return self._log_picks(self._best_log_threshold())
         run = self.folder / "general_run"
         command = [sys.executable, "-m", "vitripick.cli.app", "pick", str(self.folder / "mics"), "--out", str(run)]
         command += ["--pixel-size", str(self.set.pixel_size), "--format", "star", "--edge", "centre"]
@@ -276,6 +277,20 @@ class Project:
         return {
             stem: boxes.select(~cut(boxes, self.shapes[stem], self.set.diameter_px)) for stem, boxes in picks.items()
         }
+
+    def _same_run(self, method: str) -> str:
+        """Return the method whose run serves: where LoG's own threshold is the best one, both rows are the same run."""
+        tuned_to_default = method == "log_best" and self._best_log_threshold() == LOG_THRESHOLDS[0]
+        return "log" if tuned_to_default else method
+
+    def _best_log_threshold(self) -> float:
+        """Return the threshold with the best F1, which only people's labels can tell."""
+
+        def compute() -> dict[str, Any]:
+            f1 = {threshold: self._f1(self._log_picks(threshold)) for threshold in LOG_THRESHOLDS}
+            return {"f1": f1, "best": max(f1, key=lambda threshold: f1[threshold])}
+
+        return float(cell(self.folder / "log_thresholds.json", compute)["best"])
 
     def _f1(self, picks: dict[str, Boxes]) -> float:
         """Return F1 within d/4 of the labels."""

@@ -13,7 +13,7 @@ import starfile
 from cryosparc.dataset import Dataset
 from cryosparc.errors import APIError
 
-from made import rings
+from made import relion_particles, rings
 from vitripick.errors import InputError
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
@@ -372,3 +372,17 @@ def test_a_name_that_two_exposures_have_is_no_matter_where_no_picks_need_it(vitr
     write_picks(Boxes.at([1], [2], confidence=0.5, size_px=4), tmp_path / "picks" / "b.mrc.cbox")
     theirs = exposures(tmp_path, "g1/a.mrc", "g2/a.mrc", "g1/b.mrc")
     assert vitripick("cryosparc", tmp_path / "picks", "--out", tmp_path / "p.star", "--against", theirs).code == 0
+
+
+def test_refined_shifts_of_relion_are_applied_unless_coordinates_are_to_stay(vitripick, tmp_path):
+    columns = {
+        "rlnMicrographName": "a.mrc",
+        "rlnCoordinateX": 40.0,
+        "rlnCoordinateY": 20.0,
+        "rlnOriginXAngst": 10.0,
+        "rlnOriginYAngst": 0.0,
+    }
+    source = relion_particles(tmp_path / "p.star", columns)
+    for more, x in ((("--pixel-size", 2), 35.0), (("--keep-coordinates",), 40.0)):
+        assert vitripick("cryosparc", source, "--out", tmp_path / "out.star", *more).code == 0
+        assert read_picks(tmp_path / "out.star").x.tolist() == [x]

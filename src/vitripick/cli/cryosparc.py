@@ -32,6 +32,15 @@ def cryosparc(
         float | None, typer.Option(min=0, max=1, help="Lowest confidence to write; the run's by default.")
     ] = None,
     flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
+    keep_coordinates: Annotated[
+        bool,
+        typer.Option(
+            "--keep-coordinates", help="Take coordinates as they stand; by default refined shifts are applied."
+        ),
+    ] = False,
+    pixel_size: Annotated[
+        float | None, typer.Option(min=0.001, help="Å per pixel of the micrographs, for such shifts.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the names and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the names as JSON.")] = False,
 ) -> int:
@@ -46,6 +55,8 @@ def cryosparc(
         against=against,
         threshold=threshold,
         flip_y=flip_y,
+        pixel_size=pixel_size,
+        keep_coordinates=keep_coordinates,
         dry_run=dry_run,
     )
     if as_json:

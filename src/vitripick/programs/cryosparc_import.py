@@ -52,6 +52,8 @@ def write_for_cryosparc(
     against: str | Path | None = None,
     threshold: float | None = None,
     flip_y: bool = False,
+    pixel_size: float | None = None,
+    keep_coordinates: bool = False,
     dry_run: bool = False,
 ) -> CryosparcFile:
     """Join the picks of a run for cryoSPARC's Import Particle Stack (`.star`), or as a `.cs`.
@@ -71,6 +73,8 @@ def write_for_cryosparc(
         Lowest confidence to write; the run's if `picks` is a run folder.
     flip_y
         Count y from the last row. It is not settled from which row cryoSPARC counts (docs/formats.md).
+    pixel_size, keep_coordinates
+        As in `read_picks`: picks of RELION may have refined shifts.
     dry_run
         Write nothing, and only return what would be written.
 
@@ -86,7 +90,7 @@ def write_for_cryosparc(
         raise UsageError(f"{out}: for cryoSPARC the file ends in .star (Import Particle Stack) or .cs.")
     if not dry_run:
         check_file(out)
-    parts, level = _read(picks)
+    parts, level = _read(picks, pixel_size=pixel_size, keep_coordinates=keep_coordinates)
     level = level if threshold is None else threshold
     parts = [part if level is None else part.above(level) for part in parts]
     if flip_y:
@@ -103,11 +107,11 @@ def write_for_cryosparc(
     return CryosparcFile(tuple(names), sum(map(len, parts)), against is not None, not dry_run)
 
 
-def _read(picks: str | Path) -> tuple[list[Boxes], float | None]:
+def _read(picks: str | Path, *, pixel_size: float | None, keep_coordinates: bool) -> tuple[list[Boxes], float | None]:
     if is_run_folder(picks):
         run = read_run_folder(picks)
         return list(run.read_picks().values()), run.threshold
-    return read_all_picks(picks), None
+    return read_all_picks(picks, pixel_size=pixel_size, keep_coordinates=keep_coordinates), None
 
 
 def _refuse_one_name_for_two(names: Sequence[MappedName]) -> None:

@@ -157,7 +157,7 @@ def _records(layout: RunLayout) -> list[Record]:
 
 def _parts_inside(source: Path, layout: RunLayout, settings: ConvertSettings) -> list[Part]:
     """Return the picks in files of a run, each with what the record of its micrograph knows."""
-    read = read_all_picks(source, format=settings.source_format)
+    read = read_all_picks(source, format=settings.source_format, keep_coordinates=True)
     records = _records(layout)
     run = RunFolder(layout.out, {}, {record.name: record for record in records}, [])
     parts = []

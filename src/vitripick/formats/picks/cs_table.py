@@ -1,8 +1,9 @@
 """Open the tables of cryoSPARC (`.cs`), and read what its classifications and refinements found of each particle.
 
 A shift is counted in pixels of the images that were aligned (`psize_A` beside it), and moves the particle to the middle
-of its image, x first. So the particle lies at its place minus the shift. That is the sign and the order of published
-programs that move particles back into micrographs; it was not tried with a live cryoSPARC.
+of its image, x first. So the particle lies at its place minus the shift. The sign is that of an example in the
+documentation of cryosparc-tools; the order is that of pyem and cryoDRGN, while that example has y first. It was not
+tried with a live cryoSPARC.
 """
 
 from __future__ import annotations
