@@ -135,6 +135,8 @@ def test_torch_stays_below_the_parts_that_need_it():
 
 # Who reads these reads options of the command line, whatever called the library.
 SPEAKS_COMMAND_LINE = {
+    "programs/handover_cryosparc.py": "a whole command that writes the file to import",
+    "programs/handover_relion.py": "commands of RELION",
     "programs/relion.py": "the labels that RELION itself gives on the command line of its job",
     "runs/folder.py": "a whole command, the one that makes such a folder",
     "settings/train.py": "a description that names the option of another command",

@@ -24,8 +24,9 @@ from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
 from vitripick.programs.relion_names import (
     COORDS_SUFFIX,
+    STORE_FOLDER,
     coordinates_by_suffix,
-    is_project_of_version_3,
+    major_version,
     relion_stems,
 )
 from vitripick.run_layout import STAR, RunLayout
@@ -41,8 +42,6 @@ ABORT_NOW = "RELION_JOB_ABORT_NOW"
 NODES = "RELION_OUTPUT_NODES.star"
 # The type of coordinates: a word for RELION 4 and 5, a number for RELION 3.1, and each reads only its own.
 _NODE_TYPE, _NODE_NUMBER = "MicrographCoordsGroup.star.relion.autopick", "2"
-# Our store, records and log lie in this subfolder of the job, so that they do not mix with coordinate files.
-_STORE = "vitripick"
 
 # A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
 # RELION's own, and its STAR says which micrographs, so these are no labels.
@@ -192,7 +191,7 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
 
 
 def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
-    layout = RunLayout(job.folder / _STORE, star_folder=job.folder)
+    layout = RunLayout(job.folder / STORE_FOLDER, star_folder=job.folder)
     files = find_micrographs([job.micrographs])
     for name in (str(job.folder), *(file.name for file in files)):
         if re.search(r"\s", name):
@@ -200,7 +199,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
                 f"{name!r}: this name has a blank; RELION separates its tables and commands by blanks and cannot "
                 "read it. Rename the file or folder and import it again."
             )
-    stems, is_version_3 = relion_stems(files), is_project_of_version_3(".")
+    stems, is_version_3 = relion_stems(files), major_version(".") == 3
     if is_version_3:
         _refuse_what_version_3_cannot_find(stems, job.micrographs)
     line_at = time.monotonic()

@@ -13,6 +13,8 @@ from vitripick.run_layout import STAR
 # RELION 3.1 takes coordinates by such a file: its folder and the end of its name say where the coordinate files lie.
 # Versions 4 and 5 take it, too, if it is typed in. It holds the path of the micrographs STAR.
 COORDS_SUFFIX = f"coords_suffix{STAR.ending}"
+# Our store, records and log lie in this subfolder of an External job, so that they do not mix with coordinate files.
+STORE_FOLDER = "vitripick"
 _PIPELINE = "default_pipeline.star"
 
 
@@ -64,10 +66,14 @@ def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:
     return {name: final[other] for name, other in chosen.items()}
 
 
-def is_project_of_version_3(project: str | Path) -> bool:
-    """Return whether RELION 3 keeps this project; from version 4 on, RELION writes the types of nodes as words."""
+def major_version(project: str | Path) -> int | None:
+    """Return 3 for a project that RELION 3 keeps, 4 for RELION 4 or later, and None if no pipeline says which.
+
+    From version 4 on, RELION writes the types of jobs and nodes as words, in columns of other names.
+    """
     try:
         text = (Path(project) / _PIPELINE).read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
-    return re.search(r"^_rlnPipeLine(Node|Process)Type\s", text, flags=re.MULTILINE) is not None
+        return None
+    types = re.findall(r"^_rlnPipeLine(?:Node|Process)Type(Label)?\s", text, flags=re.MULTILINE)
+    return None if not types else 4 if "Label" in types else 3

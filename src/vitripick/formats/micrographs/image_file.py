@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ class MicrographHeader:
         Å per pixel; None where the file does not say, or says something absurd.
     n_slices
         1 for a micrograph; more for a stack or a movie.
+    pixel_type
+        NumPy's name for the type of an MRC file's pixels, such as "float16"; empty for other files.
     """
 
     shape: tuple[int, int]
     pixel_size: float | None = None
     n_slices: int = 1
+    pixel_type: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, eq=False)

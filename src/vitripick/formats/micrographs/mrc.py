@@ -76,7 +76,8 @@ class _Layout:
 
     @property
     def header(self) -> MicrographHeader:
-        return MicrographHeader((self.rows, self.columns), self.pixel_size, self.n_slices)
+        kind = "" if self.mode == 101 else self.dtype.name
+        return MicrographHeader((self.rows, self.columns), self.pixel_size, self.n_slices, kind)
 
 
 def read_mrc_header(start: bytes | bytearray, size: int | None, path: Path) -> MicrographHeader:
