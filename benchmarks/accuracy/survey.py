@@ -72,7 +72,6 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
     pixel_size = next(iter(micrographs.values())).pixel_size
     found = _diameter(folder / "micrographs", model, pixel_size)
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=true_px))
-    assert choice is not None
     assert choice.threshold is not None
     used_px = choice.apply(PickSettings(diameter_px=true_px)).diameter_px or true_px
     picks = _picks(micrographs, load_on_engine(model), used_px)
@@ -98,7 +97,6 @@ def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[obj
     micrographs, labels = _load(folder)
     assumed = DIAMETERS_PX[name] * factor
     choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=assumed))
-    assert choice is not None
     assert choice.threshold is not None
     used = choice.apply(PickSettings(diameter_px=assumed)).diameter_px or assumed
     level = choice.threshold.threshold

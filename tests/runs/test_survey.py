@@ -277,7 +277,9 @@ def test_a_model_of_one_particle_brings_diameter_and_threshold(model, micrograph
     summary = pick_many([micrographs], tmp_path / "out", model)
     assert summary.survey is None
     assert summary.threshold == model.card.threshold
-    assert survey_micrographs([micrographs], model) is None
+    found = survey_micrographs([micrographs], model)
+    assert (found.diameter, found.seen, found.threshold) == (None, None, None)
+    assert found.apply(PickSettings()) == PickSettings()
 
 
 def test_a_picker_that_was_told_no_diameter_asks_for_a_survey(general, pieces, tmp_path):

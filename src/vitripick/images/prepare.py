@@ -43,11 +43,11 @@ class Preparation(Settings):
     """
 
     scale_by: Literal["particle", "long_side"] = "particle"
-    working_diameter_px: float = Field(24.0, gt=0, le=1024)
-    input_size_px: int = Field(1024, gt=0, le=65536)
+    working_diameter_px: float = Field(default=24.0, gt=0, le=1024)
+    input_size_px: int = Field(default=1024, gt=0, le=65536)
     patches: Patches = WHOLE
-    background_diameters: float = Field(2.0, gt=0, le=100)
-    clip: float = Field(5.0, gt=0)
+    background_diameters: float = Field(default=2.0, gt=0, le=100)
+    clip: float = Field(default=5.0, gt=0)
 
     def working_shape(self, shape: tuple[int, int], *, diameter_px: float | None) -> tuple[int, int]:
         """Return (rows, columns) of a micrograph of `shape` at the working scale.

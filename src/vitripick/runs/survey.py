@@ -136,7 +136,7 @@ def survey_micrographs(
     settings: PickSettings | None = None,
     *,
     device: str = "cpu",
-) -> Survey | None:
+) -> Survey:
     """Look at up to five micrographs, and return the particle's diameter and a suitable threshold.
 
     Parameters
@@ -153,11 +153,11 @@ def survey_micrographs(
 
     Returns
     -------
-    Survey or None
-        The parts are `survey.diameter`, `survey.seen` and `survey.threshold`; a part that was not looked for is None.
-        `survey.diameter.diameter` is in Å, or in pixels if a pixel size is unknown; `survey.diameter.unit` says which.
-        `survey.apply(settings)` gives the settings to pick with. None if there was nothing to look for: a model
-        trained on one particle knows its diameter and threshold.
+    Survey
+        `survey.apply(settings)` gives the settings to pick with. The parts are `survey.diameter`, `survey.seen` and
+        `survey.threshold`; a part that was not looked for is None. For a model that was trained on one particle all
+        are None, because it knows its diameter and threshold. `survey.diameter.diameter` is in Å, or in pixels if a
+        pixel size is unknown; `survey.diameter.unit` says which.
 
     Raises
     ------
@@ -178,7 +178,8 @@ def survey_micrographs(
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     files = find_micrographs(inputs, include=settings.include)
-    return survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
+    found = survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
+    return _nothing_yet(model) if found is None else found
 
 
 def survey_run(
@@ -228,7 +229,7 @@ def survey_run(
     of_others = there is not None and not belongs(there)
     survey = None if layout is None or of_others else kept_survey(layout, model, settings)
     if survey is None:
-        survey = Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
+        survey = _nothing_yet(model)
     look = _Look(files, ready, for_sweep, opened, jobs)
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
@@ -241,6 +242,10 @@ def survey_run(
         write_text_atomically(layout.survey, survey.to_text())
         return survey
     return _keep(survey, layout.survey)
+
+
+def _nothing_yet(model: Model) -> Survey:
+    return Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
 
 
 def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Survey | None:
