@@ -169,7 +169,7 @@ except vitripick.errors.UsageError as error:
 """
     ran = python(code, without_torch)
     n_picks, says = ran.stdout.splitlines()
-    assert 150 < int(n_picks) < 250
+    assert 100 < int(n_picks) < 250
     assert INSTALL in says
 
 

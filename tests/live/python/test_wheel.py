@@ -18,7 +18,7 @@ def check_picking(environment):
     assert not [finding for finding in report["findings"] if finding["status"] == "problem"]
     environment.call("vitripick", "pick", MICROGRAPHS, "--out", "picks", "--diameter-px", "80", "--format", "box")
     n_picks = sum(len(path.read_text().splitlines()) for path in (environment.work / "picks" / "box").glob("*.box"))
-    assert 300 < n_picks < 400
+    assert 200 < n_picks < 400
 
 
 def check_training(environment):
