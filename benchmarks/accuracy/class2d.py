@@ -6,8 +6,8 @@ command again does what is missing, and prints the table. RELION 3.1.3 was used 
 A class is good if its average looks like the particle: its correlation with one of the reference averages, within the
 circular mask, after the best turn, mirror and shift, reaches `--good`; a share for the lower `--fair` stands beside it.
 References are averages of people's labels from another classification (another random seed), of the classes that hold
-at least `--reference-share` of them. A class is one of cut particles if the circle of the diameter reaches beyond the
-micrograph for half of its members.
+at least `--reference-share` of them and are not of cut particles. A class is one of cut particles if the circle of the
+diameter reaches beyond the micrograph for half of its members.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from _shared import cell, table
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import read_all_picks, read_micrograph, read_picks, write_picks
+from vitripick.formats.names.stems import base_name_without_suffix
 from vitripick.formats.star.dialect import StarTable, parse_star
 from vitripick.formats.text import read_lines
 from vitripick.geometry import Boxes
@@ -88,6 +89,8 @@ METHODS = {
 # RELION's --LoG_adjust_threshold: its default, and what a person may try.
 LOG_THRESHOLDS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 REFERENCE = "reference"
+# Share of cut particles from which a class is one of cut ones.
+CUT_CLASS = 0.5
 
 
 def main() -> None:
@@ -126,7 +129,7 @@ def main() -> None:
                     float(shares[good].sum()),
                     float(shares[np.array(alike) >= arguments.fair].sum()),
                     f"{sum(good)} of {len(good)}",
-                    float(shares[cut >= 0.5].sum()),
+                    float(shares[cut >= CUT_CLASS].sum()),
                     found["cut_share"],
                     found["near_label"],
                     "-" if not method.startswith("general") else SETS[name].leak,
@@ -185,9 +188,10 @@ class Project:
 
     def references(self) -> list[Array]:
         """Return the averages of people's labels that hold enough of them, from another random seed."""
-        shares = self.result(REFERENCE)["shares"]
-        pairs = zip(self.averages(REFERENCE), shares, strict=True)
-        return [average for average, share in pairs if share >= self.arguments.reference_share]
+        found = self.result(REFERENCE)
+        rows = zip(self.averages(REFERENCE), found["shares"], found["cut"], strict=True)
+        least = self.arguments.reference_share
+        return [average for average, share, cut_share in rows if share >= least and cut_share < CUT_CLASS]
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return where classes are compared: a circle a fifth larger than the particle, as in the classification."""
@@ -243,7 +247,7 @@ class Project:
         particles = data_table(self.folder / method / f"run_it{self.arguments.iterations:03d}_data.star")
         number = np.array(particles.column("rlnClassNumber"), int)
         x, y = (np.array(particles.column(f"rlnCoordinate{axis}"), float) for axis in "XY")
-        stems = np.array([Path(name).stem for name in particles.column("rlnMicrographName")])
+        stems = np.array([base_name_without_suffix(name) for name in particles.column("rlnMicrographName")])
         is_cut, is_near = np.zeros(len(x), bool), np.zeros(len(x), bool)
         for stem in set(stems):
             own = stems == stem
@@ -267,16 +271,12 @@ class Project:
             return self._log_picks(LOG_THRESHOLDS[0])
         if method == "log_best":
             return self._log_picks(self._best_log_threshold())
-        run = self.folder / "general_run"
+        edge = "centre" if method == "general_cut" else "particle"
+        run = self.folder / f"general_run_{edge}"
         command = [sys.executable, "-m", "vitripick.cli.app", "pick", str(self.folder / "mics"), "--out", str(run)]
-        command += ["--pixel-size", str(self.set.pixel_size), "--format", "star", "--edge", "centre"]
+        command += ["--pixel-size", str(self.set.pixel_size), "--format", "star", "--edge", edge]
         subprocess.run(["nice", "-n", "10", *command], check=True, stdout=subprocess.DEVNULL)
-        picks = {Path(str(boxes.micrograph)).stem: boxes for boxes in read_all_picks(run / "star")}
-        if method == "general_cut":
-            return picks
-        return {
-            stem: boxes.select(~cut(boxes, self.shapes[stem], self.set.diameter_px)) for stem, boxes in picks.items()
-        }
+        return {base_name_without_suffix(str(boxes.micrograph)): boxes for boxes in read_all_picks(run / "star")}
 
     def _same_run(self, method: str) -> str:
         """Return the method whose run serves: where LoG's own threshold is the best one, both rows are the same run."""
