@@ -163,6 +163,15 @@ def test_the_output_of_the_job_is_what_this_version_of_relion_reads(vitripick, p
     assert (project / JOB / "coords_suffix_autopick.star").read_text() == "CtfFind/job003/micrographs_ctf.star\n"
 
 
+def test_micrographs_that_extract_would_mix_up_are_named(vitripick, project):
+    other = "MotionCorr/job007/grid1/a.mrc"
+    write_mrc(other, six_rings(2), pixel_size=2.0)
+    write_star([*NAMES, other])
+    assert f"note: {NAMES[0]} and {other} share their path" in call(vitripick).out
+    write_star(NAMES)
+    assert "share their path" not in call(vitripick).out
+
+
 def test_micrographs_that_relion_3_would_not_find_stop_the_job_before_it_picks(vitripick, project):
     Path("default_pipeline.star").write_text(VERSION_3)
     other = "MotionCorr/job007/grid1/a.mrc"

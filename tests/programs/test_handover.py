@@ -131,6 +131,21 @@ def test_micrographs_under_another_name_lose_their_picks(project):
     assert found.n_taken == N
 
 
+def test_a_micrograph_that_is_listed_twice_is_extracted_twice(project):
+    write_star([*NAMES, NAMES[0]])
+    found, results, text = check("names")
+    assert not found.fits
+    assert (found.n_picks, found.n_taken, results) == (2 * N, 3 * N, {"misfit"})
+    assert f"more than once ({NAMES[0]})" in text
+
+
+def test_a_folder_with_a_blank_is_a_misfit(project):
+    pick(out="my picks")
+    found, results, text = check("blanks", run="my picks")
+    assert (found.n_taken, results) == (0, {"misfit"})
+    assert "'my picks/autopick.star'" in text
+
+
 def test_micrographs_that_were_not_picked_are_named(project):
     other = "MotionCorr/job002/later.mrc"
     write_mrc(other, rings(), pixel_size=2.0)
@@ -351,6 +366,8 @@ def test_what_is_no_run_or_has_no_list_of_micrographs_is_an_error(project):
         check_handover("MotionCorr", "relion")
     with pytest.raises(UsageError, match="relion or cryosparc"):
         check_handover("picks", "eman2")
+    with pytest.raises(UsageError, match="even number"):
+        check_handover("picks", "relion", box_size_px=101)
     with pytest.raises(InputError, match="no such folder"):
         check_handover("picks", "relion", project="nowhere")
     Path(STAR).unlink()

@@ -44,11 +44,13 @@ def check_handover(
     Raises
     ------
     UsageError
-        If the program is none of those.
+        If the program is none of those, or the box's side is odd, which both programs refuse.
     InputError
         If the run or the list of micrographs cannot be read.
     """
     if to not in PROGRAMS:
         raise UsageError(f"{parameter('to', to)}: picks are handed over to {' or '.join(PROGRAMS)}.")
+    if box_size_px is not None and (box_size_px < 4 or box_size_px % 2):
+        raise UsageError(f"{parameter('box_size_px', box_size_px)}: give an even number of pixels, 4 or more.")
     given = None if micrographs is None else Path(micrographs)
     return PROGRAMS[to](read_handed_run(run), project=Path(project), micrographs=given, box_size_px=box_size_px)

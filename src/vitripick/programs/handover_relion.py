@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,7 @@ from vitripick.programs.handover_checks import (
     check_orientation,
     choose_list,
 )
-from vitripick.programs.relion_names import COORDS_SUFFIX, after_the_job, coordinates_by_suffix, major_version
+from vitripick.programs.relion_names import COORDS_SUFFIX, coordinates_by_suffix, major_version, with_one_stack
 from vitripick.run_layout import STAR
 from vitripick.runs.record import Record
 from vitripick.text import count, listed
@@ -54,6 +54,8 @@ class _Given:
         The micrographs STAR, from the project's folder.
     optics
         Optics group of each micrograph of the STAR, by RELION's name; None where it has none.
+    n_rows
+        How often the STAR lists each of them; RELION extracts it as often.
     records
         Records of the run, by RELION's name.
     table
@@ -68,6 +70,7 @@ class _Given:
     project: Path
     star: Path
     optics: dict[str, OpticsGroup | None]
+    n_rows: Counter[str]
     records: dict[str, Record]
     table: dict[str, str] | None
     files: dict[str, Boxes]
@@ -107,24 +110,27 @@ def for_relion(
     """
     given, unread = _read(run, project, micrographs)
     box = run.suggested_box_px if box_size_px is None else box_size_px
-    folder, stops = _folder_of_suffix(given), _optics(given)
+    folder, optics, blanks = _folder_of_suffix(given), _optics(given), _blanks(given)
     shared = {name: given.files[name] for name in given.shared if name in given.files}
     checks = [
         _names(given),
         _exports(given, unread),
         *_images(given),
         _stacks(given),
-        stops,
+        optics,
         check_border(shared, box, diameter_px=run.diameter_px, what_happens=_PADS),
         check_empty(given.picks, what_happens="RELION warns of no particles and goes on"),
         check_orientation(((project / name, boxes) for name, boxes in shared.items()), diameter_px=run.diameter_px),
     ]
+    if blanks is not None:
+        checks.insert(0, blanks)
     if given.version == 3 and folder is None:
         checks.insert(1, _not_by_suffix(given))
-    by_table = sum(len(boxes) for name, boxes in shared.items() if given.table is not None and name in given.table)
-    n_taken = by_table if given.version != 3 else sum(map(len, shared.values())) if folder is not None else 0
-    if stops.result == MISFIT:
-        n_taken = 0
+    found = shared
+    if given.version != 3:
+        found = {name: boxes for name, boxes in shared.items() if given.table is not None and name in given.table}
+    stops = optics.result == MISFIT or blanks is not None or (given.version == 3 and folder is None)
+    n_taken = 0 if stops else sum(len(boxes) * given.n_rows[name] for name, boxes in found.items())
     return Handover(
         program="relion",
         run=run.folder,
@@ -142,7 +148,7 @@ def _read(run: HandedRun, project: Path, micrographs: Path | None) -> tuple[_Giv
         raise InputError(f"{project}: there is no such folder; give the folder of the RELION project.")
     records = {record.relion_name: record for record in run.records.values()}
     star = _find_star(project, set(records)) if micrographs is None else micrographs
-    optics = dict(read_micrographs_star_with_optics(star if star.exists() else project / star))
+    listing = read_micrographs_star_with_optics(star if star.exists() else project / star)
     table_path = run.layout.autopick_star
     table = dict(read_coordinate_files_star(table_path) or []) if table_path.is_file() else None
     files, unread = {}, {}
@@ -154,9 +160,18 @@ def _read(run: HandedRun, project: Path, micrographs: Path | None) -> tuple[_Giv
             files[name] = read_picks(path).of(micrograph=name, shape=record.shape)
         except InputError as error:
             unread[name] = str(error)
-    return _Given(
-        run, project, _from_project(star, project), optics, records, table, files, major_version(project)
-    ), unread
+    given = _Given(
+        run=run,
+        project=project,
+        star=_from_project(star, project),
+        optics=dict(listing),
+        n_rows=Counter(name for name, _ in listing),
+        records=records,
+        table=table,
+        files=files,
+        version=major_version(project),
+    )
+    return given, unread
 
 
 def _find_star(project: Path, names: set[str]) -> Path:
@@ -169,6 +184,16 @@ def _find_star(project: Path, names: set[str]) -> Path:
     return choose_list(lists, names, folder=project)
 
 
+def _blanks(given: _Given) -> Check | None:
+    """Return a misfit if a path holds a blank, at which RELION would cut it; else None."""
+    paths = [str(given.star), str(_from_project(given.run.layout.autopick_star, given.project)), *given.shared]
+    held = [path for path in paths if any(map(str.isspace, path))]
+    if not held:
+        return None
+    text = f"{held[0]!r} holds a blank, and RELION cuts its tables and commands at blanks"
+    return Check("blanks", MISFIT, f"{text}; rename it, or pick into another folder.")
+
+
 def _names(given: _Given) -> Check:
     picked = [name for name, boxes in given.picks.items() if len(boxes)]
     lost = [name for name in picked if name not in given.optics]
@@ -179,8 +204,12 @@ def _names(given: _Given) -> Check:
             MISFIT,
             f"{len(lost)} of {count('micrograph', len(picked))} with picks are not in {given.star} under their name, "
             f"so RELION loses {n_lost} picks: {listed(lost, _SHOWN)}; the STAR has {next(iter(given.optics))}. Pick "
-            "from this STAR, in the project's folder.",
+            "from this STAR, in the project's folder; micrographs that were left out on purpose do no harm.",
         )
+    twice = [name for name in picked if given.n_rows[name] > 1]
+    if twice:
+        text = f"{given.star} lists {count('micrograph', len(twice))} more than once ({listed(twice, _SHOWN)})"
+        return Check("names", MISFIT, f"{text}, and RELION extracts their particles as often. Take such rows out.")
     text = f"all {count('micrograph', len(picked))} with picks are in {given.star}, letter for letter"
     others = [name for name in given.optics if name not in given.records]
     if not others:
@@ -261,11 +290,7 @@ def _shapes(name: str, header: MicrographHeader, record: Record) -> str:
 
 def _stacks(given: _Given) -> Check:
     """Find micrographs whose particles RELION would write into one stack, the one over the other."""
-    by_stack: dict[str, list[str]] = defaultdict(list)
-    for name in given.shared:
-        if len(given.picks[name]):
-            by_stack[str(Path(after_the_job(name)).with_suffix(""))].append(name)
-    twins = [names for names in by_stack.values() if len(names) > 1]
+    twins = with_one_stack(name for name in given.shared if len(given.picks[name]))
     if not twins:
         return Check("stacks", FITS, "each micrograph gets a stack of its own")
     return Check(

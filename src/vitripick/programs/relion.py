@@ -28,6 +28,7 @@ from vitripick.programs.relion_names import (
     coordinates_by_suffix,
     major_version,
     relion_stems,
+    with_one_stack,
 )
 from vitripick.run_layout import STAR, RunLayout
 from vitripick.runs.run import Listener, Machine, Run
@@ -202,6 +203,11 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
     stems, is_version_3 = relion_stems(files), major_version(".") == 3
     if is_version_3:
         _refuse_what_version_3_cannot_find(stems, job.micrographs)
+    for twins in with_one_stack(stems)[:1]:
+        say(
+            f"note: {twins[0]} and {twins[1]} share their path after JobType/jobNNN/, so Extract would write their "
+            "particles into one stack, the one over the other; extract the micrographs of each job apart"
+        )
     line_at = time.monotonic()
 
     def on_done(done: int, total: int, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from vitripick.formats import MicrographFile, output_stems
@@ -43,6 +43,22 @@ def coordinates_by_suffix(name: str) -> str:
     """
     # RELION joins folder and name with a slash, so a leading slash does not matter.
     return str(PurePosixPath(after_the_job(name).lstrip("/")).with_suffix("")) + STAR.ending
+
+
+def with_one_stack(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of micrographs whose particles RELION's Extract would write into one stack.
+
+    Tried with RELION 3.1.3: it writes one over the other, and lists the particles of both.
+
+    Examples
+    --------
+    >>> with_one_stack(["MotionCorr/job002/a.mrc", "MotionCorr/job007/a.mrc", "MotionCorr/job007/b.mrc"])
+    [['MotionCorr/job002/a.mrc', 'MotionCorr/job007/a.mrc']]
+    """
+    by_stack: dict[str, list[str]] = {}
+    for name in names:
+        by_stack.setdefault(str(PurePosixPath(after_the_job(name)).with_suffix("")), []).append(name)
+    return [group for group in by_stack.values() if len(group) > 1]
 
 
 def relion_stems(files: Sequence[MicrographFile]) -> dict[str, str]:

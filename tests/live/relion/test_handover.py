@@ -45,6 +45,13 @@ def test_relion_extracts_the_promised_number_where_not_everything_fits(copy):
     assert len(run_its_command(copy, found)) == found["n_taken"]
 
 
+def test_relion_extracts_the_promised_number_where_a_micrograph_is_listed_twice(copy):
+    write_micrographs_star(copy / STAR, [*NAMES, NAMES[0]])
+    found = handover(copy, code=3)
+    assert found["n_taken"] > found["n_picks"]
+    assert len(run_its_command(copy, found)) == found["n_taken"]
+
+
 def test_a_project_where_relion_stops_promises_nothing(copy):
     star = copy / STAR
     star.write_text(star.read_text().replace("_rlnVoltage", "_rlnVoltagee"))
