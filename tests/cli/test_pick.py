@@ -234,3 +234,10 @@ def test_a_second_call_says_what_the_folder_holds_now(vitripick, ring_micrograph
     outcome = vitripick(*base, ring_micrograph)
     assert "with 1 of earlier calls" in outcome.out
     assert "2 micrographs" in outcome.out
+
+
+def test_a_run_in_which_every_micrograph_fails_ends_with_3(vitripick, ring_micrograph, tmp_path):
+    ring_micrograph.write_bytes(ring_micrograph.read_bytes()[:3000])
+    outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--threshold", 0.4, "--out", tmp_path / "out")
+    assert outcome.code == 3
+    assert "1 of 1 micrographs failed" in outcome.err

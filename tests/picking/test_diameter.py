@@ -81,6 +81,15 @@ def test_mixed_samples_are_told_with_what_was_found_on_each():
     assert all(name in note for name in "abcd")
 
 
+@pytest.mark.parametrize(
+    ("diameters", "two"),
+    [([100, 100, 100, 400], False), ([100, 100, 400, 400], True), ([100, 400], True), ([100], False)],
+)
+def test_two_samples_are_suspected_where_fewer_than_two_thirds_agree(diameters, two):
+    sweeps = {str(i): responding_to(diameter) for i, diameter in enumerate(diameters)}
+    assert combine({**sweeps, "empty": silent()}, unit="angstrom").looks_like_two_samples is two
+
+
 def test_witnesses_that_disagree_widen_the_uncertainty():
     agreed = combine({"a": responding_to(150)}, unit="px")
     torn = combine({"a": responding_to(150, seen_as=1.2)}, unit="px")

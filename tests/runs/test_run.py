@@ -1,9 +1,10 @@
 """One run, step by step: whoever picks, in whatever order and in however many calls, the files are the same."""
 
+import numpy as np
 import pytest
 
 from made import rings, snapshot
-from vitripick.errors import UsageError
+from vitripick.errors import InputError, UsageError
 from vitripick.formats import find_micrographs, write_mrc
 from vitripick.models import open_model
 from vitripick.run_layout import RunLayout
@@ -109,3 +110,23 @@ def test_a_run_that_cannot_work_is_refused_before_it_makes_a_folder(model, micro
     with pytest.raises(UsageError, match="base name"):
         Run(files, tmp_path / "out", model, PickSettings(formats=("cryosparc-star",)))
     assert not (tmp_path / "out").exists()
+
+
+def test_two_samples_in_one_folder_are_refused_before_anything_is_picked_unless_a_diameter_is_given(tmp_path):
+    """Rings of 60 px and rings of three times that size: no diameter suits both."""
+    for seed in range(2):
+        write_mrc(tmp_path / "mics" / f"small_{seed}.mrc", rings(seed))
+        write_mrc(tmp_path / "mics" / f"large_{seed}.mrc", np.kron(rings(seed), np.ones((4, 4), np.float32)))
+    with pytest.raises(InputError, match=r"different samples: large_0.mrc 30\d px.*small_1.mrc.*out=.*diameter_px="):
+        pick_many([tmp_path / "mics"], tmp_path / "out", open_model("general"))
+    assert not (tmp_path / "out" / "run.json").exists()
+    insisting = PickSettings(diameter_px=60, threshold=0.4)
+    assert len(pick_many([tmp_path / "mics"], tmp_path / "out", open_model("general"), insisting).records) == 4
+
+
+def test_a_diameter_in_angstrom_without_any_pixel_size_is_refused_once(model, tmp_path):
+    for seed in range(3):
+        write_mrc(tmp_path / "mics" / f"{seed}.mrc", rings(seed))
+    with pytest.raises(InputError, match=r"130 Å.*pixel size.*nor do 2 others.*pixel_size=.*diameter_px="):
+        pick_many([tmp_path / "mics"], tmp_path / "out", model, PickSettings(diameter_angstrom=130))
+    assert not (tmp_path / "out" / "run.json").exists()

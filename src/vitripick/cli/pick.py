@@ -142,6 +142,8 @@ def pick(
             f"all are listed in {listed}",
             file=sys.stderr,
         )
+    if summary.failures and not summary.records:
+        return 3
     return 4 if summary.failures else 0
 
 

@@ -114,6 +114,22 @@ class DiameterEstimate(Settings):
         return sum(one.diameter is None for one in self.micrographs)
 
     @property
+    def looks_like_two_samples(self) -> bool:
+        """Return whether fewer than two thirds of the micrographs with a diameter agree with any one of them."""
+        known = np.log([one.diameter for one in self.micrographs if one.diameter is not None])
+        if len(known) < 2:
+            return False
+        n_agree = (np.abs(known[:, None] - known[None, :]) <= _SAME_KIND).sum(axis=1).max()
+        return bool(n_agree < len(known) * 2 / 3)
+
+    def by_micrograph(self) -> str:
+        """Return the diameter on each micrograph, for a message."""
+        return ", ".join(
+            f"{one.micrograph} {'nothing' if one.diameter is None else in_unit(one.diameter, self.unit)}"
+            for one in self.micrographs
+        )
+
+    @property
     def contradicts(self) -> bool:
         """Return whether micrographs agree on a diameter that clearly differs from the given one."""
         if self.given is None or self.mixed or self.n_silent > len(self.micrographs) / 2:
@@ -136,14 +152,10 @@ class DiameterEstimate(Settings):
                 f"({parameter('keep_diameter', True)})."
             )
         if self.mixed:
-            each = ", ".join(
-                f"{one.micrograph} {'nothing' if one.diameter is None else in_unit(one.diameter, self.unit)}"
-                for one in self.micrographs
-            )
             lines.append(
-                f"note: these micrographs do not agree; they may come from different samples: {each}. All are picked "
-                f"with {in_unit(self.diameter, self.unit)}; give each sample an {parameter('out')} and a "
-                "diameter of its own."
+                "note: these micrographs do not agree; they may come from different samples: "
+                f"{self.by_micrograph()}. All are picked with {in_unit(self.diameter, self.unit)}; give each sample an "
+                f"{parameter('out')} and a diameter of its own."
             )
         return lines + self._doubts()
 

@@ -36,7 +36,7 @@ from vitripick.runs.resources import resource_errors
 from vitripick.runs.shards import Shard
 from vitripick.runs.step import FolderPicker
 from vitripick.runs.summary import RunSummary
-from vitripick.runs.survey import Survey
+from vitripick.runs.survey import Survey, refuse_two_samples, refuse_unknown_pixel_sizes
 from vitripick.runs.suspects import write_quality
 from vitripick.runs.watch.lock import refuse_if_watched
 from vitripick.settings.pick import PickSettings
@@ -185,13 +185,21 @@ class Run:
         -------
         Survey or None
             None if nothing is open.
+
+        Raises
+        ------
+        InputError
+            If a diameter in Å is given and pixel sizes are unknown, or micrographs seem to show different particles.
         """
+        refuse_unknown_pixel_sizes(self.files, self.picker.settings)
         if by is None:
             found = self.picker.survey(self.files, self.stems)
         else:
             found = by(self.files)
             if found is not None:
                 self.picker.use(found.apply(self.picker.settings), found)
+        if found is not None:
+            refuse_two_samples(found)
         for other in self.pickers[1:]:
             other.use(self.picker.settings, found)
         if found is not None and self._listener.on_survey is not None:
