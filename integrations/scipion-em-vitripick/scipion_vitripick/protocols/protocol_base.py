@@ -35,6 +35,12 @@ class VitripickProtocol(EMProtocol):
     _label = None
     _cannot_be_given = ()
 
+    @classmethod
+    def getClassLabel(cls, prependPackageName=True):
+        """Return the name in the menu; Scipion would put the name of the module in front."""
+        label = super().getClassLabel(prependPackageName=False)
+        return f"vitripick - {label}" if prependPackageName else label
+
     # ------------------------- parameters ------------------------------------
 
     def _define_gpu(self, form):
@@ -92,10 +98,10 @@ class VitripickProtocol(EMProtocol):
         return ",".join(f"cuda:{gpu}" for gpu in gpus) or "cuda"
 
     def _call_vitripick(self, words, log_name, accepted=(0,)):
-        """Run vitripick, and return its exit code.
+        """Run vitripick, here or as a job of a queue.
 
         What it writes to stderr goes into a file of this name, and from there into the protocol's log. The message
-        of a failure is its last line.
+        of a failure is its end. Of a job of a queue no exit code is known, so callers look for the files they need.
 
         Raises
         ------
@@ -103,7 +109,7 @@ class VitripickProtocol(EMProtocol):
             If the exit code is not in `accepted`.
         """
         os.makedirs(self._getExtraPath("logs"), exist_ok=True)
-        said = self._getExtraPath("logs", f"{log_name}.txt")
+        said = self._said(log_name)
         command = " ".join(shlex.quote(str(word)) for word in words)
         code = 0
         try:
@@ -115,8 +121,15 @@ class VitripickProtocol(EMProtocol):
             self.info(f"vitripick: {line}")
         if code not in accepted:
             reason = _EXIT_CODES.get(code, f"exit code {code}")
-            raise VitripickFailed(f"vitripick stopped: {reason}. {_last_words(lines)} (All it said: {said})")
-        return code
+            raise VitripickFailed(f"vitripick stopped: {reason}. {self._last_words(log_name)}")
+
+    def _said(self, log_name):
+        """Return the file with what vitripick wrote to stderr."""
+        return self._getExtraPath("logs", f"{log_name}.txt")
+
+    def _last_words(self, log_name):
+        """Return the end of what vitripick wrote to stderr, and where the whole is."""
+        return f"{' '.join(_lines_of(self._said(log_name))[-3:])} (All it said: {self._said(log_name)})"
 
 
 def _lines_of(path):
@@ -124,7 +137,3 @@ def _lines_of(path):
         return []
     with open(path, encoding="utf-8", errors="replace") as file:
         return [line.rstrip() for line in file if line.strip()]
-
-
-def _last_words(lines):
-    return " ".join(lines[-3:])

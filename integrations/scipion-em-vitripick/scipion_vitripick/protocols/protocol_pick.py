@@ -240,14 +240,14 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
         # As one share of one: what describes the whole run is written at the end, once.
         words += ["--shard", "1/1", "--device", self._device(), "--jobs", self.binThreads.get()]
         name = os.path.basename(star)[: -len(".star")]
-        code = self._call_vitripick(words, name, accepted=(0, SOME_FAILED))
+        self._call_vitripick(words, name, accepted=(0, SOME_FAILED))
         for mic in micList:
             stem = input_stem(mic)
             reason = run.failure(stem)
             if reason is not None:
                 self.warning(f"{mic.getMicName()} cannot be picked: {reason}")
             elif run.record(stem) is None:
-                raise VitripickFailed(f"vitripick ended with exit code {code} without picking {mic.getMicName()}.")
+                raise VitripickFailed(f"vitripick ended without {mic.getMicName()}. {self._last_words(name)}")
 
     def _isMicDone(self, mic):
         # The record is the last file of a micrograph, so coordinates come while the step still works on others.

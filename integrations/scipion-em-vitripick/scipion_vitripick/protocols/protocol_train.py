@@ -133,7 +133,9 @@ class ProtVitripickTrain(VitripickProtocol):
         elif self.startFrom.get() in (OTHER_MODEL, MODEL_FILE) and not os.path.exists(model):
             errors.append(f"There is no model {model or 'file'}.")
         mics = self._micrographs()
-        if mics is not None and not mics.getSamplingRate():
+        if coords.getMicrographs() is None:
+            errors.append("The coordinates do not say on which micrographs they lie.")
+        elif not mics.getSamplingRate() or not coords.getMicrographs().getSamplingRate():
             errors.append("The micrographs have no sampling rate.")
         return errors
 
@@ -187,7 +189,7 @@ class ProtVitripickTrain(VitripickProtocol):
         """Give out the model."""
         path = os.path.join(self._training(), "model.safetensors")
         if not os.path.exists(path):
-            raise VitripickFailed(f"vitripick ended without a model; {self._getExtraPath('logs')} has what it said.")
+            raise VitripickFailed(f"vitripick ended without a model. {self._last_words('train')}")
         card = self._card()
         model = VitripickModel(path)
         model.describe(card.get("name"), card.get("diameter_angstrom"))

@@ -60,9 +60,14 @@ def image(number):
 
 
 def true_places(number):
-    """Return x and y of the particles of a simulated micrograph, (n, 2), in pixels from its first pixel."""
+    """Return x and y of the whole particles of a simulated micrograph, (n, 2), in pixels from its first pixel.
+
+    Particles that the border cuts are left out, because whether these are picked is a matter of options.
+    """
     with open(os.path.join(simulated(), "csv", f"simulated_{number:04d}.csv"), encoding="utf-8") as file:
-        return np.array([(float(row["x"]), float(row["y"])) for row in csv.DictReader(file)])
+        places = np.array([(float(row["x"]), float(row["y"])) for row in csv.DictReader(file)])
+    room = BOX / 2
+    return places[np.all((places >= room) & (places <= np.array([COLUMNS, ROWS]) - room), axis=1)]
 
 
 def write_mrc(path, pixels):

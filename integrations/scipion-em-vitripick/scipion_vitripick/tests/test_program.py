@@ -82,6 +82,38 @@ class ProgramTest(unittest.TestCase):
         self.assertIn("ProtVitripickPick", names)
         self.assertIn("ProtVitripickTrain", names)
 
+    def test_protocols_are_called_after_the_program(self):
+        self.assertEqual(ProtVitripickPick.getClassLabel(), "vitripick - pick")
+        self.assertEqual(ProtVitripickTrain.getClassLabel(prependPackageName=False), "train")
+
+    def test_the_gpus_of_a_step_are_the_devices_of_vitripick(self):
+        protocol = ProtVitripickPick()
+        protocol._stepsExecutor = types.SimpleNamespace(getGpuList=lambda: [0, 2])
+        self.assertEqual(protocol._device(), "cpu")
+        protocol.useGpu.set(True)
+        self.assertEqual(protocol._device(), "cuda:0,cuda:2")
+
+    def test_the_first_of_a_stream_wait_for_others_only_where_something_is_to_be_found(self):
+        protocol = ProtVitripickPick()
+        protocol.micDict = {}
+        with mock.patch.object(protocol, "getCoordsDir", return_value=self.folder):
+            self.assertTrue(protocol._waits_for_more(1))
+            self.assertFalse(protocol._waits_for_more(5))
+            protocol.surveyWait.set(0)
+            self.assertFalse(protocol._waits_for_more(1))
+            protocol.surveyWait.set(40)
+            protocol.threshold.set(0.4)
+            self.assertTrue(protocol._waits_for_more(1))  # a diameter that does not fit would be replaced
+            protocol.keepDiameter.set(True)
+            self.assertFalse(protocol._waits_for_more(1))
+
+    def test_options_that_the_protocol_gives_itself_are_refused(self):
+        protocol = ProtVitripickPick()
+        protocol.extraOptions.set("--edge box --out=elsewhere 'not closed")
+        self.assertIn("cannot be read", protocol._extra_problems()[0])
+        protocol.extraOptions.set("--edge box --out=elsewhere")
+        self.assertIn("--out", protocol._extra_problems()[0])
+
     def test_a_box_is_even_and_holds_the_diameter(self):
         self.assertEqual([even_box(64.4), even_box(64.6), even_box(66)], [64, 66, 66])
 
