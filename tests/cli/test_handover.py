@@ -1,8 +1,10 @@
 """The command that tries a hand-over dry: its exit codes, its table, its JSON."""
 
 import json
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from made import rings
@@ -67,3 +69,17 @@ def test_an_external_job_is_handed_over_as_a_run_folder_is(vitripick, project):
     assert "  Extract, Input coordinates: External/job012/autopick.star" in outcome.out
     assert "  Extract, Input coordinates: External/job012/coords_suffix_autopick.star" in outcome.out
     assert "echo" not in outcome.out, "the job wrote that file itself"
+
+
+def test_the_printed_command_writes_all_picks_for_cryosparc(vitripick, project):
+    rows = np.zeros(1, [("uid", "<u8"), ("micrograph_blob/path", "S60"), ("micrograph_blob/shape", "<u4", (2,))])
+    rows[0] = (7, b"J12/imported/a_patch_aligned.mrc", (400, 400))
+    with open("exposures.cs", "wb") as file:
+        np.save(file, rows)
+    outcome = vitripick("handover", "picks", "--to", "cryosparc", "--micrographs", "exposures.cs")
+    assert outcome.code == 0, outcome.out
+    assert outcome.out.startswith("cryoSPARC will import 9 of 9 picks")
+    (line,) = (line for line in outcome.out.splitlines() if line.startswith("  vitripick cryosparc "))
+    written = vitripick(*shlex.split(line)[1:])
+    assert written.code == 0, written.err
+    assert "9 picks of 1 micrographs: written to" in written.out

@@ -375,8 +375,8 @@ def test_what_is_no_run_or_has_no_list_of_micrographs_is_an_error(project):
         check_handover("picks", "relion")
 
 
-def write_exposures(*paths, shape=SHAPE, pixel_size=2.0, path="J12/J12_passthrough_exposures.cs"):
-    fields = [("uid", "<u8"), ("micrograph_blob/path", "S100"), ("micrograph_blob/shape", "<u4", (2,))]
+def write_exposures(*paths, shape=SHAPE, pixel_size=2.0, dtype="<u4", path="J12/J12_passthrough_exposures.cs"):
+    fields = [("uid", "<u8"), ("micrograph_blob/path", "S100"), ("micrograph_blob/shape", dtype, (2,))]
     rows = np.zeros(len(paths), [*fields, ("micrograph_blob/psize_A", "<f4")])
     for row, name in zip(rows, paths, strict=True):
         row["micrograph_blob/path"] = name
@@ -447,3 +447,10 @@ def test_exposures_of_another_size_are_a_misfit(of_cryosparc, options, says):
     assert not found.fits
     assert results == {"misfit"}
     assert says in text
+
+
+def test_exposures_that_do_not_say_their_shape_are_noted(of_cryosparc):
+    write_exposures("J12/imported/a.mrc", "J12/imported/b.mrc", dtype="S9")
+    found, results, _ = check("images", **of_cryosparc)
+    assert found.fits
+    assert results == {"note"}

@@ -32,9 +32,13 @@ def handover(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> int:
     """Check that another program will take every pick of a run, and print what to type there; nothing is written."""
+    from vitripick.cli.progress import progress_bar
     from vitripick.programs.handover import check_handover
 
-    found = check_handover(run, to, project=project, micrographs=micrographs, box_size_px=box_size_px)
+    with progress_bar("reading picks", "micrographs") as update:
+        found = check_handover(
+            run, to, project=project, micrographs=micrographs, box_size_px=box_size_px, on_done=update
+        )
     if as_json:
         print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
     else:

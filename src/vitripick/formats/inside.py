@@ -19,8 +19,8 @@ _ANY_SHAPE = (1 << 40, 1 << 40)
 def keep_inside(boxes: Boxes, path: Path) -> Boxes:
     """Return the boxes whose centre, as written with six decimals, is in the micrograph; warn about the others.
 
-    RELION's Extract (5.0) stops altogether at one centre outside, and moving the centre would invent a pick. Where the
-    shape is not known, only centres below zero are known to be outside.
+    RELION's Extract (3.1.3) stops altogether at a box that lies wholly outside, and moving it would invent a pick.
+    Where the shape is not known, only centres below zero are known to be outside.
     """
     x, y = np.round(boxes.x, 6), np.round(boxes.y, 6)
     inside = (x >= 0) & (y >= 0)

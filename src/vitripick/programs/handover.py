@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vitripick.errors import UsageError, parameter
@@ -19,6 +20,7 @@ def check_handover(
     project: str | Path = ".",
     micrographs: str | Path | None = None,
     box_size_px: int | None = None,
+    on_done: Callable[[int, int, str], None] | None = None,
 ) -> Handover:
     """Compare a run with what another program has, and write nothing.
 
@@ -35,6 +37,8 @@ def check_handover(
         cryoSPARC. By default, the list below the project's folder that has the most of the run's micrographs.
     box_size_px
         Side of the boxes that will be extracted; by default an even number of about 1.5 diameters.
+    on_done
+        Called with (done, total, name) after the picks of each micrograph are read.
 
     Returns
     -------
@@ -53,4 +57,6 @@ def check_handover(
     if box_size_px is not None and (box_size_px < 4 or box_size_px % 2):
         raise UsageError(f"{parameter('box_size_px', box_size_px)}: give an even number of pixels, 4 or more.")
     given = None if micrographs is None else Path(micrographs)
-    return PROGRAMS[to](read_handed_run(run), project=Path(project), micrographs=given, box_size_px=box_size_px)
+    return PROGRAMS[to](
+        read_handed_run(run, on_done), project=Path(project), micrographs=given, box_size_px=box_size_px
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -150,8 +150,10 @@ class HandedRun:
         return 2 * int(np.ceil(_BOX_DIAMETERS * (self.diameter_px or 64.0) / 2))
 
 
-def read_handed_run(folder: str | Path) -> HandedRun:
+def read_handed_run(folder: str | Path, on_done: Callable[[int, int, str], None] | None = None) -> HandedRun:
     """Read a run folder of `pick` or `watch`, or the folder of an External job of RELION.
+
+    `on_done` is called with (done, total, name) after each micrograph.
 
     Raises
     ------
@@ -162,9 +164,11 @@ def read_handed_run(folder: str | Path) -> HandedRun:
     is_job = not is_run_folder(folder) and is_run_folder(folder / STORE_FOLDER)
     run = read_run_folder(folder / STORE_FOLDER if is_job else folder)
     picks = {}
-    for name, record in run.records.items():
+    for done, (name, record) in enumerate(run.records.items(), start=1):
         boxes = run.read_picks_of(record).above(0.0 if run.threshold is None else run.threshold)
         picks[name] = _as_written(boxes, record.shape)
+        if on_done is not None:
+            on_done(done, len(run.records), name)
     return HandedRun(
         folder=folder,
         layout=RunLayout(run.folder, star_folder=folder if is_job else None),

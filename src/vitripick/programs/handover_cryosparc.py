@@ -157,14 +157,17 @@ def _sizes(source: Path) -> dict[str, _Size]:
     fields: tuple[Any, ...] = rows.dtype.names or ()
     if "micrograph_blob/path" not in fields:
         return {}
+    has_shape = _SHAPE in fields and rows.dtype[_SHAPE].shape == (2,) and rows.dtype[_SHAPE].base.kind in "iu"
+    has_pixel_size = (
+        _PIXEL_SIZE in fields and not rows.dtype[_PIXEL_SIZE].shape and rows.dtype[_PIXEL_SIZE].kind in "fiu"
+    )
     found = {}
     for row in rows:
         path = row["micrograph_blob/path"]
-        shape = tuple(int(n) for n in np.ravel(row[_SHAPE])) if _SHAPE in fields else ()
-        pixel_size = float(np.ravel(row[_PIXEL_SIZE])[0]) if _PIXEL_SIZE in fields else 0.0
-        found[path.decode(errors="replace") if isinstance(path, bytes) else str(path)] = _Size(
-            (shape[0], shape[1]) if len(shape) == 2 else None, pixel_size if pixel_size > 0 else None
-        )
+        shape = (int(row[_SHAPE][0]), int(row[_SHAPE][1])) if has_shape else None
+        pixel_size = float(row[_PIXEL_SIZE]) if has_pixel_size else 0.0
+        name = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
+        found[name] = _Size(shape, pixel_size if pixel_size > 0 else None)
     return found
 
 
