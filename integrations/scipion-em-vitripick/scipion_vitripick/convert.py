@@ -16,6 +16,8 @@ from emtable import Table
 # Files that store the top row first, by their suffix.
 _TOP_ROW_FIRST = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 _PACKED = (".gz", ".bz2")
+# Names of files have at most 255 bytes, and vitripick puts its own endings behind.
+_LONGEST_STEM = 180
 
 
 class Pick(NamedTuple):
@@ -127,7 +129,7 @@ def input_name(mic):
     base = os.path.basename(mic.getMicName() or mic.getFileName())
     suffix = _suffix(mic.getFileName())
     stem = base[: -len(suffix)] if suffix and base.lower().endswith(suffix.lower()) else base
-    return f"{mic.getObjId():06d}_{re.sub(r'[^A-Za-z0-9._+-]', '_', stem)}{suffix}"
+    return f"{mic.getObjId():06d}_{re.sub(r'[^A-Za-z0-9._+-]', '_', stem)[:_LONGEST_STEM]}{suffix}"
 
 
 def input_stem(mic):

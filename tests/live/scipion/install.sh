@@ -2,6 +2,10 @@
 # Install Scipion's libraries and our plugin into .live/scipion, 0.7 GB; no installer and no display are needed.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
+if ! [ -d integrations/scipion-em-vitripick ]; then
+  echo "The plugin for Scipion is not in the source archive; these tests need a clone." >&2
+  exit 1
+fi
 venv=.live/scipion/venv
 if ! [ -e "$venv/.installed" ]; then
   # Older versions of pwem need older Pythons; these are the versions that docs/scipion.md names.
