@@ -24,6 +24,7 @@ def test_a_trained_model_picks_without_being_told_a_diameter(vitripick, labelled
     assert outcome.code == 0
     assert "model.safetensors" in outcome.out
     assert "validation F1" in outcome.err
+    assert (out / "model.fp32.onnx").is_file()  # with which it picks where torch is not installed
     picked = vitripick(
         "pick", ring_micrograph, "--model", out / "model.safetensors", "--out", tmp_path / "picks", "--json"
     )

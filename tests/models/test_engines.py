@@ -29,7 +29,8 @@ from vitripick.models import run as run_module
 from vitripick.models.engines import choose, load_on_engine
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.choose import has_int8_instructions
-from vitripick.models.engines.export import GraphExportError
+from vitripick.models.engines.export import GraphExportError, write_graph
+from vitripick.models.loading import INSTALL_TORCH
 from vitripick.models.run import detect, for_inference
 from vitripick.picking import pick
 
@@ -166,6 +167,21 @@ def test_a_network_that_cannot_be_exported_runs_on_torch_and_says_so(own_model, 
     assert "cannot export" in ready.note
     with pytest.raises(UsageError, match="cannot export"):
         load_on_engine(own_model, engine="onnxruntime")
+
+
+def test_without_onnx_a_new_model_runs_on_torch_and_the_note_says_what_to_install(own_model, monkeypatch):
+    monkeypatch.setattr("vitripick.models.engines.export.is_installed", lambda name: name != "onnx")
+    ready = load_on_engine(own_model)
+    assert ready.engine.startswith("torch")
+    assert "needs onnx" in ready.note
+    assert INSTALL_TORCH in ready.note
+
+
+def test_a_graph_beside_the_model_is_taken_before_the_cache(own_model):
+    place = write_graph(load_weights(own_model)).path
+    assert place == own_model.path.with_suffix(".fp32.onnx")
+    assert graphs.find_graph(own_model, "fp32").path == place
+    assert not graphs.cache_folder().exists()
 
 
 def test_what_is_asked_for_is_used_or_refused(own_model, monkeypatch):
