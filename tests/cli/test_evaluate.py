@@ -68,10 +68,27 @@ def test_two_files_of_different_names_are_compared(tmp_path):
 
 def test_the_table_is_plain_text_on_stdout(tmp_path):
     labels = write_boxes(tmp_path / "a.box", (100, 100))
-    result = invoke(labels, labels, "--leak", "none of it")
+    result = invoke(labels, labels, "--leak", "none of it", "--details")
     assert "IoU ≥ 0.6" in result.stdout
     assert "none of it" in result.stdout
     assert result.stderr == ""
+
+
+def test_one_line_says_what_matters_and_the_table_is_asked_for(tmp_path):
+    labels = write_boxes(tmp_path / "a.box", (100, 100), (300, 300))
+    picks = write_boxes(tmp_path / "b.csv", (100, 100), (200, 300), (250, 100), confidence=[0.9, 0.4, 0.3])
+    lines = invoke(picks, labels).stdout.splitlines()
+    assert lines[0] == "1 of 2 labelled particles found; 1 of 3 picks right: F1 0.400 (distance ≤ d/4)"
+    assert lines[1] == "at threshold 0.90 it would be F1 0.667"
+    assert len(lines) == 3
+    assert "IoU" not in "".join(lines)
+
+
+def test_where_no_particle_is_labelled_each_pick_is_false(tmp_path):
+    empty = write_boxes(tmp_path / "labels" / "a.csv")
+    picks = write_boxes(tmp_path / "picks" / "a.csv", (100, 100), confidence=0.9)
+    first, *_ = invoke(picks, empty).stdout.splitlines()
+    assert first == "1 pick where no particle is labelled; each of them counts as false"
 
 
 def test_folders_are_paired_by_name_and_what_is_left_is_named(tmp_path):
@@ -81,8 +98,8 @@ def test_folders_are_paired_by_name_and_what_is_left_is_named(tmp_path):
         write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
     result = invoke(tmp_path / "picks", tmp_path / "labels", "--json")
     assert [row["name"] for row in json.loads(result.stdout)["micrographs"]] == ["a", "c"]
-    assert "b: picks without labels" in result.stderr
-    assert "c: labels without picks" in result.stderr
+    assert "1 with picks without labels, not judged: b\n" in result.stderr
+    assert "1 with labels without picks, judged as zero picks: c\n" in result.stderr
 
 
 def test_what_is_passed_by_is_in_the_json(tmp_path):
@@ -123,7 +140,7 @@ def test_labels_of_micrographs_that_a_run_never_saw_are_not_judged(tmp_path):
         write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
     result = invoke(run, tmp_path / "labels", "--json")
     assert json.loads(result.stdout)["criteria"]["iou"]["default"]["recall"] == 1
-    assert "z: labels of a micrograph that was not picked" in result.stderr
+    assert "1 with labels of a micrograph that was not picked, not judged: z\n" in result.stderr
 
 
 def test_a_record_of_an_earlier_run_is_not_part_of_this_one(tmp_path):
@@ -184,9 +201,9 @@ def test_picks_on_the_border_are_told_though_no_figure_counts_them(tmp_path):
     result = json.loads(invoke(picks, labels, "--micrographs", tmp_path / "mics", "--json").stdout)
     assert (result["n_picks"], result["n_picks_border"]) == (3, 2)
     assert result["criteria"]["iou"]["default"]["precision"] == 1
-    told = invoke(picks, labels, "--micrographs", tmp_path / "mics").stdout
+    told = invoke(picks, labels, "--micrographs", tmp_path / "mics", "--details").stdout
     assert "3 of 3 stored, 2 of them on the border" in told
-    assert "on the border" not in invoke(picks, labels).stdout
+    assert "on the border" not in invoke(picks, labels, "--details").stdout
 
 
 def test_the_curves_are_drawn_where_asked(tmp_path):
@@ -228,8 +245,8 @@ def test_labels_of_a_micrograph_that_failed_are_told_apart_from_those_of_one_nev
     for name in ("a", "broken", "z"):
         write_boxes(tmp_path / "labels" / f"{name}.box", (100, 100))
     result = invoke(run, tmp_path / "labels", "--json")
-    assert "broken.mrc: labels of a micrograph that failed in this run, not judged\n" in result.stderr
-    assert "z: labels of a micrograph that was not picked" in result.stderr
+    assert "1 with labels of a micrograph that failed in this run, not judged: broken.mrc\n" in result.stderr
+    assert "1 with labels of a micrograph that was not picked, not judged: z\n" in result.stderr
     assert [row["name"] for row in json.loads(result.stdout)["micrographs"]] == ["a.mrc"]
 
 
@@ -267,12 +284,12 @@ def test_a_threshold_is_a_number_below_zero_too_as_topaz_scores_are(tmp_path, th
     assert invoke(picks, picks, "--threshold", threshold).exit_code == code
 
 
-@pytest.mark.parametrize("more", [[], ["--json"]])
+@pytest.mark.parametrize("more", [["--details"], ["--json"]])
 def test_plain_files_that_agree_on_nothing_being_there_need_no_diameter(tmp_path, more):
     for folder in ("picks", "labels"):
         write_boxes(tmp_path / folder / "a.csv")
     told = invoke(tmp_path / "picks", tmp_path / "labels", *more).stdout
-    assert (json.loads(told)["diameter_px"] is None) if more else ("not known, no boxes" in told)
+    assert (json.loads(told)["diameter_px"] is None) if "--json" in more else ("not known, no boxes" in told)
 
 
 def test_labels_lie_where_a_refinement_found_them_unless_coordinates_are_to_stay(tmp_path):

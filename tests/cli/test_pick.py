@@ -15,6 +15,10 @@ def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tm
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--out", tmp_path / "out")
     assert outcome.code == 0
     assert "picks on 1 micrograph" in outcome.out
+    assert outcome.err == ""  # no bar in a log
+    last = outcome.out.splitlines()[-1]
+    assert last.startswith("stricter: --threshold 0.")
+    assert "; looser: --threshold 0." in last
     assert len(read_picks(tmp_path / "out" / "star" / "rings_autopick.star")) >= 8
 
 
@@ -24,7 +28,7 @@ def test_a_wrong_diameter_is_replaced_and_told_unless_it_is_to_be_kept(vitripick
     outcome = vitripick("pick", *arguments, *option, "--out", tmp_path / "out")
     settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
     assert settings["diameter_px"] == pytest.approx(used, rel=0.1)
-    assert ("instead of the 160 px" in outcome.err) == (not option)
+    assert ("instead of the 160 px" in outcome.out) == (not option)
 
 
 def test_the_summary_comes_as_json_on_stdout_alone(vitripick, ring_micrograph, tmp_path):
@@ -210,10 +214,18 @@ def test_a_size_limit_that_is_no_size_is_a_usage_error(vitripick, ring_micrograp
 def test_without_a_diameter_it_is_estimated_and_told(vitripick, ring_micrograph, tmp_path):
     outcome = vitripick("pick", ring_micrograph, "--out", tmp_path / "out")
     assert outcome.code == 0
-    assert "survey: diameter" in outcome.err
-    assert "diameter" in outcome.out
+    assert outcome.err == ""
+    assert outcome.out.startswith("diameter ")
+    assert "found by itself" in outcome.out
     assert "the model's own" in outcome.out
-    again = json.loads(vitripick("pick", ring_micrograph, "--out", tmp_path / "out", "--json").out)
+    beginnings = [line.split()[0] for line in outcome.out.splitlines()]
+    assert beginnings.count("diameter") == beginnings.count("threshold") == 1
+    later = vitripick("pick", ring_micrograph, "--out", tmp_path / "out")
+    assert "in an earlier call, on rings.mrc" in later.out
+    assert "1 micrograph picked before and not picked again" in later.out
+    as_json = vitripick("pick", ring_micrograph, "--out", tmp_path / "out", "--json")
+    assert as_json.err.startswith("diameter ")
+    again = json.loads(as_json.out)
     assert again["n_skipped"] == 1
     assert 100 < again["survey"]["diameter"]["diameter"] < 170
     assert again["survey"]["diameter"]["unit"] == "angstrom"

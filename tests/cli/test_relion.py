@@ -190,7 +190,7 @@ def test_continue_picks_nothing_again_and_takes_what_was_added(vitripick, projec
     before = {path: path.stat().st_mtime_ns for path in (project / JOB).rglob("a_autopick.star")}
     write_star(NAMES)
     outcome = call(vitripick)
-    assert "2 of them picked before" in outcome.out
+    assert "2 micrographs picked before" in outcome.out
     assert f"suspected empty: 1 ({NAMES[2]})" in outcome.out
     assert markers(project) == ["SUCCESS"]
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
@@ -211,7 +211,7 @@ def test_the_abort_file_stops_it_after_the_micrograph_in_hand(vitripick, project
     assert len(list((project / JOB).rglob("*_autopick.star"))) == 1
     monkeypatch.undo()
     monkeypatch.chdir(project)
-    assert "1 of them picked before" in call(vitripick).out
+    assert "1 micrograph picked before" in call(vitripick).out
     assert markers(project) == ["SUCCESS"]
 
 
@@ -254,7 +254,7 @@ def test_what_is_wrong_is_named_and_marked_as_a_failure(vitripick, project, more
 def test_a_job_without_a_diameter_finds_it_and_says_so(vitripick, real_project):
     outcome = call(vitripick, diameter=None)
     assert outcome.code == 0, outcome.err
-    (found,) = re.findall(r"diameter (\d+) Å, estimated", outcome.out)
+    (found,) = re.findall(r"diameter (\d+) Å, found by itself", outcome.out)
     assert float(found) == pytest.approx(120, rel=0.25)
     assert markers(real_project) == ["SUCCESS"]
 

@@ -160,7 +160,44 @@ def test_overlays_are_taken_evenly_when_there_are_many_micrographs(tmp_path):
 def test_steps_are_summed_over_the_micrographs(tmp_path):
     gathered = gather_run(write_run(tmp_path / "run", "a.mrc", "b.mrc"))
     assert gathered.timings["pick"] == pytest.approx(0.8)
-    assert gathered.settings["formats"] == "star, cbox"
+
+
+def test_only_settings_that_were_set_are_listed(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    assert gather_run(run).settings == {"model": "general", "--diameter-px": 40.0}
+    fields = json.loads((run / "run.json").read_text())
+    found = {"unit": "px", "diameter": 40.0, "low": 38.0, "high": 42.0, "micrographs": []}
+    chosen = {"threshold": 0.5, "chosen_by": "scores", "models_own": 0.4, "n_picks": 3, "micrographs": ["a.mrc"]}
+    fields |= {"survey": {"diameter": found, "threshold": chosen}, "threshold_from": "survey"}
+    fields["settings"] |= {"threshold": 0.5, "edge": "box"}
+    (run / "run.json").write_text(json.dumps(fields))
+    assert gather_run(run).settings == {"model": "general", "--edge": "box"}
+
+
+def test_the_report_says_how_diameter_and_threshold_were_found(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    assert gather_run(run).found == ("diameter 40 px, as given", "threshold 0.5, the model's own")
+    fields = json.loads((run / "run.json").read_text())
+    chosen = {"threshold": 0.5, "chosen_by": "scores", "models_own": 0.4, "n_picks": 3, "micrographs": ["a.mrc"]}
+    chosen |= {"expected_precision": 0.96, "expected_recall": 0.9}
+    (run / "run.json").write_text(json.dumps({**fields, "survey": {"threshold": chosen}, "threshold_from": "survey"}))
+    assert gather_run(run).found == (
+        "diameter 40 px, as given",
+        "threshold 0.5, chosen by itself on 1 micrograph (the model's own: 0.4)",
+        "of 100 picks about 96 are expected to be particles; of 100 particles that the network sees, about 90 are "
+        "picked",
+    )
+    (run / "run.json").write_text(json.dumps({**fields, "survey": {"threshold": "damaged"}}))
+    assert gather_run(run).found == ("diameter 40 px, as given", "threshold 0.5, the model's own")
+
+
+def test_the_report_begins_with_pictures(tmp_path):
+    run = write_run(tmp_path / "run", "a.mrc")
+    invoke(run, "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    order = [page.index(text) for text in ("<h2>", 'details class="zoom"', "micrographs picked", "as given")]
+    assert order == sorted(order)
+    assert "as wide as the box that is written for a pick (40 px)" in page
 
 
 def test_runs_of_one_name_are_told_apart_and_compared(tmp_path):

@@ -63,4 +63,13 @@ def test_precision_and_recall_to_be_expected_are_told():
     # Of what is picked so much should be true, and so much of what is true should be picked.
     assert 0.6 < choice.expected_precision < 1
     assert 0.6 < choice.expected_recall < 1
-    assert f"{choice.expected_precision:.0%}" in choice.summary_lines()[0]
+    told = choice.summary_lines()[1]
+    assert told.startswith(f"of 100 picks about {100 * choice.expected_precision:.0f} are expected to be particles")
+    assert choice.summary_lines()[0].startswith(f"threshold {choice.threshold:g}, chosen by itself on 1 micrograph")
+
+
+def test_no_more_than_all_picks_are_expected_to_be_particles():
+    choice = choose_threshold([picks(normal(1.0, 0.6, 500))], CARD)
+    odd = choice.model_copy(update={"expected_precision": 1.2, "expected_recall": 1.01})
+    assert "of 100 picks about 100 are" in odd.summary_lines()[1]
+    assert "about 100 are picked" in odd.summary_lines()[1]

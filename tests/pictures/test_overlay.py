@@ -190,3 +190,19 @@ def test_a_montage_takes_picks_at_the_corner_and_beyond():
 
 def test_a_montage_of_no_picks_is_an_empty_sheet():
     assert (pixels(montage_png(noise(), Boxes.empty())) == 255).all()
+
+
+def test_the_strip_holds_a_scale_bar_in_angstrom_and_the_size_of_the_circles():
+    picks = boxes_at((100, 200), confidence=0.9)
+    with_pixel_size = pixels(overlay_png(noise(300, 400), picks.of(pixel_size=2.0), max_side=1200))
+    without = pixels(overlay_png(noise(300, 400), picks, max_side=1200))
+    strips = [picture[-_STRIP_PX:] for picture in (with_pixel_size, without)]
+    assert not np.array_equal(*strips)
+    # The bar of 100 Å is 50 px of the micrograph, which is enlarged twice: a dark line of some 100 px.
+    row = strips[0][_STRIP_PX // 2].max(axis=-1) < 90
+    longest = max(len(run) for run in "".join("x" if dark else " " for dark in row).split())
+    assert 90 <= longest <= 110
+
+
+def test_a_narrow_picture_leaves_the_bar_out_and_is_drawn_all_the_same():
+    overlay_png(noise(30, 40), boxes_at((10, 20), confidence=0.9), max_side=80)

@@ -49,6 +49,11 @@ def test_shares_are_of_the_area():
     assert quality.covered_share == pytest.approx(60 * np.pi / 4 * 50**2 / (0.75 * 1000 * 1200), abs=1e-4)
 
 
+def test_no_share_is_above_one_where_picks_lie_on_one_another():
+    assert judged(crowd(n=2000), None).covered_share == 1
+    assert judged(crowd(n=2000), junk_at((0, 99, 0, 120))).covered_share == 1
+
+
 def test_only_picks_above_the_threshold_count():
     picks = picks_at((100, 100), (300, 300), (500, 500), confidence=np.array([0.9, 0.7, 0.2]))
     assert judged(picks, None).mean_confidence == 0.8

@@ -39,7 +39,7 @@ def cryosparc_job(
             f"{instance}: this should be JSON with the instance's address and account ({error})."
         ) from None
     target = device_name(device)
-    with progress_bar("picking", "micrographs") as update:
+    with progress_bar("asking cryoSPARC for the micrographs", "micrographs") as bar:
         summary = run_cryosparc_job(
             connect(arguments),
             project=project,
@@ -50,7 +50,9 @@ def cryosparc_job(
             settings=settings,
             device=str(target),
             flip_y=flip_y,
-            on_done=update,
+            on_done=bar.update,
+            on_stage=bar.stage,
         )
-    print(f"{summary.n_picks} picks on {len(summary.records)} micrographs saved as an External job of {project}")
+    print("\n".join([*([] if summary.survey is None else summary.survey.summary_lines()), *summary.lines()]))
+    print(f"saved as an External job of {project}")
     return 4 if summary.failures else 0

@@ -55,6 +55,9 @@ def evaluate(
         str | None,
         typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Print the whole table: each criterion, intervals, calibration.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals and of the chance level.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -67,6 +70,7 @@ def evaluate(
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import precision_recall_png
     from vitripick.runs.gather import gather_sets
+    from vitripick.text import listed
 
     if pr_png is not None:
         check_file(pr_png, option="pr_png")
@@ -79,14 +83,14 @@ def evaluate(
             pixel_size=pixel_size,
             keep_coordinates=keep_coordinates,
         )
-    for name in sets.unmatched_picks:
-        typer.echo(f"{name}: picks without labels, not judged", err=True)
-    for name in sets.unmatched_labels:
-        typer.echo(f"{name}: labels of a micrograph that was not picked, not judged", err=True)
-    for name in sets.failed_labels:
-        typer.echo(f"{name}: labels of a micrograph that failed in this run, not judged", err=True)
-    for name in sets.without_picks:
-        typer.echo(f"{name}: labels without picks, judged as zero picks", err=True)
+    for names, what in (
+        (sets.unmatched_picks, "picks without labels, not judged"),
+        (sets.unmatched_labels, "labels of a micrograph that was not picked, not judged"),
+        (sets.failed_labels, "labels of a micrograph that failed in this run, not judged"),
+        (sets.without_picks, "labels without picks, judged as zero picks"),
+    ):
+        if names:
+            typer.echo(f"{len(names)} with {what}: {listed(names)}", err=True)
     result = evaluation.evaluate(
         sets.picks,
         sets.labels,
@@ -100,7 +104,18 @@ def evaluate(
     )
     if pr_png is not None:
         write_bytes_atomically(pr_png, precision_recall_png({picks.name or str(picks): result}))
-    if as_json and result.frame_hint is not None:
+    if result.frame_hint is not None and (as_json or not details):
         typer.echo(f"note: {result.frame_hint}", err=True)
     told = {**result.to_dict(), "passed_by": [one.to_dict() for one in passed_by]}
-    typer.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_json else result.table())
+    if as_json:
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        return
+    typer.echo(result.headline())
+    if details:
+        typer.echo(f"\n{result.table()}")
+        return
+    better = result.better_threshold()
+    if better is not None:
+        typer.echo(better)
+    bound = "labels are rarely complete, so this is a lower bound; " if result.n_labels else ""
+    typer.echo(f"{bound}--details shows all figures")

@@ -36,7 +36,7 @@ def extract(
     from vitripick.cli.progress import progress_bar
     from vitripick.runs.extract import extract_particles
 
-    with progress_bar("extracting", "micrographs") as update:
+    with progress_bar("extracting", "micrographs") as bar:
         done = extract_particles(
             run,
             out,
@@ -47,7 +47,7 @@ def extract(
             invert=invert,
             max_particles=max_particles,
             optics=optics,
-            on_done=update,
+            on_done=bar.update,
         )
     if as_json:
         fields = {"stack": str(done.stack), "star": str(done.star), "n_particles": done.n_particles}

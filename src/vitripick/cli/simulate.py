@@ -52,8 +52,8 @@ def simulate(
         raise typer.BadParameter("say where the micrographs should go", param_hint="--out")
     check_folder(out)
     scene = load_scene_recipe(recipe, changes=change or ())
-    with progress_bar("simulating", "micrographs") as update:
-        summary = simulate_folder(scene, out, structure or (), settings, n_workers=jobs, on_progress=update)
+    with progress_bar("simulating", "micrographs") as bar:
+        summary = simulate_folder(scene, out, structure or (), settings, n_workers=jobs, on_progress=bar.update)
     if as_json:
         print(
             json.dumps(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,14 +71,14 @@ def train(
     if not sets:
         raise UsageError("nothing to train on: give --micrographs and --labels, or a --recipe with [[sets]].")
 
-    def tell(row: dict[str, float]) -> None:
-        print(
-            f"step {row['step']:.0f}  loss {row['train_loss']:.3f}  validation F1 {row['validation_f1']:.3f}  "
-            f"AUC {row['validation_auc']:.3f}  AUC (IoU) {row['validation_auc_iou']:.3f}",
-            file=sys.stderr,
-        )
+    with passed_by_collected() as passed_by, progress_bar("starting", "steps", in_log=True) as bar:
 
-    with passed_by_collected() as passed_by, progress_bar("training", "steps") as update:
+        def tell(row: dict[str, float]) -> None:
+            bar.say(
+                f"step {row['step']:.0f}  loss {row['train_loss']:.3f}  validation F1 {row['validation_f1']:.3f}  "
+                f"AUC {row['validation_auc']:.3f}  AUC (IoU) {row['validation_auc_iou']:.3f}"
+            )
+
         result = train_model(
             sets,
             out,
@@ -91,9 +90,10 @@ def train(
             n_workers=workers,
             simulated_fields=fields,
             callbacks=Callbacks(
-                on_step=lambda step, total, loss: update(step, total, f"loss {loss:.3f}"),
+                on_stage=bar.stage,
+                on_step=lambda step, total, loss: bar.update(step, total, f"loss {loss:.3f}"),
                 on_epoch=tell,
-                on_field=lambda done, total: update(done, total, "fields simulated"),
+                on_field=lambda done, total: bar.update(done, total, "fields simulated"),
             ),
         )
     if os.environ.get("RANK", "0") != "0":

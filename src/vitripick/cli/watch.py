@@ -34,7 +34,6 @@ def watch(
     from vitripick.cli.pick import print_line
     from vitripick.models import DEFAULT_MODEL, device_name, open_model
     from vitripick.runs import FolderPicker
-    from vitripick.runs.suspects import summary_lines
     from vitripick.runs.watch.watcher import Watcher
 
     check_folder(out)
@@ -64,7 +63,7 @@ def watch(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for line in summary_lines(summary.records):
+    tell("stopped")
+    for line in summary.lines():
         tell(line)
-    tell(f"stopped; picks of {len(summary.records)} micrographs are in {out}")
     return 4 if summary.failures else 0

@@ -11,11 +11,15 @@ import numpy as np
 
 from vitripick.evaluation.bootstrap import Interval
 from vitripick.evaluation.metrics import Curve
+from vitripick.text import count
 
 LOWER_BOUND = (
     "Labels of real micrographs are incomplete: a pick on a particle without a label counts as false, "
     "so precision, F1 and AUC are lower bounds."
 )
+
+# A smaller gain of F1 is within what these labels can tell, so no other threshold is proposed for it.
+_CLEAR_GAIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -308,6 +312,28 @@ class Evaluation:
 
     def __str__(self) -> str:
         return self.table()
+
+    def headline(self) -> str:
+        """Return in one line what matters most: labels found and picks that are right, by their centres."""
+        result = self.criteria["distance"]
+        score = result.default
+        n_labels, n_judged = score.n_true + score.n_missed, score.n_true + score.n_false
+        at = "" if self.threshold is None else f" at threshold {self.threshold:.3g}"
+        if not n_labels:
+            each = "; each of them counts as false" if n_judged else ""
+            return f"{count('pick', n_judged)}{at} where no particle is labelled{each}"
+        return (
+            f"{score.n_true} of {count('labelled particle', n_labels)} found; {score.n_true} of "
+            f"{count('pick', n_judged)} right: F1 {_number(score.f1)}{at} ({result.description})"
+        )
+
+    def better_threshold(self) -> str | None:
+        """Return in one line which threshold would suit these labels better; None if none clearly does."""
+        result = self.criteria["distance"]
+        gain = result.f1_lost_to_threshold
+        if gain is None or gain < _CLEAR_GAIN or result.best.threshold is None:
+            return None
+        return f"at threshold {result.best.threshold:.2f} it would be F1 {_number(result.best.f1)}"
 
     def table(self) -> str:
         """Return all figures as plain text, for a terminal or a log."""

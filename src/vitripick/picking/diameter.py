@@ -136,15 +136,22 @@ class DiameterEstimate(Settings):
             return False
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
-    def summary_lines(self) -> list[str]:
-        """Return lines for people."""
+    def summary_lines(self, *, earlier: str = "") -> list[str]:
+        """Return lines for people.
+
+        Parameters
+        ----------
+        earlier
+            Words that say where an earlier call found it; empty if it was found just now.
+        """
         if self.given is not None and not self.contradicts:
             return self._doubts()
-        line = (
-            f"diameter {in_unit(self.diameter, self.unit)}, estimated (between {in_unit(self.low, self.unit)} and "
-            f"{in_unit(self.high, self.unit)}) on {count('micrograph', len(self.micrographs) - self.n_silent)}"
-        )
-        lines = [line + (f"; nothing stands out on {self.n_silent} more" if self.n_silent else "")]
+        where = f"on {count('micrograph', len(self.micrographs) - self.n_silent)}"
+        where += f"; nothing stands out on {self.n_silent} more" if self.n_silent else ""
+        lines = [
+            f"diameter {in_unit(self.diameter, self.unit)}, found by itself (between {in_unit(self.low, self.unit)} "
+            f"and {in_unit(self.high, self.unit)}) {earlier or where}"
+        ]
         if self.given is not None:
             lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
             lines.append(

@@ -52,7 +52,7 @@ class Quality:
         Mean confidence of the picks; None without picks.
     covered_share
         Share of the area without junk that lies under picks, which are circles of the particle's diameter. None if the
-        diameter is unknown or everything is junk. It is above 1 if picks overlap.
+        diameter is unknown or everything is junk. Where picks overlap, their ground counts twice, but never above 1.
     junk_share
         Share of the micrograph's area that is junk. This and the next two are None if the network has no junk map.
     edge_junk_share
@@ -124,7 +124,7 @@ def assess(picks: Boxes, junk: Image | None, *, threshold: float, diameter_px: f
     clean_px = shape[0] * shape[1] * (1 - (junk_share or 0.0))
     covered = None
     if diameter_px and clean_px > 0:
-        covered = n * np.pi / 4 * diameter_px**2 / clean_px
+        covered = min(1.0, n * np.pi / 4 * diameter_px**2 / clean_px)
     suspected = []
     if junk_share is not None and junk_share >= _MOSTLY:
         suspected.append(MOSTLY_JUNK)

@@ -61,25 +61,39 @@ class ThresholdChoice(Settings):
     expected_recall: float | None = None
     micrographs: tuple[str, ...] = ()
 
-    def summary_lines(self) -> list[str]:
-        """Return lines for people."""
+    def summary_lines(self, *, earlier: str = "") -> list[str]:
+        """Return lines for people.
+
+        Parameters
+        ----------
+        earlier
+            Words that say where an earlier call chose it; empty if it was chosen just now.
+        """
         n = len(self.micrographs)
-        where = count("micrograph", n)
         if not n:
             return [f"threshold {self.threshold:g}, the model's own: no micrograph could be looked at beforehand"]
-        line = (
-            f"threshold {self.threshold:g}, the model's own: the picks on {where} are too few or too unsure to choose "
-        )
-        line += "another"
+        where = earlier or f"on {count('micrograph', n)}"
         if self.chosen_by == "scores":
-            line = f"threshold {self.threshold:g}, chosen from the scores on {where} (the model's own: "
-            line += f"{self.models_own:g})"
+            line = f"threshold {self.threshold:g}, chosen by itself {where}"
+            line += f" (the model's own: {self.models_own:g})" if self.models_own != self.threshold else ""
+        else:
+            line = f"threshold {self.threshold:g}, the model's own: the picks {where} are too few or too unsure to "
+            line += "choose another"
+        return [line, *self.expected_lines()]
+
+    def expected_lines(self) -> list[str]:
+        """Return what can be expected of the picks at this threshold, in a line, if anything can."""
         if self.expected_precision is None or self.expected_recall is None:
-            return [line]
+            return []
         return [
-            f"{line}; to be expected: {self.expected_precision:.0%} of the picks are particles, and "
-            f"{self.expected_recall:.0%} of the particles that the network sees are picked"
+            f"of 100 picks about {_of_hundred(self.expected_precision)} are expected to be particles; of 100 particles "
+            f"that the network sees, about {_of_hundred(self.expected_recall)} are picked"
         ]
+
+
+def _of_hundred(share: float) -> int:
+    # Rounding must not turn "nearly all" into more than there are, and a damaged file may hold any number.
+    return round(100 * min(max(share, 0.0), 1.0))
 
 
 @dataclass(frozen=True, eq=False)

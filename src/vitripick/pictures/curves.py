@@ -42,6 +42,9 @@ class EvaluationLike(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """Return what `vitripick.evaluation.Evaluation.to_dict` returns."""
 
+    def headline(self) -> str:
+        """Return in one line what matters most."""
+
     def figures(self) -> list[tuple[str, list[str]]]:
         """Return the rows of the summary table."""
 

@@ -53,9 +53,10 @@ def overlay_png(
 ) -> bytes:
     """Draw the micrograph in grey with a circle for each pick, and a strip below that says what is what.
 
-    Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's box. Picks
-    alone are coloured by confidence. With labels, true picks are green, false ones are orange, and labels that no pick
-    found are dashed in blue.
+    Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's box. The
+    strip gives this size, and a scale bar, in Å where the picks know their pixel size, else in pixels. Picks alone are
+    coloured by confidence. With labels, true picks are green, false ones are orange, and labels that no pick found are
+    dashed in blue.
 
     Parameters
     ----------
@@ -114,6 +115,11 @@ def overlay_png(
     if junk_share is not None:
         entries.append(("area", YELLOW, f"{junk_share:.0%} junk"))
     canvas = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    if len(picks) or (labels is not None and len(labels)):
+        entries.append(("", INK, _circle_size(picks if len(picks) else labels or picks)))
+    pixel_size = picks.pixel_size or (None if labels is None else labels.pixel_size)
+    length_px, length = scale_bar(image.shape[1], pixel_size)
+    entries.append((f"bar {length_px * scale:.1f}", INK, length))
     note = "" if threshold is None else f"threshold {threshold:.2f}"
     bar = labels is None and len(picks) > 0 and picks.has_confidence
     return pixels_png(np.vstack([canvas, _strip(width, entries, title, note, confidence_bar=bar)]))
@@ -132,6 +138,36 @@ def draw_overlay(
     """Write what `overlay_png` returns to `path`, whole or not at all."""
     png = overlay_png(image, picks, labels=labels, title=title, threshold=threshold, junk=junk)
     write_bytes_atomically(path, png)
+
+
+def scale_bar(width_px: int, pixel_size: float | None) -> tuple[float, str]:
+    """Return the length of a scale bar in pixels of the micrograph, and what to write beside it.
+
+    Parameters
+    ----------
+    width_px
+        Width of the micrograph; the bar is at most a sixth of it.
+    pixel_size
+        Å per pixel; None for a bar that counts pixels.
+
+    Examples
+    --------
+    >>> scale_bar(4096, 1.5), scale_bar(4096, None)
+    ((666.6666666666666, '1000 Å'), (500.0, '500 px'))
+    """
+    unit = pixel_size or 1.0
+    most = width_px * unit / 6
+    power = 10.0 ** np.floor(np.log10(most))
+    length = max(step * power for step in (1, 2, 5) if step * power <= most)
+    return float(length / unit), f"{length:g} {'Å' if pixel_size else 'px'}"
+
+
+def _circle_size(boxes: Boxes) -> str:
+    """Return how wide a circle is: the size of the boxes, or the size of a sign where boxes have none."""
+    size = boxes.box_size_px
+    if not np.isfinite(size):
+        return "circles: no size known"
+    return f"circles: {size:.3g} px" + (f", {size * boxes.pixel_size:.3g} Å" if boxes.pixel_size else "")
 
 
 def _tint(canvas: Pixels, junk: Image) -> float:
@@ -193,6 +229,16 @@ def _strip(
         axes.axis("off")
         middle, x = _STRIP_PX / 2, 18.0
         for kind, colour, text in entries:
+            if not kind or kind.startswith("bar"):
+                # A narrow picture has no room for what is not a count.
+                length_px = float(kind.partition(" ")[2] or 0)
+                if width - x < length_px + 7 * len(text) + 30:
+                    continue
+                if length_px:
+                    axes.plot([x - 8, x - 8 + length_px], [middle, middle], color=colour, linewidth=3)
+                    x += length_px
+                x = _text(axes, x, middle, text) + 24
+                continue
             style = (0, (1.2, 0.9)) if kind == "dashed" else "-"
             marker, face = ("s", colour) if kind == "area" else ("o", "none")
             axes.scatter(

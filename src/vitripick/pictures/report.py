@@ -20,6 +20,8 @@ from vitripick.geometry import Boxes
 from vitripick.pictures.curves import EvaluationLike, histogram_png, precision_recall_png
 from vitripick.pictures.drawing import jpeg_of
 
+# These pictures are open from the start; the others are unfolded.
+_FIRST_PICTURES = 6
 _PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
 
 
@@ -64,6 +66,8 @@ class ReportRun:
         What is known of each failure: "micrograph", "error", …
     montage_png
         A picture of particles side by side (`montage_png`).
+    found
+        Lines that say how diameter and threshold were found, and what can be expected of the picks.
     notes
         Sentences to show at the top.
     quality
@@ -79,6 +83,7 @@ class ReportRun:
     timings: Mapping[str, float] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     montage_png: bytes | None = None
+    found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     quality: tuple[str, ...] = ()
 
@@ -142,13 +147,27 @@ def _template_values(run: ReportRun) -> dict[str, Any]:
         if np.isfinite(confidence).any()
         else None,
         # If all picks have one size, it is shown as a number, because a histogram would be one bar.
-        "size_png": histogram_png(sizes, label="estimated size of the picks, px")
+        "size_png": histogram_png(sizes, label="size of the particles, as the network sees them, px")
         if len(np.unique(np.round(sizes[np.isfinite(sizes)], 2))) > 1
         else None,
         "one_size": float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else None,
         "curves_png": precision_recall_png({run.name: e}) if (e := run.evaluation) is not None and e.n_labels else None,
+        "shown": [micrograph for micrograph in run.micrographs if micrograph.overlay_png is not None],
+        "box": _box_size(stored),
+        "n_first": _FIRST_PICTURES,
         "n_overlays": sum(micrograph.overlay_png is not None for micrograph in run.micrographs),
     }
+
+
+def _box_size(parts: Sequence[Boxes]) -> str:
+    """Return the size of the boxes of a run, in pixels and, if all pixel sizes agree, in Å; empty if none is known."""
+    known = [picks for picks in parts if np.isfinite(picks.box_size_px)]
+    if not known:
+        return ""
+    size = float(np.median([picks.box_size_px for picks in known]))
+    pixel_sizes = {picks.pixel_size for picks in known}
+    pixel_size = pixel_sizes.pop() if len(pixel_sizes) == 1 else None
+    return f"{size:.3g} px" + (f", {size * pixel_size:.3g} Å" if pixel_size else "")
 
 
 def _sizes(picks: Boxes) -> Any:

@@ -25,7 +25,6 @@ from vitripick.run_layout import RunLayout
 from vitripick.runs.record import read_exported
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
-from vitripick.runs.suspects import summary_lines
 from vitripick.settings.pick import PickSettings
 
 _INPUT, _OUTPUT = "micrographs", "picked_particles"
@@ -112,6 +111,7 @@ def run_cryosparc_job(
     device: str = "cpu",
     flip_y: bool = False,
     on_done: Callable[[int, int, str], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Pick the micrographs of a job and save them as particles of a new External job.
 
@@ -131,6 +131,8 @@ def run_cryosparc_job(
         Count y from the last row.
     on_done
         Called with (done, total, name) after each micrograph.
+    on_stage
+        Called with what the run does next, in words.
 
     Returns
     -------
@@ -142,9 +144,10 @@ def run_cryosparc_job(
     InputError
         If the instance refuses something, or none of the micrographs could be picked. The job is then marked as failed.
     """
+    listener = Listener(on_done=on_done, on_stage=on_stage)
     with _refusals_told():
         return _run_job(
-            client, project, workspace, source, out, model, settings or PickSettings(), device, flip_y, on_done
+            client, project, workspace, source, out, model, settings or PickSettings(), device, flip_y, listener
         )
 
 
@@ -158,7 +161,7 @@ def _run_job(
     settings: PickSettings,
     device: str,
     flip_y: bool,
-    on_done: Callable[[int, int, str], None] | None,
+    listener: Listener,
 ) -> RunSummary:
     source_job, _, output = source.partition(".")
     if not source_job or not output:
@@ -176,7 +179,7 @@ def _run_job(
             MicrographFile(path, folder / path, optics=None if size is None else OpticsGroup(pixel_size=size))
             for path, size in zip(paths, _pixel_sizes(exposures, len(paths)), strict=True)
         ]
-        run = Run(files, out, model, settings, machine=Machine([device]), listener=Listener(on_done=on_done))
+        run = Run(files, out, model, settings, machine=Machine([device]), listener=listener)
         with run:
             survey = run.survey()
             for line in [] if survey is None else survey.summary_lines():
@@ -194,9 +197,8 @@ def _run_job(
         particles = job.alloc_output(_OUTPUT, sum(map(len, picks)))
         fill_particles(particles, picks, exposures, rows)
         job.save_output(_OUTPUT, particles)
-        for line in summary_lines(summary.records):
+        for line in summary.lines():
             job.log(line)
-        job.log(f"{summary.n_picks} picks on {len(summary.records)} micrographs with {summary.model}")
     return summary
 
 

@@ -77,13 +77,14 @@ def pick_on_cluster(
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
     on_survey: Callable[[Survey], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Pick as `pick_many` does, on a Dask cluster; the files are the same, however the work is split.
 
     Parameters
     ----------
-    inputs, out, settings, on_done, on_outcome, on_survey
+    inputs, out, settings, on_done, on_outcome, on_survey, on_stage
         As in `pick_many`; paths must mean the same on the workers.
     model
         A released model's name or a bundle's path, which every worker loads for itself.
@@ -110,7 +111,7 @@ def pick_on_cluster(
         out,
         bundle,
         settings,
-        listener=Listener(on_survey, on_outcome, on_done),
+        listener=Listener(on_survey, on_outcome, on_done, on_stage),
     )
     share = WorkerShare(
         out=str(out),

@@ -33,10 +33,10 @@ from vitripick.programs.relion_names import (
 from vitripick.run_layout import STAR, RunLayout
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
-from vitripick.runs.suspects import summary_lines
 from vitripick.settings import option_names, plain_type
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.wording import first_problem
+from vitripick.text import count
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
@@ -229,8 +229,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         found = run.survey()
         for line in [] if found is None else found.summary_lines():
             say(line)
-        model, threshold = run.picker.model.card.name, run.picker.threshold
-        say(f"{len(files)} micrographs of {job.micrographs} with {model}, threshold {threshold:g}")
+        say(f"picking {count('micrograph', len(files))} of {job.micrographs}")
         if not run.pick(stop=(job.folder / ABORT_NOW).exists):
             return None
         summary = run.finish()
@@ -239,12 +238,10 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         _write_nodes(job.folder, suffix if is_version_3 else layout.autopick_star)
     for failure in summary.failures:
         say(f"failed: {failure['error']}")
-    for line in summary_lines(summary.records):
+    if summary.failures:
+        say(f"{len(summary.failures)} of {count('micrograph', len(files))} failed")
+    for line in summary.lines(out=job.folder, again=""):
         say(line)
-    say(
-        f"{summary.n_picks} picks on {len(summary.records)} micrographs, {summary.n_skipped} of them picked before, "
-        f"{len(summary.failures)} failed"
-    )
     return summary
 
 

@@ -33,6 +33,7 @@ def pick_many(
     on_done: Callable[[int, int, str], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
     on_survey: Callable[[Survey], None] | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> RunSummary:
     """Pick every micrograph that `inputs` name into the folder `out`.
 
@@ -62,6 +63,8 @@ def pick_many(
         Called with what became of each micrograph.
     on_survey
         Called with what the survey found before picking, if the settings leave it open: the diameter, the threshold.
+    on_stage
+        Called with what the run does next, in words.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def pick_many(
     with passed_by_collected() as passed_by:
         files = find_micrographs(inputs, leave_out=[out], include=settings.include)
     machine = Machine([str(one) for one in (device if isinstance(device, list) else [device])], jobs)
-    listener = Listener(on_survey, on_outcome, on_done)
+    listener = Listener(on_survey, on_outcome, on_done, on_stage)
     with Run(files, out, model, settings, machine=machine, share=shard, listener=listener) as run:
         run.survey()
         run.pick()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from vitripick.errors import MicrographError
 from vitripick.evaluation import evaluate
@@ -15,13 +16,16 @@ from vitripick.picking.junk import read_junk
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 from vitripick.runs.folder import RunFolder, read_run_folder
 from vitripick.runs.gather import gather_sets
-from vitripick.runs.record import Record
+from vitripick.runs.record import Record, is_number
+from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import summary_lines, within_run
+from vitripick.settings.pick import PickSettings
+from vitripick.settings.spelling import as_flag
 from vitripick.text import listed
 
-# An overlay takes about 300 kB, so a report with a few dozen is small enough to send by mail.
-MAX_OVERLAYS = 24
-_OVERLAY_SIDE_PX = 1100
+# An overlay takes up to 500 kB, so a report with these is small enough to send by mail.
+MAX_OVERLAYS = 16
+_OVERLAY_SIDE_PX = 1400
 
 
 def gather_run(
@@ -110,6 +114,7 @@ def gather_run(
         timings=_timings(run),
         failures=run.failures,
         montage_png=montage if n_in_montage > 0 else None,
+        found=tuple(_how_found(run)),
         notes=tuple(notes),
         quality=tuple(summary_lines(list(run.records.values()))),
     )
@@ -120,13 +125,54 @@ def _image(record: Record) -> Image:
 
 
 def _settings(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what `run.json` says of model and settings, as one flat table."""
+    """Return what `run.json` says of the model, and the settings that were set, as one flat table."""
     keys = ("model", "model_sha256", "vitripick", "engines")
     shown: dict[str, Any] = {key: run[key] for key in keys if key in run}
-    settings = run.get("settings", {})
-    for key, value in settings.items():
-        shown[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return {**shown, "threshold": run.get("threshold")}
+    shown |= {as_flag(name): value for name, value in _set_by_user(run).items()}
+    return {key: ", ".join(map(str, value)) if isinstance(value, list) else value for key, value in shown.items()}
+
+
+def _set_by_user(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not as they are by default, without what the survey filled in."""
+    survey = _survey(run)
+    filled = {} if survey is None else survey.apply(PickSettings()).model_dump()
+    default = PickSettings().model_dump(mode="json")
+    given = {
+        name: value
+        for name, value in run.get("settings", {}).items()
+        if name in default and value != default[name] and value != filled.get(name)
+    }
+    if run.get("threshold_from") == "given":
+        given["threshold"] = run.get("threshold")
+    return given
+
+
+def _how_found(run: RunFolder) -> list[str]:
+    """Return lines that say which diameter and threshold the run used, and where they come from."""
+    survey, settings = _survey(run.run), run.run.get("settings", {})
+    lines: list[str] = []
+    used = next((name for name in ("diameter_angstrom", "diameter_px") if is_number(settings.get(name))), None)
+    is_given = survey is None or (survey.diameter is None and not (survey.seen and survey.seen.contradicts))
+    if used is not None and is_given:
+        lines.append(f"diameter {settings[used]:.4g} {'Å' if used == 'diameter_angstrom' else 'px'}, as given")
+    elif used is None and run.diameter_px is not None and (survey is None or survey.diameter is None):
+        lines.append(f"diameter {run.diameter_px:.4g} px, the model's own")
+    if survey is not None:
+        lines += survey.summary_lines()
+    if run.threshold is not None and (survey is None or survey.threshold is None):
+        whose = "as given" if run.run.get("threshold_from") == "given" else "the model's own"
+        lines.append(f"threshold {run.threshold:g}, {whose}")
+    return lines
+
+
+def _survey(run: dict[str, Any]) -> Survey | None:
+    """Return what the survey of a run found; None if there was none, or another version wrote it."""
+    found = run.get("survey")
+    try:
+        known = {"vitripick": "", "model": "", "model_sha256": ""}
+        return None if not isinstance(found, dict) else Survey.model_validate({**known, **found})
+    except ValidationError:
+        return None
 
 
 def _timings(run: RunFolder) -> dict[str, float]:

@@ -36,10 +36,17 @@ from vitripick.runs.resources import resource_errors
 from vitripick.runs.shards import Shard
 from vitripick.runs.step import FolderPicker
 from vitripick.runs.summary import RunSummary
-from vitripick.runs.survey import Survey, refuse_two_samples, refuse_unknown_pixel_sizes
+from vitripick.runs.survey import (
+    N_SURVEYED,
+    Survey,
+    open_questions,
+    refuse_two_samples,
+    refuse_unknown_pixel_sizes,
+)
 from vitripick.runs.suspects import write_quality
 from vitripick.runs.watch.lock import refuse_if_watched
 from vitripick.settings.pick import PickSettings
+from vitripick.text import count
 from vitripick.version import VERSION
 
 if TYPE_CHECKING:
@@ -61,11 +68,19 @@ class Listener:
         Called with what became of each micrograph.
     on_done
         Called with (done, total, name) after each micrograph, failed ones too.
+    on_stage
+        Called with what the run does next, in words: `looking at 5 micrographs`, `picking`, `writing …`.
     """
 
     on_survey: Callable[[Survey], None] | None = None
     on_outcome: Callable[[Outcome], None] | None = None
     on_done: Callable[[int, int, str], None] | None = None
+    on_stage: Callable[[str], None] | None = None
+
+    def stage(self, words: str) -> None:
+        """Say what the run does next."""
+        if self.on_stage is not None:
+            self.on_stage(words)
 
 
 @dataclass(frozen=True)
@@ -192,6 +207,8 @@ class Run:
             If a diameter in Å is given and pixel sizes are unknown, or micrographs seem to show different particles.
         """
         refuse_unknown_pixel_sizes(self.files, self.picker.settings)
+        if open_questions(self.picker.model.card, self.picker.settings):
+            self._listener.stage(f"looking at {count('micrograph', min(N_SURVEYED, len(self.files)))}")
         if by is None:
             found = self.picker.survey(self.files, self.stems)
         else:
@@ -223,6 +240,7 @@ class Run:
         """
         # Without a diameter nothing can be picked, so the folder is made only now.
         prepare_folder(self.layout)
+        self._listener.stage("picking")
         outcomes = self._here(stop) if by is None else by(self._mine, self.stems)
         with closing(outcomes), suppress(CancelledError):
             for done, outcome in enumerate(outcomes, start=1):
@@ -254,6 +272,7 @@ class Run:
         """
         summary = self.summary()
         if self._share is None:
+            self._listener.stage("writing what describes the whole run")
             finish_run(self.picker, self.files, summary, self._outcomes.values())
             warn_of_refused_exports(self.layout, summary.records, self.picker.settings.formats)
         summary.seconds = time.perf_counter() - self._started

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitripick.errors import parameter
 from vitripick.formats.micrographs.finding import natural_key
 from vitripick.formats.passed_by import PassedBy
+from vitripick.models.run import FLOOR_CONFIDENCE
+from vitripick.run_layout import RunLayout
 from vitripick.runs.earlier import Earlier
 from vitripick.runs.record import Outcome, Record
 from vitripick.runs.survey import Survey
-from vitripick.runs.suspects import within_run
+from vitripick.runs.suspects import summary_lines, within_run
+from vitripick.text import count, listed
+
+# The thresholds that are proposed differ by this; it moves the number of picks by some per cent to a third.
+_STEP = 0.1
+_MOST_NOTES = 5
+AGAIN = "in the same command; nothing is picked again"
 
 
 @dataclass
@@ -105,6 +115,79 @@ class RunSummary:
             "jobs": self.jobs,
             "seconds": round(self.seconds, 3),
         }
+
+    def lines(self, *, out: Path | None = None, again: str = AGAIN) -> list[str]:
+        """Return lines for people: what was picked, what looks odd, and what to do next.
+
+        What the survey found is not among them, because it was said before picking; see `Survey.summary_lines`.
+
+        Parameters
+        ----------
+        out
+            Where the picks lie, if that is not the run folder.
+        again
+            How to pick with another threshold, and what that costs; empty to say nothing of it.
+        """
+        n, counts = len(self.records), [record.n_picks for record in self.records]
+        first = f"{count('pick', self.n_picks)} on {count('micrograph', n)} with the model {self.model}"
+        if self.survey is None or self.survey.threshold is None:
+            first += f", threshold {self.threshold:g} ({'as given' if self.threshold_from == 'given' else 'its own'})"
+        lines = [first]
+        if self.n_skipped:
+            lines.append(f"{count('micrograph', self.n_skipped)} picked before and not picked again")
+        if n > 1:
+            median = statistics.median(counts)
+            lines.append(f"picks a micrograph: {min(counts)} to {max(counts)}, median {median:g}")
+        n_empty = sum(one == 0 for one in counts)
+        if n_empty:
+            lines.append(f"{n_empty} without a pick")
+        seconds = [record.seconds for record in self.records if record.seconds]  # 0 for those done before
+        if seconds:
+            at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
+            engines = self.engine or ", ".join(sorted({r.engine for r in self.records if r.seconds}))
+            lines.append(
+                f"{self.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph{at_once}; "
+                f"network run by {engines}"
+            )
+        lines += summary_lines(self.records)
+        if self.earlier.records:
+            whole = self.all_records
+            n_all = sum(record.n_picks for record in whole)
+            lines.append(
+                f"with {len(self.earlier.records)} of earlier calls, {self.out} holds {count('pick', n_all)} on "
+                f"{count('micrograph', len(whole))}, and so do its joined files"
+            )
+        lines += [f"note: {note}" for note in self.earlier.notes]
+        lines += self._notes()
+        lines.append(f"written to {self.out if out is None else out}")
+        return [*lines, *self._next(again)]
+
+    def _next(self, again: str) -> list[str]:
+        """Return what can be done next, in a line: another threshold; more if nothing was found."""
+        if not self.records:
+            return []
+        if not self.n_picks:
+            return [
+                f"fainter candidates are stored in {self.out / 'cbox'}: look at them with "
+                f"{parameter('threshold', 0.1)}, check the diameter, or train on one labelled micrograph "
+                "(docs/training.md)"
+            ]
+        stricter, looser = round(self.threshold + _STEP, 2), max(FLOOR_CONFIDENCE, round(self.threshold - _STEP, 2))
+        ways = [
+            *([f"stricter: {parameter('threshold', stricter)}"] if stricter < 1 else []),
+            *([f"looser: {parameter('threshold', looser)}"] if looser < self.threshold else []),
+        ]
+        return [f"{'; '.join(ways)}{f' ({again})' if again else ''}"]
+
+    def _notes(self) -> list[str]:
+        """Return a line for each warning, with the micrographs that it is about."""
+        named: dict[str, list[str]] = {}
+        for record in self.records:
+            for warning in record.warnings:
+                named.setdefault(warning, []).append(record.name)
+        lines = [f"note: {listed(names, most=1)}: {warning}" for warning, names in named.items()]
+        more = len(lines) - _MOST_NOTES
+        return lines[:_MOST_NOTES] + ([f"note: {more} more in {RunLayout(self.out).records}"] if more > 0 else [])
 
     def stable_dict(self) -> dict[str, Any]:
         """Return, for `run.json`, what speaks of the whole folder, and does not depend on interruptions."""

@@ -48,6 +48,7 @@ from vitripick.runs.jobs import in_order
 from vitripick.runs.record import digest
 from vitripick.settings import Settings
 from vitripick.settings.pick import PickSettings
+from vitripick.text import listed
 from vitripick.version import VERSION
 
 N_SURVEYED = 5
@@ -76,6 +77,8 @@ class Survey(Settings):
         Threshold that was chosen; None if the user gave it, or the model has one for its own particle.
     made_from
         Hashes of what each of the three depends on, by name.
+    kept
+        Names of the parts that an earlier call found; it is not part of the file.
     """
 
     vitripick: str
@@ -85,6 +88,11 @@ class Survey(Settings):
     seen: DiameterEstimate | None = None
     threshold: ThresholdChoice | None = None
     made_from: dict[str, str] = Field(default_factory=dict)
+    kept: tuple[str, ...] = Field(default=(), exclude=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both found the same, no matter in which call."""
+        return isinstance(other, Survey) and self.to_text() == other.to_text()
 
     def apply(self, settings: PickSettings) -> PickSettings:
         """Return `settings` with what they leave open filled in, and with a diameter that fits."""
@@ -113,8 +121,8 @@ class Survey(Settings):
     @property
     def looked_at(self) -> set[str]:
         """Return the names of the micrographs that it was made on."""
-        names = {one.micrograph for part in (self.diameter, self.seen) if part is not None for one in part.micrographs}
-        return names | set(() if self.threshold is None else self.threshold.micrographs)
+        parts = (self.diameter, self.seen, self.threshold)
+        return {name for part in parts if part is not None for name in _looked_at(part)}
 
     def to_text(self) -> str:
         """Return the text of `survey.json`."""
@@ -126,8 +134,24 @@ class Survey(Settings):
 
     def summary_lines(self) -> list[str]:
         """Return lines for people: what was found, how sure that is, and what follows."""
-        parts = (self.diameter, self.seen, self.threshold)
-        return [line for part in parts if part is not None for line in part.summary_lines()]
+        lines: list[str] = []
+        said: set[str] = set()
+        for name in ("diameter", "seen", "threshold"):
+            part: DiameterEstimate | ThresholdChoice | None = getattr(self, name)
+            if part is None:
+                continue
+            looked_at = _looked_at(part)
+            earlier = "in an earlier call" if name in self.kept else ""
+            # Where both come from the same micrographs, these are named once.
+            if earlier and set(looked_at) != said:
+                earlier += f", on {listed(looked_at, most=3)}"
+            said = set(looked_at)
+            lines += part.summary_lines(earlier=earlier)
+        return lines
+
+
+def _looked_at(part: DiameterEstimate | ThresholdChoice) -> list[str]:
+    return [one if isinstance(one, str) else one.micrograph for one in part.micrographs]
 
 
 def survey_micrographs(
@@ -295,7 +319,7 @@ def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Surv
         made_from = _made_from(name, model, survey.apply(settings))
         if kept.made_from.get(name) == made_from:
             survey = survey.with_part(name, getattr(kept, name), made_from)
-    return survey if survey.made_from else None
+    return survey.model_copy(update={"kept": tuple(survey.made_from)}) if survey.made_from else None
 
 
 def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:

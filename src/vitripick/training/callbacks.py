@@ -24,6 +24,8 @@ class Callbacks:
 
     Attributes
     ----------
+    on_stage
+        What comes next, in words: what is read, then what is trained on, and how long.
     on_step
         (step, steps, loss) after each step.
     on_epoch
@@ -35,6 +37,7 @@ class Callbacks:
     """
 
     on_step: Callable[[int, int, float], None] = _ignore
+    on_stage: Callable[[str], None] = _ignore
     on_epoch: Callable[[Row], None] = _ignore
     on_field: Callable[[int, int], None] = _ignore
     should_stop: Callable[[], bool] = _never

@@ -18,6 +18,7 @@ from vitripick.formats.picks.table import without_picks_suffix
 from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.settings.train import TrainingSet, TrainSettings
+from vitripick.text import listed
 from vitripick.training.areas import Areas, ignored_pixels, read_areas
 from vitripick.training.frame import refuse_other_frame
 from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
@@ -60,14 +61,16 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
     with passed_by_collected() as passed_by:
         labels = read_labels(entry)
     pairing = pair_labels(list(files), labels)
-    unread = {split_name(without_picks_suffix(one.path))[1]: one.path for one in passed_by}
-    for name in pairing.unmatched_micrographs:
-        if (stem := split_name(name)[1]) in unread:
-            log.warning("%s: its labels in %s were passed by; it is not used", name, unread[stem])
-        else:
-            log.warning("%s: no labels for this micrograph; it is not used", name)
-    for unmatched in pairing.unmatched_labels:
-        log.warning("%s: labels for no micrograph in %s; they are not used", unmatched, entry.micrographs)
+    unread = {split_name(without_picks_suffix(one.path))[1] for one in passed_by}
+    lost = [name for name in pairing.unmatched_micrographs if split_name(name)[1] in unread]
+    bare, n = [name for name in pairing.unmatched_micrographs if name not in lost], len(files)
+    if lost:
+        log.warning("not used, as their labels were passed by: %d of %d micrographs (%s)", len(lost), n, listed(lost))
+    if bare:
+        log.warning("not used, as they have no labels: %d of %d micrographs (%s)", len(bare), n, listed(bare))
+    if strangers := pairing.unmatched_labels:
+        where = entry.micrographs
+        log.warning("labels of no micrograph in %s, not used: %d (%s)", where, len(strangers), listed(strangers))
     if not pairing.pairs:
         raise InputError(
             f"none of the {len(labels)} label sets in {entry.labels} belongs to one of the {len(files)} "

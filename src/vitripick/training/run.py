@@ -29,6 +29,7 @@ from vitripick.models import (
     save_model,
 )
 from vitripick.settings.train import About, SimulatedSet, TrainingSet, TrainSettings
+from vitripick.text import count
 from vitripick.training.callbacks import Callbacks
 from vitripick.training.checkpoint import Checkpoint, Row, TrainingProgress
 from vitripick.training.data import load_training_data
@@ -149,6 +150,7 @@ def train(
     else:
         preparation = origin.card.preparation
     target = choose_device(device)
+    callbacks.on_stage("reading micrographs and labels")
     data = _load(sets, settings, preparation, Path(simulated_fields or out / "fields"), callbacks)
     if origin is None:
         _set_priors(detector, data)
@@ -184,6 +186,7 @@ def train(
         if processes.is_first:
             out.mkdir(parents=True, exist_ok=True)
             write_provenance(out, sets, settings, data, processes, run_fingerprint, started_from)
+            callbacks.on_stage(_in_words(settings, data, str(target)))
         try:
             progress = run_loop(
                 detector,
@@ -223,6 +226,18 @@ def _load(
     simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
     data = load_training_data(labelled, settings, preparation)
     return with_simulated(data, simulated, fields, preparation, on_chunk=callbacks.on_field)
+
+
+def _in_words(settings: TrainSettings, data: TrainingData, device: str) -> str:
+    """Return what the training works on, in a line."""
+    teaching, validating = ({(s.set_index, s.name) for s in part} for part in (data.training, data.validation))
+    labels = count("label", sum(len(sample.labels) for sample in data.training))
+    # Of a single micrograph, one part teaches and the other validates.
+    validate = "a part of it validates" if teaching == validating else f"{count('other', len(validating))} to validate"
+    return (
+        f"training {settings.architecture} on {device}: {settings.steps} steps, "
+        f"{count('micrograph', len(teaching))} with {labels}, {validate}"
+    )
 
 
 def _card(

@@ -110,6 +110,8 @@ class Watcher:
             with FolderLock(self.out) as lock:
                 remove_leftovers(self.out)
                 self._resolved = self.picker.resume_survey()
+                for line in [] if self.picker.surveyed is None else self.picker.surveyed.summary_lines():
+                    self._say(line)
                 try:
                     self._loop(lock)
                     summary = self._join(report=self.settings.report, last=True)
