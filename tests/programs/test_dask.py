@@ -128,6 +128,14 @@ def test_options_that_a_batch_system_does_not_know_are_refused(tmp_path):
         make_cluster(read_cluster_settings(tmp_path / "c.toml"))
 
 
+def test_an_interface_that_this_machine_does_not_have_is_refused(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    text = "kind = 'slurm'\njobs = 1\n[options]\ncores = 1\nmemory = '1GB'\ninterface = 'ib7'\n"
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UsageError, match="'ib7' is not a valid network interface"):
+        make_cluster(read_cluster_settings(tmp_path / "c.toml"))
+
+
 def test_options_that_a_local_cluster_does_not_know_are_refused(tmp_path):
     (tmp_path / "c.toml").write_text("kind = 'local'\njobs = 1\n[options]\nwings = 2\n")
     with pytest.raises(UsageError, match="wings"):

@@ -315,8 +315,9 @@ def make_cluster(settings: ClusterSettings, report: Callable[[Report], None] | N
         return made(**{**jobs, **settings.options})
     except ImportError as error:
         raise UsageError(f"{parameter('cluster')} with a batch system: pip install 'vitripick[cluster]'.") from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"[options] of a {settings.kind} cluster: {error}") from error
+    # A scheduler that does not start, for example on an interface that is not there, is a RuntimeError with the reason.
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"[options] of a {settings.kind} cluster: {error.__cause__ or error}") from error
 
 
 @contextmanager
