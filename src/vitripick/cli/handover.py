@@ -35,9 +35,9 @@ def handover(
     from vitripick.cli.progress import progress_bar
     from vitripick.programs.handover import check_handover
 
-    with progress_bar("reading picks", "micrographs") as update:
+    with progress_bar("reading picks", "micrographs") as bar:
         found = check_handover(
-            run, to, project=project, micrographs=micrographs, box_size_px=box_size_px, on_done=update
+            run, to, project=project, micrographs=micrographs, box_size_px=box_size_px, on_done=bar.update
         )
     if as_json:
         print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
