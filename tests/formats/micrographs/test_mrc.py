@@ -255,3 +255,10 @@ def test_signed_bytes_of_two_greys_far_apart_stay_signed(tmp_path):
     path = tmp_path / "a.mrc"
     write_mrc(path, pixels, dtype=np.int8)
     assert read_micrograph(path).warnings == ()
+
+
+def test_a_handful_of_signed_bytes_is_never_taken_for_unsigned(tmp_path):
+    """Their histogram has gaps everywhere; this pair once came back with the wrong sign."""
+    with mrcfile.new(tmp_path / "tiny.mrc") as file:
+        file.set_data(np.array([[112, -113]], np.int8))
+    assert read_micrograph(tmp_path / "tiny.mrc").image.tolist() == [[112, -113]]
