@@ -119,7 +119,7 @@ def test_another_threshold_and_format_leave_no_file_at_the_old_threshold(model, 
         assert [int(row["n_picks"]) for row in csv.DictReader(file)] == [r.n_picks for r in run.records.values()]
     # An overlay that shows other picks is drawn again for this call's micrograph, and removed for the others.
     assert [path.name for path in (out / "overlays").iterdir()] == ["m1.png"]
-    assert any("5 pictures" in note for note in summary.earlier.notes)
+    assert any("5 pictures of earlier calls" in note for note in summary.earlier.notes)
 
 
 def test_every_listed_coordinate_file_exists(model, mics, tmp_path):

@@ -98,8 +98,8 @@ class EarlierCalls:
             earlier.notes.append(f"left out of the files of the whole run: {_some(unreadable)}")
         if lost_pictures:
             earlier.notes.append(
-                f"{count('picture', lost_pictures)} of micrographs of earlier calls showed other picks, and "
-                "were removed; pick these micrographs again to have them drawn"
+                f"removed because other picks were drawn there: {count('picture', lost_pictures)} of earlier calls; "
+                "pick these micrographs again to have them drawn"
             )
         if otherwise:
             earlier.notes.append(
