@@ -156,9 +156,9 @@ def test_micrographs_that_were_not_picked_are_named(project):
     assert other in text
 
 
-def test_picks_of_a_folder_have_names_that_relion_does_not_know(project):
-    pick(["MotionCorr"], "others")
-    assert not check("names", run="others")[0].fits or "all 2 micrographs" in check("names", run="others")[2]
+def test_picks_of_a_folder_fit_only_if_it_was_named_from_the_project(project):
+    pick(["MotionCorr"], "relative")
+    assert check_handover("relative", "relion").fits
     pick([project / "MotionCorr"], "absolute")
     found, results, text = check("names", run="absolute")
     assert (found.n_taken, results) == (0, {"misfit"})
@@ -214,10 +214,12 @@ def test_an_image_of_another_shape_is_not_the_one_that_was_picked(project):
 
 
 def test_a_missing_image_is_a_misfit(project):
+    Path(NAMES[1]).unlink()
+    found, results, text = check("images")
+    assert (found.n_taken, results) == (N, {"misfit"})
+    assert NAMES[1] in text
     Path(NAMES[0]).unlink()
-    _, results, text = check("images")
-    assert results == {"misfit"}
-    assert NAMES[0] in text
+    assert check("images")[0].n_taken == 0, "RELION stops where the first of the STAR is missing"
 
 
 def test_an_image_that_was_written_again_is_noted(project):
@@ -235,8 +237,9 @@ def test_float16_stops_relion_3(project, pipeline, result):
     pick(out="halves")
     if pipeline is not None:
         Path("default_pipeline.star").write_text(f"data_pipeline_nodes\n\nloop_\n_rlnPipeLineNode{pipeline} #1\n")
-    _, results, text = check("images", run="halves")
+    found, results, text = check("images", run="halves")
     assert results == {result}
+    assert found.n_taken == (0 if result == "misfit" else found.n_picks)
     assert ("float16" in text) is (result != "fits")
 
 
@@ -247,8 +250,8 @@ def test_images_that_relion_does_not_read_are_named(project):
     cv2.imwrite("MotionCorr/job002/a.png", grey)
     write_star(["MotionCorr/job002/a.png"])
     pick(out="pictures")
-    _, results, text = check("images", run="pictures")
-    assert results == {"misfit"}
+    found, results, text = check("images", run="pictures")
+    assert (found.n_taken, results) == (0, {"misfit"})
     assert "neither" in text
 
 

@@ -111,11 +111,12 @@ def for_relion(
     given, unread = _read(run, project, micrographs)
     box = run.suggested_box_px if box_size_px is None else box_size_px
     folder, optics, blanks = _folder_of_suffix(given), _optics(given), _blanks(given)
+    images, gone, unfit = _images(given)
     shared = {name: given.files[name] for name in given.shared if name in given.files}
     checks = [
         _names(given),
         _exports(given, unread),
-        *_images(given),
+        *images,
         _stacks(given),
         optics,
         check_border(shared, box, diameter_px=run.diameter_px, what_happens=_PADS),
@@ -129,8 +130,11 @@ def for_relion(
     found = shared
     if given.version != 3:
         found = {name: boxes for name, boxes in shared.items() if given.table is not None and name in given.table}
-    stops = optics.result == MISFIT or blanks is not None or (given.version == 3 and folder is None)
-    n_taken = 0 if stops else sum(len(boxes) * given.n_rows[name] for name, boxes in found.items())
+    # RELION 3.1.3 passes by a micrograph that is missing, without a word, except the first, at which it stops.
+    is_first_gone = not (project / next(iter(given.optics))).exists()
+    stops = optics.result == MISFIT or blanks is not None or unfit or is_first_gone
+    stops = stops or (given.version == 3 and folder is None)
+    n_taken = sum(len(boxes) * given.n_rows[name] for name, boxes in found.items() if name not in gone and not stops)
     return Handover(
         program="relion",
         run=run.folder,
@@ -244,8 +248,10 @@ def _exports(given: _Given, unread: Mapping[str, str]) -> Check:
     return Check("exports", FITS, f"{len(given.picks)} coordinate files hold this run's picks at its threshold")
 
 
-def _images(given: _Given) -> list[Check]:
-    gone, kinds, shapes, halves, others = [], [], [], [], []
+def _images(given: _Given) -> tuple[list[Check], set[str], bool]:
+    """Return the checks of the images, the micrographs that cannot be read, and whether RELION stops at one."""
+    gone: dict[str, str] = {}
+    kinds, shapes, halves, others = [], [], [], []
     for name in given.shared:
         record, path = given.records[name], given.project / name
         if suffix_of(name) not in (*MRC_SUFFIXES, *TIFF_SUFFIXES):
@@ -254,7 +260,7 @@ def _images(given: _Given) -> list[Check]:
         try:
             header, status = read_header(path), os.stat(path)
         except MicrographError as error:
-            gone.append(str(error))
+            gone[name] = str(error)
             continue
         if header.shape != record.shape or header.n_slices != 1:
             shapes.append(_shapes(name, header, record))
@@ -265,7 +271,8 @@ def _images(given: _Given) -> list[Check]:
             others.append(name)
     checks = []
     if gone:
-        checks.append(Check("images", MISFIT, f"{count('micrograph', len(gone))} cannot be read: {gone[0]}"))
+        text = f"{count('micrograph', len(gone))} cannot be read, and RELION passes by those that are missing"
+        checks.append(Check("images", MISFIT, f"{text}: {next(iter(gone.values()))}"))
     if kinds:
         text = f"RELION reads MRC and TIFF, and {count('micrograph', len(kinds))} are neither: {listed(kinds, _SHOWN)}"
         checks.append(Check("images", MISFIT, text))
@@ -279,7 +286,7 @@ def _images(given: _Given) -> list[Check]:
         text = f"{count('micrograph', len(others))} changed since they were picked, or are copies"
         checks.append(Check("images", NOTE, f"{text}: {listed(others, _SHOWN)}"))
     text = f"{count('micrograph', len(given.shared))} in the project as they were picked"
-    return checks or [Check("images", FITS, text)]
+    return checks or [Check("images", FITS, text)], set(gone), bool(kinds) or (bool(halves) and given.version == 3)
 
 
 def _shapes(name: str, header: MicrographHeader, record: Record) -> str:

@@ -52,6 +52,13 @@ def test_relion_extracts_the_promised_number_where_a_micrograph_is_listed_twice(
     assert len(run_its_command(copy, found)) == found["n_taken"]
 
 
+def test_relion_extracts_the_promised_number_where_a_micrograph_is_missing(copy):
+    (copy / NAMES[1]).unlink()
+    found = handover(copy, code=3)
+    assert 0 < found["n_taken"] < found["n_picks"]
+    assert len(run_its_command(copy, found)) == found["n_taken"]
+
+
 def test_a_project_where_relion_stops_promises_nothing(copy):
     star = copy / STAR
     star.write_text(star.read_text().replace("_rlnVoltage", "_rlnVoltagee"))

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
-from live.relion.project import EMPTY, NAMES, call, counts, extract, images, rows
+from live.relion.project import EMPTY, NAMES, call, counts, extract, images, rows, write_micrographs_star
+from vitripick.formats import read_micrograph
 
 BOX = 100
 BY_SUFFIX = ("--coord_dir", "picks/star/MotionCorr/job002/", "--coord_suffix", "_autopick.star")
@@ -13,16 +15,19 @@ BACKGROUND_PX = 37
 PARTICLES = "picks/particles.star"
 
 
-def both(project, ours, theirs):
-    """Return the images of vitripick and of RELION, in the same order, of all particles that vitripick cut."""
+def both(project, ours, theirs, *, names=frozenset(NAMES) - {EMPTY}):
+    """Return the images of vitripick and of RELION, in the same order, of all particles that vitripick cut.
+
+    They are of the micrographs `names`.
+    """
     # RELION writes fewer digits, so tenths of a pixel say which particle is which.
     ours, theirs = (
         table.assign(x=(table["rlnCoordinateX"] * 10).round(), y=(table["rlnCoordinateY"] * 10).round())
         for table in (ours, theirs)
     )
     pairs = pd.merge(ours, theirs, on=["rlnMicrographName", "x", "y"], suffixes=("", "_theirs"))
-    assert len(pairs) == len(ours) > 100
-    assert set(pairs["rlnMicrographName"]) == set(NAMES) - {EMPTY}
+    assert len(pairs) == len(ours) > 50
+    assert set(pairs["rlnMicrographName"]) == names
     return images(pairs, project), images(pairs.assign(rlnImageName=pairs["rlnImageName_theirs"]), project)
 
 
@@ -31,6 +36,20 @@ def test_extract_cuts_as_relion_does_to_the_last_bit(project):
          "--no-normalise", "--no-invert")  # fmt: skip
     theirs = extract(project, "Extract/raw", *BY_SUFFIX, box=BOX)
     ours, theirs = both(project, rows(project / "raw/particles.star"), theirs)
+    assert (ours == theirs).all()
+
+
+def test_a_tiff_is_turned_over_as_relion_turns_it(project, tmp_path):
+    """TIFF stores the top row first, so an error here would put all picks upside down."""
+    image = read_micrograph(project / NAMES[0]).image
+    tifffile.imwrite(tmp_path / "a.tif", image[::-1].astype(np.float32))
+    write_micrographs_star(tmp_path / "m.star", ["a.tif"])
+    call(tmp_path, "vitripick", "pick", "m.star", "--diameter-px", 80, "--out", "picks", "--device", "cpu")
+    call(tmp_path, "vitripick", "extract", "picks", "--box-size-px", BOX, "--out", "raw/particles.mrcs",
+         "--no-normalise", "--no-invert")  # fmt: skip
+    call(tmp_path, "relion_preprocess", "--i", "m.star", "--part_star", "E/p.star", "--part_dir", "E/", "--extract",
+         "--extract_size", BOX, "--coord_dir", "picks/star/", "--coord_suffix", "_autopick.star")  # fmt: skip
+    ours, theirs = both(tmp_path, rows(tmp_path / "raw/particles.star"), rows(tmp_path / "E/p.star"), names={"a.tif"})
     assert (ours == theirs).all()
 
 
