@@ -147,7 +147,7 @@ def test_what_is_missing_unknown_or_too_much_is_told_in_our_words(vitripick, com
         (["extract", "x", "--out", "y", "--box-size-px", "6", "--threshold", "40"], "did you mean 0.40?"),
         (["cryosparc", "x", "--out", "y", "--threshold", "40"], "did you mean 0.40?"),
         (["pick", "x", "--out", "y", "--diameter-angstrom", "130A"], "give a number above 0; did you mean 130?"),
-        (["pick", "x", "--out", "y", "--edge", "center"], "--edge center: give centre or box; did you mean centre?"),
+        (["pick", "x", "--out", "y", "--edge", "center"], "did you mean centre?"),
         (["pick", "x", "--out", "y", "--treshold", "0.4"], "did you mean --threshold"),
         (["pick", "x"], "--out is missing (folder for the picks); `vitripick pick --help` shows what there is."),
         (["pikc"], "pikc: there is no such command; did you mean vitripick pick?"),
