@@ -167,3 +167,12 @@ def test_an_extra_that_is_there_but_broken_is_noted_with_the_reason(tmp_path, mo
     )
     assert "pip uninstall brokenextra" in finding.advice
     assert module._needed("brokenextra", "brokenextra").status == "problem"
+
+
+@pytest.mark.parametrize(("has_driver", "status"), [(True, "note"), (False, "ok")])
+def test_a_gpu_that_needs_torch_is_noted(monkeypatch, has_driver, status):
+    monkeypatch.setattr("vitripick.models.loading.is_installed", lambda name: name != "torch")
+    monkeypatch.setattr("vitripick.models.device.may_have_gpu", lambda: has_driver)
+    finding = module.gpu()
+    assert finding.status == status
+    assert ("vitripick[train]" in finding.advice) == has_driver

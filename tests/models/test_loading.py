@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from vitripick.errors import ResourceError, UsageError
-from vitripick.models import loading, open_model
+from vitripick.models import device, loading, open_model
 from vitripick.models.engines import load_on_engine
 
 
@@ -59,3 +59,21 @@ def test_an_engine_that_does_not_start_for_lack_of_memory_is_no_reason_to_try_an
     broken({"openvino", "onnxruntime"}, ImportError("libx.so: failed to map segment from shared object"))
     with pytest.raises(ResourceError, match="out of memory"):
         load_on_engine(open_model("general"))
+
+
+def test_where_torch_is_missing_auto_takes_the_cpu_and_says_so_and_a_device_asked_for_is_refused(monkeypatch, caplog):
+    monkeypatch.setattr(loading, "_said", set())
+    monkeypatch.setattr(loading, "is_installed", lambda name: name != "torch")
+    monkeypatch.setattr(device, "may_have_gpu", lambda: True)
+    with caplog.at_level(logging.WARNING):
+        assert device.device_name("auto") == "cpu"
+    assert "the CPU does the work" in caplog.text
+    assert loading.INSTALL_TORCH in caplog.text
+    with pytest.raises(loading.MissingPackageError, match="device='cuda' needs torch"):
+        device.device_name("cuda")
+
+
+def test_a_torch_that_does_not_start_ends_a_training_with_one_sentence(broken):
+    broken({"torch"}, OLD)
+    with pytest.raises(loading.EngineLoadError, match="training needs torch: torch is installed, but cannot be loaded"):
+        loading.import_torch("training")

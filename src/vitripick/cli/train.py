@@ -96,11 +96,12 @@ def train(
                 on_field=lambda done, total: bar.update(done, total, "fields simulated"),
             ),
         )
-    if os.environ.get("RANK", "0") != "0":
-        return  # of several processes (torchrun) the first one talks
-    from vitripick.models.engines.export import write_graph_or_warn
+        if os.environ.get("RANK", "0") != "0":
+            return  # of several processes (torchrun) the first one talks
+        from vitripick.models.engines.export import write_graph_or_warn
 
-    write_graph_or_warn(result.model)
+        bar.stage("making the graph that picks without torch")
+        write_graph_or_warn(result.model)
     card = result.model.card
     before = result.start_figures
     if as_json:
