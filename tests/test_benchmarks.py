@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vitripick.geometry import Boxes
 from vitripick.simulation import bundled_structures
 
 ROOT = Path(__file__).parent.parent
@@ -250,3 +252,29 @@ def test_a_folder_without_a_pair_is_refused(picked):
     done = compare(*picked, picked[0])
     assert done.returncode == 2
     assert "3 run folders do not make pairs" in done.stderr
+
+
+@pytest.fixture
+def class2d(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "accuracy"))
+    import class2d
+
+    return class2d
+
+
+def test_a_class_average_that_is_turned_mirrored_and_moved_is_as_good_as_its_reference(class2d):
+    rows, columns = np.indices((40, 40)) - 20
+    # An asymmetric thing: a ring with a knob, and a smaller one beside it.
+    reference = np.exp(-((np.hypot(rows, columns) - 8) ** 2) / 8) + np.exp(-(rows**2 + (columns - 8) ** 2) / 8)
+    reference += 0.5 * np.exp(-((rows - 6) ** 2 + (columns - 6) ** 2) / 4)
+    mask = np.hypot(rows, columns) <= 14
+    same = np.roll(np.rot90(reference[:, ::-1]), (2, -1), (0, 1))
+    noise = np.random.default_rng(0).standard_normal((40, 40))
+    assert class2d.likeness(same, [noise, reference], mask) > 0.97
+    assert class2d.likeness(noise, [reference], mask) < 0.5
+    assert class2d.likeness(np.zeros((40, 40)), [reference], mask) == 0
+
+
+def test_a_particle_is_cut_if_its_circle_reaches_beyond_the_micrograph(class2d):
+    boxes = Boxes.at([10, 9, 50, 50, 89], [50, 50, 10, 9, 50])
+    assert class2d.cut(boxes, (100, 100), 20.0).tolist() == [False, True, False, True, False]
