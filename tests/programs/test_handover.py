@@ -122,12 +122,13 @@ def test_the_star_with_most_of_the_run_and_fewest_others_is_taken(project):
 
 
 def test_micrographs_under_another_name_lose_their_picks(project):
-    write_star([NAMES[0], NAMES[1].replace("grid2", "grid9")])
+    theirs = NAMES[1].replace("grid2", "grid9")
+    write_star([NAMES[0], theirs])
     found, results, text = check("names")
     assert not found.fits
     assert results == {"misfit"}
     assert "1 of 2 micrographs with picks are not in" in text
-    assert NAMES[1] in text
+    assert f"{NAMES[1]}; the STAR has {theirs}" in text
     assert found.n_taken == N
 
 

@@ -201,13 +201,15 @@ def _blanks(given: _Given) -> Check | None:
 def _names(given: _Given) -> Check:
     picked = [name for name, boxes in given.picks.items() if len(boxes)]
     lost = [name for name in picked if name not in given.optics]
+    others = [name for name in given.optics if name not in given.records]
     if lost:
         n_lost = sum(len(given.picks[name]) for name in lost)
+        theirs = others[0] if others else next(iter(given.optics))
         return Check(
             "names",
             MISFIT,
             f"{len(lost)} of {count('micrograph', len(picked))} with picks are not in {given.star} under their name, "
-            f"so RELION loses {n_lost} picks: {listed(lost, _SHOWN)}; the STAR has {next(iter(given.optics))}. Pick "
+            f"so RELION loses {n_lost} picks: {listed(lost, _SHOWN)}; the STAR has {theirs}. Pick "
             "from this STAR, in the project's folder; micrographs that were left out on purpose do no harm.",
         )
     twice = [name for name in picked if given.n_rows[name] > 1]
@@ -215,7 +217,6 @@ def _names(given: _Given) -> Check:
         text = f"{given.star} lists {count('micrograph', len(twice))} more than once ({listed(twice, _SHOWN)})"
         return Check("names", MISFIT, f"{text}, and RELION extracts their particles as often. Take such rows out.")
     text = f"all {count('micrograph', len(picked))} with picks are in {given.star}, letter for letter"
-    others = [name for name in given.optics if name not in given.records]
     if not others:
         return Check("names", FITS, text)
     failed = [name for name in others if name in given.run.failed]
