@@ -42,3 +42,18 @@ def test_picks_of_a_training_that_was_stopped_go_elsewhere_so_that_it_may_go_on(
     session.starter.pick(PickRequest(model="run:001"))
     assert started[0][0] == run
     assert started[0][1].model.endswith(f"001/train/{weights}.safetensors")
+
+
+def test_no_code_that_lies_beside_the_micrographs_is_run(micrographs, tmp_path, monkeypatch):
+    """PYTHONPATH with an empty part, as `PYTHONPATH=$PYTHONPATH:…` makes it, means the working folder to Python."""
+    ran = tmp_path / "ran"
+    for name in ("numpy", "json", "os", "torch", "vitripick"):
+        (micrographs / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write('{name} ')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep + os.environ.get("PYTHONPATH", ""))
+    jobs = JobRunner(tmp_path / "runs", micrographs)
+    jobs.describe_machine()
+    end = time.monotonic() + 60
+    while jobs.machine is None and not ran.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not ran.exists()
+    assert jobs.machine is not None

@@ -312,16 +312,32 @@ class JobRunner:
 
 
 def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:
+    # The process works in the folder of the micrographs, which may come from other people. Python would look for
+    # modules there if it were started by -m, or if PYTHONPATH had an empty part. So -I lets it look nowhere by itself,
+    # and it gets the folders that this server imports from.
+    folders = _import_folders(root)
+    code = (
+        f"import sys; sys.path[:] = {folders!r}; "
+        "from pathlib import Path; from vitripick.web.worker import main; sys.exit(main(Path(sys.argv[1])))"
+    )
     return subprocess.Popen(
-        [sys.executable, "-m", "vitripick.web.worker", str(job)],
+        [sys.executable, "-I", "-c", code, str(job.absolute())],
         cwd=root,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        # Processes that the worker starts obey these two.
+        env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(folders)},
     )
+
+
+def _import_folders(root: Path) -> list[str]:
+    """Return where the job's process may look for modules: where this one does, without the working folders."""
+    own = os.path.realpath(Path(__file__).parents[2])
+    doubtful = {os.path.realpath(root), os.path.realpath(os.curdir)} - {own}
+    return [path for path in sys.path if os.path.isabs(path) and os.path.realpath(path) not in doubtful]
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The process that trains and picks for the page: `python -m vitripick.web.worker JOB.json`.
+"""The process that trains and picks for the page. `job_runner` starts `main` with the path of a job file.
 
 It writes its progress to stdout, one JSON object a line. The line `stop` on stdin ends it after the current step, and
 so does the end of stdin: the process never outlives the server that started it.
