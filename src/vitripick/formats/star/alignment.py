@@ -59,8 +59,7 @@ def read_alignment(table: StarTable, tables: Sequence[StarTable], path: Path) ->
         classes = np.where((found > 0) & (found <= MOST_CLASSES), found, -1).astype(np.int64)
     if not shift.any() and (classes < 0).all():
         return None
-    movies = [parse_pixel_size(optics.get(group, {}).get(ORIGINAL, "")) for group in groups]
-    return Alignment(shift, classes, np.array([np.nan if size is None else size for size in movies], np.float64))
+    return Alignment(shift, classes, _by_group(groups, optics, ORIGINAL))
 
 
 def _columns(table: StarTable, labels: tuple[str, str], path: Path) -> FloatArray:
@@ -88,5 +87,12 @@ def _image_pixel_sizes(table: StarTable, groups: Sequence[str], optics: Mapping[
     elif _IMAGE_PIXEL_SIZE in table:
         sizes = [parse_pixel_size(text) for text in table.column(_IMAGE_PIXEL_SIZE)]
     else:
-        sizes = [parse_pixel_size(optics.get(group, {}).get(_IMAGE_PIXEL_SIZE, "")) for group in groups]
+        return _by_group(groups, optics, _IMAGE_PIXEL_SIZE)
     return np.array([np.nan if size is None else size for size in sizes], np.float64)
+
+
+def _by_group(groups: Sequence[str], optics: Mapping[str, Mapping[str, str]], label: str) -> FloatArray:
+    """Return Å per pixel of each row, as its optics group says it in the column `label`; NaN where it does not."""
+    known = {group: parse_pixel_size(optics.get(group, {}).get(label, "")) for group in set(groups)}
+    sizes = {group: np.nan if size is None else size for group, size in known.items()}
+    return np.array([sizes[group] for group in groups], np.float64)
