@@ -62,6 +62,18 @@ def test_the_stored_picks_are_found_by_their_stem(full):
     assert layout.stored() == {stem: layout.store(stem) for stem in sorted(STEMS)}
 
 
+def test_folders_of_a_run_that_are_links_are_followed_and_a_circle_of_links_ends(full, tmp_path):
+    layout = RunLayout(tmp_path / "out")
+    for mine, whole in ((layout.store(""), RunLayout(full).store("")), (layout.record(""), RunLayout(full).record(""))):
+        mine.parent.mkdir(parents=True)
+        (mine.parent / "elsewhere").symlink_to(whole.parent)
+        (mine.parent / "circle").symlink_to(mine.parent)
+    stems = [f"elsewhere/{stem}" for stem in sorted(STEMS)]
+    assert layout.stored() == {stem: layout.store(stem) for stem in stems}
+    assert layout.recorded() == {stem: layout.record(stem) for stem in stems}
+    assert layout.holds_run()
+
+
 def test_a_format_that_the_layout_knows_has_the_place_that_the_layout_gives_it():
     assert FORMATS["star"].place == STAR
     assert FORMATS["cbox"].place == STORE

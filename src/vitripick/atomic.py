@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vitripick.encoding import check_output_name
 from vitripick.errors import UsageError, parameter, path_problem
 
 # The name says that the file is no result, and which process writes it. So what a killed process left can be
@@ -72,10 +73,11 @@ def check_folder(folder: str | Path, *, option: str = "out") -> None:
     Raises
     ------
     UsageError
-        If a file is in the way, it is not allowed, or the disk can only be read.
+        If a file is in the way, it is not allowed, the disk can only be read, or no file could hold the name.
     OSError
         If the disk is full, or too many files are open.
     """
+    check_output_name(folder, option=option)
     folder = Path(folder)
     there = next(one for one in (folder, *folder.parents) if os.path.lexists(one) or one == one.parent)
     try:
@@ -95,6 +97,7 @@ def check_folder(folder: str | Path, *, option: str = "out") -> None:
 
 def check_file(path: str | Path, *, option: str = "out") -> None:
     """Refuse a file that cannot be written, before hours of work; errors as of `check_folder`."""
+    check_output_name(path, option=option)
     if Path(path).is_dir():
         raise UsageError(f"{path}: this is a folder where a file should be; give another {parameter(option)}.")
     check_folder(Path(path).parent, option=option)

@@ -18,6 +18,8 @@ A run folder is what `vitripick pick --out` makes (docs/picking.md shows it):
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -140,21 +142,43 @@ class RunLayout:
 
     def stored(self) -> dict[str, Path]:
         """Return the files of the stored picks by their stem, in sorted order; hidden ones are being written."""
-        folder, ending = self.out / STORE.folder, STORE.ending
-        files = sorted(path for path in folder.rglob(f"*{ending}") if not path.name.startswith("."))
-        return {path.relative_to(folder).as_posix().removesuffix(ending): path for path in files}
+        return _by_stem(self.out / STORE.folder, STORE.ending)
 
     def recorded(self) -> dict[str, Path]:
         """Return the records by the stem of their micrograph, in sorted order; hidden ones are being written."""
-        files = sorted(path for path in self.records.rglob("*.json") if not path.name.startswith("."))
-        return {path.relative_to(self.records).as_posix().removesuffix(".json"): path for path in files}
+        return _by_stem(self.records, ".json")
 
     def all_failures(self) -> dict[str, Path]:
         """Return the files of the failures by the printable stem of their micrograph, in sorted order."""
-        files = sorted(path for path in self.failed.rglob("*.json") if not path.name.startswith("."))
-        return {path.relative_to(self.failed).as_posix().removesuffix(".json"): path for path in files}
+        return _by_stem(self.failed, ".json")
 
     def holds_run(self) -> bool:
         """Whether this is the output of `pick`, finished or not."""
         # A run that was interrupted or is being watched has records, but no run.json.
-        return self.has_store and (self.run.is_file() or next(self.records.rglob("*.json"), None) is not None)
+        return self.has_store and (self.run.is_file() or next(_below(self.records, ".json"), None) is not None)
+
+
+def _by_stem(folder: Path, ending: str) -> dict[str, Path]:
+    files = sorted(path for path in _below(folder, ending) if not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix().removesuffix(ending): path for path in files}
+
+
+def _below(folder: Path, ending: str) -> Iterator[Path]:
+    """Yield the files in a folder and below it, also behind links; a folder with two paths keeps the one without."""
+    plain, linked, seen = [str(folder)], list[str](), set[str]()
+    while plain or linked:
+        place = plain.pop() if plain else linked.pop(0)
+        if (real := os.path.realpath(place)) in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):  # such a folder holds no files
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                plain.append(entry.path)
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                linked.append(entry.path)
+            elif entry.name.endswith(ending):
+                yield Path(entry.path)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 import threading
 
 import pytest
@@ -68,6 +69,27 @@ def test_a_file_in_the_way_of_what_is_made_of_a_run_is_told(vitripick, project, 
         if "RUN" in line:
             outcome = vitripick(*[part.replace("OUT", blocked).replace("RUN", run_folder) for part in line])
             is_one_sentence(outcome, project)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take names in UTF-8 only")
+def test_the_name_of_an_output_is_refused_before_the_work_where_no_file_could_hold_it(
+    vitripick, project, run_folder, never_reached, monkeypatch
+):
+    lines = {**COMMANDS, "label": ["label", "mics", "--out", "OUT"]}
+    lines["preview"] = ["convert", "labels", "a.csv", "--micrograph", "mics/rings.mrc", "--preview", "OUT/a.png"]
+    before = sorted(path.name for path in project.iterdir())
+    for command, line in lines.items():
+        outcome = vitripick(*[part.replace("OUT", "w\udcfc").replace("RUN", run_folder) for part in line])
+        assert outcome.code == 2, (command, outcome.err)
+        assert outcome.err.count("\n") == 1, (command, outcome.err)
+        assert "w\\xfc" in outcome.err
+        assert "are not UTF-8, so no file can hold it; give another --" in outcome.err
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    for command, line in lines.items():
+        outcome = vitripick(*[part.replace("OUT", "wü").replace("RUN", run_folder) for part in line])
+        assert outcome.code == 2, (command, outcome.err)
+        assert "set LC_ALL=C.UTF-8" in outcome.err, command
+    assert sorted(path.name for path in project.iterdir()) == before
 
 
 def is_one_sentence(outcome, project):

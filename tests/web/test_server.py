@@ -131,6 +131,17 @@ def test_an_unreadable_micrograph_keeps_neither_an_import_nor_a_box_size_from_th
     assert (status, answer["n_micrographs"], answer["unreadable"]) == (200, 1, ["mic0.mrc"])
 
 
+def test_an_import_names_the_rows_that_it_passes_by_without_the_folder_that_the_upload_lies_in(
+    serve, micrographs, tmp_path
+):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    _, answer = server.send_file("two.csv", b"x,y,micrograph\n30,40,mic0.mrc\n60,50,\n")
+    assert answer["n_labels"] == 1
+    assert answer["passed_by"] == [
+        {"path": "two.csv", "reason": "1 of 2 rows name no micrograph (first in line 3)"},
+    ]
+
+
 def test_the_command_given_again_brings_no_deleted_label_back(serve, micrographs, tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/mic0.csv").write_text("x,y,width,height\n30,40,26,26\n60,50,26,26\n")

@@ -50,10 +50,13 @@ def convert(
     if written_to is None:
         raise typer.BadParameter("say where to write: a file, or a folder", param_hint="--out")
     name = _one_of(format, "--format", to, "--to")
+    from vitripick.atomic import check_file
     from vitripick.formats import read_micrograph
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.runs.convert import convert as convert_picks
 
+    if preview is not None:
+        check_file(preview, option="preview")
     with passed_by_collected() as passed_by:
         done = convert_picks(source, written_to, settings, to=name, micrographs=micrograph)
     hint = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vitripick.encoding import check_output_name
 from vitripick.errors import InputError, parameter
 from vitripick.formats import read_all_picks
 from vitripick.formats.names.pairing import match_names
@@ -78,6 +79,7 @@ def convert(
     """Convert picks, and return what was written; parameters and errors as in `convert_picks`."""
     source, target = Path(source), Path(target)
     micrographs = None if micrographs is None else Path(micrographs)
+    check_output_name(target)
     target_format(target, to)  # first, so that a mistake shows before thousands of files are read
     run = run_around(source)
     if run is None or (micrographs is not None and micrographs.is_file() and source.is_file()):
@@ -150,9 +152,7 @@ def _scaled(part: Part, source: Path, scale: float) -> Part:
 
 def _records(layout: RunLayout) -> list[Record]:
     """Return the records of all micrographs that were ever picked into a run folder, in the order of their names."""
-    # Hidden files are being written.
-    paths = sorted(path for path in layout.records.rglob("*.json") if not path.name.startswith("."))
-    return [record for path in paths if (record := read_record(path)) is not None]
+    return [record for path in layout.recorded().values() if (record := read_record(path)) is not None]
 
 
 def _parts_inside(source: Path, layout: RunLayout, settings: ConvertSettings) -> list[Part]:

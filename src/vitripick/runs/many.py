@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vitripick.encoding import check_output_name
 from vitripick.formats import find_micrographs
-from vitripick.formats.names.encoding import check_encoding
 from vitripick.formats.passed_by import passed_by_collected
 from vitripick.models import Model
 from vitripick.runs.record import Outcome
@@ -74,7 +74,7 @@ def pick_many(
     ResourceError
         If disk, memory or GPU memory runs out; what is done stays.
     """
-    check_encoding(str(out))
+    check_output_name(out)
     # A run folder inside the input folder would offer its own overlays as micrographs, so it is left out.
     settings = settings or PickSettings()
     with passed_by_collected() as passed_by:

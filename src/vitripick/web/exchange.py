@@ -61,7 +61,8 @@ class Exchange:
         -------
         dict
             Counts of micrographs and labels, of labels outside their micrograph, and names that were left out. `hint`
-            is a sentence if the labels fit far better in another frame, else None.
+            is a sentence if the labels fit far better in another frame, else None; `passed_by` has path and reason of
+            each file and row that was not used.
 
         Raises
         ------
@@ -141,10 +142,13 @@ class Exchange:
             path = Path(folder) / base
             path.write_bytes(data)
             try:
-                return self.import_labels(path)
+                answer = self.import_labels(path)
             except VitripickError as error:
                 # The name of the temporary folder means nothing to the user.
                 raise type(error)(str(error).replace(f"{folder}/", "")) from error
+        for one in answer["passed_by"]:
+            one |= {key: text.replace(f"{folder}/", "") for key, text in one.items()}
+        return answer
 
     def preview(self, request: ExportRequest) -> dict[str, Any]:
         """Return what `export` would write: the folder, counts, and the first few names."""

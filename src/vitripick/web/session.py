@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vitripick.encoding import check_output_name
 from vitripick.runs.folder import threshold_of_run
 from vitripick.web.exchange import Exchange
 from vitripick.web.job import read_job
@@ -111,6 +112,7 @@ def open_session(
     labels
         Labels to import; they are added to those of the project.
     """
+    check_output_name(out)
     lock = None if read_only else ProjectLock(out)
     if lock is not None:
         lock.take()

@@ -1,10 +1,13 @@
 """Molecules from mmCIF and PDB files."""
 
+import gzip
+
 import pytest
 
 from vitripick.errors import InputError
 from vitripick.simulation import read_structure
 from vitripick.simulation.scattering import displaced_share
+from vitripick.simulation.structures import models
 
 
 @pytest.mark.parametrize("suffix", [".cif", ".pdb"])
@@ -44,3 +47,18 @@ def test_a_file_that_is_no_mmcif_says_so(tmp_path):
     path.write_text("this is { not cif")
     with pytest.raises(InputError, match=r"bad\.cif: cannot be read as mmCIF or PDB"):
         read_structure(path)
+
+
+@pytest.mark.parametrize("suffix", [".cif", ".pdb"])
+def test_a_packed_model_is_read_and_one_that_unpacks_to_too_much_or_is_cut_is_refused(
+    model_file, tmp_path, monkeypatch, suffix
+):
+    plain, packed = model_file(tmp_path / f"chain{suffix}"), tmp_path / f"chain{suffix}.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert len(read_structure(packed).points) == len(read_structure(plain).points)
+    (tmp_path / f"cut{suffix}.gz").write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"cut\..*\.gz: not a whole gzip file .*Copy it again"):
+        read_structure(tmp_path / f"cut{suffix}.gz")
+    monkeypatch.setattr(models, "_MOST_UNPACKED", 1000)
+    with pytest.raises(InputError, match=r"chain\..*\.gz: unpacks to more than .* GiB; no molecule is so large"):
+        read_structure(packed)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 
+from vitripick.encoding import check_encoding
 from vitripick.errors import InputError, parameter
 from vitripick.formats.folders import is_dangling, walk
 from vitripick.formats.micrographs.derived import derived_kind, left_out_images
-from vitripick.formats.names.encoding import check_encoding
 from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words, unread_image
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.star.files import read_micrographs_star_with_optics

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vitripick.encoding import check_encoding, names_in_utf8
 from vitripick.errors import FormatError, InputError, UsageError, parameter
 from vitripick.formats.folders import walk
-from vitripick.formats.names.encoding import check_encoding, names_in_utf8
 from vitripick.formats.names.pairing import pair_labels
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 from vitripick.formats.picks.listed import find_listed, read_listed_files

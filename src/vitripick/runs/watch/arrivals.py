@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
+from vitripick.encoding import encoding_problem
 from vitripick.errors import FormatError, InputError
 from vitripick.formats import MicrographFile
 from vitripick.formats.folders import walk
 from vitripick.formats.micrographs.derived import left_out_images
 from vitripick.formats.micrographs.finding import folders_left_out, has_picks, natural_key, star_files
-from vitripick.formats.names.encoding import encoding_problem
 from vitripick.formats.names.suffixes import suffix_of, unread_image
 from vitripick.formats.passed_by import PassedBy, say_passed_by
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vitripick.atomic import remove_leftovers
+from vitripick.encoding import check_output_name
 from vitripick.errors import ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
-from vitripick.formats.names.encoding import check_encoding
 from vitripick.geometry import Boxes
 from vitripick.run_layout import REPORT, STOP
 from vitripick.runs.earlier import EarlierCalls
@@ -66,7 +66,7 @@ class Watcher:
         self.picker = picker
         self.settings = settings or WatchSettings()
         self.out = picker.layout.out
-        check_encoding(str(self.out))
+        check_output_name(self.out)
         self._source: Source = source_of(source, self.out, picker.settings.include)
         check_formats(picker.settings.formats, [])
         self._stop_file = stop_file or self.out / STOP

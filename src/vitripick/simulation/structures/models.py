@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from vitripick.simulation.structures.structure import Structure, structure_from_
 
 # The capsid of the largest virus in the databank has some tens of millions of atoms.
 _MOST_ATOMS = 100_000_000
+# Atoms take 80 bytes of text each. A reader needs about as much memory as there is text.
+_MOST_UNPACKED = 2 << 30
+_CHUNK = 1 << 20
 MODEL_SUFFIXES = (".cif", ".mmcif", ".pdb", ".ent")
 
 
@@ -46,6 +51,8 @@ def read_model(path: Path, name: str, *, kind: Kind | None, assembly: str) -> St
         raise UsageError(
             f"{path}: reading mmCIF and PDB needs gemmi; install it with: pip install 'vitripick[simulate]'."
         ) from error
+    if path.suffix.lower() == ".gz":
+        _check_unpacked(path)
     try:
         positions, amplitudes, carbon, nucleic = _atoms(gemmi, path, assembly)
     except (RuntimeError, ValueError, LookupError, OSError) as error:  # what gemmi raises on damaged files
@@ -57,6 +64,19 @@ def read_model(path: Path, name: str, *, kind: Kind | None, assembly: str) -> St
     points = np.array(positions)
     structure = structure_from_points(name, points, np.array(amplitudes), kind=kind, nucleic=is_nucleic_atom)
     return finish_structure(structure, np.array(carbon), path)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise `InputError` if what is packed in this file is damaged or too large; a piece at a time is in memory."""
+    n_bytes = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            while n_bytes <= _MOST_UNPACKED and (piece := file.read(_CHUNK)):
+                n_bytes += len(piece)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{path}: not a whole gzip file ({error}). Copy it again.") from error
+    if n_bytes > _MOST_UNPACKED:
+        raise InputError(f"{path}: unpacks to more than {_MOST_UNPACKED / 2**30:g} GiB; no molecule is so large.")
 
 
 def _atoms(gemmi: Any, path: Path, assembly: str) -> tuple[list[list[float]], list[float], list[bool], list[bool]]:

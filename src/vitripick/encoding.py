@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.text import printable_name
 
 
@@ -34,6 +35,30 @@ def check_encoding(name: str) -> None:
     problem = encoding_problem(name)
     if problem is not None:
         raise UsageError(f"{printable_name(name)}: {problem}.")
+
+
+def check_output_name(path: str | Path, *, option: str = "out") -> None:
+    """Refuse the name of an output that our files, which are in UTF-8, could not hold as it is.
+
+    Parameters
+    ----------
+    path
+        A file or folder that will be written; the folders that a relative path starts from count, too.
+    option
+        The parameter that names it, for the message.
+
+    Raises
+    ------
+    UsageError
+        If the locale is not UTF-8 and the name is beyond ASCII, or the name's bytes are not UTF-8.
+    """
+    name = os.path.abspath(path)
+    check_encoding(name)
+    if printable_name(name) != name:
+        raise UsageError(
+            f"{printable_name(name)}: the bytes of this name are not UTF-8, so no file can hold it; give another "
+            f"{parameter(option)}, or rename the folder."
+        )
 
 
 @contextmanager
