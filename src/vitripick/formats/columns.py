@@ -28,8 +28,9 @@ _MICROGRAPH = (
     *("micname", "mic", "micpath", "micfile", "mrcfile", "mrc"),
     *("imagename", "image", "imagepath", "imagefile", "imagefilename", "imgname", "img", "imgpath", "imgfile"),
     *("filename", "file", "filepath", "path", "micrographmoviename", "moviename", "movie"),
+    *("exposurename", "exposure", "exposurepath", "exposurefile", "micrographstem", "stem", "basename"),
 )
-_MICROGRAPH_NUMBER = ("micrographid", "micid", "imageid", "imgid", "micrographindex", "imageindex", "micrographnumber")
+_MICROGRAPH_NUMBER = re.compile(r"(micrograph|mic|image|img|exposure|movie)s?(id|uid|no|nr|num|number|index|idx)")
 _Z = (
     *("z", "zcoord", "zcoordinate", "coordz", "coordinatez", "zpos", "posz", "zposition", "positionz"),
     *("zcenter", "centerz", "zcentre", "centrez", "zpx", "zpixel"),
@@ -197,8 +198,8 @@ def micrograph_column(table: Table, path: Path) -> str | None:
             values = set(table.column(label))
             if all(has_image_suffix(value.strip()) for value in values):
                 return label
-    for plain in _MICROGRAPH_NUMBER:
-        if plain in by_plain and len(set(table.column(by_plain[plain]))) > 1:
+    for plain in by_plain:
+        if _MICROGRAPH_NUMBER.fullmatch(plain) and len(set(table.column(by_plain[plain]))) > 1:
             raise FormatError(
                 f"{path}: this table holds several micrographs, but it has only their numbers ({by_plain[plain]}); add "
                 "a column 'micrograph' with the names of their files."

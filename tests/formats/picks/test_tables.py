@@ -65,7 +65,7 @@ SEVERAL = {
             *((name, "m/a.mrc", "m/b.mrc") for name in ("micrograph", "Micrograph Name", "micrograph_name", "mic")),
             *((name, "a.tif", "b.tif") for name in ("image_name", "filename", "file", "path", "rlnMicrographName")),
             ("taken_with_the_new_camera", "a.mrc", "b.mrc"),
-            ("image", "a", "b"),
+            *((name, "a", "b") for name in ("image", "Exposure", "exposure_name", "basename")),
         )
     ],
 }
@@ -79,7 +79,11 @@ TOMOGRAMS = {
     "cbox": [cbox("CoordinateZ", "1 2 3 4 5")],
     "topaz": ["image_name\tx_coord\ty_coord\tz_coord\na\t1\t2\t3\n"],
     "csv": ["x,y,z\n1,2,3\n", "x,y,Z (px)\n1,2,3\n", "x,y,tomogram\n1,2,TS_1\n", "x,y,micrograph\n1,2,TS_1.tomostar\n"],
-    "eman2": ['{"boxes": [[1, 2, 3, "manual"]]}', '{"boxes_3d": [[1, 2, 3, "manual", 0, 0]]}'],
+    "eman2": [
+        '{"boxes": [[1, 2, 3, "manual"]]}',
+        '{"boxes_3d": [[1, 2, 3, "manual", 0, 0]]}',
+        '{"boxes": [[1, 2, "manual"]], "boxes_3d": [[1, 2, 3, "manual", 0, 0]]}',
+    ],
 }
 FILAMENTS = {
     "star": [
@@ -132,9 +136,10 @@ def test_a_csv_of_several_micrographs_gives_a_file_for_each(tmp_path):
         read_picks(source)
 
 
-def test_a_table_that_has_only_numbers_of_several_micrographs_is_refused(tmp_path):
-    path = written(tmp_path, "csv", "image_id,x,y\n1,10,20\n2,30,40\n")
-    with pytest.raises(FormatError, match=r"several micrographs, but it has only their numbers .image_id"):
+@pytest.mark.parametrize("column", ["image_id", "mic_no", "Micrograph Nr.", "img_number", "exposure_uid", "images idx"])
+def test_a_table_that_has_only_numbers_of_several_micrographs_is_refused(tmp_path, column):
+    path = written(tmp_path, "csv", f"{column},x,y\n1,10,20\n2,30,40\n")
+    with pytest.raises(FormatError, match=rf"several micrographs, but it has only their numbers .{column.lower()}"):
         read_all_picks(path)
 
 

@@ -27,7 +27,7 @@ def read_eman2(path: Path) -> list[Boxes]:
     """
     info = _load(path)
     boxes = info.get("boxes")
-    if info.get("boxes_3d") and not boxes:
+    if info.get("boxes_3d"):  # boxes in 2-D beside them are of slices of the same tomogram
         raise tomogram_error(path, "key 'boxes_3d'")
     if not isinstance(boxes, list):
         raise FormatError(f"{path}: there is no list 'boxes' in this file, so it holds no particles of EMAN2.")
