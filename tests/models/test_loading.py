@@ -1,4 +1,7 @@
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -77,3 +80,14 @@ def test_a_torch_that_does_not_start_ends_a_training_with_one_sentence(broken):
     broken({"torch"}, OLD)
     with pytest.raises(loading.EngineLoadError, match="training needs torch: torch is installed, but cannot be loaded"):
         loading.import_torch("training")
+
+
+def test_onnx_runtime_sends_nothing_home_unless_the_user_allows_it(tmp_path):
+    # Its telemetry makes an identifier of the machine, and complains where no home can hold it.
+    code = "from vitripick import load_model; load_model('general', engine='onnxruntime')"
+    env = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=env | {"HOME": "/proc/no"}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "telemetry" not in ran.stderr

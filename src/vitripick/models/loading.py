@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import os
 from typing import Any
 
 from vitripick.errors import ResourceError, UsageError, used_up
 
 log = logging.getLogger("vitripick")
+
+# ONNX Runtime (seen with 1.32 on Linux) reports its use to its makers, under an identifier that it keeps in the user's
+# home. The user has not agreed to that, and nodes of clusters have no network. It reads this when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # What broken packages raise on import: libraries that are missing or too old, parts built for another numpy, files
 # that an update left behind.
