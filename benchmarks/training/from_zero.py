@@ -129,7 +129,8 @@ def main() -> None:
     command += ["--out", str(arguments.out), "--port", "0", "--box-size-px", f"{arguments.diameter_px:g}"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
-    link = next(m.group(0) for line in server.stderr if (m := re.search(r"http://\S+token=\S+", line)))
+    file = next(m.group(1) for line in server.stderr if (m := re.search(r"the link is in (.*), which only you", line)))
+    link = Path(file).read_text(encoding="utf-8").strip()
     labelled: list[str] = []
     run = ""
     try:

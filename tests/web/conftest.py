@@ -10,13 +10,15 @@ import sys
 import time
 import urllib.parse
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vitripick.formats import write_mrc
 
-_LINK = re.compile(r"http://([\d.]+):(\d+)/\?token=(\S+)")
+_LINK = re.compile(r"http://([\w.:]+|\[[\w:]+\]):(\d+)/\?token=(\S+)")
+_LINK_FILE = re.compile(r"link(?: for another one)? is in (.*?)(?:, which only you can read)?\.$")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -28,17 +30,23 @@ class Server:
         command = [sys.executable, "-m", "vitripick.cli.app", "label", *map(str, arguments), *port]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.said = []
-        self.host, port, self.token = self._link()
+        shown, port, self.token = self._link()
+        self.host = shown.strip("[]")
         self.port = int(port)
-        self.link = f"http://{self.host}:{self.port}/?token={self.token}"
-        self.cookie = ""
+        self.link = f"http://{shown}:{self.port}/?token={self.token}"
+        self.cookie = self.key = ""
 
     def _link(self):
         for line in self.process.stderr:
             self.said.append(line)
-            if found := _LINK.search(line):
-                return found.groups()
+            if found := _LINK_FILE.search(line.rstrip("\n")):
+                return _LINK.search(Path(found[1]).read_text()).groups()
         raise AssertionError("the server did not start: " + "".join(self.said))
+
+    @property
+    def session(self):
+        """The headers of an open page."""
+        return {"Cookie": self.cookie, "X-Vitripick-Key": self.key}
 
     def next_link(self):
         """The link that is printed when one was used."""
@@ -47,11 +55,11 @@ class Server:
 
     @property
     def origin(self):
-        return f"http://{self.host}:{self.port}"
+        return self.link.partition("/?")[0]
 
     def raw(self, method, path, body=None, headers=None, *, as_page=True):
         """Status, headers and body; with `as_page` the headers a browser with a session would send."""
-        own = {"Cookie": self.cookie, "Origin": self.origin, "Content-Type": "application/json"} if as_page else {}
+        own = {**self.session, "Origin": self.origin, "Content-Type": "application/json"} if as_page else {}
         connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         connection.request(method, path, body, {**own, **(headers or {})})
         response = connection.getresponse()
@@ -63,6 +71,7 @@ class Server:
         status, headers, _ = self.raw("GET", f"/?token={self.token}", as_page=False)
         assert status == 303
         self.cookie = headers["set-cookie"].partition(";")[0]
+        self.key = headers["location"].partition("#key=")[2]
         return self
 
     def get(self, path):
@@ -93,7 +102,8 @@ class Server:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self.process.stderr.close()
+        if not self.process.stderr.closed:
+            self.process.stderr.close()
 
 
 @pytest.fixture

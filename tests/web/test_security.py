@@ -1,12 +1,24 @@
 """The node is shared with others, and the browser visits other pages: each rule has its test."""
 
+import asyncio
 import http.client
 import json
+import os
+import signal
+import socket
+import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import uvicorn
 
 from made import snapshot
+from vitripick.errors import UsageError
+from vitripick.web.connections import Connections, say_once
+from vitripick.web.links import Links, reachable_name
+from vitripick.web.requests import EditRequest
 from vitripick.web.security import MAX_BODY_BYTES, host_name
+from vitripick.web.session import open_session
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +58,187 @@ def test_the_cookie_is_for_this_page_only(serve, tmp_path, micrographs):
     cookie = headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    assert headers["location"] == "/"
+    assert headers["location"].startswith("/#key=")
+
+
+def test_the_cookie_alone_which_other_ports_see_opens_no_data(server, an_id):
+    for key in ("", "x" * 32):
+        headers = {"X-Vitripick-Key": key}
+        for path in ("/api/project", f"/api/micrographs/{an_id}/image"):
+            status, _, body = server.raw("GET", path, headers=headers)
+            assert status == 401
+            assert b"mic0" not in body
+        assert server.raw("POST", "/api/settings", '{"threshold": 0.9}', headers)[0] == 401
+    assert server.raw("GET", "/", headers={"X-Vitripick-Key": ""})[0] == 200
+    assert server.get("/api/project")[1]["settings"]["threshold"] != 0.9
+
+
+def test_a_page_without_the_key_gets_it_from_a_window_that_has_it_and_else_says_what_to_open(
+    browse, hand, micrographs, tmp_path
+):
+    page, server = browse(micrographs, "--out", tmp_path / "out", expect_errors=True)
+    assert "key" not in page.url
+    page.reload()
+    hand(page).saved()
+    other = page.context.new_page()
+    other.goto(server.origin)
+    hand(other).until("window.vitripick?.sheet()")
+    for one in (page, other):
+        one.close()
+    last = page.context.new_page()
+    last.goto(server.origin)
+    last.wait_for_selector("#banner:has-text('open the link')")
+    assert "mic0" not in last.inner_text("body")
+
+
+def test_half_open_connections_of_others_do_not_keep_the_page_from_its_answers(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    half = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    opened = []
+    for _ in range(300):
+        one = socket.create_connection((server.host, server.port), timeout=60)
+        one.sendall(half)
+        opened.append(one)
+    assert server.get("/api/status")[0] == 200
+    open_files = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    for one in opened:
+        one.close()
+    assert open_files < 120
+
+
+def test_a_head_that_does_not_end_is_not_waited_for():
+    async def hello(scope, receive, send):
+        connections.begun(scope["client"], known=True)
+        await asyncio.sleep(0.5)  # an answer may take longer than a head
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"hi"})
+        connections.answered(scope["client"])
+
+    connections = Connections(head_seconds=0.2)
+    config = uvicorn.Config(hello, http=connections.protocol(), log_level="warning", lifespan="off", port=0)
+
+    async def try_it():
+        server = uvicorn.Server(config)
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        head = b"GET / HTTP/1.1\r\nHost: a\r\n"
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(head + b"\r\n")
+        answer = await reader.readuntil(b"hi")
+        writer.write(head)  # the second request never ends
+        try:
+            rest = await asyncio.wait_for(reader.read(), 10)
+        except ConnectionResetError:
+            rest = b""
+        server.should_exit = True
+        await serving
+        return answer, rest
+
+    # A browser of other tests may have an event loop in this thread.
+    with ThreadPoolExecutor(1) as thread:
+        answer, rest = thread.submit(lambda: asyncio.run(try_it())).result()
+    assert b"200" in answer
+    assert rest == b""
+
+
+def test_trouble_of_the_event_loop_is_said_once(caplog):
+    loop = asyncio.new_event_loop()
+    say_once(loop)
+    for _ in range(50):
+        loop.call_exception_handler({"message": "out of files", "exception": OSError(24, "Too many open files")})
+    loop.close()
+    assert len(caplog.records) == 1
+
+
+def test_no_link_that_still_works_is_in_a_log(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    used, link = server.token, server.next_link()
+    assert link not in "".join(server.said)
+    assert used not in "".join(server.said)
+    file = tmp_path / "out/.link"
+    assert file.read_text() == f"{link}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(20) == 0  # Ctrl-C is the ordinary end
+    assert not file.exists()
+
+
+def test_a_closed_terminal_keeps_nobody_out(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", enter=False)
+    server.process.stderr.close()
+    for _ in range(2):
+        server.enter()
+        assert server.get("/api/status")[0] == 200
+        server.token = (tmp_path / "out/.link").read_text().strip().partition("token=")[2]
+
+
+def on_terminal(micrographs, tmp_path, host):
+    said = []
+    session = open_session([micrographs], tmp_path / host.replace(":", "_"))
+    links = Links(session.project.out, host, 8417, said.append, on_terminal=True)
+    links.first("TOKEN")
+    return said, links
+
+
+@pytest.mark.parametrize(
+    ("host", "link", "forward"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8417/", "8417:127.0.0.1:8417"),
+        ("localhost", "http://127.0.0.1:8417/", "8417:127.0.0.1:8417"),
+        ("127.0.0.5", "http://127.0.0.5:8417/", "8417:127.0.0.5:8417"),
+        ("::1", "http://[::1]:8417/", "8417:[::1]:8417"),
+    ],
+)
+def test_a_link_names_the_address_that_the_server_listens_at(micrographs, tmp_path, host, link, forward):
+    said, links = on_terminal(micrographs, tmp_path, host)
+    assert f"{link}?token=TOKEN" in said[0]
+    assert f"-L {forward} " in "".join(said)
+    links.used("NEXT")
+    assert "NEXT" not in "".join(said)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.5", "::1"])
+def test_the_page_opens_at_every_address_of_this_machine(serve, micrographs, tmp_path, host):
+    server = serve(micrographs, "--out", tmp_path / "out", "--host", host)
+    assert server.get("/api/status")[0] == 200
+    assert server.post("/api/settings", {"threshold": 0.5})[0] == 200
+
+
+def test_the_ssh_line_names_a_host_that_others_can_reach(monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda: "localhost")
+    monkeypatch.setattr(socket, "gethostname", lambda: "node7")
+    assert reachable_name() == "node7"
+    monkeypatch.setattr(socket, "gethostname", lambda: "localhost.localdomain")
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.7 51000 127.0.0.9 22")
+    assert reachable_name() == "127.0.0.9"
+
+
+@pytest.mark.parametrize("name", [".lock", "history/mic0.jsonl"])
+def test_a_link_in_a_shared_project_changes_no_file_elsewhere(micrographs, tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.write_text("" if name != ".lock" else "mine\n")
+    before = precious.read_text()
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(precious)
+    with pytest.raises(UsageError, match="this is a link"):  # noqa: PT012
+        session = open_session([micrographs], tmp_path / "out")
+        entry = next(iter(session.project.entries.values()))
+        session.sheets.edit(entry, EditRequest(revision=0, add=[(1, 5, 5)]))
+    assert precious.read_text() == before
+
+
+def test_a_name_cannot_hide_its_ending(browse, hand, tmp_path, new_micrographs):
+    """U+202E turns the direction of what follows: `gpj.mrc` would be read as `crm.jpg`."""
+    folder = new_micrographs(tmp_path / "mics", n=1)
+    (folder / "mic0.mrc").rename(folder / "a\u202egpj\u2066b.mrc")
+    page, _ = browse(folder, "--out", tmp_path / "out")
+    text = page.inner_text("body") + page.evaluate("document.title")
+    assert "a□gpj□b" in text
+    assert not {"\u202e", "\u2066"} & set(text)
 
 
 def test_another_name_for_this_address_gets_nothing(server):
@@ -114,7 +306,7 @@ def test_a_body_that_is_too_large_is_refused_unread(server, an_id):
 
 def test_a_body_without_a_length_is_cut_off(server, an_id):
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
-    headers = {"Cookie": server.cookie, "Origin": server.origin, "Content-Type": "application/json"}
+    headers = {**server.session, "Origin": server.origin, "Content-Type": "application/json"}
     chunks = (b" " * (1 << 20) for _ in range((MAX_BODY_BYTES >> 20) + 2))
     try:
         connection.request("POST", f"/api/micrographs/{an_id}/edit", chunks, headers, encode_chunked=True)

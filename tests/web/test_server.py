@@ -304,7 +304,7 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_first_half(serve, microg
     seconds = []
     for _ in range(24):
         started = time.perf_counter()
-        connection.request("GET", "/api/status", headers={"Cookie": server.cookie})
+        connection.request("GET", "/api/status", headers=server.session)
         assert connection.getresponse().read()
         seconds.append(time.perf_counter() - started)
     connection.close()

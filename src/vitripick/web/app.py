@@ -20,6 +20,7 @@ from vitripick.errors import InputError, NotFoundError, VitripickError
 from vitripick.json_toml import parse_json
 from vitripick.settings.wording import problems
 from vitripick.version import VERSION
+from vitripick.web.connections import Connections
 from vitripick.web.exchange import formats_json
 from vitripick.web.job import EFFORTS
 from vitripick.web.limits import REJECTED_BOXES, picks_json
@@ -51,7 +52,7 @@ _MEDIA_TYPES = {
 Body = TypeVar("Body", bound=Request)
 
 
-def make_app(session: Session, *, door: Door, host: str) -> Starlette:
+def make_app(session: Session, *, door: Door, host: str, connections: Connections) -> Starlette:
     """Return the server of one open project."""
     pages = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES}
     api = _Api(session)
@@ -96,7 +97,7 @@ def make_app(session: Session, *, door: Door, host: str) -> Starlette:
         post("/api/export", ExportRequest, api.export),
         Route("/api/import", api.import_labels, methods=["POST"]),
     ]
-    guard = Middleware(Guard, door=door, host=host, read_only=session.project.read_only)
+    guard = Middleware(Guard, door=door, host=host, connections=connections, read_only=session.project.read_only)
     return Starlette(
         routes=routes,
         middleware=[guard, Middleware(GZipMiddleware, minimum_size=20_000, compresslevel=1)],

@@ -1,6 +1,9 @@
 """Keep strangers out of the server: other users share the machine, and the user's browser visits other pages.
 
 - A token opens the page once and becomes a cookie, which scripts cannot read and other sites cannot send.
+- Browsers send a cookie to every port of a host, so the server of another user on this machine may see it. So requests
+  for data must also have a key in a header. The page gets it in the fragment of its address, which no server sees, and
+  keeps it where the browser shows it to no other port.
 - The Host header must name this machine, so a page of another name that resolves to 127.0.0.1 gets nothing.
 - A request that changes something must come from this page (Origin), and be JSON or an imported file.
 - Bodies that are too long are cut off before they are read.
@@ -17,11 +20,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vitripick.web.connections import Connections
 from vitripick.web.project import read_only_answer
 
 MAX_BODY_BYTES = 8 << 20
 MAX_IMPORT_BYTES = 64 << 20
 IMPORT_PATH = "/api/import"
+KEY_HEADER = "x-vitripick-key"
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -35,9 +40,10 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _NO_ENTRY = """<!doctype html><meta charset="utf-8"><title>vitripick</title>
-<h1>Open the link that vitripick printed</h1>
-<p>This page opens with the link in the terminal where <code>vitripick label</code> runs. Each link works once. After
-that, the terminal shows the next link. If the server was started again, use its new link: nothing is lost.</p>
+<h1>Open the link of vitripick label</h1>
+<p>This page opens with the link in the terminal where <code>vitripick label</code> runs, or in the file that it names
+there. Each link works once. Press Enter in the terminal for the next one. If the server was started again, use its new
+link: nothing is lost.</p>
 """
 
 
@@ -59,6 +65,8 @@ class Door:
     def __init__(self, cookie_name: str, on_entry: Callable[[str], None] = lambda token: None) -> None:
         self.cookie_name = cookie_name
         self.token = secrets.token_urlsafe(24)
+        # One key for all windows, because a browser has one cookie for all of them.
+        self.key = secrets.token_urlsafe(24)
         self._sessions: set[str] = set()
         self._on_entry = on_entry
 
@@ -72,6 +80,10 @@ class Door:
         self._on_entry(self.token)
         return session
 
+    def has_key(self, headers: Headers) -> bool:
+        """Return whether the request comes from a page that was opened at this server."""
+        return secrets.compare_digest(headers.get(KEY_HEADER, "").encode(), self.key.encode())
+
     def knows(self, headers: Headers) -> bool:
         """Return whether the request has the cookie of a session of this server."""
         for part in headers.get("cookie", "").split(";"):
@@ -84,8 +96,10 @@ class Door:
 class Guard:
     """ASGI middleware that lets a request through only if the rules above allow it."""
 
-    def __init__(self, app: ASGIApp, *, door: Door, host: str, read_only: bool = False) -> None:
-        self.app, self.door, self.read_only = app, door, read_only
+    def __init__(
+        self, app: ASGIApp, *, door: Door, host: str, connections: Connections, read_only: bool = False
+    ) -> None:
+        self.app, self.door, self.read_only, self.connections = app, door, read_only, connections
         self.loopback_only = is_loopback(host)
         self.names = frozenset({host, "localhost", socket.gethostname(), socket.getfqdn()})
 
@@ -95,6 +109,14 @@ class Guard:
                 await self.app(scope, receive, send)
             return
 
+        known = self.door.knows(Headers(scope=scope))
+        self.connections.begun(scope.get("client"), known=known and self.door.has_key(Headers(scope=scope)))
+        try:
+            await self._answer(scope, receive, send, known=known)
+        finally:
+            self.connections.answered(scope.get("client"))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, known: bool) -> None:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -103,7 +125,7 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refusal(scope)
+        refusal = self._refusal(scope, known=known)
         if refusal is not None:
             await refusal(scope, receive, send_guarded)
             return
@@ -123,17 +145,16 @@ class Guard:
         except BodyTooLargeError:
             await refused(413, f"more than {limit >> 20} MB at once.")(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _refusal(self, scope: Scope, *, known: bool) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_own(host_name(host)):
             return refused(421, "this is not the address of this page.")
         if scope["path"] == "/" and scope["method"] == "GET" and b"token=" in scope["query_string"]:
             return self._enter(scope)
-        if not self.door.knows(headers):
-            if scope["path"].startswith("/api/"):
-                return refused(401, "open the link that vitripick label printed.")
-            return HTMLResponse(_NO_ENTRY, 401)
+        is_data = scope["path"].startswith("/api/")
+        if not known or (is_data and not self.door.has_key(headers)):
+            return refused(401, "open the link of vitripick label.") if is_data else HTMLResponse(_NO_ENTRY, 401)
         if scope["method"] in ("GET", "HEAD"):
             return None
         if headers.get("origin") != f"http://{host}" or headers.get("sec-fetch-site", "same-origin") != "same-origin":
@@ -155,7 +176,7 @@ class Guard:
         if session is None:
             # A user with a session may follow an old link, or reload.
             return RedirectResponse("/", 303) if self.door.knows(Headers(scope=scope)) else HTMLResponse(_NO_ENTRY, 401)
-        response = RedirectResponse("/", 303)
+        response = RedirectResponse(f"/#key={self.door.key}", 303)
         response.set_cookie(self.door.cookie_name, session, httponly=True, samesite="strict", path="/")
         return response
 

@@ -1,22 +1,26 @@
-"""Start the server, print its link, and stop it on Ctrl-C."""
+"""Start the server, hand over its link, and stop it on Ctrl-C."""
 
 from __future__ import annotations
 
-import getpass
+import asyncio
+import signal
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from vitripick.errors import UsageError, parameter
 from vitripick.web.app import make_app
-from vitripick.web.security import Door, is_loopback
+from vitripick.web.connections import BACKLOG, Connections, say_once
+from vitripick.web.links import Links
+from vitripick.web.security import Door
 from vitripick.web.session import Session
 
 DEFAULT_PORT = 8417
 
 
 def serve(session: Session, *, host: str, port: int | None, say: Callable[[str], None]) -> None:
-    """Serve one project until interrupted.
+    """Serve one project until Ctrl-C, which is the ordinary end.
 
     Parameters
     ----------
@@ -38,36 +42,36 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
 
     listening = _listen(host, port)
     actual = listening.getsockname()[1]
-    shown = "127.0.0.1" if is_loopback(host) else (socket.getfqdn() if host in ("0.0.0.0", "::") else host)
-
-    def link(token: str) -> str:
-        return f"http://{shown}:{actual}/?token={token}"
-
-    def next_link(token: str) -> None:
-        say(f"A browser has opened the page. The link for another one: {link(token)}")
-
-    door = Door(f"vitripick_{actual}", next_link)
-    say(f"vitripick label: {link(door.token)}")
-    if is_loopback(host):
-        say("To open it from your own computer, first type in a terminal there:")
-        say(f"  ssh -N -L {actual}:127.0.0.1:{actual} {getpass.getuser()}@{socket.getfqdn()}")
-        say("Then open the link above. Ctrl-C here ends the server; everything is saved as you work.")
-    else:
-        say("WARNING: other machines can reach this address, and the connection is not encrypted.")
-        say(f"Without {parameter('host')} only this machine can reach it, and ssh -L brings the page to your computer.")
+    links = Links(None if session.project.read_only else session.project.out, host, actual, say)
+    door = Door(f"vitripick_{actual}", links.used)
+    connections = Connections()
     config = uvicorn.Config(
-        make_app(session, door=door, host=host),
+        make_app(session, door=door, host=host, connections=connections),
+        http=connections.protocol(),
         log_level="warning",
         access_log=False,
         server_header=False,
         ws="none",
         lifespan="off",
+        backlog=BACKLOG,
         timeout_graceful_shutdown=2,
     )
+    if hasattr(signal, "SIGTTIN"):
+        # A command in the background that reads from the terminal would be stopped by this signal.
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        links.first(door.token)
+        asyncio.run(_until_stopped(uvicorn.Server(config), listening))
+    except KeyboardInterrupt:
+        say("The server has ended. Everything is saved; the same command goes on.")
     finally:
+        links.close()
         session.jobs.close()
+
+
+async def _until_stopped(server: Any, listening: socket.socket) -> None:
+    say_once(asyncio.get_running_loop())
+    await server.serve(sockets=[listening])
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
@@ -78,7 +82,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, attempt))
-            listening.listen(128)
+            listening.listen(BACKLOG)
             return listening
         except OSError as error:
             listening.close()
@@ -91,5 +95,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def say(message: str) -> None:
-    """Print a line on stderr, because stdout is for results."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a line on stderr, because stdout is for results; a terminal that is gone does not stop the server."""
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        return

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 from vitripick.errors import FormatError, UsageError
 from vitripick.json_toml import parse_json_object
+from vitripick.web.project import open_own
 
 Point: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[Point, ...]
@@ -238,7 +239,7 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
         return None
     if data and not data.endswith(b"\n"):
         data = data[: data.rfind(b"\n") + 1]
-        with path.open("r+b") as file:
+        with open_own(path, "r+b") as file:
             file.truncate(len(data))
     lines = data.split(b"\n")[:-1]
     if not lines:
@@ -277,7 +278,7 @@ def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
 def append_line(path: Path, line: dict[str, Any]) -> None:
     """Add one line and wait until it is on the disk; if that fails, leave the file as it was."""
     data = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-    with path.open("ab", buffering=0) as file:
+    with open_own(path, "ab") as file:
         size = file.tell()
         try:
             written = 0

@@ -12,6 +12,30 @@ export class ServerError extends Error {
   }
 }
 
+// The second secret beside the cookie. Browsers send cookies to every port of a host, but show this to no other port.
+const KEY = "vitripick-key";
+const windows = new BroadcastChannel(KEY);
+
+/** @returns {string} */
+const key = () => sessionStorage.getItem(KEY) ?? "";
+
+/** Take the key out of the address of the page, or from another window of the same server. @returns {Promise<void>} */
+export async function takeKey() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("key");
+  windows.addEventListener("message", ({ data }) => {
+    if (typeof data === "string" && data) sessionStorage.setItem(KEY, data);
+    else if (key()) windows.postMessage(key());
+  });
+  if (given) {
+    history.replaceState(null, "", location.pathname);
+    sessionStorage.setItem(KEY, given);
+    windows.postMessage(given);
+  } else if (!key()) {
+    windows.postMessage("");
+    for (let i = 0; i < 20 && !key(); i++) await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
 /** @type {Set<(reachable: boolean, entered: boolean) => void>} */
 const listeners = new Set();
 let last = "true,true";
@@ -33,6 +57,16 @@ function tell(reachable, entered) {
   for (const listener of listeners) listener(reachable, entered);
 }
 
+// Characters that are not seen, but turn or hide what stands beside them. File names may hold them.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** What the server says, with a box for each character that would not be seen. @param {Response} response @returns {Promise<any>} */
+async function parsed(response) {
+  const text = await response.text();
+  const doubtful = text.search(UNSEEN) >= 0 || text.includes("\\u");
+  return JSON.parse(text, doubtful ? (_, value) => (typeof value === "string" ? value.replace(UNSEEN, "\u25a1") : value) : undefined);
+}
+
 /**
  * @param {string} path
  * @param {RequestInit} [options]
@@ -41,7 +75,7 @@ function tell(reachable, entered) {
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", ...options, headers: { ...options?.headers, "X-Vitripick-Key": key() } });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     tell(false, true);
@@ -49,7 +83,7 @@ async function ask(path, options) {
   }
   tell(true, response.status !== 401);
   if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
+    const answer = await parsed(response).catch(() => ({}));
     throw new ServerError(answer.error ?? `the server answered ${response.status}`, response.status);
   }
   return response;
@@ -60,7 +94,7 @@ async function ask(path, options) {
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export const get = async (path, signal) => (await ask(path, { signal })).json();
+export const get = async (path, signal) => parsed(await ask(path, { signal }));
 
 /**
  * @param {string} path
@@ -76,7 +110,7 @@ export const getBlob = async (path, signal) => (await ask(path, { signal })).blo
  */
 export async function post(path, body = {}) {
   const headers = { "Content-Type": "application/json" };
-  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return parsed(await ask(path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
 /**
@@ -86,5 +120,5 @@ export async function post(path, body = {}) {
 export async function sendFile(file) {
   const headers = { "Content-Type": "application/octet-stream" };
   const path = `api/import?name=${encodeURIComponent(file.name)}`;
-  return (await ask(path, { method: "POST", headers, body: file })).json();
+  return parsed(await ask(path, { method: "POST", headers, body: file }));
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // Puts the parts together.
-import { onConnection, post } from "./api.js";
+import { onConnection, post, takeKey } from "./api.js";
 import { startFilesPanel, refreshPreview } from "./files_panel.js";
 import { button, el, toast } from "./dom.js";
 import { startKeys } from "./keys.js";
@@ -93,6 +93,7 @@ function startSaving() {
 }
 
 async function start() {
+  await takeKey();
   await openProject();
   document.body.classList.toggle("read-only", store.readOnly);
   el("read-only-mark").hidden = !store.readOnly;
