@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import sys
 
@@ -81,7 +83,27 @@ def _start(
 
 def main() -> None:
     """Run the command line and exit with one of the documented codes (docs/command_line.md)."""
+    _print_every_letter()
     sys.exit(run(sys.argv[1:]))
+
+
+def _print_every_letter() -> None:
+    """Print letters that the terminal's encoding lacks, such as `Å` in ASCII, as JSON escapes them: `\\u00c5`."""
+    codecs.register_error("vitripick", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        # Python prints the bytes of odd file names as they are, and such a terminal shows them.
+        if isinstance(stream, io.TextIOWrapper) and (stream.encoding.lower(), stream.errors) != (
+            "utf-8",
+            "surrogateescape",
+        ):
+            stream.reconfigure(errors="vitripick")
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", errors="surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4)), error.end
 
 
 def run(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vitripick.encoding import check_output_name
+from vitripick.encoding import check_encoding, check_output_name
 from vitripick.errors import InputError, parameter
 from vitripick.formats import read_all_picks
 from vitripick.formats.names.pairing import match_names
@@ -80,6 +80,7 @@ def convert(
     source, target = Path(source), Path(target)
     micrographs = None if micrographs is None else Path(micrographs)
     check_output_name(target)
+    check_encoding("" if micrographs is None else micrographs.name)
     target_format(target, to)  # first, so that a mistake shows before thousands of files are read
     run = run_around(source)
     if run is None or (micrographs is not None and micrographs.is_file() and source.is_file()):

@@ -1,5 +1,6 @@
 """Names of files come through in every format and every locale, or are refused in one sentence."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from vitripick.errors import UsageError
-from vitripick.formats import FORMATS, find_micrographs, read_all_picks, write_joined_picks, write_picks
+from vitripick.formats import FORMATS, find_micrographs, read_all_picks, read_picks, write_joined_picks, write_picks
 from vitripick.geometry import Boxes
+from vitripick.runs import convert_picks
 from vitripick.runs.watch.arrivals import FolderSource
 
 ODD_NAMES = ["ü.mrc", "mic ü.mrc", "a\tb.mrc", "a\u2028b.mrc", "a\x85b.mrc", "a\nb.mrc", "a\rb.mrc", "a\x0cb.mrc"]
@@ -57,6 +59,11 @@ def test_in_a_locale_that_is_not_utf8_names_beyond_ascii_are_refused(tmp_path, m
         find_micrographs(["m"])
     with pytest.raises(UsageError, match="not UTF-8"):
         read_all_picks("l")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_all_picks("l/ü.box")  # a file that names no micrograph gives its own name
+    with pytest.raises(UsageError, match="not UTF-8"):
+        convert_picks("l/ü.box", "a.star", micrographs="m/mic ü.mrc")
+    assert read_picks("l/ü.box").micrograph is None
     # A watcher goes on with the others.
     source = FolderSource(Path("m"), Path("out"))
     assert [file.name for file, _ in source.scan(set())] == ["b.mrc"]
@@ -73,3 +80,17 @@ def test_the_command_refuses_such_names_in_one_sentence(tmp_path):
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1
     assert b"set LC_ALL=C.UTF-8" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one encoding of names")
+def test_letters_that_the_terminal_lacks_are_printed_as_json_escapes_them(tmp_path):
+    (tmp_path / "a.csv").write_text("micrograph,x,y\n,1,2\nü.mrc,1,2\n", encoding="utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    printed = []
+    for line in (["simulate", "--list"], ["convert", "a.csv", "a.star", "--json"]):
+        command = [sys.executable, "-m", "vitripick.cli.app", *line]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.decode("ascii"))
+    assert r" \u00c5" in printed[0]
+    assert json.loads(printed[1])["picks"] == 1

@@ -368,4 +368,7 @@ def _why_not(file: Path) -> str:
 
 
 def _own_name(boxes: Boxes, file_name: str) -> str:
-    return without_picks_suffix(file_name) if boxes.micrograph is None else boxes.micrograph
+    if boxes.micrograph is not None:
+        return boxes.micrograph
+    check_encoding(file_name)
+    return without_picks_suffix(file_name)
