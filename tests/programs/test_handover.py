@@ -458,3 +458,13 @@ def test_exposures_that_do_not_say_their_shape_are_noted(of_cryosparc):
     found, results, _ = check("images", **of_cryosparc)
     assert found.fits
     assert results == {"note"}
+
+
+def test_two_micrographs_of_one_base_name_are_a_misfit(of_cryosparc):
+    write_mrc("S2/a.mrc", sixteen_rings(2), pixel_size=2.0)
+    pick(["S1", "S2"], "both")
+    write_exposures("J12/imported/a.mrc", "J12/imported/b.mrc")
+    found, results, text = check("names", to="cryosparc", run="both")
+    assert not found.fits
+    assert results == {"misfit"}
+    assert "S1/a.mrc and S2/a.mrc have one base name" in text
