@@ -223,7 +223,12 @@ def _structures(folder: Path) -> list[Reader]:
         file.voxel_size = 3.0
     kinds = {"map.npz": change_npz, "saved.npz": change_npz, "a.pdb": change_text, "a.cif": change_text}
     readers = [Reader(f"structure {name}", folder / name, read_structure, change) for name, change in kinds.items()]
-    return [*readers, Reader("structure a.map", folder / "a.map", read_structure, change_bytes)]
+    (folder / "a.pdb.gz").write_bytes(gzip.compress(_PDB.encode()))
+    return [
+        *readers,
+        Reader("structure a.map", folder / "a.map", read_structure, change_bytes),
+        Reader("structure a.pdb.gz", folder / "a.pdb.gz", read_structure, change_inside_gzip),
+    ]
 
 
 def _run(folder: Path) -> list[Reader]:

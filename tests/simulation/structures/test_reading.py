@@ -3,7 +3,7 @@
 import pytest
 
 from vitripick.errors import InputError
-from vitripick.simulation import bundled_structures, find_structures
+from vitripick.simulation import bundled_structures, find_structures, read_structure
 
 
 def test_a_folder_gives_its_structures_and_an_unknown_name_lists_the_bundled_ones(model_file, tmp_path):
@@ -23,3 +23,10 @@ def test_a_bundled_name_is_the_bundled_structure_even_beside_a_folder_of_that_na
     model_file(tmp_path / "apoferritin" / "mine.pdb")
     assert find_structures(["apoferritin"]) == [bundled_structures()["apoferritin"]]
     assert [path.name for path in find_structures(["./apoferritin"])] == ["mine.pdb"]
+
+
+@pytest.mark.parametrize("name", ["emd_1.map.gz", "a.npz.gz"])
+def test_a_packed_map_says_how_to_unpack_it(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x1f\x8b")
+    with pytest.raises(InputError, match=rf"{name}: only mmCIF and PDB .* gunzip, and give {name[:-3]}"):
+        read_structure(tmp_path / name)

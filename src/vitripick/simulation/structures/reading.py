@@ -94,6 +94,8 @@ def read_structure(
     mass_kda = entry.get("mw_kda")
     if suffix in MODEL_SUFFIXES:
         return _checked(read_model(path, _stem(path), kind=kind, assembly=assembly), path)
+    if suffix not in MODEL_SUFFIXES and path.suffix.lower() == ".gz":
+        raise InputError(f"{path}: only mmCIF and PDB are read packed; unpack it with gunzip, and give {path.stem}.")
     if suffix in MAP_SUFFIXES:
         return _checked(read_map(path, _stem(path), kind=kind or "soluble", mass_kda=mass_kda), path)
     if suffix == LIBRARY_SUFFIX:
