@@ -43,7 +43,7 @@ def check_output_name(path: str | Path, *, option: str = "out") -> None:
     Parameters
     ----------
     path
-        A file or folder that will be written; the folders that a relative path starts from count, too.
+        A file or folder that will be written, as it was given.
     option
         The parameter that names it, for the message.
 
@@ -52,7 +52,7 @@ def check_output_name(path: str | Path, *, option: str = "out") -> None:
     UsageError
         If the locale is not UTF-8 and the name is beyond ASCII, or the name's bytes are not UTF-8.
     """
-    name = os.path.abspath(path)
+    name = os.fspath(path)
     check_encoding(name)
     if printable_name(name) != name:
         raise UsageError(

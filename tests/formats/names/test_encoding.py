@@ -83,6 +83,16 @@ def test_the_command_refuses_such_names_in_one_sentence(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one encoding of names")
+def test_relative_outputs_are_written_in_a_folder_whose_name_is_not_utf8(tmp_path, monkeypatch):
+    (tmp_path / "w\udcfc").mkdir()
+    monkeypatch.chdir(tmp_path / "w\udcfc")
+    Path("a.box").write_text("10\t20\t30\t30\n")
+    assert convert_picks("a.box", "a.star") == [Path("a.star")]
+    with pytest.raises(UsageError, match=r"w\\xfc/a\.star: the bytes of this name are not UTF-8"):
+        convert_picks("a.box", Path("a.star").absolute())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one encoding of names")
 def test_letters_that_the_terminal_lacks_are_printed_as_json_escapes_them(tmp_path):
     (tmp_path / "a.csv").write_text("micrograph,x,y\n,1,2\nü.mrc,1,2\n", encoding="utf-8")
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
