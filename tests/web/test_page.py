@@ -384,3 +384,50 @@ def test_nothing_is_cut_off_at_1280_by_800(browse, micrographs, tmp_path):
             ".filter((node) => node.scrollWidth > node.clientWidth + 1).map((node) => node.id || node.tagName)"
         )
         assert wide == [], tab
+
+
+def test_an_edit_whose_answer_was_lost_takes_nothing_with_it_that_was_done_since(
+    browse, hand, serve, micrographs, tmp_path
+):
+    page, server = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 4, expect_errors=True)
+    user = hand(page)
+    user.click(10, 10)
+    user.saved()
+
+    def answer_is_lost(route):
+        route.fetch()
+        server.kill()
+        route.abort()
+
+    page.route("**/edit", answer_is_lost, times=1)
+    user.click(20, 10)
+    user.until("document.getElementById('save-state').textContent.startsWith('not saved')")
+    for x in range(30, 110, 10):
+        user.click(x, 50)
+    again = serve(micrographs, "--out", tmp_path / "out", "--port", str(server.port), enter=False)
+    page.context.new_page().goto(again.link)
+    user.until("document.getElementById('save-state').textContent.startsWith('saved')")
+    wanted = [(10, 10), (20, 10), *((x, 50) for x in range(30, 110, 10))]
+    assert near(sorted(user.labels()), sorted(map(list, wanted)))
+    assert near(sorted(read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist()), sorted(map(list, wanted)))
+
+
+def test_edits_in_two_windows_are_all_kept(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 4, expect_errors=True)
+    other = page.context.new_page()
+    other.goto(page.url)
+    hand(other).saved()
+    page.bring_to_front()
+    for x in (10, 20, 30):
+        hand(page).click(x, 20)
+    hand(page).saved()
+    assert len(hand(page).labels()) == 3
+    other.bring_to_front()
+    # This window knows nothing of the three, and gives its own the same numbers.
+    for x in (60, 70, 80):
+        hand(other).click(x, 60)
+    hand(other).click(70, 60, button="right")
+    hand(other).saved()
+    wanted = [[10, 20], [20, 20], [30, 20], [60, 60], [80, 60]]
+    assert near(sorted(hand(other).labels()), wanted)
+    assert near(sorted(read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist()), wanted)

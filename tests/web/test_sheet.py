@@ -232,3 +232,72 @@ def test_what_was_said_of_micrographs_that_are_not_here_today_stays(micrographs,
     project.mark(next(iter(project.entries.values())), flag=None)
     project = open_project([micrographs], tmp_path / "out")
     assert [entry.flag for entry in project.entries.values()] == [None, "complete"]
+
+
+def full_disk(monkeypatch, *, only=""):
+    """Let no file be written whose name has `only` in it."""
+    import vitripick.atomic
+
+    replace = vitripick.atomic.Path.replace
+
+    def refuse(self, target):
+        if only in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(vitripick.atomic.Path, "replace", refuse)
+
+
+def test_an_edit_whose_answer_was_lost_acts_once_when_it_is_sent_again(opened):
+    project, sheets, entry = opened()
+    lost = EditRequest(revision=0, id="page-0001", add=[(1, 30, 40)])
+    sheets.edit(entry, lost)
+    edit(sheets, entry, add=[(2, 60, 50)])
+    assert sheets.edit(entry, lost).revision == 3
+    project, sheets, entry = opened()  # and after a restart
+    assert sheets.edit(entry, lost).labels == {1: (30, 40), 2: (60, 50)}
+    assert on_disk(project, entry) == [(30, 40), (60, 50)]
+
+
+def test_edits_on_a_full_disk_are_what_a_restart_reads(opened, monkeypatch):
+    """The history has room and the label file has not: three edits later it is older than both last states."""
+    _, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    full_disk(monkeypatch, only=".csv")
+    for number in (2, 3, 4):
+        edit(sheets, entry, add=[(number, 10 * number, 50)])
+    monkeypatch.undo()
+    project, again, same = opened()
+    assert len(again.get(same).labels) == 4
+    assert len(on_disk(project, same)) == 4
+
+
+def test_files_that_found_no_room_are_written_with_the_next_edit_of_any_micrograph(opened, monkeypatch):
+    project, sheets, entry = opened()
+    other = list(project.entries.values())[1]
+    full_disk(monkeypatch, only=".csv")
+    edit(sheets, entry, add=[(1, 30, 40)])
+    monkeypatch.undo()
+    assert on_disk(project, entry) is None
+    edit(sheets, other, add=[(1, 20, 20)])
+    assert on_disk(project, entry) == [(30, 40)]
+
+
+def test_a_flag_and_a_setting_that_find_no_room_stay_as_they_were(opened, monkeypatch):
+    project, sheets, entry = opened()
+    full_disk(monkeypatch, only="project.json")
+    with pytest.raises(OSError, match="No space"):
+        sheets.flag(entry, "complete")
+    with pytest.raises(OSError, match="No space"):
+        project.change(SettingsRequest(threshold=0.9))
+    assert entry.flag is None
+    assert project.settings.threshold != 0.9
+
+
+def test_an_edit_cannot_move_and_delete_one_label(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    history = project.history_path(entry).read_bytes()
+    with pytest.raises(UsageError, match="both move and delete"):
+        edit(sheets, entry, remove=[1], move=[(1, 50, 50)])
+    assert project.history_path(entry).read_bytes() == history

@@ -162,7 +162,9 @@ class _Api:
         entry = self._entry(request)
         sheet = self.s.sheets.edit(entry, body)
         # The page shows the edit already, so the answer only confirms that it is on the disk.
-        return {**self._saved(entry, sheet), "revision": sheet.revision}
+        # An edit that was written earlier may stand before others in the log: then the page must ask for all of them.
+        behind = sheet.revision > body.revision + (2 if body.revision == 0 else 1)
+        return {**self._saved(entry, sheet), "revision": sheet.revision, "behind": behind}
 
     def undo(self, request: HttpRequest, body: StepRequest) -> dict[str, Any]:
         entry = self._entry(request)

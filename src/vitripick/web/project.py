@@ -160,8 +160,13 @@ class Project:
     def mark(self, entry: Entry, *, flag: Flag | None = None, seen: bool = True) -> None:
         """Set the flag of a micrograph and whether it was opened, and save both."""
         if entry.flag != flag or entry.seen != seen:
+            before = entry.flag, entry.seen
             entry.flag, entry.seen = flag, seen
-            self.save()
+            try:
+                self.save()
+            except OSError:
+                entry.flag, entry.seen = before  # what is shown is what a restart would read
+                raise
 
     def refuse_if_read_only(self) -> None:
         """Raise `UsageError` if the page is read-only."""
@@ -189,8 +194,13 @@ class Project:
                 del given[name]
         if "view" in given:
             given["view"] = {**self.settings.view, **given["view"]}
+        before = self.settings
         self.settings = self.settings.model_copy(update=given)
-        self.save()
+        try:
+            self.save()
+        except OSError:
+            self.settings = before
+            raise
 
     def save(self) -> None:
         """Write `project.json`, whole or not at all, without the micrographs that were never opened.

@@ -35,6 +35,8 @@ class EditRequest(Request):
     """Change the labels; `revision` is the revision of the labels that the user saw."""
 
     revision: Number
+    # Random, from the page: an edit whose answer was lost is sent again, and must not act twice.
+    id: Annotated[str, Field(pattern=r"^[\w-]{8,40}$")] | None = None
     add: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
     remove: tuple[Number, ...] = Field((), max_length=MAX_LABELS)
     move: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)

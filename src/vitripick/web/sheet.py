@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from numbers import Real
@@ -108,6 +108,8 @@ class Sheet:
         Edits to undo and to redo; the last one is the next.
     revision
         Number of lines in the log. A window with another revision has old labels.
+    ids
+        The ids of all edits in the log.
     """
 
     labels: dict[int, Point] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class Sheet:
     done: list[Edit] = field(default_factory=list)
     undone: list[Edit] = field(default_factory=list)
     revision: int = 0
+    ids: set[str] = field(default_factory=set)
 
     def ever_labelled(self) -> set[Point]:
         """Return every place that is a label, or that was one at some time in the log."""
@@ -123,6 +126,10 @@ class Sheet:
         for edit in (*self.done, *self.undone):
             places |= {*edit.add.values(), *edit.remove.values(), *(p for move in edit.move.values() for p in move)}
         return places
+
+    def has_labels(self, wanted: list[Point]) -> bool:
+        """Return whether the labels are these, which are sorted."""
+        return len(self.labels) == len(wanted) and sorted(self.labels.values()) == wanted
 
     def label_numbers(self) -> set[int]:
         """Return every number that a label has, or had at some time in the log."""
@@ -152,6 +159,8 @@ class Sheet:
         for number in [*edit.remove, *edit.move]:
             if number not in self.labels:
                 raise StaleError(f"label {number} is not there any more; reload the page.")
+        if edit.remove.keys() & edit.move.keys():
+            raise UsageError("an edit cannot both move and delete a label.")
         for number in edit.remove:
             del self.labels[number]
         for number, (_, after) in edit.move.items():
@@ -186,6 +195,8 @@ class Sheet:
             self.apply(self.undone[-1])
             self.done.append(self.undone.pop())
         self.revision += 1
+        if "id" in line:
+            self.ids.add(str(line["id"]))
 
 
 def place(x: float, y: float) -> Point:
@@ -218,15 +229,23 @@ def _exactly(x: Any, y: Any) -> Point:
     return float(x), float(y)
 
 
-def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
+def read_log(path: Path, on_disk: Sequence[Point] = ()) -> tuple[Sheet, Sheet, bool] | None:
     """Read a log.
 
     A last line without its end was never acknowledged. It is removed, from the file too.
 
+    Parameters
+    ----------
+    path
+        The log.
+    on_disk
+        The labels that the label file has.
+
     Returns
     -------
-    (Sheet, Sheet) or None
-        The labels after the last line, and before it; None without a log.
+    (Sheet, Sheet, bool) or None
+        The labels after the last line, and before it; whether the label file has one of the states that the log went
+        through. None without a log.
 
     Raises
     ------
@@ -245,6 +264,8 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
     if not lines:
         return None
     now, before = Sheet(), Sheet()
+    wanted = sorted(on_disk)
+    passed = False
     try:
         start = parse_json_object(lines[0])
         if start.get("vitripick_history") != _VERSION:
@@ -254,9 +275,11 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
             sheet.areas = {number(n): as_polygon(p) for n, p in start["areas"]}
             sheet.rejected = {number(n): _exactly(x, y) for n, x, y in start["rejected"]}
             sheet.revision = 1
+        passed = now.has_labels(wanted)
         for i, line in enumerate(lines[1:], start=2):
             entry = parse_json_object(line)
             now.take(entry)
+            passed = passed or now.has_labels(wanted)
             if i < len(lines):
                 before.take(entry)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, UsageError) as error:
@@ -264,7 +287,7 @@ def read_log(path: Path) -> tuple[Sheet, Sheet] | None:
             f"{path}: this history of edits cannot be read ({error}). Move it away to go on from the labels as they "
             "are, without undo."
         ) from error
-    return now, before
+    return now, before, passed
 
 
 def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:

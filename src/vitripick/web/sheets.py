@@ -44,6 +44,7 @@ class Sheets:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._open: OrderedDict[str, Sheet] = OrderedDict()
+        self._behind: set[str] = set()  # ids of micrographs whose files are older than their logs
 
     def get(self, entry: Entry) -> Sheet:
         """Return the sheet of a micrograph; labels that another program changed become an edit that undo takes back."""
@@ -58,7 +59,7 @@ class Sheets:
             return sheet
 
     def edit(self, entry: Entry, request: EditRequest) -> Sheet:
-        """Apply an edit that was made in the page.
+        """Apply an edit that was made in the page; one that is in the log already changes nothing.
 
         Raises
         ------
@@ -68,6 +69,8 @@ class Sheets:
             If a label lies outside the micrograph, there are too many, or the page is read-only.
         """
         with self._project.lock:
+            if request.id is not None and request.id in self.get(entry).ids:
+                return self.get(entry)  # it was written, and its answer was lost
             sheet = self._fresh(entry, request.revision)
             for number in [*request.remove, *(row[0] for row in request.move)]:
                 if number not in sheet.labels:
@@ -85,13 +88,14 @@ class Sheets:
                 reject={n: place(x, y) for n, x, y in request.reject},
                 unreject={n: sheet.rejected[n] for n in request.unreject if n in sheet.rejected},
             )
-            return self._take(entry, sheet, edit)
+            return self._take(entry, sheet, edit, request.id)
 
     def step(self, entry: Entry, revision: int, way: Literal["undo", "redo"]) -> Sheet:
         """Undo or redo one edit; without one, change nothing."""
         with self._project.lock:
             sheet = self._fresh(entry, revision)
             if sheet.done if way == "undo" else sheet.undone:
+                trial_of(sheet).take({way: True})  # a step that does not fit raises here, before anything is written
                 append_line(self._project.history_path(entry), timed(**{way: True}))
                 sheet.take({way: True})
                 self._written(entry, sheet)
@@ -120,7 +124,7 @@ class Sheets:
                     f"this micrograph has {len(sheet.labels)} labels, so it is not empty; delete them first."
                 )
             self._project.mark(entry, flag=flag)
-            self._write_labels(entry, sheet)
+            self._written(entry, sheet)
 
     def resize(self) -> None:
         """Write every label file again, because the box size of the project has changed."""
@@ -155,26 +159,42 @@ class Sheets:
             raise StaleError("these labels were changed in another window; the page now shows the present ones.")
         return sheet
 
-    def _take(self, entry: Entry, sheet: Sheet, edit: Edit) -> Sheet:
+    def _take(self, entry: Entry, sheet: Sheet, edit: Edit, edit_id: str | None = None) -> Sheet:
         if len(sheet.labels) + len(edit.add) > MAX_LABELS:
             raise UsageError(f"a micrograph can have {MAX_LABELS} labels at most.")
-        trial = dataclasses.replace(
-            sheet, labels=dict(sheet.labels), areas=dict(sheet.areas), rejected=dict(sheet.rejected)
-        )
-        trial.apply(edit)  # an edit that does not fit raises here, before anything is written
+        trial_of(sheet).apply(edit)  # an edit that does not fit raises here, before anything is written
         log = self._project.history_path(entry)
         if sheet.revision == 0:
             start_log(log, entry.file.name, sheet)
-        append_line(log, timed(edit=edit.to_json()))
-        sheet.take({"edit": edit.to_json()})
+        line = {"edit": edit.to_json()} if edit_id is None else {"id": edit_id, "edit": edit.to_json()}
+        append_line(log, timed(**line))
+        sheet.take(line)
         self._written(entry, sheet)
         return sheet
 
     def _written(self, entry: Entry, sheet: Sheet) -> None:
-        self._write_labels(entry, sheet)
-        self._write_areas(entry, sheet)
-        if entry.flag == "empty" and sheet.labels:
-            self._project.mark(entry, flag=None)
+        """Write the files that follow from the log, which has the change already.
+
+        If that fails, because the disk is full for example, the change is kept all the same: a restart reads the log.
+        The files are written again before the next change.
+        """
+        for other_id in [*self._behind, entry.id]:
+            other = self._project.entries[other_id]
+            self._behind.add(other_id)
+            there = sheet if other is entry else self.get(other)
+            try:
+                self._write_labels(other, there)
+                self._write_areas(other, there)
+                if other.flag == "empty" and there.labels:
+                    self._project.mark(other, flag=None)
+            except OSError as error:
+                log.warning(
+                    "%s: the edits are kept in the history, but not in the label file yet (%s)",
+                    other.file.name,
+                    error.strerror,
+                )
+            else:
+                self._behind.discard(other_id)
 
     def _write_labels(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.labels_path(entry)
@@ -195,18 +215,18 @@ class Sheets:
     def _load(self, entry: Entry) -> Sheet:
         project = self._project
         on_disk = _read_labels(project.labels_path(entry))
-        found = read_log(project.history_path(entry))
+        found = read_log(project.history_path(entry), on_disk)
         if found is None:
             sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
             ignored, rejected = _read_areas(project.areas_path(entry))
             sheet.areas = dict(enumerate(ignored, start=1))
             sheet.rejected = dict(enumerate(rejected, start=1))
         else:
-            sheet, before = found
-            if _same(sheet.labels, on_disk):
+            sheet, before, passed = found
+            if sheet.has_labels(sorted(on_disk)):
                 pass
-            elif project.read_only or _same(before.labels, on_disk):
-                # The server was killed after it wrote the log and before the labels, so the log is right.
+            elif project.read_only or passed:
+                # The server wrote the log, and then it was killed or the disk was full. So the log is right.
                 if not project.read_only:
                     self._write_labels(entry, sheet)
             else:
@@ -215,6 +235,12 @@ class Sheets:
                 self._write_areas(entry, sheet)
         entry.n_labels = len(sheet.labels)
         return sheet
+
+
+def trial_of(sheet: Sheet) -> Sheet:
+    """Return a copy, to try something on."""
+    copies = {name: value.copy() for name, value in vars(sheet).items() if name != "revision"}
+    return dataclasses.replace(sheet, **copies)
 
 
 def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
@@ -260,10 +286,6 @@ def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
         return [], []
     except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
-
-
-def _same(labels: dict[int, Point], on_disk: list[Point]) -> bool:
-    return sorted(labels.values()) == sorted(on_disk)
 
 
 def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:

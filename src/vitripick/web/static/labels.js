@@ -2,7 +2,7 @@
 // The labels of the micrograph on the screen. An edit acts here at once and goes to the disk in order; what is not
 // yet there is kept and sent again until it is.
 import { get, post, ServerError } from "./api.js";
-import { toast } from "./dom.js";
+import { count, toast } from "./dom.js";
 import { changed, store, updateRow } from "./store.js";
 
 /** @typedef {import("./types.js").Change} Change */
@@ -10,6 +10,11 @@ import { changed, store, updateRow } from "./store.js";
 /** @typedef {[number, number]} Place */
 
 const RETRY_MS = 1500;
+/** An edit that did not fit so often, each time after a look at what is there, never will. */
+const MOST_TRIES = 8;
+/** Of this page; with a count it names an edit, so that the server knows one that comes again. */
+const PAGE_ID = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("");
+let nEdits = 0;
 
 /** One micrograph's labels, areas and rejected picks, with the edits on their way. */
 export class LabelSheet {
@@ -28,7 +33,7 @@ export class LabelSheet {
     this.revision = 0;
     this.canUndo = 0;
     this.canRedo = 0;
-    /** @type {Change[]} */ this.waiting = [];
+    /** @type {{id: string, change: Change, tries: number}[]} */ this.waiting = [];
     /** The server refused an edit: what is here is not what it has. */
     this.stale = false;
     this.take(answer);
@@ -106,7 +111,7 @@ export function edit(change) {
   current.canRedo = 0;
   const row = store.byId.get(current.id);
   if (row) row.labels = current.labels.size;
-  current.waiting.push(change);
+  current.waiting.push({ id: `${PAGE_ID}-${nEdits++}`, change, tries: 0 });
   unsaved.add(current);
   flush();
   changed("labels", "rows");
@@ -138,11 +143,21 @@ async function sendAll() {
           await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
           continue;
         }
-        toast(message, "bad");
-        one.waiting.length = 0;
-        // Refused twice, the server does not know this micrograph any more, or cannot read its labels.
-        if (one.stale) close(one);
-        one.stale = !one.stale;
+        if (one.stale) {
+          // The server does not know this micrograph any more, or cannot read its labels.
+          toast(message, "bad");
+          one.waiting.length = 0;
+          one.stale = false;
+          close(one);
+          continue;
+        }
+        // What another window did is taken over, and what was done here is fitted to it. Only an edit that the server
+        // refuses for what it is goes.
+        if (status !== 409 || ++one.waiting[0].tries > MOST_TRIES) {
+          toast(message, "bad");
+          one.waiting.shift();
+        }
+        one.stale = true;
       }
     }
     unsaved.delete(one);
@@ -153,9 +168,11 @@ async function sendAll() {
 
 /** @param {LabelSheet} one its oldest edit that waits */
 async function sendFirst(one) {
-  const answer = await post(`api/micrographs/${one.id}/edit`, { revision: one.revision, ...one.waiting[0] });
+  const { id, change } = one.waiting[0];
+  const answer = await post(`api/micrographs/${one.id}/edit`, { revision: one.revision, id, ...change });
   one.waiting.shift();
   one.revision = answer.revision;
+  if (answer.behind) one.stale = true;
   if (!one.waiting.length) {
     one.canUndo = answer.can_undo;
     one.canRedo = answer.can_redo;
@@ -167,10 +184,50 @@ async function sendFirst(one) {
 async function reload(one) {
   const answer = await get(`api/micrographs/${one.id}`);
   one.take(answer);
-  one.waiting.forEach((change) => one.apply(change));
   one.nextNumber = Math.max(one.nextNumber, answer.next_number);
   one.stale = false;
+  const lost = refit(one);
+  if (lost) toast(`${count(lost, "change")} left out: another window has removed what ${lost === 1 ? "it was" : "they were"} about.`, "bad");
   changed("labels");
+}
+
+/**
+ * Fit the edits that wait to what the server has now: what is new gets numbers that nothing else has, and what is
+ * about something that is gone is left out.
+ * @param {LabelSheet} one
+ * @returns {number} how many changes were left out
+ */
+function refit(one) {
+  /** @type {Map<number, number>} */
+  const renamed = new Map();
+  let lost = 0;
+  const fresh = (/** @type {number} */ n) => {
+    const now = one.number();
+    renamed.set(n, now);
+    return now;
+  };
+  /** @template T @param {T[]} rows @param {(row: T) => boolean} keep */
+  const those = (rows, keep) => {
+    const kept = rows.filter(keep);
+    lost += rows.length - kept.length;
+    return kept;
+  };
+  for (const edit of one.waiting) {
+    const { add = [], remove = [], move = [], add_areas = [], remove_areas = [], reject = [], unreject = [] } = edit.change;
+    const known = (/** @type {number} */ n) => renamed.get(n) ?? n;
+    edit.change = {
+      remove: those(remove.map(known), (n) => one.labels.has(n)),
+      move: those(move.map(([n, x, y]) => /** @type {[number, number, number]} */ ([known(n), x, y])), ([n]) => one.labels.has(n)),
+      remove_areas: those(remove_areas.map(known), (n) => one.areas.has(n)),
+      unreject: those(unreject.map(known), (n) => one.rejected.has(n)),
+      add: add.map(([n, x, y]) => [fresh(n), x, y]),
+      add_areas: add_areas.map(([n, points]) => [fresh(n), points]),
+      reject: reject.map(([n, x, y]) => [fresh(n), x, y]),
+    };
+    one.apply(edit.change);
+  }
+  one.waiting = one.waiting.filter(({ change }) => Object.values(change).some((rows) => rows?.length));
+  return lost;
 }
 
 /** @param {LabelSheet} one nothing more can be done to it here */
