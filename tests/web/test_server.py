@@ -125,7 +125,10 @@ def test_an_unreadable_micrograph_keeps_neither_an_import_nor_a_box_size_from_th
     path.write_bytes(path.read_bytes()[:2000])
     server = serve(micrographs, "--out", tmp_path / "out")
     assert server.post("/api/settings", {"box_size_px": 40})[0] == 200
-    assert read_picks(tmp_path / "out/labels/mic1.csv").box_size_px == 40
+    end = time.monotonic() + 30
+    while read_picks(tmp_path / "out/labels/mic1.csv").box_size_px != 40:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     rows = b"mic0.mrc\t50\t50\nmic1.mrc\t50\t50\n"
     status, answer = server.send_file("both.txt", b"image_name\tx_coord\ty_coord\n" + rows)
     assert (status, answer["n_micrographs"], answer["unreadable"]) == (200, 1, ["mic0.mrc"])

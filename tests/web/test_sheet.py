@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import threading
+import time
 
 import pytest
 
@@ -11,6 +13,7 @@ from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
 from vitripick.web.project import open_project
 from vitripick.web.requests import EditRequest, SettingsRequest
+from vitripick.web.session import open_session
 from vitripick.web.sheet import StaleError
 from vitripick.web.sheets import Sheets
 
@@ -200,6 +203,7 @@ def test_another_box_size_goes_into_every_label_file(opened):
     edit(sheets, entry, add=[(1, 30, 40)])
     project.change(SettingsRequest(box_size_px=33))
     sheets.resize()
+    sheets.finish()
     assert read_picks(project.labels_path(entry)).box_size_px == 33
 
 
@@ -216,7 +220,7 @@ def test_areas_and_rejected_picks_are_kept_and_undone(opened):
 
 
 def test_one_project_has_one_server(micrographs, tmp_path):
-    from vitripick.web.project import ProjectLock
+    from vitripick.web.own_files import ProjectLock
 
     held = ProjectLock(tmp_path / "out")
     held.take()
@@ -301,3 +305,58 @@ def test_an_edit_cannot_move_and_delete_one_label(opened):
     with pytest.raises(UsageError, match="both move and delete"):
         edit(sheets, entry, remove=[1], move=[(1, 50, 50)])
     assert project.history_path(entry).read_bytes() == history
+
+
+def test_an_edit_need_not_wait_until_another_box_size_is_in_all_files(opened, monkeypatch):
+    project, sheets, entry = opened()
+    other = list(project.entries.values())[1]
+    for one in (entry, other):
+        edit(sheets, one, add=[(1, 30, 40)])
+    project.change(SettingsRequest(box_size_px=33))
+    started, go_on = threading.Event(), threading.Event()
+    sleep = time.sleep
+
+    def hold(seconds):
+        started.set()
+        go_on.wait(20)
+        sleep(0)
+
+    monkeypatch.setattr("vitripick.web.sheets.time.sleep", hold)
+    sheets.resize()
+    assert started.wait(20)  # one file has the new size, and one has not
+    edit(sheets, other, add=[(2, 60, 50)])
+    assert json.loads((project.out / "project.json").read_text())["sizes_pending"]
+    go_on.set()
+    sheets.finish()
+    assert {read_picks(project.labels_path(one)).box_size_px for one in (entry, other)} == {33}
+    assert "sizes_pending" not in json.loads((project.out / "project.json").read_text())
+
+
+def test_a_killed_server_goes_on_with_another_box_size(opened, micrographs, tmp_path):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    project.change(SettingsRequest(box_size_px=33))  # killed before any file was written
+    session = open_session([micrographs], tmp_path / "out")
+    session.sheets.finish()
+    assert read_picks(project.labels_path(entry)).box_size_px == 33
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reject": [(1, 9e5, 9e5)]},
+        {"add_areas": [(1, [(0, 0), (9e5, 0), (9e5, 9e5)])]},
+        {"add_areas": [(n, [(i % 90, i % 70) for i in range(2000)]) for n in range(11)]},
+    ],
+)
+def test_areas_and_rejected_picks_have_bounds_as_labels_have(opened, change):
+    _, sheets, entry = opened()
+    with pytest.raises(UsageError):
+        edit(sheets, entry, **change)
+
+
+def test_the_settings_of_the_view_do_not_grow_without_limit(opened):
+    project, _, _ = opened()
+    project.change(SettingsRequest(view={f"a{i}": i for i in range(50)}))
+    with pytest.raises(UsageError, match="50 settings of the view"):
+        project.change(SettingsRequest(view={"b": 1}))

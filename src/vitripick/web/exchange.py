@@ -88,8 +88,7 @@ class Exchange:
         with project.lock:
             sizes = [parts[i].box_size_px for i in found.values() if parts[i].box_size_px > 0]
             if project.settings.box_size_px is None and sizes:
-                project.settings = project.settings.model_copy(update={"box_size_px": float(round(sizes[0], 1))})
-                project.save()
+                project.put(project.settings.model_copy(update={"box_size_px": float(round(sizes[0], 1))}))
                 self._sheets.resize()
             n_labels = n_outside = 0
             hint = self._frame_hint([(by_name[name], parts[i]) for name, i in found.items()])

@@ -13,17 +13,14 @@ STEM is the micrograph's name without its suffix, as everywhere in vitripick.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
-import os
-import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -33,7 +30,7 @@ from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs
 from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LABEL_HISTORY
 from vitripick.settings import Settings
-from vitripick.web.requests import Flag, SettingsRequest, ViewValue
+from vitripick.web.requests import MAX_VIEW, Flag, SettingsRequest, ViewValue
 
 _FIRST_BOX_SHARE = 0.06  # of the shorter side: the box size until the user sets one
 
@@ -118,6 +115,8 @@ class Project:
     entries: dict[str, Entry]
     settings: ProjectSettings
     read_only: bool = False
+    # Label files that are still to be written with the new box size; a killed server goes on with them.
+    sizes_pending: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
     # Flags of micrographs that are in `project.json` but not among the inputs of this start. They are kept.
     _others: dict[str, Any] = field(default_factory=dict)
@@ -194,12 +193,19 @@ class Project:
                 del given[name]
         if "view" in given:
             given["view"] = {**self.settings.view, **given["view"]}
-        before = self.settings
-        self.settings = self.settings.model_copy(update=given)
+        if len(given.get("view", ())) > MAX_VIEW:
+            raise UsageError(f"a project keeps {MAX_VIEW} settings of the view at most.")
+        self.put(self.settings.model_copy(update=given))
+
+    def put(self, settings: ProjectSettings) -> None:
+        """Replace the settings and save; if that fails, they stay as they were."""
+        before, pending = self.settings, self.sizes_pending
+        self.sizes_pending = pending or settings.box_size_px != before.box_size_px
+        self.settings = settings
         try:
             self.save()
         except OSError:
-            self.settings = before
+            self.settings, self.sizes_pending = before, pending
             raise
 
     def save(self) -> None:
@@ -218,6 +224,8 @@ class Project:
         }
         content = {"vitripick_project": 1, "settings": self.settings.model_dump(), "micrographs": known}
         content["micrographs"] = {**self._others, **known}
+        if self.sizes_pending:
+            content["sizes_pending"] = True
         write_text_atomically(self.out / "project.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -270,6 +278,8 @@ def open_project(
     for name, value in update.items():
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"{parameter(name)} must be a positive number, not {value}.")
+    if update.get("box_size_px", project.settings.box_size_px) != project.settings.box_size_px:
+        project.sizes_pending = True
     project.settings = project.settings.model_copy(update=update)
     if not read_only:
         try:
@@ -287,62 +297,6 @@ def micrograph_id(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-class ProjectLock:
-    """Allows one server for a project folder, because two would overwrite each other's edits.
-
-    The file names the host and the process. The operating system frees the lock when the process ends in any way.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self._path = out / ".lock"
-        self._file: Any = None
-
-    def take(self) -> None:
-        """Take the lock, or raise `UsageError` if another server has it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open_own(self._path, "a+")
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise UsageError(
-                    f"{self._path}: this disk cannot say whether another server has the project open "
-                    f"({error.strerror}); give another {parameter('out')}, or {parameter('read_only', True)}."
-                ) from error
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            raise UsageError(
-                f"{self._path.parent}: {holder} has this project open; stop that one, or open it here with "
-                f"{parameter('read_only', True)}."
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"vitripick label on {socket.gethostname()}, process {os.getpid()}\n")
-        self._file.flush()
-
-
-def open_own(path: Path, mode: Literal["a+", "ab", "r+b"]) -> Any:
-    """Open a file of the project to change it, or raise `UsageError` if it is a link.
-
-    Other people may write to a shared folder. A link that they put there would make us change a file elsewhere.
-    """
-
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-    try:
-        if "b" in mode:
-            return open(path, mode, buffering=0, opener=opener)
-        return open(path, mode, encoding="utf-8", opener=opener)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise UsageError(f"{path}: this is a link, and vitripick writes its own file here; remove the link.") from error
-
-
 def _read(project: Project) -> None:
     path = project.out / "project.json"
     try:
@@ -351,6 +305,7 @@ def _read(project: Project) -> None:
             raise ValueError("it was not written by this version of vitripick")
         settings = {**content["settings"]}
         project.settings = ProjectSettings.model_validate(settings)
+        project.sizes_pending = bool(content.get("sizes_pending"))
         said: dict[str, Any] = content["micrographs"]
         by_name = {entry.file.name: entry for entry in project.entries.values()}
         for name, what in said.items():

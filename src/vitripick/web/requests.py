@@ -10,6 +10,8 @@ from vitripick.settings import Settings
 
 MAX_LABELS = 100_000
 MAX_POLYGON_POINTS = 2_000
+MAX_AREA_POINTS = 20_000  # of all areas of a micrograph
+MAX_VIEW = 50
 _LARGEST = 1e6
 
 Coordinate = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST, allow_inf_nan=False)]
@@ -59,7 +61,7 @@ class FlagRequest(Request):
 
 
 def _short(values: dict[str, Any]) -> dict[str, Any]:
-    if len(values) > 50 or any(len(key) > 50 for key in values):
+    if len(values) > MAX_VIEW or any(len(key) > 50 for key in values):
         raise ValueError("too many settings of the view, or too long a name")
     return values
 

@@ -63,6 +63,7 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
         links.first(door.token)
         asyncio.run(_until_stopped(uvicorn.Server(config), listening))
     except KeyboardInterrupt:
+        session.sheets.finish()
         say("The server has ended. Everything is saved; the same command goes on.")
     finally:
         links.close()

@@ -10,9 +10,10 @@ from vitripick.runs.folder import threshold_of_run
 from vitripick.web.exchange import Exchange
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
+from vitripick.web.own_files import ProjectLock
 from vitripick.web.picksets import PickSet, PickSets
 from vitripick.web.previews import Previews
-from vitripick.web.project import Project, ProjectLock, open_project
+from vitripick.web.project import Project, open_project
 from vitripick.web.requests import SettingsRequest
 from vitripick.web.sheets import Sheets
 from vitripick.web.start_jobs import JobStarter, root_of
@@ -48,6 +49,7 @@ class Session:
             if run.has_picks:
                 self._put(run.id)
         self._choose(given=picks is not None)
+        self.sheets.resize()  # a killed server may have left label files with an old box size
 
     def _choose(self, *, given: bool) -> None:
         """Choose the picks to show at the start: the same as last time, else those given, else the newest."""

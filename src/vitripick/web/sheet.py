@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from vitripick.errors import FormatError, UsageError
 from vitripick.json_toml import parse_json_object
-from vitripick.web.project import open_own
+from vitripick.web.own_files import open_own
 
 Point: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[Point, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, MicrographError, UsageError
+from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
 from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
 from vitripick.json_toml import read_json_object
 from vitripick.web.project import Entry, Project
-from vitripick.web.requests import MAX_LABELS, EditRequest, Flag
+from vitripick.web.requests import MAX_AREA_POINTS, MAX_LABELS, EditRequest, Flag
 from vitripick.web.sheet import (
     Edit,
     Point,
@@ -36,6 +38,7 @@ from vitripick.web.sheet import (
 log = logging.getLogger("vitripick")
 
 _KEPT_IN_MEMORY = 64
+_RETRY_SECONDS = 5.0
 
 
 class Sheets:
@@ -44,6 +47,8 @@ class Sheets:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._open: OrderedDict[str, Sheet] = OrderedDict()
+        self._old_sizes: dict[str, None] = {}  # ids of micrographs whose label files have an old box size
+        self._writer: threading.Thread | None = None
         self._behind: set[str] = set()  # ids of micrographs whose files are older than their logs
 
     def get(self, entry: Entry) -> Sheet:
@@ -79,6 +84,10 @@ class Sheets:
             points = [(x, y) for _, x, y in [*request.add, *request.move]]
             if any(not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5) for x, y in points):
                 raise UsageError("a label must lie inside the micrograph.")
+            # Areas reach over the edge, and a model may see a particle there, but not farther than a micrograph away.
+            around = [(x, y) for _, x, y in request.reject] + [p for _, area in request.add_areas for p in area]
+            if any(not (-width <= x <= 2 * width and -height <= y <= 2 * height) for x, y in around):
+                raise UsageError("an area or a rejected pick must lie at the micrograph.")
             edit = Edit(
                 add={n: place(x, y) for n, x, y in request.add},
                 remove={n: sheet.labels[n] for n in request.remove},
@@ -127,14 +136,43 @@ class Sheets:
             self._written(entry, sheet)
 
     def resize(self) -> None:
-        """Write every label file again, because the box size of the project has changed."""
+        """Write every label file again if the box size of the project has changed; edits need not wait for that."""
         with self._project.lock:
-            for entry in self._project.entries.values():
-                if entry.n_labels:
-                    try:
-                        self._write_labels(entry, self.get(entry))
-                    except MicrographError as error:  # the other files are still written
-                        log.warning("%s; its labels keep their box size", error)
+            if self._project.read_only or not self._project.sizes_pending:
+                return
+            self._old_sizes.update((entry.id, None) for entry in self._project.entries.values() if entry.n_labels)
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_sizes, daemon=True)
+                self._writer.start()
+
+    def finish(self) -> None:
+        """Wait until every label file has the box size of the project."""
+        while (writer := self._writer) is not None:
+            writer.join()
+
+    def _write_sizes(self) -> None:
+        while True:
+            wait_seconds = 0.001  # lets an edit have the lock
+            with self._project.lock:
+                try:
+                    if not self._old_sizes:
+                        self._project.sizes_pending = False
+                        self._project.save()
+                        self._writer = None
+                        return
+                    self._write_size(self._project.entries[next(iter(self._old_sizes))])
+                except OSError as error:
+                    log.warning("the new box size is not in all label files yet: %s", error.strerror)
+                    wait_seconds = _RETRY_SECONDS
+            time.sleep(wait_seconds)
+
+    def _write_size(self, entry: Entry) -> None:
+        # The sheets in memory are those that the user works on, so others are read without a place there.
+        try:
+            self._write_labels(entry, self._open.get(entry.id) or self._load(entry))
+        except VitripickError as error:  # the other files are still written
+            log.warning("%s; its labels keep their box size", error)
+        self._old_sizes.pop(entry.id, None)
 
     def boxes(self, entry: Entry) -> Boxes:
         """Return the labels of a micrograph as boxes of the project's size."""
@@ -162,6 +200,10 @@ class Sheets:
     def _take(self, entry: Entry, sheet: Sheet, edit: Edit, edit_id: str | None = None) -> Sheet:
         if len(sheet.labels) + len(edit.add) > MAX_LABELS:
             raise UsageError(f"a micrograph can have {MAX_LABELS} labels at most.")
+        if len(sheet.rejected) + len(edit.reject) > MAX_LABELS:
+            raise UsageError(f"a micrograph can have {MAX_LABELS} rejected picks at most.")
+        if edit.add_areas and sum(map(len, [*sheet.areas.values(), *edit.add_areas.values()])) > MAX_AREA_POINTS:
+            raise UsageError(f"the areas of a micrograph can have {MAX_AREA_POINTS} points at most.")
         trial_of(sheet).apply(edit)  # an edit that does not fit raises here, before anything is written
         log = self._project.history_path(entry)
         if sheet.revision == 0:
