@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -57,3 +59,31 @@ def test_no_code_that_lies_beside_the_micrographs_is_run(micrographs, tmp_path, 
         time.sleep(0.05)
     assert not ran.exists()
     assert jobs.machine is not None
+
+
+def say(*lines):
+    """A process that prints these lines."""
+    code = f"print({chr(10).join(lines)!r})"
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_line_that_a_library_prints_does_not_end_a_training(tmp_path, monkeypatch):
+    lines = ("Downloading 5 %", '"text"', json.dumps({"event": "end", "outcome": "done"}))
+    monkeypatch.setattr("vitripick.web.job_runner._spawn", lambda job, root, log: say(*lines))
+    jobs = JobRunner(tmp_path / "runs", tmp_path)
+    progress = jobs.start(jobs.new_folder(), Job(kind="train"))
+    end = time.monotonic() + 60
+    while progress.running and time.monotonic() < end:
+        time.sleep(0.05)
+    assert progress.stage == "done"
+
+
+def test_the_page_need_not_wait_for_models_that_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("vitripick.web.job_runner._spawn", lambda job, root, log: say("no module named torch"))
+    jobs = JobRunner(tmp_path / "runs", tmp_path)
+    jobs.describe_machine()
+    end = time.monotonic() + 60
+    while jobs.machine is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert jobs.machine is not None
+    assert jobs.machine["released"] == []

@@ -431,3 +431,39 @@ def test_edits_in_two_windows_are_all_kept(browse, hand, micrographs, tmp_path):
     wanted = [[10, 20], [20, 20], [30, 20], [60, 60], [80, 60]]
     assert near(sorted(hand(other).labels()), wanted)
     assert near(sorted(read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist()), wanted)
+
+
+def test_picks_are_as_large_as_their_run_says_and_labels_as_the_project_says(browse, hand, micrographs, tmp_path):
+    picks = Boxes.at([30, 60], [40, 50], size_px=12, confidence=[0.9, 0.8])
+    write_picks(picks, tmp_path / "picks" / "cbox" / "mic0.cbox")
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "picks", "--box-size-px", 30)
+    user = hand(page)
+    user.until("vitripick.shownPicks().length === 2")
+    assert page.evaluate("vitripick.pickBoxSize()") == 12
+    assert page.evaluate("vitripick.sheet().boxSize") == 30
+    page.keyboard.press("n")
+    user.until("vitripick.sheet().name.includes('mic1')")
+    assert page.evaluate("vitripick.pickBoxSize()") == 30
+
+
+def test_train_waits_until_the_bundled_models_are_known(browse, hand, micrographs, tmp_path, serve):
+    server = serve(micrographs, "--out", tmp_path / "out", enter=False)
+    page, _ = browse(server=server)
+    user = hand(page)
+    user.until("vitripick.store.status.machine", 60)
+
+    def not_yet(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "machine": None})
+
+    for path in ("project", "status"):
+        page.route(f"**/api/{path}", not_yet)
+    page.reload()
+    user.saved()
+    page.click("#tab-train")
+    assert page.is_disabled("#train")
+    assert "being read" in page.inner_text("#train-start")
+    for path in ("project", "status"):
+        page.unroute(f"**/api/{path}")
+    user.until("!document.getElementById('train').disabled")
+    assert page.input_value("#train-start").startswith("released:")

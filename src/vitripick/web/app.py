@@ -145,8 +145,10 @@ class _Api:
         return self.s.pick_sets.curve(request.path_params["set"])
 
     def picks(self, request: HttpRequest) -> dict[str, Any]:
-        picks = self.s.pick_sets.picks(request.path_params["set"], self._entry(request))
-        return {"picks": None if picks is None else picks_json(picks)}
+        pick_set, entry = request.path_params["set"], self._entry(request)
+        picks = self.s.pick_sets.picks(pick_set, entry)
+        size = self.s.pick_sets.box_size_px(pick_set, entry)
+        return {"picks": None if picks is None else picks_json(picks), "box_size_px": size}
 
     def run_curves(self, request: HttpRequest) -> dict[str, Any]:
         run = self.s.jobs.run(request.path_params["run"])

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,10 +219,12 @@ class JobRunner:
                 write_job(Job(kind="describe"), path)
                 process = _spawn(path, self.root, subprocess.DEVNULL)
                 with process:
-                    for line in process.stdout or ():
-                        event = json.loads(line)
+                    for event in _events(process):
                         if event["event"] == "described":
                             self.machine = {key: value for key, value in event.items() if key != "event"}
+                if self.machine is None:
+                    # The page waits for the models. Without any it can still train from scratch, or from a run.
+                    self.machine = {"default": "", "released": [], "device": "cpu", "threads": 0}
 
         threading.Thread(target=ask, daemon=True).start()
 
@@ -282,8 +284,7 @@ class JobRunner:
 
     def _read_events(self, process: subprocess.Popen[str], progress: JobProgress, folder: JobFolder) -> None:
         outcome: dict[str, Any] = {}
-        for line in process.stdout or ():
-            event = json.loads(line)
+        for event in _events(process):
             name = event["event"]
             if name == "stage":
                 progress.stage = event["stage"]
@@ -331,6 +332,17 @@ def _spawn(job: Path, root: Path, log: Any) -> subprocess.Popen[str]:
         # Processes that the worker starts obey these two.
         env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(folders)},
     )
+
+
+def _events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    """Yield what the process says; lines that a library printed are passed over."""
+    for line in process.stdout or ():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "event" in event:
+            yield event
 
 
 def _import_folders(root: Path) -> list[str]:

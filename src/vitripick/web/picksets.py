@@ -67,6 +67,7 @@ class PickSets:
         self._sets: OrderedDict[str, PickSet] = OrderedDict()
         self._paths: dict[str, dict[str, Path | Boxes]] = {}
         self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
+        self._without_size: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
 
     def put(self, pick_set: PickSet, *, grown: bool = False) -> None:
@@ -109,12 +110,19 @@ class PickSets:
             boxes = source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)
             shape = self._project.header(entry).shape
             size = self._project.box_size_px(entry)
-            boxes = boxes if boxes.has_size else boxes.with_size(size)
+            if not boxes.has_size:
+                self._without_size.add(key)
+                boxes = boxes.with_size(size)
             boxes = ranked(boxes.of(shape=shape, pixel_size=self._project.pixel_size(entry)))
             self._cache[key] = boxes
             while len(self._cache) > _KEPT_IN_MEMORY:
                 self._cache.popitem(last=False)
             return boxes
+
+    def box_size_px(self, pick_set_id: str, entry: Entry) -> float | None:
+        """Return the size of the boxes of a micrograph's picks, or None if they have none of their own."""
+        picks = self.picks(pick_set_id, entry)
+        return None if picks is None or (pick_set_id, entry.id) in self._without_size else picks.box_size_px
 
     def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
         """Return the picks within the limits, which are shown, counted and exported, or None if it was not picked."""

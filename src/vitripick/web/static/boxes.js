@@ -95,6 +95,7 @@ function outline(context, shape, x, y, size, colour) {
  * @property {import("./viewport.js").Viewport} viewport
  * @property {number} density
  * @property {number} boxSize
+ * @property {number} pickSize
  * @property {Iterable<[number, number]>} labels
  * @property {import("./types.js").Pick[]} picks
  * @property {Iterable<[number, number]>} rejected
@@ -158,18 +159,18 @@ let pixels = null;
 /** @param {CanvasRenderingContext2D} context scaled to CSS pixels, cleared @param {Scene} scene */
 export function drawScene(context, scene) {
   const { viewport } = scene;
-  const size = scene.boxSize * viewport.scale;
+  const size = scene.boxSize * viewport.scale, pickSize = scene.pickSize * viewport.scale;
   scene.set = null;
-  if (scene.picks.length > MANY && size <= LARGEST_SET_PX) {
+  if (scene.picks.length > MANY && pickSize <= LARGEST_SET_PX) {
     const { width, height } = context.canvas;
     if (pixels?.image.width !== width || pixels.image.height !== height) pixels = new Pixels(width, height);
     pixels.clear();
     scene.set = pixels;
-    drawPicks(context, scene, size);
+    drawPicks(context, scene, pickSize);
     context.putImageData(pixels.image, 0, 0);
     scene.set = null;
   } else {
-    drawPicks(context, scene, size);
+    drawPicks(context, scene, pickSize);
   }
   for (const area of scene.areas) polygon(context, viewport, area, true);
   if (scene.drawing.length) polygon(context, viewport, scene.drawing, false);

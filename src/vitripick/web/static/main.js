@@ -8,7 +8,7 @@ import { startLabelPanel } from "./label_panel.js";
 import { flush, isSaved, onSaveState, sheet } from "./labels.js";
 import { firstId, neighbour, setCurrent, startList } from "./list.js";
 import { refreshMontage, startMontage } from "./montage.js";
-import { loadHistograms, shownPicks } from "./picks.js";
+import { loadHistograms, pickBoxSize, shownPicks } from "./picks.js";
 import { startPicksPanel } from "./picks_panel.js";
 import { changed, openProject, store, updateRow } from "./store.js";
 import { startTools } from "./tools.js";
@@ -129,7 +129,7 @@ async function start() {
 }
 
 // For tests, and for a curious user's console.
-Object.assign(window, { vitripick: { store, viewport, timings, sheet, shownPicks, currentPicture, open, flush, redraw } });
+Object.assign(window, { vitripick: { store, viewport, timings, sheet, shownPicks, pickBoxSize, currentPicture, open, flush, redraw } });
 
 start().catch((error) => {
   el("banner").hidden = false;

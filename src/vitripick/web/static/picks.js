@@ -11,21 +11,23 @@ const KEPT = 12;
 /** How far from the threshold a pick is doubtful. */
 export const DOUBT = 0.12;
 
-/** @type {Map<string, Promise<Pick[] | null>>} */
+/** @typedef {Pick[] & {boxSize?: number | null}} Picks of one micrograph, with the size of their boxes */
+
+/** @type {Map<string, Promise<Picks | null>>} */
 const kept = new Map();
-/** @type {Pick[] | null} surest first; null: this micrograph was not picked */
+/** @type {Picks | null} surest first; null: this micrograph was not picked */
 let current = null;
 let currentKey = "";
 let generation = 0;
 
-/** @param {string} id @returns {Promise<Pick[] | null>} */
+/** @param {string} id @returns {Promise<Picks | null>} */
 export function picksOf(id) {
   const set = store.settings.pick_set;
   if (!set) return Promise.resolve(null);
   const key = `${generation}/${set}/${id}`;
   let picks = kept.get(key);
   if (!picks) {
-    picks = get(`api/picks/${set}/${id}`).then((answer) => answer.picks?.map(asPick) ?? null);
+    picks = get(`api/picks/${set}/${id}`).then(({ picks: rows, box_size_px }) => rows && Object.assign(rows.map(asPick), { boxSize: box_size_px }));
     picks.catch(() => kept.delete(key));
     kept.set(key, picks);
   }
@@ -60,6 +62,9 @@ export async function loadPicks() {
 }
 
 export const allPicks = () => (currentKey.endsWith(`/${sheet()?.id}`) ? current : null);
+
+/** The size of the boxes of the picks on the screen, which a run has of its own. */
+export const pickBoxSize = () => allPicks()?.boxSize ?? sheet()?.boxSize ?? 100;
 
 /** @type {{picks: Pick[] | null, key: string, result: Pick[]}} */
 let cache = { picks: null, key: "", result: [] };

@@ -29,7 +29,7 @@ async function poll() {
   } catch {
     // The banner says it.
   }
-  timer = setTimeout(poll, busy ? BUSY_MS : IDLE_MS);
+  timer = setTimeout(poll, busy || !store.status?.machine ? BUSY_MS : IDLE_MS);
 }
 
 /** @param {Status} status @returns {boolean} whether something runs */
@@ -78,7 +78,9 @@ function refresh() {
   ];
   if (machine && machine.released.length) models.sort((a, b) => Number(b.value === `released:${machine.default}`) - Number(a.value === `released:${machine.default}`));
   // Until somebody chooses: the bundled model to start from, the newest one to pick with.
-  fill(select("train-start"), [...models, { value: "scratch", text: "scratch: only these labels" }], chosen.start ?? models[0]?.value);
+  // Before the bundled models are known, "scratch" would be the only choice, and the wrong one.
+  const starts = machine ? [...models, { value: "scratch", text: "scratch: only these labels" }] : [{ value: "", text: "the models are being read…" }];
+  fill(select("train-start"), starts, chosen.start ?? models[0]?.value);
   fill(select("pick-model"), models, chosen.model ?? models.find(({ value }) => value.startsWith("run:"))?.value ?? null);
   const where = machine ? (machine.device === "cuda" ? ", on a GPU faster" : "") : "";
   fill(select("train-effort"), Object.keys(store.project.efforts).map((name) => ({ value: name, text: (EFFORT_WORDS[name] ?? name) + where })));
@@ -89,7 +91,7 @@ function refresh() {
   el("train-data").textContent = `${count(n, "label")} on ${count(used.length, "micrograph")}.`
     + (open ? ` ${unmarked} marked fully labelled: what lies between the labels there teaches little.` : "");
   const running = Boolean(job?.running);
-  button("train").disabled = running || store.readOnly;
+  button("train").disabled = running || store.readOnly || !machine;
   button("stop").hidden = !running;
   for (const id of ["pick-this", "pick-all"]) button(id).disabled = running || !models.length;
   showJob();

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
 import { canvas, el, toast } from "./dom.js";
 import { settled, sheet, show } from "./labels.js";
-import { loadPicks, picksOf, shownPicks } from "./picks.js";
+import { loadPicks, pickBoxSize, picksOf, shownPicks } from "./picks.js";
 import { pictureOf } from "./picture.js";
 import { changed, store, watch } from "./store.js";
 import { Viewport } from "./viewport.js";
@@ -86,6 +86,7 @@ function drawOverlay(context) {
   drawScene(context, {
     viewport, density, byConfidence,
     boxSize: one.boxSize,
+    pickSize: pickBoxSize(),
     labels: showLabels ? one.labels.values() : [],
     picks: showPicks ? shownPicks() : [],
     rejected: showPicks && store.settings.pick_set ? one.rejected.values() : [],
