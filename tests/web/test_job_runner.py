@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+from vitripick.errors import UsageError
 from vitripick.web.job import Job
 from vitripick.web.job_runner import JobRunner
+from vitripick.web.own_files import try_lock
 from vitripick.web.requests import PickRequest
 from vitripick.web.session import open_session
 
@@ -87,3 +89,14 @@ def test_the_page_need_not_wait_for_models_that_cannot_be_read(tmp_path, monkeyp
         time.sleep(0.05)
     assert jobs.machine is not None
     assert jobs.machine["released"] == []
+
+
+def test_a_run_whose_last_process_still_ends_gets_no_second_one(tmp_path):
+    jobs = JobRunner(tmp_path / "runs", tmp_path)
+    folder = jobs.new_folder()
+    held = try_lock(folder.lock)  # as the process of a killed server holds it
+    with pytest.raises(UsageError, match="still ending"):
+        jobs.start(folder, Job(kind="train"))
+    assert not folder.job.exists()
+    held.close()
+    jobs.start(folder, Job(kind="train"))

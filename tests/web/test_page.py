@@ -1,6 +1,7 @@
 """Journeys of a user, in a real browser."""
 
 import json
+import time
 
 import cv2
 import numpy as np
@@ -467,3 +468,17 @@ def test_train_waits_until_the_bundled_models_are_known(browse, hand, micrograph
         page.unroute(f"**/api/{path}")
     user.until("!document.getElementById('train').disabled")
     assert page.input_value("#train-start").startswith("released:")
+
+
+def test_a_setting_counts_as_saved_only_when_it_is_and_leaving_the_page_loses_none(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 30)
+    user = hand(page)
+    user.saved()
+    page.fill("#box-px", "44")
+    page.dispatch_event("#box-px", "change")
+    assert "saved" not in page.inner_text("#save-state")
+    page.goto("about:blank")
+    end = time.monotonic() + 20
+    while json.loads((tmp_path / "out/project.json").read_text())["settings"]["box_size_px"] != 44:
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -102,6 +102,7 @@ class JobFolder:
       picks/                   the run folder of `vitripick pick`
       result.json              how the job ended; missing if it was cut short
       log.txt                  what the process wrote on stderr
+      .lock                    locked by the process while it lives
     """
 
     path: Path
@@ -115,6 +116,11 @@ class JobFolder:
     def job(self) -> Path:
         """The file of the job."""
         return self.path / "job.json"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the process of the run holds locked while it lives."""
+        return self.path / ".lock"
 
     @property
     def result(self) -> Path:

@@ -18,6 +18,7 @@ from typing import Any
 from vitripick.errors import InputError, UsageError
 from vitripick.json_toml import read_json_object
 from vitripick.web.job import Job, JobFolder, read_job, write_job
+from vitripick.web.own_files import try_lock
 
 _MAX_LOSSES = 2000
 
@@ -168,6 +169,11 @@ class JobRunner:
         """
         with self._lock:
             self.refuse_if_busy()
+            held = try_lock(folder.lock)
+            if held is None:
+                # The server was killed and started again. Its process ends its step first.
+                raise UsageError(f"the last process of run {folder.id} is still ending; try again in half a minute.")
+            held.close()
             write_job(job, folder.job)
             folder.result.unlink(missing_ok=True)
             progress = JobProgress(run=folder.id, kind=job.kind)

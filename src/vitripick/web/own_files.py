@@ -11,6 +11,23 @@ from typing import Any, Literal
 from vitripick.errors import UsageError, parameter
 
 
+def try_lock(path: Path) -> Any | None:
+    """Return an open file that is locked until it is closed, or None if another process has it locked."""
+    file = open_own(path, "ab")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        return file
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            file.close()
+            return None
+        return file  # a disk without locks: nothing can be known
+    return file
+
+
 class ProjectLock:
     """Allows one server for a project folder, because two would overwrite each other's edits.
 

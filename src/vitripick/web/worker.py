@@ -19,6 +19,7 @@ from vitripick.errors import InputError, Stopped, VitripickError, parameters_spe
 from vitripick.run_layout import STORE_FORMAT
 from vitripick.settings.spelling import as_flag
 from vitripick.web.job import Job, JobFolder, read_job
+from vitripick.web.own_files import try_lock
 
 _PATIENCE_SECONDS = 20.0
 
@@ -128,6 +129,7 @@ def main(path: Path) -> int:
     if hasattr(os, "nice"):  # Windows has no nice
         os.nice(5)
     job, folder = read_job(path), JobFolder(path.parent)
+    held = None if job.kind == "describe" else try_lock(folder.lock)
     outcome: dict[str, Any] = {"outcome": "done"}
     code = 0
     try:
@@ -144,6 +146,8 @@ def main(path: Path) -> int:
     if job.kind != "describe":
         write_text_atomically(folder.result, json.dumps(outcome, ensure_ascii=False) + "\n")
     send_event("end", **outcome)
+    if held is not None:
+        held.close()
     return code
 
 

@@ -106,11 +106,12 @@ export const getBlob = async (path, signal) => (await ask(path, { signal })).blo
 /**
  * @param {string} path
  * @param {unknown} [body]
+ * @param {boolean} [leaving] let it arrive although the page goes
  * @returns {Promise<any>}
  */
-export async function post(path, body = {}) {
+export async function post(path, body = {}, leaving = false) {
   const headers = { "Content-Type": "application/json" };
-  return parsed(await ask(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  return parsed(await ask(path, { method: "POST", headers, body: JSON.stringify(body), keepalive: leaving }));
 }
 
 /**

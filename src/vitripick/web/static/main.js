@@ -10,7 +10,7 @@ import { firstId, neighbour, setCurrent, startList } from "./list.js";
 import { refreshMontage, startMontage } from "./montage.js";
 import { loadHistograms, pickBoxSize, shownPicks } from "./picks.js";
 import { startPicksPanel } from "./picks_panel.js";
-import { changed, openProject, store, updateRow } from "./store.js";
+import { changed, openProject, sendOnLeaving, settingsAreSaved, store, updateRow, watch } from "./store.js";
 import { startTools } from "./tools.js";
 import { startTrainPanel } from "./train_panel.js";
 import { currentPicture, openMicrograph, redraw, startViewer, timings, viewport } from "./viewer.js";
@@ -75,11 +75,20 @@ function startTheme() {
 
 function startSaving() {
   const node = el("save-state");
-  onSaveState((state) => {
+  /** @type {"saved" | "saving" | "unsaved"} */
+  let edits = "saved";
+  const show = () => {
+    const state = edits === "saved" && !settingsAreSaved() ? "saving" : edits;
     node.className = `dim ${state}`;
     const time = new Date().toLocaleTimeString("en-GB");
+    node.dataset.state = state;
     node.textContent = state === "saved" ? `saved ${time}` : state === "saving" ? "saving…" : "not saved yet: trying again";
+  };
+  onSaveState((state) => {
+    edits = state;
+    show();
   });
+  watch("sent", show);
   onConnection((reachable, entered) => {
     const banner = el("banner");
     banner.hidden = reachable && entered;
@@ -90,6 +99,7 @@ function startSaving() {
   window.addEventListener("beforeunload", (event) => {
     if (!isSaved()) event.preventDefault();
   });
+  window.addEventListener("pagehide", sendOnLeaving);
 }
 
 async function start() {

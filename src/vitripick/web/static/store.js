@@ -6,7 +6,7 @@ import { settled, toast } from "./dom.js";
 /** @typedef {import("./types.js").Row} Row */
 /** @typedef {import("./types.js").Settings} Settings */
 /** @typedef {import("./types.js").Status} Status */
-/** @typedef {"rows" | "settings" | "status" | "current" | "labels" | "picks" | "view" | "histograms" | "focus"} Topic */
+/** @typedef {"rows" | "settings" | "status" | "current" | "labels" | "picks" | "view" | "histograms" | "focus" | "sent"} Topic */
 
 /** @type {Map<Topic, Set<() => void>>} */
 const watchers = new Map();
@@ -57,18 +57,33 @@ export function updateRow(raw) {
 
 /** @type {Partial<Settings>} */
 let unsent = {};
-const send = settled(async () => {
+/** Settings on their way to the server. @type {Promise<void>} */
+let sendingSettings = Promise.resolve();
+
+/** Send what is not sent yet; a server that is away, or has no room, gets it later. @param {boolean} [leaving] the page */
+async function sendUnsent(leaving = false) {
   const body = unsent;
+  if (!Object.keys(body).length) return;
   unsent = {};
   try {
-    await post("api/settings", body);
+    await post("api/settings", body, leaving);
   } catch (error) {
-    if (error instanceof ServerError && error.status === 0) {
+    const status = error instanceof ServerError ? error.status : -1;
+    if (status === 0 || status === 401 || status >= 500) {
       unsent = { ...body, ...unsent };
       setTimeout(() => send(), 2000);
     } else toast(String(/** @type {Error} */ (error).message), "bad");
   }
-}, 300);
+  changed("sent");
+}
+
+const sendNow = () => (sendingSettings = sendingSettings.then(() => sendUnsent()));
+const send = settled(sendNow, 300);
+
+export const settingsAreSaved = () => !Object.keys(unsent).length;
+
+/** Send now what would wait, because the page is left. */
+export const sendOnLeaving = () => void sendUnsent(true);
 
 /**
  * Change settings of the project: at once here, soon on the disk. A read-only page keeps them to itself.
@@ -79,6 +94,7 @@ export function setSettings(values) {
   if (!store.readOnly) {
     unsent = { ...unsent, ...values };
     send();
+    changed("sent");
   }
   changed("settings");
 }
