@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import starfile
 
+from vitripick.atomic import host_name
 from vitripick.formats import read_all_picks, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 
@@ -313,3 +314,68 @@ def test_no_answer_waits_for_the_acknowledgement_of_its_first_half(serve, microg
     connection.close()
     # A busy machine makes some answers slow, the wait made every one slow.
     assert sorted(seconds)[6] < 0.02, seconds
+
+
+def test_an_export_of_several_formats_is_all_or_nothing(serve, tmp_path):
+    write_mrc(tmp_path / "mics/mic0.mrc", np.random.default_rng(0).standard_normal((90, 120)).astype(np.float32))
+    server = serve(tmp_path / "mics", "--out", tmp_path / "out", "--box-size-px", "20")
+    an_id = server.ids()["mic0.mrc"]
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[1, 30, 40]]})
+    status, answer = server.post("/api/export", {"what": "labels", "formats": ["star", "cistem"]})
+    assert status == 400, answer  # cisTEM counts in Å, and the pixel size is not known
+    assert "vitripick-tmp" not in answer["error"]
+    assert list((tmp_path / "out/exports").iterdir()) == []
+    assert server.post("/api/export", {"what": "labels", "formats": ["star"]})[1]["folder"].endswith("exports/001")
+    listed = (tmp_path / "out/exports/001/autopick.star").read_text()
+    assert str(tmp_path / "out/exports/001/star") in listed
+
+
+def test_what_a_killed_server_was_writing_is_removed(serve, micrographs, tmp_path):
+    serve(micrographs, "--out", tmp_path / "out").stop()
+    left = tmp_path / "out/labels" / f".vitripick-tmp.{host_name()}.{2**22 + 1}.abc.csv"
+    left.parent.mkdir(exist_ok=True)
+    left.touch()
+    serve(micrographs, "--out", tmp_path / "out").stop()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("deep.json", b"[" * 100_000),
+        ("cut.cs", b"\x93NUMPY\x01\x00\x76\x00{'descr': [('a', '<f4'"),
+        ("deep.cs", b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535),
+    ],
+)
+def test_a_damaged_file_is_refused_in_a_sentence(serve, micrographs, tmp_path, name, data):
+    server = serve(micrographs, "--out", tmp_path / "out")
+    status, answer = server.send_file(name, data)
+    assert status == 422
+    assert name in answer["error"]
+
+
+def test_a_name_with_a_line_separator_keeps_its_labels_and_does_not_stop_a_training(serve, tmp_path, new_micrographs):
+    folder = new_micrographs(tmp_path / "mics", n=1)
+    (folder / "mic0.mrc").rename(folder / "a\u2028b\x85c.mrc")
+    server = serve(folder, "--out", tmp_path / "out")
+    (an_id,) = server.ids().values()
+    server.post(f"/api/micrographs/{an_id}/edit", {"revision": 0, "add": [[n, 10 * n, 40] for n in range(1, 8)]})
+    server.kill()
+    server = serve(folder, "--out", tmp_path / "out")
+    assert len(server.get(f"/api/micrographs/{an_id}")[1]["labels"]) == 7
+    status, answer = server.post("/api/train", {"start": "scratch", "then_pick": "none", "steps": 1})
+    assert status == 200, answer
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"vitripick_project": 1, "settings": {"threshold": 7}, "micrographs": {}}']
+)
+def test_a_damaged_project_file_is_told_in_a_sentence(micrographs, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/project.json").write_text(text)
+    command = [sys.executable, "-m", "vitripick.cli.app", "label", str(micrographs), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "pydantic" not in done.stderr
+    assert "move it away" in done.stderr

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vitripick.atomic import temporary_name
 from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
 from vitripick.evaluation import FrameHint, Seen, check_frame
 from vitripick.formats import (
@@ -178,8 +179,26 @@ class Exchange:
         chosen = [(entry, boxes) for entry, boxes in self._chosen(request) if boxes is not None]
         if not chosen:
             raise UsageError("there is nothing to export yet.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # All formats or none: a folder of half the formats would look like an export.
+        with tempfile.TemporaryDirectory(prefix=temporary_name("export"), dir=folder.parent) as name:
+            half = Path(name) / folder.name
+            half.mkdir()
+            try:
+                self._write(request, chosen, half, folder)
+            except VitripickError as error:
+                # The temporary name means nothing to the user.
+                raise type(error)(str(error).replace(str(half), str(folder))) from error
+            half.rename(folder)
+        return {
+            "folder": str(folder),
+            "n_micrographs": len(chosen),
+            "n_boxes": sum(len(boxes) for _, boxes in chosen),
+        }
+
+    def _write(self, request: ExportRequest, chosen: Sequence[tuple[Entry, Boxes]], folder: Path, final: Path) -> None:
+        """Write all formats into `folder`, which will be `final`."""
         entries = [entry for entry, _ in chosen]
-        folder.mkdir(parents=True)
         for format_name in request.formats:
             paths = [folder / path for path in _paths(format_name, entries)]
             kind = FORMATS[format_name]
@@ -193,13 +212,9 @@ class Exchange:
             for (_, boxes), path in zip(chosen, paths, strict=True):
                 write_picks(boxes, path, format=format_name)
             if kind.write_list is not None:
-                rows = [(relion_name(entry.file), str(path)) for entry, path in zip(entries, paths, strict=True)]
+                places = [str(final / path.relative_to(folder)) for path in paths]
+                rows = [(relion_name(entry.file), path) for entry, path in zip(entries, places, strict=True)]
                 kind.write_list(rows, folder / AUTOPICK)
-        return {
-            "folder": str(folder),
-            "n_micrographs": len(chosen),
-            "n_boxes": sum(len(boxes) for _, boxes in chosen),
-        }
 
     def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Boxes | None]]:
         """Yield every micrograph to export with its boxes, or with None if `only_names` (and then read no picks)."""

@@ -30,6 +30,7 @@ from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs
 from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LABEL_HISTORY
 from vitripick.settings import Settings
+from vitripick.settings.wording import problems
 from vitripick.web.requests import MAX_VIEW, Flag, SettingsRequest, ViewValue
 
 _FIRST_BOX_SHARE = 0.06  # of the shorter side: the box size until the user sets one
@@ -321,7 +322,11 @@ def _read(project: Project) -> None:
         if project.read_only and not project.out.is_dir():
             raise UsageError(f"{project.out}: there is no project here.") from None
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise FormatError(f"{path}: this project file cannot be used: {error}") from error
+        reason = problems(error) if isinstance(error, ValidationError) else str(error)
+        raise FormatError(
+            f"{path}: this project file cannot be used ({reason}). Correct it, or move it away to go on with settings "
+            "and flags as in a new project; the labels stay."
+        ) from error
 
 
 def _count_labels(project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from vitripick.atomic import remove_leftovers
 from vitripick.encoding import check_output_name
 from vitripick.runs.folder import threshold_of_run
 from vitripick.web.exchange import Exchange
@@ -118,6 +119,8 @@ def open_session(
     lock = None if read_only else ProjectLock(out)
     if lock is not None:
         lock.take()
+        for folder in (out / "labels", out / "areas"):
+            remove_leftovers(folder)  # a killed server leaves the files that it was writing
     project = open_project(
         inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, include=include, read_only=read_only
     )
