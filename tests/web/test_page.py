@@ -434,6 +434,23 @@ def test_edits_in_two_windows_are_all_kept(browse, hand, micrographs, tmp_path):
     assert near(sorted(read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist()), wanted)
 
 
+def test_a_window_hears_of_what_another_one_did(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 30)
+    other = page.context.new_page()
+    other.goto(page.url)
+    hand(other).saved()
+    page.bring_to_front()
+    hand(page).click(30, 40)
+    page.keyboard.press("f")
+    page.fill("#box-px", "44")
+    page.dispatch_event("#box-px", "change")
+    hand(page).saved()
+    other.bring_to_front()
+    hand(other).until("vitripick.sheet().labels.size === 1")
+    hand(other).until("vitripick.store.rows[0].flag === 'complete' && vitripick.store.rows[0].labels === 1")
+    hand(other).until("vitripick.sheet().boxSize === 44 && vitripick.store.settings.box_size_px === 44")
+
+
 def test_picks_are_as_large_as_their_run_says_and_labels_as_the_project_says(browse, hand, micrographs, tmp_path):
     picks = Boxes.at([30, 60], [40, 50], size_px=12, confidence=[0.9, 0.8])
     write_picks(picks, tmp_path / "picks" / "cbox" / "mic0.cbox")
@@ -458,14 +475,14 @@ def test_train_waits_until_the_bundled_models_are_known(browse, hand, micrograph
         route.fulfill(response=answer, json={**answer.json(), "machine": None})
 
     for path in ("project", "status"):
-        page.route(f"**/api/{path}", not_yet)
+        page.route(f"**/api/{path}*", not_yet)
     page.reload()
     user.saved()
     page.click("#tab-train")
     assert page.is_disabled("#train")
     assert "being read" in page.inner_text("#train-start")
     for path in ("project", "status"):
-        page.unroute(f"**/api/{path}")
+        page.unroute(f"**/api/{path}*")
     user.until("!document.getElementById('train').disabled")
     assert page.input_value("#train-start").startswith("released:")
 

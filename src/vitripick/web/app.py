@@ -118,13 +118,15 @@ class _Api:
             "formats": formats_json(),
             "efforts": {name: {"steps": effort.steps} for name, effort in EFFORTS.items()},
             "rejected_boxes": REJECTED_BOXES,
+            "changes": self.s.project.changes,
             **self._status(),
         }
 
     def status(self, request: HttpRequest) -> dict[str, Any]:
         # The page asks for the status all the time, so the machine's description can come with a later answer.
         self.s.jobs.describe_machine()
-        return self._status()
+        since = request.query_params.get("since", "")
+        return {**self._status(), **(self._missed(int(since)) if since.isdecimal() and len(since) < 16 else {})}
 
     def micrograph(self, request: HttpRequest) -> dict[str, Any]:
         entry = self._entry(request)
@@ -234,6 +236,19 @@ class _Api:
             "threshold": session.project.settings.threshold,
             "n_picked": session.n_picked,
         }
+
+    def _missed(self, since: int) -> dict[str, Any]:
+        """Return what changed since a window asked last, for example by another window."""
+        project, sheets = self.s.project, self.s.sheets
+        with project.lock:
+            # A window of a server that was started again has a count of another life.
+            entries = [e for e in project.entries.values() if e.changed > since or since > project.changes]
+            return {
+                "changes": project.changes,
+                "rows": [listed(entry) for entry in entries],
+                "revisions": {entry.id: sheets.revision(entry) for entry in entries},
+                "settings": project.settings.model_dump() if project.settings_changed > since else None,
+            }
 
     def _saved(self, entry: Entry, sheet: Sheet) -> dict[str, Any]:
         return {"row": listed(entry), "can_undo": len(sheet.done), "can_redo": len(sheet.undone)}

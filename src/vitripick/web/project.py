@@ -98,6 +98,7 @@ class Entry:
     n_labels: int = 0
     error: str = ""
     header: MicrographHeader | None = None
+    changed: int = 0  # the project's count of changes when this one changed last
 
     @property
     def is_fully_labelled(self) -> bool:
@@ -118,6 +119,9 @@ class Project:
     read_only: bool = False
     # Label files that are still to be written with the new box size; a killed server goes on with them.
     sizes_pending: bool = False
+    # Every change counts one, so that a window knows what it has missed.
+    changes: int = 0
+    settings_changed: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     # Flags of micrographs that are in `project.json` but not among the inputs of this start. They are kept.
     _others: dict[str, Any] = field(default_factory=dict)
@@ -164,6 +168,7 @@ class Project:
             entry.flag, entry.seen = flag, seen
             try:
                 self.save()
+                self.note(entry)
             except OSError:
                 entry.flag, entry.seen = before  # what is shown is what a restart would read
                 raise
@@ -208,6 +213,13 @@ class Project:
         except OSError:
             self.settings, self.sizes_pending = before, pending
             raise
+        self.changes += 1
+        self.settings_changed = self.changes
+
+    def note(self, entry: Entry) -> None:
+        """Count a change of this micrograph."""
+        self.changes += 1
+        entry.changed = self.changes
 
     def save(self) -> None:
         """Write `project.json`, whole or not at all, without the micrographs that were never opened.

@@ -145,6 +145,11 @@ class Sheets:
                 self._writer = threading.Thread(target=self._write_sizes, daemon=True)
                 self._writer.start()
 
+    def revision(self, entry: Entry) -> int | None:
+        """Return the revision of a sheet that is in memory."""
+        sheet = self._open.get(entry.id)
+        return None if sheet is None else sheet.revision
+
     def finish(self) -> None:
         """Wait until every label file has the box size of the project."""
         while (writer := self._writer) is not None:
@@ -220,6 +225,7 @@ class Sheets:
         If that fails, because the disk is full for example, the change is kept all the same: a restart reads the log.
         The files are written again before the next change.
         """
+        self._project.note(entry)
         for other_id in [*self._behind, entry.id]:
             other = self._project.entries[other_id]
             self._behind.add(other_id)

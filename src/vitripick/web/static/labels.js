@@ -3,7 +3,7 @@
 // yet there is kept and sent again until it is.
 import { get, post, ServerError } from "./api.js";
 import { count, toast } from "./dom.js";
-import { changed, store, updateRow } from "./store.js";
+import { changed, store, updateRow, updateRows } from "./store.js";
 
 /** @typedef {import("./types.js").Change} Change */
 /** @typedef {import("./types.js").SheetAnswer} SheetAnswer */
@@ -228,6 +228,22 @@ function refit(one) {
   }
   one.waiting = one.waiting.filter(({ change }) => Object.values(change).some((rows) => rows?.length));
   return lost;
+}
+
+/**
+ * Take over what other windows did.
+ * @param {any[][]} rows of micrographs that changed
+ * @param {Record<string, number | null>} revisions
+ */
+export function hear(rows, revisions) {
+  const waiting = new Set([...unsaved].map((one) => one.id));
+  updateRows(rows.filter(([id]) => !waiting.has(id)));
+  const one = current;
+  if (one && !waiting.has(one.id) && (revisions[one.id] ?? 0) > one.revision) {
+    one.stale = true;
+    unsaved.add(one);
+    flush();
+  }
 }
 
 /** @param {LabelSheet} one nothing more can be done to it here */

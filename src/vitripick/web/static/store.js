@@ -19,6 +19,7 @@ export const store = {
   /** @type {Map<string, Row>} */ byId: new Map(),
   /** @type {Settings} */ settings: /** @type {any} */ ({}),
   /** @type {Status | null} */ status: null,
+  /** How many changes of the project are known here. */ changes: 0,
   /** @type {import("./types.js").ProjectAnswer} */ project: /** @type {any} */ ({}),
   readOnly: false,
 };
@@ -45,18 +46,21 @@ export async function openProject() {
   store.rows = project.micrographs.map(asRow);
   store.byId = new Map(store.rows.map((row) => [row.id, row]));
   store.status = project;
+  store.changes = project.changes ?? 0;
 }
 
 /** @param {any[]} raw a row as the server sends it */
-export function updateRow(raw) {
-  const row = asRow(raw);
-  const known = store.byId.get(row.id);
-  if (known) Object.assign(known, row);
-  changed("rows");
+export const updateRow = (raw) => updateRows([raw]);
+
+/** @param {any[][]} raw rows as the server sends them */
+export function updateRows(raw) {
+  for (const row of raw.map(asRow)) Object.assign(store.byId.get(row.id) ?? {}, row);
+  if (raw.length) changed("rows");
 }
 
 /** @type {Partial<Settings>} */
 let unsent = {};
+let underWay = false;
 /** Settings on their way to the server. @type {Promise<void>} */
 let sendingSettings = Promise.resolve();
 
@@ -65,6 +69,7 @@ async function sendUnsent(leaving = false) {
   const body = unsent;
   if (!Object.keys(body).length) return;
   unsent = {};
+  underWay = true;
   try {
     await post("api/settings", body, leaving);
   } catch (error) {
@@ -74,13 +79,21 @@ async function sendUnsent(leaving = false) {
       setTimeout(() => send(), 2000);
     } else toast(String(/** @type {Error} */ (error).message), "bad");
   }
+  underWay = false;
   changed("sent");
 }
 
 const sendNow = () => (sendingSettings = sendingSettings.then(() => sendUnsent()));
 const send = settled(sendNow, 300);
 
-export const settingsAreSaved = () => !Object.keys(unsent).length;
+export const settingsAreSaved = () => !underWay && !Object.keys(unsent).length;
+
+/** Take over what another window set; how it shows micrographs is its own. @param {Settings} settings */
+export function hearSettings({ view, ...settings }) {
+  if (!settingsAreSaved()) return;
+  Object.assign(store.settings, settings);
+  changed("settings");
+}
 
 /** Send now what would wait, because the page is left. */
 export const sendOnLeaving = () => void sendUnsent(true);

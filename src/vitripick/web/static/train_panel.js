@@ -3,9 +3,9 @@
 import { get, post } from "./api.js";
 import { line, note, plotOn } from "./charts.js";
 import { button, canvas, count, el, fill, make, select, toast } from "./dom.js";
-import { flush, sheet } from "./labels.js";
+import { flush, hear, setBoxSize, sheet } from "./labels.js";
 import { forgetPicks, loadHistograms, loadPicks } from "./picks.js";
-import { changed, store, watch } from "./store.js";
+import { changed, hearSettings, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Status} Status */
 
@@ -25,7 +25,7 @@ async function poll() {
   clearTimeout(timer);
   let busy = false;
   try {
-    busy = take(await get("api/status"));
+    busy = take(await get(`api/status?since=${store.changes}`));
   } catch {
     // The banner says it.
   }
@@ -36,6 +36,15 @@ async function poll() {
 function take(status) {
   const before = store.status;
   store.status = status;
+  if (status.rows) {
+    store.changes = status.changes ?? 0;
+    hear(status.rows, status.revisions ?? {});
+    if (status.settings && !store.readOnly) {
+      hearSettings(status.settings);
+      if (status.settings.box_size_px) setBoxSize(status.settings.box_size_px);
+      changed("labels");
+    }
+  }
   const ended = before?.job?.running && !status.job?.running;
   // While many are picked, not at each one of them: the figures of all may be megabytes.
   const grown = before?.n_picked !== status.n_picked && performance.now() - refreshed > REFRESH_MS;

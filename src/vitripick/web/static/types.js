@@ -100,6 +100,10 @@
  * @property {string | null} pick_set
  * @property {number} threshold
  * @property {number} n_picked
+ * @property {number} [changes] how many there were
+ * @property {any[][]} [rows] those of micrographs that changed since
+ * @property {Record<string, number | null>} [revisions]
+ * @property {Settings | null} [settings] where they changed since
  *
  * @typedef {object} ProjectAnswer
  * @property {string} out
