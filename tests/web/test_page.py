@@ -451,6 +451,20 @@ def test_a_window_hears_of_what_another_one_did(browse, hand, micrographs, tmp_p
     hand(other).until("vitripick.sheet().boxSize === 44 && vitripick.store.settings.box_size_px === 44")
 
 
+def test_a_micrograph_that_was_opened_while_the_server_was_away_comes_when_it_is_back(
+    browse, hand, serve, micrographs, tmp_path
+):
+    page, server = browse(micrographs, "--out", tmp_path / "out", expect_errors=True)
+    user = hand(page)
+    server.kill()
+    page.keyboard.press("n")
+    user.until("document.getElementById('stage-message').textContent.includes('does not answer')")
+    again = serve(micrographs, "--out", tmp_path / "out", "--port", str(server.port), enter=False)
+    page.context.new_page().goto(again.link)
+    user.until("vitripick.sheet().name.includes('mic1') && vitripick.currentPicture()?.id === vitripick.sheet().id")
+    assert page.evaluate("vitripick.store.rows.every((row) => !row.error)")
+
+
 def test_picks_are_as_large_as_their_run_says_and_labels_as_the_project_says(browse, hand, micrographs, tmp_path):
     picks = Boxes.at([30, 60], [40, 50], size_px=12, confidence=[0.9, 0.8])
     write_picks(picks, tmp_path / "picks" / "cbox" / "mic0.cbox")

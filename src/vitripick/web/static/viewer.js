@@ -1,6 +1,6 @@
 // @ts-check
 // The micrograph on the screen: two canvases, the picture below and the marks above.
-import { get } from "./api.js";
+import { get, onConnection, ServerError } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
 import { canvas, el, toast } from "./dom.js";
 import { settled, sheet, show } from "./labels.js";
@@ -19,6 +19,13 @@ let density = 1;
 let wantPicture = true, wantOverlay = true, scheduled = false;
 /** Which micrograph was asked for last. */
 let wanted = "";
+/** What to do when the server is back. @type {() => void} */
+let openAgain = () => {};
+onConnection((reachable, entered) => {
+  if (!reachable || !entered) return;
+  openAgain();
+  openAgain = () => {};
+});
 
 /** What tools show: the pointer's box, the brush, what is selected. */
 export const marks = {
@@ -162,6 +169,11 @@ export async function openMicrograph(id, following) {
     if (wanted !== id) return;
     picture = null;
     say(/** @type {Error} */ (error).message);
+    if (error instanceof ServerError && (error.status === 0 || error.status === 401)) {
+      // The micrograph is not at fault: it is opened as soon as the server is back.
+      openAgain = () => wanted === id && openMicrograph(id, following);
+      return;
+    }
     const row = store.byId.get(id);
     if (row && !row.error) row.error = /** @type {Error} */ (error).message;
     changed("rows");
