@@ -82,7 +82,7 @@ def test_an_unknown_key_on_the_command_line_is_a_usage_error():
         ("pixel_size=nan", "pixel_size: give a number"),
         ("particles.coverage=[0.1, inf]", "particles.coverage: give a number"),
         ("particles.tilt_degrees=nan", "particles.tilt_degrees: give a number"),
-        ("particles.box_margin=inf", "particles.box_margin: give a number of 0 or more"),
+        ("particles.box_margin=inf", "particles.box_margin: give a number above 0"),
         ("optics.voltages_kv=[]", "optics.voltages_kv: these are too few values"),
         ("optics.voltages_kv=[300, 0]", "optics.voltages_kv.1: give a number above 0"),
         ("optics.spherical_aberrations_mm=[]", "optics.spherical_aberrations_mm: these are too few values"),

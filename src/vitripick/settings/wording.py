@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -145,21 +145,32 @@ def first_problem(error: ValidationError, settings: type[BaseModel]) -> tuple[st
     """Return which field is wrong first, the value that was given for it, and what to give instead."""
     item = error.errors()[0]
     name = str(item["loc"][0]) if item["loc"] else ""
-    field = settings.model_fields.get(name) if len(item["loc"]) == 1 else None
-    return name, item["input"], in_words(item, field)
+    return name, item["input"], in_words(item, field_at(item["loc"], settings))
 
 
 def problems(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
     """Return everything that is wrong, each with its key: `threshold 40: give a number from 0 to 1`."""
-    fields = {} if settings is None else settings.model_fields
     told = []
     for item in error.errors():
-        field = fields.get(str(item["loc"][0])) if len(item["loc"]) == 1 else None
+        field = None if settings is None else field_at(item["loc"], settings)
         where = ".".join(str(part) for part in item["loc"])
         shown = f" {item['input']!r}" if isinstance(item["input"], str | int | float) else ""
         is_own = item["type"] in ("extra_forbidden", "missing")
         told.append(f"{where}{'' if is_own else shown}: {in_words(item, field)}")
     return "; ".join(told)
+
+
+def field_at(place: Sequence[int | str], settings: type[BaseModel]) -> FieldInfo | None:
+    """Return the field that a place such as ("particles", "box_margin") names; None for a part of a value."""
+    *tables, name = place or ("",)
+    inside: Any = settings
+    for table in tables:
+        field = inside.model_fields.get(str(table))
+        inside = None if field is None else _without_none(field.annotation)
+        if not (isinstance(inside, type) and issubclass(inside, BaseModel)):
+            return None
+    found: FieldInfo | None = inside.model_fields.get(str(name))
+    return found
 
 
 def in_words(item: ErrorDetails, field: FieldInfo | None = None) -> str:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.json_toml import parse_toml, read_toml
 from vitripick.settings import Settings
-from vitripick.settings.wording import in_words
+from vitripick.settings.wording import field_at, in_words
 
 _BUNDLED = resources.files("vitripick.simulation") / "scene_recipes"
 
@@ -295,10 +295,11 @@ def load_scene_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> Sce
     try:
         return SceneRecipe.model_validate(table)
     except ValidationError as error:
+        items = [item for item in error.errors() if not _is_beside_the_point(item)]
+        places = [[part for part in item["loc"] if not _is_type(part)] for item in items]
         problem = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'] if not _is_type(part))}: {in_words(item)}"
-            for item in error.errors()
-            if not _is_beside_the_point(item)
+            f"{'.'.join(map(str, place))}: {in_words(item, field_at(place, SceneRecipe))}"
+            for place, item in zip(places, items, strict=True)
         )
         kind = UsageError if changes else InputError
         raise kind(f"scene recipe {source}: {problem} (docs/simulation.md lists the keys).") from error
