@@ -79,6 +79,12 @@ def test_picks_below_the_threshold_are_not_drawn_and_their_labels_missed():
     assert where(picture, _MISSED) is not None
 
 
+def test_a_label_that_the_border_cuts_is_not_missed():
+    """Such particles are not exported, so a picture full of misses along its sides would say nothing."""
+    picture = pixels(overlay_png(noise(), boxes_at((100, 200)), labels=boxes_at((300, 10), (392, 150)), max_side=800))
+    assert where(picture, _MISSED) is None
+
+
 def test_a_matching_of_the_callers_goes_before_our_own():
     labels = boxes_at((300, 80))
     picture = pixels(overlay_png(noise(), labels, labels=labels, found=np.array([-1])))

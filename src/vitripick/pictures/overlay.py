@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.atomic import write_bytes_atomically
+from vitripick.evaluation.metrics import on_border
 from vitripick.geometry import IS_JUNK, Boxes, Image, match
 from vitripick.pictures.drawing import (
     GREEN,
@@ -56,7 +57,7 @@ def overlay_png(
     Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's box. The
     strip gives this size, and a scale bar, in Å where the picks know their pixel size, else in pixels. Picks alone are
     coloured by confidence. With labels, true picks are green, false ones are orange, and labels that no pick found are
-    dashed in blue.
+    dashed in blue. Labels of particles that the border cuts are only counted.
 
     Parameters
     ----------
@@ -104,6 +105,10 @@ def overlay_png(
         is_true = found >= 0
         missed = np.ones(len(labels), dtype=bool)
         missed[found[is_true]] = False
+        # Particles that the border cuts are not exported, so nobody missed them.
+        shape = (image.shape[0], image.shape[1])
+        cut = missed & on_border(labels, shape, box / 2 if np.isfinite(box) else 0.0)
+        missed &= ~cut
         colours = np.where(is_true[:, None], bgr(_TRUE), bgr(_FALSE))
         _circles(large, labels.select(missed), zoom, np.tile(bgr(_MISSED), (len(labels), 1)), dashed=True)
         _circles(large, picks, zoom, colours)
@@ -112,6 +117,8 @@ def overlay_png(
             ("o", ORANGE, f"{np.count_nonzero(~is_true)} false"),
             ("dashed", "#2b8fd0", f"{np.count_nonzero(missed)} labels missed"),
         ]
+        if cut.any():
+            entries.append(("", INK, f"{np.count_nonzero(cut)} labels cut by the border"))
     if junk_share is not None:
         entries.append(("area", YELLOW, f"{junk_share:.0%} junk"))
     canvas = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
