@@ -21,6 +21,7 @@ from vitripick.geometry import Boxes
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
+from vitripick.runs.doubts import refuse_two_samples, refuse_unknown_pixel_sizes
 from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import (
     ExportError,
@@ -40,8 +41,6 @@ from vitripick.runs.survey import (
     N_SURVEYED,
     Survey,
     open_questions,
-    refuse_two_samples,
-    refuse_unknown_pixel_sizes,
 )
 from vitripick.runs.suspects import write_quality
 from vitripick.runs.watch.lock import refuse_if_watched

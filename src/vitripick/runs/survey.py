@@ -22,8 +22,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_text_atomically, write_text_once
-from vitripick.errors import InputError, ResourceError, VitripickError, parameter
-from vitripick.formats import MicrographFile, find_micrographs, read_header
+from vitripick.errors import InputError, ResourceError, VitripickError
+from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.json_toml import read_json_object
@@ -270,43 +270,6 @@ def survey_run(
 
 def _nothing_yet(model: Model) -> Survey:
     return Survey(vitripick=VERSION, model=model.card.name, model_sha256=model.sha256)
-
-
-def refuse_two_samples(survey: Survey) -> None:
-    """Raise `InputError` if the diameter was estimated on micrographs that seem to show different particles."""
-    found = survey.diameter
-    if found is not None and found.looks_like_two_samples:
-        raise InputError(
-            "these micrographs do not agree on a diameter, so they may come from different samples: "
-            f"{found.by_micrograph()}. Pick each sample into an {parameter('out')} of its own, or give the diameter of "
-            f"all ({parameter('diameter_angstrom')} or {parameter('diameter_px')})."
-        )
-
-
-def refuse_unknown_pixel_sizes(files: Sequence[MicrographFile], settings: PickSettings) -> None:
-    """Raise `InputError` if a diameter in Å is given, and none of some micrographs states a pixel size.
-
-    Only micrographs spread over the run are looked at, because a file server may need a second for each.
-    """
-    if settings.diameter_angstrom is None or settings.pixel_size is not None:
-        return
-    silent: list[Path] = []
-    for file in (part[0] for part in spread_over(files)):
-        if file.pixel_size is not None:
-            return
-        try:
-            if read_header(file.path).pixel_size is not None:
-                return
-        except VitripickError:
-            continue
-        silent.append(file.path)
-    if silent:
-        others = f", nor do {len(silent) - 1} others" if len(silent) > 1 else ""
-        raise InputError(
-            f"{silent[0]}: a diameter of {settings.diameter_angstrom:g} Å needs the pixel size, which this file does "
-            f"not state{others}. Give "
-            f"{parameter('pixel_size')}, or {parameter('diameter_px')} instead."
-        )
 
 
 def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Survey | None:
