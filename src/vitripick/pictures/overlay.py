@@ -26,6 +26,7 @@ from vitripick.pictures.drawing import (
     resized,
     styled,
 )
+from vitripick.text import count
 
 # OpenCV only knows lines of whole-pixel widths, and 1.5 px reads best, so lines are drawn on a canvas twice the size
 # and shrunk.
@@ -115,10 +116,10 @@ def overlay_png(
         entries = [
             ("o", GREEN, f"{np.count_nonzero(is_true)} true"),
             ("o", ORANGE, f"{np.count_nonzero(~is_true)} false"),
-            ("dashed", "#2b8fd0", f"{np.count_nonzero(missed)} labels missed"),
+            ("dashed", "#2b8fd0", f"{count('label', int(np.count_nonzero(missed)))} missed"),
         ]
         if cut.any():
-            entries.append(("", INK, f"{np.count_nonzero(cut)} labels cut by the border"))
+            entries.append(("", INK, f"{count('label', int(np.count_nonzero(cut)))} cut by the border"))
     if junk_share is not None:
         entries.append(("area", YELLOW, f"{junk_share:.0%} junk"))
     canvas = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
