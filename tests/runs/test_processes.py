@@ -48,10 +48,10 @@ def test_fifty_kills_leave_what_an_undisturbed_run_leaves(saved_model, tmp_path)
     assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)
     assert told["killed"] == 50
-    # They were killed at work: some of it was done, some was left to the next one, some was begun.
+    # They were killed at work: some of it was done, some was left to the next one. Whether a kill also meets a file
+    # that is half written is chance; mostly some do.
     assert told["done"] > 20
     assert told["behind"] > 10
-    assert told["half_written"] > 0
     disturbed = snapshot(tmp_path / "out", leave_out=NOT_COMPARED)
     assert not [name for name in disturbed if Path(name).name.startswith(".")]
     assert len([name for name in disturbed if name.startswith("cbox/")]) == 100
