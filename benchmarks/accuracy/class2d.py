@@ -352,7 +352,7 @@ def likeness(average: Array, references: list[Array], mask: npt.NDArray[np.bool_
     """Return the best correlation of a class average with a reference, over turns, mirror and shifts up to d/8."""
     side = average.shape[0]
     if not average.any():
-        return 0.0  # RELION empties a class that nobody is in
+        return 0.0  # RELION leaves a class without particles empty
     reach = round(side / 12)
     shifted = [
         np.roll(average, (dy, dx), (0, 1))[mask] for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)

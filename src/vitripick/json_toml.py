@@ -145,3 +145,8 @@ def _check_numbers(value: Any, depth: int = 0) -> None:
             _check_numbers(inner, depth + 1)
     elif isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
         raise ValueError("a number has very many digits")
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value from JSON, where all numbers are finite, is a number; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -4,11 +4,14 @@ import csv
 import json
 import random
 import shutil
+from contextlib import suppress
 
 import pytest
 
-from made import discs, snapshot
+from made import discs, rings, snapshot
+from vitripick.errors import InputError
 from vitripick.formats import read_picks, write_mrc
+from vitripick.models import open_model
 from vitripick.runs import PickSettings, pick_many, step
 from vitripick.runs.folder import read_run_folder
 from vitripick.runs.watch import watcher as watching
@@ -104,6 +107,26 @@ def test_a_failed_call_does_not_empty_the_joined_files(model, mics, tmp_path):
     summary = pick_many([mics / "m1.mrc"], out, model, settings)
     assert summary.failures == []
     assert [failure["micrograph"] for failure in read_run_folder(out).failures] == ["broken.mrc"]
+
+
+@pytest.mark.parametrize("given", [{}, {"diameter_px": 60, "keep_diameter": True}, {"threshold": 0.9}])
+def test_a_call_that_could_pick_nothing_changes_no_export_of_earlier_calls(tmp_path, given):
+    """Its threshold would rest on no micrograph; a general model's own is not the one that the survey chose."""
+    general, out = open_model("general"), tmp_path / "out"
+    for seed in range(2):
+        write_mrc(tmp_path / "mics" / f"{seed}.mrc", rings(seed))
+    pick_many([tmp_path / "mics"], out, general, PickSettings(threshold=0.6))
+    before, run = whole_run(out), json.loads((out / "run.json").read_text())
+    broken = tmp_path / "mics" / "broken.mrc"
+    broken.write_bytes((tmp_path / "mics" / "0.mrc").read_bytes()[:2000])
+    with suppress(InputError):  # without a diameter it stops before that
+        pick_many([broken], out, general, PickSettings(**given, formats=("box", "particles-star")))
+    after = whole_run(out)
+    new = {"run.json", "failures.jsonl", "failed/broken.json"}
+    assert {name: after[name] for name in before if name not in new} == {n: before[n] for n in before if n not in new}
+    now = json.loads((out / "run.json").read_text())
+    for name in ("threshold", "settings", "model_sha256", "n_picks", "micrographs"):
+        assert now[name] == run[name], name
 
 
 def test_another_threshold_and_format_leave_no_file_at_the_old_threshold(model, mics, tmp_path):

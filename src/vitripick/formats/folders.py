@@ -5,9 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePath
 
 from vitripick.formats.passed_by import PassedBy
+
+
+@lru_cache(maxsize=1 << 12)
+def _real_of(folder: str, working_folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def real_folder(folder: str) -> str:
+    """Return the path of a folder without links, as it was when it was first asked for."""
+    return _real_of(folder, os.getcwd())
+
+
+def forget_links() -> None:
+    """Look at all links again, because they may have changed."""
+    _real_of.cache_clear()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vitripick.geometry import Boxes, remove_overlaps
 from vitripick.images.border import NO_BORDER, Border
+from vitripick.json_toml import is_number
 from vitripick.settings.pick import Edge, PickSettings
 
 # Positions and sizes in the store have this many decimals of a pixel.
@@ -44,8 +45,8 @@ class Narrowing:
         if not isinstance(fields, dict) or set(fields) != set(cls.__dataclass_fields__):
             return None
         distance, size = fields["minimum_distance_diameters"], fields["box_size_px"]
-        fits = fields["edge"] in get_args(Edge) and _is_number(distance) and distance >= 0
-        return cls(**fields) if fits and (size is None or (_is_number(size) and size > 0)) else None
+        fits = fields["edge"] in get_args(Edge) and is_number(distance) and distance >= 0
+        return cls(**fields) if fits and (size is None or (is_number(size) and size > 0)) else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return this ready for JSON."""
@@ -103,7 +104,3 @@ def inside_border(picks: Boxes, border: Border, *, margin_px: float) -> Boxes:
 
 def _half(size_px: float) -> float:
     return size_px / 2 if np.isfinite(size_px) else 0.0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.geometry import IS_JUNK, Boxes, Image
+from vitripick.json_toml import is_number
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
@@ -187,4 +188,4 @@ def rounded(value: float | None) -> float | None:
 
 
 def _is_number_or_none(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+    return value is None or (is_number(value) and math.isfinite(value))

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from vitripick.errors import InputError
 from vitripick.programs.batch_systems import BatchSystem, Report
-from vitripick.text import count
+from vitripick.text import count, listed
 
 _SECONDS_BETWEEN_LINES = 60.0
 # The queue is asked only while a job waits for its worker, and not often: all users share its server.
@@ -271,8 +271,7 @@ class BatchJobs:
 
     def _numbers(self, jobs: Sequence[_Job]) -> str:
         numbers = sorted((job.number or "?" for job in jobs), key=lambda number: (len(number), number))
-        more = f" and {len(numbers) - 5} more" if len(numbers) > 6 else ""
-        return f"{self._system.name} {', '.join(numbers[:5] if more else numbers)}{more}"
+        return f"{self._system.name} {listed(numbers)}"
 
 
 def _taken(queue: SimpleQueue[Any]) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +139,7 @@ def _best_mapping(names: Sequence[str], exposures: Sequence[Exposure]) -> NameMa
 
 def _each_base_name_once(exposures: Sequence[Exposure]) -> list[Exposure]:
     """Return the exposures whose base name no other has; cryoSPARC cannot tell the others apart."""
-    n_of: dict[str, int] = {}
-    for exposure in exposures:
-        n_of[base_name(exposure.path)] = n_of.get(base_name(exposure.path), 0) + 1
+    n_of = Counter(base_name(exposure.path) for exposure in exposures)
     return [exposure for exposure in exposures if n_of[base_name(exposure.path)] == 1]
 
 
@@ -176,8 +175,8 @@ def _names(run: HandedRun, mapped: dict[str, MappedName], exposures: Sequence[Ex
     lost = [name for name in picked if mapped[name].exposure is None]
     if lost:
         n_lost = sum(len(picked[name]) for name in lost)
-        bases = [base_name(exposure.path) for exposure in exposures]
-        is_twin = [name for name in lost if bases.count(mapped[name].written) > 1]
+        n_of = Counter(base_name(exposure.path) for exposure in exposures)
+        is_twin = [name for name in lost if n_of[mapped[name].written] > 1]
         why = (
             f"two exposures have the base name {mapped[is_twin[0]].written}, and cryoSPARC tells them by nothing else"
             if is_twin

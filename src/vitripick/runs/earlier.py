@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from vitripick.errors import ResourceError, VitripickError
+from vitripick.formats.folders import forget_links, real_folder
 from vitripick.formats.star.optics import with_given_optics
 from vitripick.run_layout import RunLayout
 from vitripick.runs.export import place_of
-from vitripick.runs.record import Outcome, Record, read_failure, read_record, with_optics
+from vitripick.runs.record import Outcome, Record, as_named, path_of, read_failure, read_record
 from vitripick.runs.step import FolderPicker
-from vitripick.text import count, printable_name
+from vitripick.text import count, listed, printable_name
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,14 @@ class EarlierCalls:
         self._known: dict[str, Record | None] = {}
         self._renewed: dict[str, Record] = {}
 
-    def beside(self, picker: FolderPicker, outcomes: Iterable[Outcome]) -> Earlier:
+    def beside(self, picker: FolderPicker, outcomes: Iterable[Outcome], *, as_asked: bool = True) -> Earlier:
         """Return what lies in the run folder beside these outcomes of this call.
 
-        Exports that differ from what this call asks for, in threshold, filters or formats, are written again. Files of
-        a micrograph that this call has under another name are removed. In a RELION job, which starts anew on another
-        input, there is nothing.
+        With `as_asked`, exports that differ from what this call asks for, in threshold, filters or formats, are written
+        again. Files of a micrograph that this call has under another name are removed. In a RELION job, which starts
+        again on another input, there is nothing.
         """
+        forget_links()
         layout = picker.layout
         if layout.star_folder is not None:
             return Earlier()
@@ -67,16 +68,23 @@ class EarlierCalls:
             if record is None:
                 unreadable.append(f"{path}")
                 continue
-            again = paths.get(_real(_path_of(record, layout)))
+            again = paths.get(_real(path_of(record, layout.out)))
             if again is not None and again.record is not None:
                 _remove(record, layout)
                 removed.append(f"{record.name} (now {again.file.name})")
+                continue
+            if not as_asked:
+                if picker.exporter.has_stored(record):
+                    earlier.records.append(record)
+                else:
+                    unreadable.append(f"{layout.store(stem)}")
                 continue
             if stem not in self._renewed:
                 try:
                     # Values of the microscope that are given now hold for the whole folder.
                     optics = with_given_optics(record.optics, picker.settings)
-                    renewed = picker.exporter.renew(with_optics(record, optics, layout), None)
+                    named = as_named(record, layout, optics=optics, from_star=record.from_star)
+                    renewed = picker.exporter.renew(named, None)
                 except ResourceError:
                     raise
                 except VitripickError as error:
@@ -87,15 +95,17 @@ class EarlierCalls:
             earlier.records.append(self._renewed[stem])
             otherwise += picker.made_otherwise(record)
         for stem, failure in failures.items():
-            again = paths.get(_real(Path(failure["path"]))) if failure["path"] else None
+            again = paths.get(_real(failure["path"])) if failure["path"] else None
             if again is None:
                 earlier.failures.append({key: failure[key] for key in ("micrograph", "path", "error")})
             else:
                 layout.failure(stem).unlink(missing_ok=True)
         if removed:
-            earlier.notes.append(f"picked again under another name, so the older picks were removed: {_some(removed)}")
+            earlier.notes.append(
+                f"picked again under another name, so the older picks were removed: {listed(removed, most=3)}"
+            )
         if unreadable:
-            earlier.notes.append(f"left out of the files of the whole run: {_some(unreadable)}")
+            earlier.notes.append(f"left out of the files of the whole run: {listed(unreadable, most=3)}")
         if lost_pictures:
             earlier.notes.append(
                 f"removed because other picks were drawn there: {count('picture', lost_pictures)} of earlier calls; "
@@ -119,17 +129,9 @@ class EarlierCalls:
         return {stem: failure for stem, failure in found.items() if failure is not None}
 
 
-def _path_of(record: Record, layout: RunLayout) -> Path:
-    return Path(os.path.realpath(layout.out), record.from_out) if record.from_out else Path(record.path)
-
-
-def _real(path: Path) -> str:
-    return os.path.join(_real_folder(os.path.dirname(os.path.abspath(path))), path.name)
-
-
-@lru_cache(maxsize=1024)
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+def _real(path: str | Path) -> str:
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(real_folder(folder), name)
 
 
 def _remove(record: Record, layout: RunLayout) -> None:
@@ -137,7 +139,3 @@ def _remove(record: Record, layout: RunLayout) -> None:
     layout.record(record.stem).unlink(missing_ok=True)
     for path in [layout.store(record.stem), *(layout.path(record.stem, place_of(name)) for name in record.exported)]:
         path.unlink(missing_ok=True)
-
-
-def _some(items: list[str], n: int = 3) -> str:
-    return ", ".join(items[:n]) + (f" and {len(items) - n} more" if len(items) > n else "")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from vitripick.atomic import write_bytes_atomically
 from vitripick.errors import UsageError, parameter
-from vitripick.formats import FORMATS, MicrographFile, write_joined_picks, write_picks
+from vitripick.formats import FORMATS, write_joined_picks, write_picks
 from vitripick.formats.picks.table import written_formats
 from vitripick.formats.star.optics import warn_of_unknown_optics
 from vitripick.geometry import Boxes, Image
@@ -19,8 +18,8 @@ from vitripick.runs.record import Record, read_exported
 from vitripick.settings.pick import PickSettings
 
 NEED_THE_IMAGE = {"overlay", "thumbnail"}
-# The junk map comes from the network, so it does not depend on the threshold of the picks.
-_NOT_OF_THE_THRESHOLD = ("junk", "junk_mask")
+# The junk map comes from the network, so neither threshold nor filters of the picks change these.
+NOT_OF_THE_PICKS = {"junk", "junk_mask"}
 
 
 class ExportError(UsageError):
@@ -72,7 +71,7 @@ def listed_before(layout: RunLayout) -> list[str]:
 
 def threshold_of(name: str, threshold: float) -> float:
     """Return the threshold that one export is written with: the run's `threshold`, or 0 if it keeps all picks."""
-    keeps_all = name in _NOT_OF_THE_THRESHOLD if name in PICTURES else FORMATS[name].keeps_all
+    keeps_all = name in NOT_OF_THE_PICKS if name in PICTURES else FORMATS[name].keeps_all
     return 0.0 if keeps_all else threshold
 
 
@@ -98,23 +97,9 @@ def write_exports(
             write_bytes_atomically(path, thumbnail_jpeg(image, picks.above(threshold)))
 
 
-@dataclass(frozen=True)
-class RunEntry:
-    """Holds one micrograph that is done, for the files that describe the whole run.
-
-    Attributes
-    ----------
-    file, record
-        The micrograph, and what was found in it.
-    """
-
-    file: MicrographFile
-    record: Record
-
-
 def write_run_exports(
     layout: RunLayout,
-    entries: Sequence[RunEntry],
+    records: Sequence[Record],
     formats: Sequence[str],
     threshold: float,
     *,
@@ -126,8 +111,8 @@ def write_run_exports(
     ----------
     layout
         The layout of the run folder; picks come from its store.
-    entries
-        Each micrograph that is done.
+    records
+        One for each micrograph that is done.
     formats, threshold
         The formats and the threshold that the user asked for.
     remembered
@@ -141,14 +126,14 @@ def write_run_exports(
     """
     for kind in (FORMATS[name] for name in dict.fromkeys(formats)):
         if kind.write_list is not None:
-            rows = [(relion_name(entry.file), str(layout.path(entry.record.stem, kind.place))) for entry in entries]
+            rows = [(record.relion_name, str(layout.path(record.stem, kind.place))) for record in records]
             kind.write_list(rows, layout.autopick_star)
     joined = {name: file for name in formats if (file := FORMATS[name].joined_name) is not None}
     if not joined:
         return
     remembered = {} if remembered is None else remembered
     stored = []
-    for record in (entry.record for entry in entries):
+    for record in records:
         known = remembered.get(record.stem)
         if known is None or known[0] != record:
             known = record, read_exported(layout, record).above(threshold)
@@ -158,8 +143,8 @@ def write_run_exports(
     for name, file in joined.items():
         parts, optics = stored, None
         if FORMATS[name].takes_optics:  # RELION finds micrographs by its own names
-            parts = [boxes.renamed(relion_name(entry.file)) for boxes, entry in zip(stored, entries, strict=True)]
-            optics = [entry.record.optics for entry in entries]
+            parts = [boxes.renamed(record.relion_name) for boxes, record in zip(stored, records, strict=True)]
+            optics = [record.optics for record in records]
         try:
             write_joined_picks(parts, layout.out / file, format=name, optics=optics)
         except UsageError as error:
@@ -178,8 +163,3 @@ def warn_of_refused_exports(layout: RunLayout, records: Iterable[Record], format
         entry = FORMATS[name]
         if entry.takes_optics and entry.joined_name is not None:
             warn_of_unknown_optics(groups, layout.out / entry.joined_name, pixel_size_by=parameter("pixel_size"))
-
-
-def relion_name(file: MicrographFile) -> str:
-    """Return the string by which RELION finds a micrograph: the name in its STAR verbatim, else the path as typed."""
-    return file.name if file.from_star else str(file.path)

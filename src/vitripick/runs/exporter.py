@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from vitripick.formats import FORMATS, read_picks
+from vitripick.formats import FORMATS
 from vitripick.geometry import Boxes, Micrograph
 from vitripick.picking.junk import read_junk, write_junk
 from vitripick.picking.narrow import Narrowing
@@ -14,6 +14,7 @@ from vitripick.picking.quality import Quality, assess, rounded
 from vitripick.run_layout import PICTURES, STORE_FORMAT, RunLayout
 from vitripick.runs.export import (
     NEED_THE_IMAGE,
+    NOT_OF_THE_PICKS,
     exports_of,
     listed_before,
     place_of,
@@ -22,9 +23,6 @@ from vitripick.runs.export import (
 )
 from vitripick.runs.record import Record, read_stored, write_record
 from vitripick.settings.pick import PickSettings
-
-# They come from the network, so neither threshold nor filters change them.
-_NOT_OF_THE_PICKS = {"junk", "junk_mask"}
 
 
 class Exporter:
@@ -57,8 +55,7 @@ class Exporter:
         write_exports(store, None, self.layout, stem, [STORE_FORMAT], self.threshold)
         write_junk(self.layout.junk(stem), seen.junk)
         # Stored values are rounded. All else is made from them, so that it is the same after a restart.
-        stored = read_picks(self.layout.store(stem), format=STORE_FORMAT)
-        stored = stored.of(micrograph=record.name, shape=record.shape, pixel_size=record.pixel_size)
+        stored = read_stored(self.layout, record)
         picks = self._narrowing.applied(stored, size, record.border)
         self._write(picks, micrograph, stem, self._asked[1:])
         names = [*self._asked, *(["junk"] if seen.junk is not None else [])]
@@ -144,7 +141,7 @@ class Exporter:
         """Return whether other filters give this export other bytes."""
         if name == STORE_FORMAT:  # it holds all picks, but its boxes have the size to export
             return record.narrowing is None or record.narrowing.box_size_px != self._narrowing.box_size_px
-        return name not in _NOT_OF_THE_PICKS
+        return name not in NOT_OF_THE_PICKS
 
     def _quality(self, picks: Boxes, stem: str, diameter_px: float | None) -> Quality:
         # The stored map is used, so that a changed threshold gives the same bytes as a new run with it.

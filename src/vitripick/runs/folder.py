@@ -11,10 +11,10 @@ import numpy as np
 
 from vitripick.errors import InputError
 from vitripick.geometry import Boxes
-from vitripick.json_toml import parse_json, read_json_object
+from vitripick.json_toml import is_number, parse_json, read_json_object
 from vitripick.run_layout import RunLayout
 from vitripick.runs.log import read_log
-from vitripick.runs.record import Record, is_failure, is_number, is_stem, read_exported, read_record
+from vitripick.runs.record import Record, is_failure, is_stem, read_exported, read_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,14 +79,20 @@ def is_run_folder(path: str | Path) -> bool:
     return layout.run.is_file() or layout.holds_run()
 
 
-def threshold_of_run(folder: str | Path) -> float | None:
-    """Return the threshold that picks were exported with; None if `run.json` is missing or damaged."""
+def run_before(layout: RunLayout) -> dict[str, Any] | None:
+    """Return the contents of `run.json`; None if it is missing or damaged."""
     try:
-        run = _read_json(RunLayout(Path(folder)).run)
-        _check_run(run, RunLayout(Path(folder)).run)
-        return None if run.get("threshold") is None else float(run["threshold"])
+        run = _read_json(layout.run)
+        _check_run(run, layout.run)
     except (OSError, InputError):
         return None
+    return run
+
+
+def threshold_of_run(folder: str | Path) -> float | None:
+    """Return the threshold that picks were exported with; None if `run.json` is missing or damaged."""
+    run = run_before(RunLayout(Path(folder))) or {}
+    return None if run.get("threshold") is None else float(run["threshold"])
 
 
 def read_run_folder(folder: str | Path) -> RunFolder:

@@ -18,10 +18,11 @@ from typing import Any
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile, OpticsGroup, read_picks
+from vitripick.formats.folders import real_folder
 from vitripick.formats.star.optics import with_given_optics
 from vitripick.geometry import Boxes
 from vitripick.images.border import NO_BORDER, Border
-from vitripick.json_toml import read_json_object
+from vitripick.json_toml import is_number, read_json_object
 from vitripick.picking.narrow import Narrowing
 from vitripick.picking.quality import Quality
 from vitripick.run_layout import STORE, STORE_FORMAT, RunLayout
@@ -183,11 +184,6 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
-def is_number(value: Any) -> bool:
-    """Return whether a value from JSON, where all numbers are finite, is a number; a bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(_is_count(side) and side > 0 for side in value)
 
@@ -252,7 +248,7 @@ def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | N
     if record is None:
         return None
     # If the micrographs' folder was moved, nothing is at the old path; then the record counts as this one's.
-    place = os.path.normpath(os.path.join(os.path.realpath(out), record.from_out)) if record.from_out else record.path
+    place = path_of(record, out)
     if os.path.abspath(place) == os.path.abspath(file.path) or not (os.path.exists(place) and file.path.exists()):
         return record
     if os.path.samefile(place, file.path):
@@ -261,6 +257,11 @@ def own_record(file: MicrographFile, layout: RunLayout, stem: str) -> Record | N
         f"{file.path}: {out} holds the picks of another micrograph under this name, {place}, and they would be "
         f"overwritten. Give both folders in one call, or another {parameter('out')}."
     )
+
+
+def path_of(record: Record, out: Path) -> str:
+    """Return where the micrograph of a record in this run folder lies, in any working directory."""
+    return os.path.normpath(os.path.join(real_folder(str(out)), record.from_out)) if record.from_out else record.path
 
 
 def refuse_other_files(files: Sequence[MicrographFile], stems: dict[str, str], layout: RunLayout) -> None:
@@ -293,13 +294,12 @@ def optics_of(file: MicrographFile, settings: OpticsSettings, pixel_size: float 
     return group if group is None or pixel_size is None else dataclasses.replace(group, pixel_size=pixel_size)
 
 
-def with_optics(record: Record, optics: OpticsGroup | None, layout: RunLayout) -> Record:
-    """Return a record with this optics group, and write it if it had another one; no pick depends on it."""
-    if record.optics == optics:
-        return record
-    record = dataclasses.replace(record, optics=optics)
-    write_record(record, layout)
-    return record
+def as_named(record: Record, layout: RunLayout, *, optics: OpticsGroup | None, from_star: bool) -> Record:
+    """Return a record with what a list of micrographs says now, and write it if that is new; no pick depends on it."""
+    now = dataclasses.replace(record, optics=optics, from_star=from_star)
+    if now != record:
+        write_record(now, layout)
+    return now
 
 
 def read_stored(layout: RunLayout, record: Record) -> Boxes:

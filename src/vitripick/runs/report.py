@@ -12,11 +12,12 @@ from vitripick.errors import MicrographError
 from vitripick.evaluation import evaluate
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Boxes, Image
+from vitripick.json_toml import is_number
 from vitripick.picking.junk import read_junk
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 from vitripick.runs.folder import RunFolder, read_run_folder
 from vitripick.runs.gather import gather_sets
-from vitripick.runs.record import Record, is_number
+from vitripick.runs.record import Record
 from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import summary_lines, within_run
 from vitripick.settings.pick import PickSettings

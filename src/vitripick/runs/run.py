@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from vitripick.atomic import check_folder, remove_leftovers, write_text_atomically
 from vitripick.formats import FORMATS, MicrographFile, output_stems
 from vitripick.geometry import Boxes
+from vitripick.json_toml import is_number
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
@@ -25,12 +26,12 @@ from vitripick.runs.doubts import refuse_two_samples, refuse_unknown_pixel_sizes
 from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import (
     ExportError,
-    RunEntry,
     check_formats,
     listed_before,
     warn_of_refused_exports,
     write_run_exports,
 )
+from vitripick.runs.folder import run_before
 from vitripick.runs.jobs import in_order
 from vitripick.runs.record import Outcome, Record, read_exported, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
@@ -50,6 +51,9 @@ from vitripick.version import VERSION
 
 if TYPE_CHECKING:
     from vitripick.models import Model
+
+# What `run.json` says of how the picks were made and exported.
+_OF_THE_PICKS = ("vitripick", "model", "model_sha256", "threshold", "threshold_from", "settings", "survey")
 
 SurveyedBy = Callable[[Sequence[MicrographFile]], "Survey | None"]
 PickedBy = Callable[[Sequence[MicrographFile], "dict[str, str]"], "Generator[Outcome, None, None]"]
@@ -272,8 +276,8 @@ class Run:
         summary = self.summary()
         if self._share is None:
             self._listener.stage("writing what describes the whole run")
-            finish_run(self.picker, self.files, summary, self._outcomes.values())
-            warn_of_refused_exports(self.layout, summary.records, self.picker.settings.formats)
+            finish_run(self.picker, summary, self._outcomes.values())
+            warn_of_refused_exports(self.layout, summary.all_records, self.picker.settings.formats)
         summary.seconds = time.perf_counter() - self._started
         self.picker.log.write(run={"seconds": round(summary.seconds, 3), "n_skipped": summary.n_skipped})
         return summary
@@ -312,7 +316,6 @@ def prepare_folder(layout: RunLayout) -> None:
 
 def finish_run(
     picker: FolderPicker,
-    files: Iterable[MicrographFile],
     summary: RunSummary,
     outcomes: Iterable[Outcome],
     *,
@@ -323,9 +326,10 @@ def finish_run(
     """Write the files that describe the whole run: joined files, quality, failures, `run.json`.
 
     They speak of all that was ever picked into the run folder; `outcomes` are what this call took. A watcher gives its
-    own `earlier`, so that each record is read once. `remembered` is for `write_run_exports`. Without `distributions`,
-    the distributions stay as they are. They need every stored pick, and those of 20,000 micrographs take a minute to
-    read.
+    own `earlier`, so that each record is read once. A call that could pick nothing changes no export of earlier calls:
+    their threshold and settings stay, because its own may rest on no micrograph. `remembered` is for
+    `write_run_exports`. Without `distributions`, the distributions stay as they are. They need every stored pick, and
+    those of 20,000 micrographs take a minute to read.
 
     Raises
     ------
@@ -333,14 +337,18 @@ def finish_run(
         If some formats cannot hold what was picked; it comes at the end, when all else is written.
     """
     layout, settings, model = picker.layout, picker.settings, picker.model
-    by_name = {file.name: file for file in files}
-    summary.earlier = (earlier or EarlierCalls()).beside(picker, outcomes)
+    before = None if summary.records or layout.star_folder is not None else run_before(layout)
+    before = before if before is not None and is_number(before.get("threshold")) else None
+    summary.earlier = (earlier or EarlierCalls()).beside(picker, outcomes, as_asked=before is None)
+    formats = _joined_before(layout)
+    if before is None:
+        formats = list(dict.fromkeys([*settings.formats, *formats]))
+    else:
+        summary.threshold = float(before["threshold"])
     records = summary.all_records
-    entries = [RunEntry(by_name.get(record.name) or _file_of(record), record) for record in records]
-    formats = list(dict.fromkeys([*settings.formats, *_joined_before(layout)]))
     refused: ExportError | None = None
     try:
-        write_run_exports(layout, entries, formats, summary.threshold, remembered=remembered)
+        write_run_exports(layout, records, formats, summary.threshold, remembered=remembered)
     except ExportError as error:
         refused = error
     if distributions:
@@ -357,14 +365,10 @@ def finish_run(
         "engines": sorted({record.engine for record in records}),
         **summary.stable_dict(),
     }
+    run |= {name: before[name] for name in _OF_THE_PICKS if before is not None and name in before}
     write_text_atomically(layout.run, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
     if refused is not None:
         raise refused
-
-
-def _file_of(record: Record) -> MicrographFile:
-    """Return the micrograph of an earlier call, as it was found then."""
-    return MicrographFile(record.name, Path(record.path), record.from_star)
 
 
 def _joined_before(layout: RunLayout) -> list[str]:

@@ -30,13 +30,13 @@ from vitripick.runs.profile import cached_share
 from vitripick.runs.record import (
     Outcome,
     Record,
+    as_named,
     digest,
     optics_of,
     own_record,
     path_from,
     read_failure,
     read_record,
-    with_optics,
     write_failure,
 )
 from vitripick.runs.survey import Survey, kept_survey, open_questions, survey_run
@@ -267,7 +267,8 @@ class FolderPicker:
         record = read_record(self.layout.record(stem)) if in_relion else own_record(file, self.layout, stem)
         is_same = record is not None and record.made_from == made_from and record.name == file.name
         if record is not None and is_same and self.exporter.has_stored(record):
-            record = with_optics(record, optics_of(file, self.settings, record.pixel_size), self.layout)
+            optics = optics_of(file, self.settings, record.pixel_size)
+            record = as_named(record, self.layout, optics=optics, from_star=file.from_star)
             return self.exporter.renew(record, lambda: self._read(file)), True
 
         with timed() as timings:

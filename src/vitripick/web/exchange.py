@@ -25,7 +25,6 @@ from vitripick.formats.picks.table import written_formats
 from vitripick.geometry import Boxes
 from vitripick.images import spot_maps
 from vitripick.run_layout import AUTOPICK
-from vitripick.runs.export import relion_name
 from vitripick.web.picksets import PickSets
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import ExportRequest
@@ -205,7 +204,7 @@ class Exchange:
             if kind.joined_name is not None:
                 parts = [boxes for _, boxes in chosen]
                 if kind.takes_optics:  # RELION finds micrographs by its own names
-                    parts = [boxes.renamed(relion_name(entry.file)) for entry, boxes in chosen]
+                    parts = [boxes.renamed(entry.file.relion_name) for entry, boxes in chosen]
                 optics = [entry.file.optics for entry in entries]
                 write_joined_picks(parts, paths[0], format=format_name, optics=optics)
                 continue
@@ -213,7 +212,7 @@ class Exchange:
                 write_picks(boxes, path, format=format_name)
             if kind.write_list is not None:
                 places = [str(final / path.relative_to(folder)) for path in paths]
-                rows = [(relion_name(entry.file), path) for entry, path in zip(entries, places, strict=True)]
+                rows = [(entry.file.relion_name, path) for entry, path in zip(entries, places, strict=True)]
                 kind.write_list(rows, folder / AUTOPICK)
 
     def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Boxes | None]]:

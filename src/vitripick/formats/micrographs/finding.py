@@ -10,12 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 
 from vitripick.encoding import check_encoding
 from vitripick.errors import InputError, parameter
-from vitripick.formats.folders import is_dangling, walk
+from vitripick.formats.folders import forget_links, is_dangling, real_folder, walk
 from vitripick.formats.micrographs.derived import derived_kind, left_out_images
 from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words, unread_image
 from vitripick.formats.passed_by import PassedBy, say_passed_by
@@ -54,6 +53,11 @@ class MicrographFile:
     def pixel_size(self) -> float | None:
         """Return Å per pixel as a STAR has it, which overrides the header's; None where no STAR says it."""
         return None if self.optics is None else self.optics.pixel_size
+
+    @property
+    def relion_name(self) -> str:
+        """Return the string by which RELION finds it: the name in its STAR verbatim, else the path as typed."""
+        return self.name if self.from_star else str(self.path)
 
 
 def find_micrographs(
@@ -95,7 +99,7 @@ def find_micrographs(
     """
     if not inputs:
         raise InputError("no micrographs were given; name files, a folder, a glob or a RELION micrographs star.")
-    _real_of.cache_clear()  # links may have changed since
+    forget_links()
     paths: dict[str, Path] = {}  # the keys are paths whose folder has no links, so each file comes once
     roots: list[str] = []
     named: set[str] = set()  # keys of files that were named one by one
@@ -109,7 +113,7 @@ def find_micrographs(
             continue
         root, found = _from_disk(text, leave_out, unused)
         roots.append(os.path.abspath(root))
-        keys = [os.path.join(_real_folder(os.path.dirname(path)), path.name) for path in found]
+        keys = [os.path.join(real_folder(os.path.dirname(path)), path.name) for path in found]
         paths.update((key, path) for key, path in zip(keys, found, strict=True) if key not in paths)
         if not os.path.isdir(text):
             if os.path.lexists(text) or not _WILDCARD.search(text):
@@ -230,7 +234,7 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
             folder = os.path.realpath(match)
             if not _is_within(folder, skipped):
                 found += _in_folder(match, skipped, unused)
-        elif not _is_within(_real_folder(os.path.dirname(match)), skipped):
+        elif not _is_within(real_folder(os.path.dirname(match)), skipped):
             _sort_out(match, found, unused, dangling=False)
     found.sort(key=_by_plain_path)
     if not found:
@@ -277,7 +281,7 @@ def _fits(names: list[str], parts: list[str]) -> bool:
 def _by_plain_path(path: Path) -> tuple[bool, str]:
     """Return a sort key by which paths without linked folders come first."""
     folder = os.path.dirname(path)
-    return os.path.abspath(folder) != _real_folder(folder), str(path)
+    return os.path.abspath(folder) != real_folder(folder), str(path)
 
 
 def _first_wildcard(text: str) -> int:
@@ -341,15 +345,6 @@ def _instead(unused: list[PassedBy]) -> str:
     if not unused:
         return ""
     return f" What is there: {listed([f'{one.path} ({one.reason})' for one in unused], most=3)}."
-
-
-@lru_cache(maxsize=1 << 12)
-def _real_of(folder: str, working_folder: str) -> str:
-    return os.path.realpath(folder)
-
-
-def _real_folder(folder: str) -> str:
-    return _real_of(folder, os.getcwd())
 
 
 def _is_within(folder: str, skipped: set[str]) -> bool:

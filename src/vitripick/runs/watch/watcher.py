@@ -258,7 +258,6 @@ class Watcher:
         try:
             finish_run(
                 self.picker,
-                files,
                 summary,
                 outcomes,
                 earlier=self._earlier,
