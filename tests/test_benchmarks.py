@@ -36,6 +36,7 @@ SMALLEST = {
     "simulation/realism.py": "--data DATA --structures DATA/structures --crops 4 --out OUT",
     "speed/engines.py": "--data DATA --engines torch",
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
+    "speed/gpu.py": "--device cpu --seconds 1 --files 4 --shape 512x512 --batches 1 --architectures heatmap",
     "speed/picking_stages.py": "--shape 512x512 --repeats 1",
     "speed/scan.py": "--files 30 --repeats 1",
     "speed/throughput.py": "--shape 512x512 --counts 6 --files 1 --repeats 1",
