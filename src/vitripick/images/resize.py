@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import fft
 
 from vitripick.geometry import Image
 
@@ -57,6 +56,8 @@ def resize_fourier(image: Image, shape: tuple[int, int]) -> Image:
     (rows, columns), float32
         Same mean as `image`.
     """
+    from scipy import fft  # it takes a tenth of a second to load, and picking needs none of it
+
     result = image.astype(np.float32)
     for axis, n_out in enumerate(shape):
         n_in = result.shape[axis]

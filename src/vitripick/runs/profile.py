@@ -15,23 +15,32 @@ from vitripick.text import count
 
 STAGES = ("read", "prepare", "network", "decode", "write", "other")
 _PLACES = ("from memory", "partly from memory", "from disk", "from where is unknown")
+_N_PIECES, _PIECE_PAGES = 32, 16
 
 
 def cached_share(path: Path) -> float | None:
-    """Return the share of a file that lies in the system's file cache, 0-1; None if unknown, as outside of Linux."""
+    """Return the share of a file that lies in the system's file cache, 0-1; None if unknown, as outside of Linux.
+
+    Of a large file, pieces at equal steps are looked at, because to ask for each of its pages takes 2 ms.
+    """
     if sys.platform != "linux":
         return None
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
-            pages = np.zeros(-(-len(mapped) // mmap.PAGESIZE), np.uint8)
+            n_pages = -(-len(mapped) // mmap.PAGESIZE)
             whole = np.frombuffer(mapped, np.uint8)
-            failed = ctypes.CDLL(None).mincore(
-                ctypes.c_void_p(whole.ctypes.data), ctypes.c_size_t(len(mapped)), ctypes.c_void_p(pages.ctypes.data)
-            )
+            start, mincore = whole.ctypes.data, ctypes.CDLL(None).mincore
             del whole  # the map cannot be closed while an array uses it
+            n_pieces = min(_N_PIECES, -(-n_pages // _PIECE_PAGES))
+            firsts = np.linspace(0, max(0, n_pages - _PIECE_PAGES), n_pieces).astype(int).tolist()
+            pages = np.zeros((n_pieces, min(_PIECE_PAGES, n_pages)), np.uint8)
+            for first, seen in zip(firsts, pages, strict=True):
+                at = ctypes.c_void_p(start + first * mmap.PAGESIZE)
+                if mincore(at, ctypes.c_size_t(len(seen) * mmap.PAGESIZE), ctypes.c_void_p(seen.ctypes.data)):
+                    return None
     except (OSError, ValueError, AttributeError):  # an empty file; a system without mincore
         return None
-    return None if failed else float((pages & 1).mean())
+    return float((pages & 1).mean())
 
 
 class Profile:

@@ -200,15 +200,19 @@ def _mend(image: Image, path: Path) -> list[str]:
     return warnings + _without_outliers(image)
 
 
-def has_outliers(image: Image, *, deviations: float = OUTLIER_DEVIATIONS) -> bool:
+def has_outliers(
+    image: Image, *, deviations: float = OUTLIER_DEVIATIONS, limits: tuple[float, float] | None = None
+) -> bool:
     """Return whether a pixel lies farther from the median than this number of robust standard deviations.
 
-    Median and deviation come from a sample of the pixels. So this takes a thousandth of the time of reading.
+    Median and deviation come from a sample of the pixels. So this takes a thousandth of the time of reading. `limits`
+    are the lowest and the highest pixel, if the caller knows them.
     """
     if image.size < _FEWEST_PIXELS:
         return False
     middle, spread = _middle_and_spread(image)
-    return spread > 0 and max(float(image.max()) - middle, middle - float(image.min())) > deviations * spread
+    lowest, highest = (float(image.min()), float(image.max())) if limits is None else limits
+    return spread > 0 and max(highest - middle, middle - lowest) > deviations * spread
 
 
 def _without_outliers(image: Image) -> list[str]:
@@ -233,6 +237,7 @@ def _without_outliers(image: Image) -> list[str]:
 def _middle_and_spread(image: Image) -> tuple[float, float]:
     """Return the median and the robust standard deviation of a sample of the pixels."""
     step = max(1, round((image.size / _SAMPLE_PIXELS) ** 0.5))
-    sample = image[::step, ::step].astype(np.float64)
-    middle = float(np.median(sample))
-    return middle, 1.4826 * float(np.median(np.abs(sample - middle)))
+    sample = image[::step, ::step].astype(np.float64).ravel()
+    # NumPy's own median looks for NaN and takes the mean of two middle values, which costs five times as much.
+    middle = float(np.partition(sample, len(sample) // 2)[len(sample) // 2])
+    return middle, 1.4826 * float(np.partition(np.abs(sample - middle), len(sample) // 2)[len(sample) // 2])

@@ -6,6 +6,7 @@ x and y are those of the corner with the smallest x and y; `<NA>` stands for eve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,26 @@ import numpy.typing as npt
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, UsageError, parameter
 from vitripick.formats.columns import filament_error, refuse_other_than_2d, split_by_micrograph
-from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
-from vitripick.formats.text import parse_numbers, parse_optional_sizes, parse_optionals, parse_sizes, read_lines
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star
+from vitripick.formats.star.number_rows import format_rows, parse_rows
+from vitripick.formats.text import (
+    parse_numbers,
+    parse_optional_sizes,
+    parse_optionals,
+    parse_sizes,
+    read_file,
+    read_lines,
+)
 from vitripick.geometry import Boxes, FloatArray
 
 _NA = "<NA>"
 _CORNER = ("CoordinateX", "CoordinateY", "Width", "Height")
 _OPTIONAL = ("Confidence", "EstWidth", "EstHeight")
+# All columns of a file that we write.
+_WRITTEN = (
+    *("CoordinateX", "CoordinateY", "CoordinateZ", "Width", "Height", "Depth"),
+    *("EstWidth", "EstHeight", "Confidence", "NumBoxes", "Angle"),
+)
 
 
 def is_cbox(path: Path, start: str) -> bool:
@@ -40,6 +54,9 @@ def read_cbox(path: Path) -> list[Boxes]:
         If the file is not CBOX, or does not hold 2-D particles but boxes of a tomogram (Z is a number other than 0) or
         filaments.
     """
+    own = _read_own(read_file(path))
+    if own is not None:
+        return [own]
     lines = read_lines(path)
     if not any(line.strip() for line in lines):
         return [Boxes.empty()]
@@ -65,29 +82,53 @@ def write_cbox(parts: Sequence[Boxes], path: Path) -> None:
         raise UsageError(
             f"{path}: a .cbox file holds the size of every box, and these have none; give {parameter('box_size_px')}."
         )
-    unknown = [_NA] * len(boxes)
-    table = table_of(
-        {
-            "CoordinateX": _column(boxes.x - boxes.width / 2),
-            "CoordinateY": _column(boxes.y - boxes.height / 2),
-            "CoordinateZ": unknown,
-            "Width": _column(boxes.width),
-            "Height": _column(boxes.height),
-            "Depth": unknown,
-            "EstWidth": _column(boxes.estimated_width),
-            "EstHeight": _column(boxes.estimated_height),
-            "Confidence": _column(boxes.confidence),
-            "NumBoxes": unknown,
-            "Angle": unknown,
-        }
-    )
+    known = {
+        "CoordinateX": boxes.x - boxes.width / 2,
+        "CoordinateY": boxes.y - boxes.height / 2,
+        "Width": boxes.width,
+        "Height": boxes.height,
+        "EstWidth": boxes.estimated_width,
+        "EstHeight": boxes.estimated_height,
+        "Confidence": boxes.confidence,
+    }
+    rows = format_rows([known.get(name, _NA) for name in _WRITTEN], unknown=_NA, keep_minus_zero=True)
+    write_text_atomically(path, _text(rows))
+
+
+def _text(rows: str) -> str:
+    """Return the text of a file with these rows of boxes."""
     blocks = [
         StarBlock("global", pairs={"cbox_format_version": "1.0"}),
-        StarBlock("cryolo", table=table),
+        StarBlock("cryolo", table=StarTable(list(_WRITTEN)), rows=rows),
         # In a tomogram this lists the slices that a person has worked through; a micrograph has none.
         StarBlock("cryolo_include", table=StarTable(["slice_index"])),
     ]
-    write_text_atomically(path, format_star(blocks))
+    return format_star(blocks)
+
+
+@cache
+def _around_rows() -> tuple[bytes, bytes]:
+    """Return what `write_cbox` writes before and after the rows."""
+    before, after = _text("\0").encode().split(b"\0")
+    return before, after
+
+
+def _read_own(data: bytes) -> Boxes | None:
+    """Return the boxes of a file that `write_cbox` wrote, four times as fast; None for any other file."""
+    before, after = _around_rows()
+    if not (data.startswith(before) and data.endswith(after) and len(data) > len(before) + len(after)):
+        return None
+    rows = parse_rows(data[len(before) : len(data) - len(after)], len(_WRITTEN))
+    if rows is None:
+        return None
+    columns = dict(zip(_WRITTEN, rows.T, strict=True))
+    given = np.stack([columns[name] for name in (*_CORNER, *_OPTIONAL)])
+    sizes = np.stack([columns[name] for name in (*_CORNER[2:], *_OPTIONAL[1:])])
+    # Infinite places, sizes of 0 and depths are left to the reader that names the line.
+    others = np.stack([columns[name] for name in _WRITTEN if name not in (*_CORNER, *_OPTIONAL)])
+    if not np.isfinite(given[:4]).all() or (sizes <= 0).any() or not np.isnan(others).all():
+        return None
+    return _from_rows(given.T)
 
 
 def _from_table(table: StarTable, path: Path) -> Boxes:
@@ -137,7 +178,3 @@ def _from_rows(rows: npt.ArrayLike) -> Boxes:
         estimated_width=estimated_width,
         estimated_height=estimated_height,
     )
-
-
-def _column(values: FloatArray) -> list[str]:
-    return [f"{value:.6f}" if value == value else _NA for value in values.tolist()]  # NaN differs from itself

@@ -17,9 +17,10 @@ from vitripick.formats.columns import Table
 
 # RELION takes only ASCII blanks as blanks, so a no-break space belongs to the name it stands in.
 _BLANKS = " \t\r\f\v"
-# `_PLAIN` is a token that needs no quotes. Files of picks hold ten thousand lines without any quotes, so `_WORDS`
-# splits those with less work than `_TOKEN`.
+# `_PLAIN` is a token that needs no quotes, `_PLAIN_ROW` a row of them. Files of picks hold ten thousand lines without
+# any quotes, so `_WORDS` splits those with less work than `_TOKEN`.
 _PLAIN = re.compile(r"(?!data_|loop_)[^#_;\"'\s]\S*", re.ASCII)
+_PLAIN_ROW = re.compile(rf"{_PLAIN.pattern}(?: {_PLAIN.pattern})*", re.ASCII)
 _WORDS = re.compile(r"\S+", re.ASCII)
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
 
@@ -41,6 +42,8 @@ class StarBlock:
     line: int = 0
     pairs: dict[str, str] = field(default_factory=dict)
     table: StarTable | None = None
+    # To write: the rows of `table` as ready text, each with its line end, in place of those that it holds.
+    rows: str | None = None
 
     def as_table(self) -> StarTable:
         """Return the loop; pairs become a loop of one row, because RELION writes some tables of one row as pairs."""
@@ -178,8 +181,8 @@ def format_star(blocks: Iterable[StarBlock], *, version: str | None = None) -> s
         if block.table is not None:
             lines.append("loop_")
             lines += [f"_{label} #{i}" for i, label in enumerate(block.table.labels, start=1)]
-            lines += [" ".join(quote(value) for value in row) for row in block.table.rows]
-        parts.append("\n".join(lines) + "\n")
+            lines += [_row_text(row) for row in block.table.rows]
+        parts.append("\n".join(lines) + "\n" + (block.rows or ""))
     return "".join(parts) + "\n"
 
 
@@ -210,6 +213,14 @@ def quote(value: str) -> str:
     raise UsageError(
         f"{value!r}: a name with a blank and both kinds of quotes cannot be written to a STAR file; rename it."
     )
+
+
+def _row_text(row: Sequence[str]) -> str:
+    """Return a row; one look at the whole row is enough where no value needs quotes."""
+    text = " ".join(row)
+    if _PLAIN_ROW.fullmatch(text) and text.count(" ") == len(row) - 1:
+        return text
+    return " ".join(quote(value) for value in row)
 
 
 def _starts_block(line: str, table: StarTable) -> bool:

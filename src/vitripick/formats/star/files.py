@@ -19,7 +19,8 @@ from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
 from vitripick.formats.star.alignment import read_alignment
-from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, table_of
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, quote, table_of
+from vitripick.formats.star.number_rows import format_rows
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.particles import optics_of_row, read_optics
 from vitripick.formats.star.pixel_size import ORIGINAL, pixel_size_of_row, rows_of, warn_of_original
@@ -148,8 +149,10 @@ def write_star(parts: Sequence[Boxes], path: Path) -> None:
     labels have, is -999, as in RELION's own files.
     """
     (boxes,) = parts
-    table = coordinates_table(boxes, path)
-    write_text_atomically(path, format_star([StarBlock("", table=table)], version=_VERSION))
+    table = StarTable([_X, _Y, _SCORE])
+    write_text_atomically(
+        path, format_star([StarBlock("", table=table, rows=_coordinate_rows(boxes, path))], version=_VERSION)
+    )
 
 
 def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
@@ -158,15 +161,15 @@ def write_joined_star(parts: Sequence[Boxes], path: Path) -> None:
     The layout is that of RELION 3.0, one unnamed block, for other programs: RELION 3.1 and later want the optics block
     that `write_particles_star` writes.
     """
-    table = _joined(parts, micrograph_names(parts, path, f"_{_MICROGRAPH}"), path)
-    write_text_atomically(path, format_star([StarBlock("", table=table)]))
+    names = micrograph_names(parts, path, f"_{_MICROGRAPH}")
+    write_text_atomically(path, format_star([_joined(parts, names, path)]))
 
 
 def write_cryosparc_star(parts: Sequence[Boxes], path: Path) -> None:
     """Write the joined STAR for cryoSPARC's Import Particle Stack: micrographs by base name, no optics."""
     names = [base_name(name) for name in micrograph_names(parts, path, f"_{_MICROGRAPH}")]
     refuse_twins(names, parts, path)
-    write_text_atomically(path, format_star([StarBlock("", table=_joined(parts, names, path))]))
+    write_text_atomically(path, format_star([_joined(parts, names, path)]))
 
 
 def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Path) -> None:
@@ -187,25 +190,23 @@ def write_coordinate_files_star(rows: Iterable[tuple[str, str]], path: str | Pat
 
 def coordinates_table(boxes: Boxes, path: Path) -> StarTable:
     """Return the centres and confidences inside one micrograph; a warning about the others names `path`."""
+    table = StarTable([_X, _Y, _SCORE])
+    table.rows += [line.split(" ") for line in _coordinate_rows(boxes, path).splitlines()]
+    return table
+
+
+def _joined(parts: Sequence[Boxes], names: Sequence[str], path: Path) -> StarBlock:
+    of_each = [_coordinate_rows(boxes, path, name) for name, boxes in zip(names, parts, strict=True)]
+    return StarBlock("", table=StarTable([_MICROGRAPH, _X, _Y, _SCORE]), rows="".join(of_each))
+
+
+def _coordinate_rows(boxes: Boxes, path: Path, name: str | None = None) -> str:
+    """Return rows of centres and confidences inside one micrograph, after its name if there is one to write."""
     boxes = keep_inside(boxes, path)
-    return table_of(
-        {
-            _X: [_fixed(value) for value in boxes.x.tolist()],
-            _Y: [_fixed(value) for value in boxes.y.tolist()],
-            _SCORE: [_fixed(value) for value in np.nan_to_num(boxes.confidence, nan=_UNKNOWN).tolist()],
-        }
-    )
-
-
-def _joined(parts: Sequence[Boxes], names: Sequence[str], path: Path) -> StarTable:
-    joined = StarTable([_MICROGRAPH, _X, _Y, _SCORE])
-    for name, boxes in zip(names, parts, strict=True):
-        joined.rows += [[name, *row] for row in coordinates_table(boxes, path).rows]
-    return joined
-
-
-def _fixed(value: float) -> str:
-    return f"{round(value, 6) + 0.0:.6f}"  # + 0.0 turns -0.0 into 0.0
+    score = np.nan_to_num(boxes.confidence, nan=_UNKNOWN)
+    # A name that cannot be written is refused for its rows only.
+    first = [] if name is None or not len(boxes) else [quote(name)]
+    return format_rows([*first, boxes.x, boxes.y, score])
 
 
 def _confidences(table: StarTable, path: Path) -> FloatArray:

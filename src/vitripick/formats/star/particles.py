@@ -13,7 +13,8 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError
 from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names
-from vitripick.formats.star.dialect import StarBlock, StarTable, format_star
+from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, quote
+from vitripick.formats.star.number_rows import format_rows
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.formats.star.pixel_size import ORIGINAL, PIXEL_SIZE, pixel_size_of_row, rows_of, warn_of_original
 from vitripick.formats.text import format_number, parse_number, parse_pixel_size
@@ -82,17 +83,17 @@ def write_particles_star(
     path = Path(path)
     names = micrograph_names(parts, path, "_rlnMicrographName")
     groups = optics_groups(parts, optics)
-    rows: list[list[str]] = []
+    rows: list[str] = []
     used: list[OpticsGroup] = []
     for name, boxes, group in zip(names, parts, groups, strict=True):
         kept = keep_inside(boxes, path)
         used += [group] if len(kept) else []
         score = np.where(np.isnan(kept.confidence), -999.0, kept.confidence)
-        rows += [
-            [name, *(f"{value + 0.0:.6f}" for value in np.round(row, 6)), str(group.group)]
-            for row in zip(kept.x, kept.y, score, strict=True)
-        ]
-    blocks = [optics_block(groups, used), StarBlock("particles", table=StarTable(list(COLUMNS), rows))]
+        if len(kept):  # a name that cannot be written is refused for its rows only
+            rounded = (np.round(values, 6) for values in (kept.x, kept.y, score))
+            rows.append(format_rows([quote(name), *rounded, str(group.group)]))
+    particles = StarBlock("particles", table=StarTable(list(COLUMNS)), rows="".join(rows))
+    blocks = [optics_block(groups, used), particles]
     write_text_atomically(path, format_star(blocks, version=_VERSION))
 
 
