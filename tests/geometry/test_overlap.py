@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from vitripick.geometry import Boxes, remove_overlaps
+from vitripick.geometry import Boxes, overlap, remove_overlaps
 
 
 def test_of_two_picks_of_one_particle_the_more_confident_stays():
@@ -37,3 +37,11 @@ def test_ten_thousand_survivors_of_fifty_thousand_picks_hold_no_pair_within_the_
     assert len(kept) > 10_000
     distance, _ = cKDTree(kept.centres).query(kept.centres, k=2)
     assert distance[:, 1].min() >= 20
+
+
+def test_few_and_many_neighbours_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    picks = Boxes.at(*rng.uniform(0, 400, (2, 500)), size_px=20, confidence=rng.uniform(0, 1, 500))
+    few = remove_overlaps(picks, minimum_distance_px=15)
+    monkeypatch.setattr(overlap, "_MOST_CANDIDATES", 0)  # now a k-d tree finds the neighbours
+    np.testing.assert_array_equal(remove_overlaps(picks, minimum_distance_px=15).centres, few.centres)

@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
 from vitripick.models import build_detector
-from vitripick.models.run import _raw_map, for_inference
+from vitripick.models.run import _raw_map, expect, for_inference
 
 
 def test_tiles_stitch_to_the_map_of_the_whole_image():
@@ -23,3 +25,11 @@ def test_the_margin_covers_all_that_a_place_depends_on():
     middle = 64 * detector.stride
     assert middle - int(seen.min()) <= detector.margin
     assert int(seen.max()) - middle <= detector.margin
+
+
+def test_an_engine_is_told_the_padded_shape_that_will_come_and_not_that_of_tiles():
+    told = []
+    network = SimpleNamespace(decoding=SimpleNamespace(pad_to=16), expect=told.append)
+    expect(network, (300, 401))
+    expect(network, (300, 4000))
+    assert told == [(1, 1, 304, 416)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from vitripick.errors import InputError
 from vitripick.geometry import Boxes, concatenate_boxes, remove_overlaps
@@ -29,6 +28,8 @@ def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generat
     Boxes
         Square, `diameter_px` wide, without confidence, of this `shape`.
     """
+    from scipy.spatial import cKDTree  # it takes an eighth of a second to load, and picking needs none
+
     n_rows, n_columns = shape
     # With nowhere to put a place, or an endless distance between two, the loop below would not end.
     if not (n_rows > 0 and n_columns > 0 and 0 < diameter_px < np.inf):

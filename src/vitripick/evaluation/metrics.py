@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from vitripick.geometry import Boxes, Criterion, FloatArray, iou_of_pairs, match
 
@@ -242,6 +241,8 @@ def calibration_error(judged: Judged, *, n_bins: int = 10) -> float | None:
 
 def count_duplicates(picks: Boxes, *, distance_px: float) -> int:
     """Return the number of pairs of picks at most `distance_px` apart: the same particle picked twice."""
+    from scipy.spatial import cKDTree  # it takes an eighth of a second to load, and picking needs none
+
     if len(picks) < 2:
         return 0
     tree = cKDTree(picks.centres)

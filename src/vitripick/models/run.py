@@ -89,6 +89,18 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
         return dataclasses.replace(own, junk=own.junk[:rows, :columns])
 
 
+def expect(network: Network, shape: tuple[int, int]) -> None:
+    """Tell the network that prepared images of this shape will come, so that its engine can get ready meanwhile.
+
+    Images that go through it in tiles are not foretold. Engines that need no time to get ready do not listen.
+    """
+    if max(shape) > _TILE_PX or not hasattr(network, "expect"):
+        return
+    pad_to = network.decoding.pad_to
+    rows, columns = (-(-side // pad_to) * pad_to for side in shape)
+    network.expect((1, 1, rows, columns))
+
+
 def fill_up(image: Image, multiple: int) -> Image:
     """Mirror the image at its lower and right edge until its sides are multiples of `multiple`."""
     down, right = -image.shape[0] % multiple, -image.shape[1] % multiple

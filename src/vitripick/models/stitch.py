@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from vitripick.images import Window
 from vitripick.models.detections import Detections
@@ -73,6 +72,8 @@ def _silent_bands(windows: Sequence[Window], own: Window) -> tuple[float, float,
 
 
 def _without_doubles(found: Detections, patch: npt.NDArray[np.intp]) -> Detections:
+    from scipy.spatial import cKDTree  # it takes an eighth of a second to load, and picking needs none
+
     if len(found) < 2:
         return found
     size = np.sqrt(found.width * found.height)

@@ -296,7 +296,7 @@ def summed_up(confidence: FloatArray, log_ratio: FloatArray, n_places: float) ->
 def _middle(image: Image, side: float) -> Image:
     rows, columns = (min(length, max(1, round(side))) for length in image.shape)
     top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
-    return np.ascontiguousarray(image[top : top + rows, left : left + columns])
+    return image[top : top + rows, left : left + columns]  # a view: to copy it takes as long as to downscale it
 
 
 def combine(

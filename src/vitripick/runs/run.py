@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
@@ -181,6 +183,7 @@ class Run:
             if self.layout.star_folder is None:
                 refuse_other_files(self._mine, self.stems, self.layout)
             self._stack = stack.pop_all()
+        threading.Thread(target=_load_early, name="imports").start()
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -288,6 +291,14 @@ class Run:
 
         workers = [partial(attempt, picker) for picker in self.pickers for _ in range(picker.jobs)]
         return in_order(self._mine, workers, stop=stop)
+
+
+def _load_early() -> None:
+    """Load what a run needs only later, in a thread of its own: the engine compiles the network meanwhile."""
+    for name in ("scipy.sparse", "matplotlib.figure", "matplotlib.backends.backend_agg"):
+        # Who needs it says what is wrong with it.
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def summary_of(picker: FolderPicker) -> RunSummary:

@@ -17,11 +17,12 @@ from vitripick.formats import MicrographFile, output_stems
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.formats.star.dialect import quote
 from vitripick.geometry import Micrograph
+from vitripick.images import WHOLE
 from vitripick.models import Model
 from vitripick.models.engines import EngineModel, load_on_engine
-from vitripick.models.run import FLOOR_CONFIDENCE
+from vitripick.models.run import FLOOR_CONFIDENCE, expect
 from vitripick.picking.junk import check_junk_masks
-from vitripick.picking.one import check_settings, look_at_all
+from vitripick.picking.one import check_settings, look_at_all, resolve_diameter_px
 from vitripick.run_layout import RunLayout
 from vitripick.runs.export import check_formats
 from vitripick.runs.exporter import Exporter
@@ -131,6 +132,8 @@ class FolderPicker:
             None if the settings and the model leave nothing open. Errors are those of `survey_micrographs`.
         """
         started = time.perf_counter()
+        if open_questions(self.model.card, self._asked):
+            self._expect(files)
         found = survey_run(
             files,
             self.model,
@@ -146,6 +149,20 @@ class FolderPicker:
             self.use(found.apply(self._asked), found)
             self.log.write(survey={"seconds": round(time.perf_counter() - started, 3)})
         return found
+
+    def _expect(self, files: Sequence[MicrographFile]) -> None:
+        """Get the network ready for micrographs like the first one, if their diameter is given, during the survey."""
+        settings, preparation = self._asked, self.model.card.preparation
+        given = settings.diameter_px is not None or settings.diameter_angstrom is not None
+        if not (files and given and preparation.scale_by == "particle" and preparation.patches == WHOLE):
+            return
+        try:
+            micrograph = self._read(files[0])
+            ready = self._loaded_model()
+            diameter_px = resolve_diameter_px(micrograph, ready, settings)
+        except VitripickError:
+            return  # the survey says what is wrong, if it meets that micrograph
+        expect(ready.network, preparation.working_shape(micrograph.shape, diameter_px=diameter_px))
 
     def _belongs(self, survey: Survey, files: Sequence[MicrographFile], stems: dict[str, str]) -> bool:
         """Return whether a survey was made on some of these micrographs, or whether some were picked with it."""

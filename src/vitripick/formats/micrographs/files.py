@@ -185,7 +185,7 @@ def _mend(image: Image, path: Path) -> list[str]:
     lowest, highest = image.min(), image.max()
     if np.isfinite(lowest) and np.isfinite(highest):
         constant = ["a constant image: every pixel has the same value"] if lowest == highest else []
-        return constant + _without_outliers(image)
+        return constant + _without_outliers(image, (float(lowest), float(highest)))
     finite = np.isfinite(image)
     n_bad = image.size - int(np.count_nonzero(finite))
     if n_bad > _LARGEST_SHARE_NOT_FINITE * image.size:
@@ -215,12 +215,12 @@ def has_outliers(
     return spread > 0 and max(highest - middle, middle - lowest) > deviations * spread
 
 
-def _without_outliers(image: Image) -> list[str]:
+def _without_outliers(image: Image, limits: tuple[float, float] | None = None) -> list[str]:
     """Replace in place pixels that no electron made by the median, and return a warning about them.
 
     A few pixels of 1e30 would each spoil all pixels around them when the image is downscaled.
     """
-    if not has_outliers(image):
+    if not has_outliers(image, limits=limits):
         return []
     middle, spread = _middle_and_spread(image)
     outliers = np.abs(image - np.float32(middle)) > OUTLIER_DEVIATIONS * spread

@@ -6,17 +6,19 @@ import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from vitripick.formats.micrographs.files import OUTLIER_DEVIATIONS, doubts_about, has_outliers, opened, read_micrograph
 from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # Pieces of about this many pixels stay in the processor's cache, so rows are read and averaged in such pieces.
 _PIECE_PIXELS = 1 << 18
@@ -152,6 +154,8 @@ class _Shares:
 
     def piece(self, top: int, bottom: int) -> tuple[int, int, csr_array]:
         """Return the input rows, first and one past the last, of some output rows, and the matrix between the two."""
+        from scipy.sparse import csr_array  # it takes 60 ms to load; a run loads it while the network is compiled
+
         starts = self.starts[top : bottom + 1]
         rows, weights = self.rows[starts[0] : starts[-1]], self.weights[starts[0] : starts[-1]]
         first, stop = int(rows[0]), int(rows[-1]) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,26 +69,38 @@ class OpenVinoNetwork:
             # Pinned threads of several processes, such as the shards of one node, would all sit on the first cores.
             "ENABLE_CPU_PINNING": "NO",
         }
-        self._compiled: dict[tuple[int, ...] | None, Any] = {}
+        self._compiled: dict[tuple[int, ...] | None, Future[Any]] = {}
+        self._compilers = ThreadPoolExecutor(2, thread_name_prefix="compile")
         self._lock = threading.Lock()
         self._own = threading.local()
 
     def run(self, images: Batch) -> Batch:
         """Turn prepared images (n, 1, h, w) into raw maps."""
-        with self._lock:
-            known = images.shape in self._compiled
-            shape = images.shape if known or len(self._compiled) < _N_SHAPES else None
-            if shape not in self._compiled:
-                self._compiled[shape] = self._compile(shape)
-            compiled = self._compiled[shape]
+        shape, compiled = self._for_shape(images.shape)
         requests: dict[tuple[int, ...] | None, Any] = self._own.__dict__.setdefault("requests", {})
         if shape not in requests:
-            requests[shape] = compiled.create_infer_request()
+            requests[shape] = compiled.result().create_infer_request()
         request = requests[shape]
         _infer(request, np.ascontiguousarray(images))
         # A copy: the request's own memory is used again.
         raw: Batch = np.array(request.get_output_tensor(0).data)
         return raw
+
+    def expect(self, shape: tuple[int, ...]) -> None:
+        """Begin to compile the network for images of this shape, in a thread of its own; nothing waits for it.
+
+        A run knows the shape of its images before it has read the first one, and compiling takes as long as reading.
+        """
+        self._for_shape(shape)
+
+    def _for_shape(self, images: tuple[int, ...]) -> tuple[tuple[int, ...] | None, Future[Any]]:
+        """Return the network for images of a shape; the first one that asks has it compiled."""
+        with self._lock:
+            known = images in self._compiled
+            shape = images if known or len(self._compiled) < _N_SHAPES else None
+            if shape not in self._compiled:
+                self._compiled[shape] = self._compilers.submit(self._compile, shape)
+            return shape, self._compiled[shape]
 
     def _compile(self, shape: tuple[int, ...] | None) -> Any:
         model = self._core.read_model(str(self._path))
