@@ -97,7 +97,8 @@ class Machine:
     devices
         Devices that run the network; several share the micrographs.
     jobs
-        Micrographs to work on at once, on a single device; None for one on each core. Picks do not depend on it.
+        Micrographs to work on at once; None for one on each core. Several devices share them, with at least one each.
+        Picks do not depend on it, but for the last digits on a GPU, where it decides the size of batches.
     threads
         Threads of the network, for all jobs together; one for each core by default.
     """
@@ -166,9 +167,10 @@ class Run:
         self.pickers = [FolderPicker(out, model, settings, device=d, threads=machine.threads) for d in machine.devices]
         self.picker = self.pickers[0]
         self.layout = self.picker.layout
-        if len(self.pickers) == 1:  # each of several devices works on one micrograph at a time
-            wanted = available_cores() if machine.jobs is None else machine.jobs
-            self.picker.jobs = min(wanted, max(1, len(self._mine)))
+        wanted = available_cores() if machine.jobs is None else machine.jobs
+        wanted = min(wanted, max(1, len(self._mine)))
+        for picker in self.pickers:  # each device has its share of the jobs, at least one
+            picker.jobs = max(1, wanted // len(self.pickers))
         self._share, self._listener = share, listener or Listener()
         self._outcomes: dict[str, Outcome] = {}
         self._stack = ExitStack()
@@ -289,7 +291,8 @@ class Run:
         def attempt(picker: FolderPicker, file: MicrographFile) -> Outcome:
             return picker.attempt(file, self.stems[file.name])
 
-        workers = [partial(attempt, picker) for picker in self.pickers for _ in range(picker.jobs)]
+        # Few micrographs are shared by all devices, so these take turns in the list.
+        workers = [partial(attempt, picker) for _ in range(self.picker.jobs) for picker in self.pickers]
         return in_order(self._mine, workers, stop=stop)
 
 
