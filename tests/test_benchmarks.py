@@ -37,6 +37,7 @@ SMALLEST = {
     "speed/engines.py": "--data DATA --engines torch",
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
     "speed/gpu.py": "--device cpu --seconds 1 --files 4 --shape 512x512 --batches 1 --architectures heatmap",
+    "speed/instructions.py": "--side 64 --runs 1 --repeats 1 --engines onnxruntime",
     "speed/picking_stages.py": "--shape 512x512 --repeats 1",
     "speed/scan.py": "--files 30 --repeats 1",
     "speed/throughput.py": "--shape 512x512 --counts 6 --files 1 --repeats 1",

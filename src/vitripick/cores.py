@@ -1,8 +1,18 @@
-"""Count the CPU cores that this process may use."""
+"""Count the CPU cores that this process may use, and keep the threads of libraries from taking them from each other.
+
+Who picks several micrographs at once gives each a thread. A library that starts a thread for each core in each of
+them slows all of them down, most on a busy machine. Each library is asked here:
+
+- BLAS (NumPy, SciPy): `one_thread_of_blas`, before NumPy is imported, by the command line.
+- OpenCV: `one_thread_of_opencv`, where several micrographs are worked on at once.
+- The engines and torch: they are given their numbers of threads where a model is loaded (`models/engines`).
+"""
 
 from __future__ import annotations
 
 import os
+
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 def usable_cores() -> int:
@@ -11,3 +21,18 @@ def usable_cores() -> int:
     Schedulers and containers set the affinity mask.
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_thread_of_blas() -> None:
+    """Let BLAS, which reads this when NumPy is imported, start no threads; what the user has set stays.
+
+    No step of picking or training multiplies large matrices with NumPy. Torch has threads of its own.
+    """
+    os.environ.setdefault(BLAS_THREADS, "1")
+
+
+def one_thread_of_opencv() -> None:
+    """Let OpenCV start no threads: each job keeps a core busy by itself."""
+    import cv2
+
+    cv2.setNumThreads(1)

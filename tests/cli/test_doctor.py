@@ -1,6 +1,8 @@
 """`vitripick doctor`: each finding says ok, note or problem, and what to do."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 
@@ -176,3 +178,20 @@ def test_a_gpu_that_needs_torch_is_noted(monkeypatch, has_driver, status):
     finding = module.gpu()
     assert finding.status == status
     assert ("vitripick[train]" in finding.advice) == has_driver
+
+
+def test_threads_are_told_and_more_than_one_of_blas_is_a_note(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert module.threads().status == "ok"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "8")
+    found = module.threads()
+    assert found.status == "note"
+    assert "BLAS 8" in found.value
+
+
+def test_the_command_line_gives_blas_one_thread_and_leaves_what_the_user_has_set():
+    code = "import vitripick.cli.app, os, sys; sys.exit(int(os.environ['OPENBLAS_NUM_THREADS']))"
+    unset = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    for asked, expected in ({}, 1), ({"OPENBLAS_NUM_THREADS": "3"}, 3):
+        done = subprocess.run([sys.executable, "-c", code], env=unset | asked, check=False)
+        assert done.returncode == expected

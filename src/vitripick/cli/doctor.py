@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vitripick.cores import usable_cores
+from vitripick.cores import BLAS_THREADS, usable_cores
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +35,7 @@ _OPTIONAL = {
     "onnx": ("onnx", "pip install 'vitripick[train]' to pick with models of your own on ONNX Runtime"),
     "imagecodecs": ("imagecodecs", "pip install 'vitripick[tiff]' to read TIFFs in LZW or deflate"),
     "starlette": ("starlette", "pip install 'vitripick[web]' for vitripick label"),
-    "openvino": ("openvino", "pip install 'vitripick[fast]' to pick up to three times faster on a CPU"),
+    "openvino": ("openvino", "pip install 'vitripick[fast]' to pick faster on a CPU"),
 }
 # The float network runs on AVX2 and AVX-512; an int8 network would use VNNI and AMX.
 _CPU_FEATURES = {
@@ -116,7 +116,7 @@ def documentation(package: Path = Path(__file__).parents[1]) -> Finding:
 
 def system() -> list[Finding]:
     """Return platform, CPU, memory and GPU."""
-    return [Finding("platform", platform.platform()), cpu(), *torch_on_cpu(), memory(), gpu()]
+    return [Finding("platform", platform.platform()), cpu(), threads(), *torch_on_cpu(), memory(), gpu()]
 
 
 def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
@@ -132,6 +132,26 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
     if "avx2" not in flags:
         return Finding("cpu", value, "note", "picking works, several times slower than on a CPU with AVX2")
     return Finding("cpu", value)
+
+
+def threads() -> Finding:
+    """Return how many threads each library takes; more in all than cores would take the cores from each other."""
+    import cv2
+
+    from vitripick.models.engines import available_cores
+
+    jobs = available_cores()
+    blas = os.environ.get(BLAS_THREADS, "")
+    opencv = 1 if jobs > 1 else cv2.getNumThreads()
+    value = f"network {jobs}, for {jobs} at once; OpenCV {opencv}; BLAS {blas or 'one for each core'}"
+    if blas != "1":
+        return Finding(
+            "threads",
+            value,
+            "note",
+            f"without {BLAS_THREADS} in the environment, BLAS takes one thread and leaves the cores to the jobs",
+        )
+    return Finding("threads", value)
 
 
 def torch_on_cpu() -> list[Finding]:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
-
+from vitripick.cores import one_thread_of_opencv
 from vitripick.errors import MicrographError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, output_stems
 from vitripick.formats.micrographs.on_disk import open_micrograph
@@ -342,7 +341,7 @@ class FolderPicker:
 
     def _load(self) -> EngineModel:
         if self.jobs > 1:
-            cv2.setNumThreads(1)  # each job keeps a core busy, so OpenCV needs no more threads
+            one_thread_of_opencv()
         engine, precision = self.settings.engine, self.settings.precision
         return load_on_engine(
             self.model, engine=engine, precision=precision, device=self.device, jobs=self.jobs, threads=self._threads

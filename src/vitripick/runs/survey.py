@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_text_atomically, write_text_once
+from vitripick.cores import one_thread_of_opencv
 from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.micrographs.on_disk import open_micrograph
@@ -193,6 +194,8 @@ def survey_micrographs(
     settings = settings or PickSettings()
     check_settings(model.card, settings)
     jobs = min(available_cores(), N_SURVEYED)
+    if jobs > 1:
+        one_thread_of_opencv()
 
     def ready() -> LoadedModel:
         return load_on_engine(model, engine=settings.engine, precision=settings.precision, device=device, jobs=jobs)
