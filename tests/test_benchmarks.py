@@ -38,6 +38,7 @@ SMALLEST = {
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
     "speed/gpu.py": "--device cpu --seconds 1 --files 4 --shape 512x512 --batches 1 --architectures heatmap",
     "speed/instructions.py": "--side 64 --runs 1 --repeats 1 --engines onnxruntime",
+    "speed/peers.py": "--shape 2048x2048 --files 2 --repeats 1",
     "speed/picking_stages.py": "--shape 512x512 --repeats 1",
     "speed/scan.py": "--files 30 --repeats 1",
     "speed/throughput.py": "--shape 512x512 --counts 6 --files 1 --repeats 1",
@@ -61,7 +62,7 @@ ALONE = {
 # These compare with OpenVINO, which the extra `fast` brings.
 NEED_OPENVINO = ("speed/picking_stages.py", "speed/throughput.py")
 # This runs RELION's programs.
-NEED_RELION = ("accuracy/class2d.py",)
+NEED_RELION = ("accuracy/class2d.py", "speed/peers.py")
 # These only show their help here, for the reason beside them.
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",

@@ -123,6 +123,8 @@ def pick(
             )
     if profile:
         print(times.table() or "nothing was picked, so there are no times", file=sys.stderr)
+        for line in times.advice():
+            print(f"advice: {line}", file=sys.stderr)
     for failure in summary.failures[:5]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     if summary.failures:

@@ -72,6 +72,8 @@ class ReportRun:
         Sentences to show at the top.
     quality
         Lines that say how many micrographs are suspected of what.
+    advice
+        Sentences on what would make such a run faster.
     """
 
     name: str
@@ -86,6 +88,7 @@ class ReportRun:
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     quality: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> None:

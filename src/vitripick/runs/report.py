@@ -17,6 +17,7 @@ from vitripick.picking.junk import read_junk
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
 from vitripick.runs.folder import RunFolder, read_run_folder
 from vitripick.runs.gather import gather_sets
+from vitripick.runs.profile import advice
 from vitripick.runs.record import Record
 from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import summary_lines, within_run
@@ -113,6 +114,7 @@ def gather_run(
         threshold=run.threshold,
         settings=_settings(run.run),
         timings=_timings(run),
+        advice=tuple(advice(list(run.records.values()))),
         failures=run.failures,
         montage_png=montage if n_in_montage > 0 else None,
         found=tuple(_how_found(run)),
