@@ -32,6 +32,7 @@ DIAMETERS_PX = {
     "betagal_empiar10017": 27.0,
     "t20s_empiar10025": 20.0,
     "trpv1_empiar10059": 35.0,
+    "klh_deepcryopicker": 80.0,
 }
 # Structures that the recipe of the bundled model leaves out.
 HELD_OUT = (

@@ -4,7 +4,7 @@ First a training on simulated fields alone; from there one training without each
 it are in none), judged on all micrographs of that set; and the model itself, from everything, judged on the real
 micrographs and the structures that its recipe leaves out. Its confidences are calibrated by the models that did not see
 a set. Beside each set the blob detector at the right diameter, its threshold tuned on those very micrographs. Goes on
-where it stopped; two sets at a time may be trained by two calls with `--sets`, before one without.
+where it stopped. `--only` makes one training and judges nothing, so that those of the second kind may run side by side.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ SETS = {
     "10017": "betagal_empiar10017",
     "t20s": "t20s_empiar10025",
     "trpv1": "trpv1_empiar10059",
+    "klh": "klh_deepcryopicker",
 }
+# Further sets of the same molecule, which a model without the set must not see either.
+SAME_MOLECULE = {"10146": ("apoferritin_epu_jpeg",)}
 # In what the calibrated confidences are worth: the default where a run's own scores say nothing better.
 THRESHOLD = 0.4
 DESCRIPTION = (
@@ -61,7 +65,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS), help="train without these")
     parser.add_argument("--steps", type=int, nargs=2, help="of the two trainings, instead of the recipes'")
     parser.add_argument("--model", help="judge this model, and train none")
+    parser.add_argument(
+        "--only", choices=["simulated", "general", *SETS], help="make only this training, or without this set"
+    )
+    parser.add_argument("--workers", type=int, help="processes that draw crops beside the network")
     arguments = parser.parse_args()
+    if arguments.only:
+        train_one(arguments.only, arguments)
+        return
     if arguments.model:
         judge_released(load_weights(arguments.model), arguments)
         return
@@ -75,12 +86,23 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Figures and scores of a model that never saw one of the real sets, on that set."""
 
     def compute() -> dict[str, Any]:
-        sets, settings = recipe_of(2, arguments)
-        kept = [entry for entry in sets if isinstance(entry, SimulatedSet) or SETS[name] not in entry.micrographs]
-        path = second_training(kept, settings, arguments.out / f"without_{name}", arguments).path
-        return judged(arguments.data, name, load_weights(path), set(load_labelled(arguments.data, name)[1]))
+        model = load_weights(train_one(name, arguments).path)
+        return judged(arguments.data, name, model, set(load_labelled(arguments.data, name).labels))
 
     return cell(arguments.out / "cells" / f"without_{name}.json", compute)
+
+
+def train_one(name: str, arguments: argparse.Namespace) -> TrainResult:
+    """Train on simulated fields alone, on everything (`general`), or on all but one real set."""
+    if name == "simulated":
+        return first_training(arguments)
+    sets, settings = recipe_of(2, arguments)
+    if name == "general":
+        about = About(name="general", licence="CC-BY-4.0", description=DESCRIPTION)
+        return second_training(sets, settings, arguments.out / "general", arguments, about)
+    gone = (SETS[name], *SAME_MOLECULE.get(name, ()))
+    kept = [e for e in sets if isinstance(e, SimulatedSet) or not any(one in e.micrographs for one in gone)]
+    return second_training(kept, settings, arguments.out / f"without_{name}", arguments, About())
 
 
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
@@ -92,25 +114,29 @@ def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[Training
     return sets, settings
 
 
+def first_training(arguments: argparse.Namespace) -> TrainResult:
+    """Train on simulated fields alone, unless that is done already."""
+    sets, settings = recipe_of(1, arguments)
+    fields, workers = arguments.out / "fields", arguments.workers
+    return train(sets, arguments.out / "simulated", settings=settings, simulated_fields=fields, n_workers=workers)
+
+
 def second_training(
     sets: list[TrainingSet | SimulatedSet],
     settings: TrainSettings,
     out: Path,
     arguments: argparse.Namespace,
-    **card: str,
+    about: About,
 ) -> TrainResult:
     """From the model of the first training, which is made where it is not there yet."""
-    fields = arguments.out / "fields"
-    own, own_settings = recipe_of(1, arguments)
-    first = train(own, arguments.out / "simulated", settings=own_settings, simulated_fields=fields)
-    return train(sets, out, settings=settings, start=first.model, simulated_fields=fields, about=About(**card))
+    start = first_training(arguments).model
+    fields, workers = arguments.out / "fields", arguments.workers
+    return train(sets, out, settings=settings, start=start, simulated_fields=fields, about=about, n_workers=workers)
 
 
 def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     """The model from everything, with its calibration; written to OUT/general.safetensors."""
-    sets, settings = recipe_of(2, arguments)
-    told = {"name": "general", "licence": "CC-BY-4.0", "description": DESCRIPTION}
-    model = second_training(sets, settings, arguments.out / "general", arguments, **told).model
+    model = train_one("general", arguments).model
     # The simulated ones lack no label; people's labels do, each set's in its own way. All count alike.
     structures = [picks_of({"model": ours}) for _, ours, _ in on_structures(arguments, model)]
     simulated = np.concatenate([c for c, _ in structures]), np.concatenate([right for _, right in structures])
@@ -126,7 +152,7 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
         own = load_weights(arguments.out / f"without_{name}" / "model.safetensors")
         card = own.card.model_copy(update={"calibration": others, "threshold": THRESHOLD})
         save_model(TorchModel(own.detector, card), arguments.out / f"without_{name}.safetensors")
-        everything = set(load_labelled(arguments.data, name)[1])
+        everything = set(load_labelled(arguments.data, name).labels)
         figures_now = judged(arguments.data, name, TorchModel(own.detector, card, own.sha256), everything)
         rows.append(row(name, "calibrated on the others", figures_now["model"]))
     print("\n" + table(COLUMNS, rows), flush=True)
@@ -158,36 +184,51 @@ def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     return confidence, np.concatenate(right)
 
 
-def load_labelled(data: Path, name: str) -> tuple[dict[str, Micrograph], dict[str, Boxes]]:
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled micrographs of a real set, by name; `ignored` holds boxes that are neither particle nor ground."""
+
+    micrographs: dict[str, Micrograph]
+    labels: dict[str, Boxes]
+    ignored: dict[str, Boxes]
+
+
+def load_labelled(data: Path, name: str) -> Labelled:
     """All labelled micrographs of a real set."""
     folder = data / "real" / SETS[name]
     files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
     pairs = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
+    ignored = folder / "ignore"
+    to_ignore = pair_labels(list(pairs), read_all_picks(ignored)).pairs if ignored.is_dir() else {}
     micrographs = {key: read_micrograph(files[key].path, name=key) for key in pairs}
-    return micrographs, {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}
+    return Labelled(micrographs, {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}, to_ignore)
 
 
 def held_out(name: str, data: Path) -> set[str]:
     """The micrographs of a real set that the recipe leaves out."""
     sets, _ = read_training_plan(RECIPE, data_root=data)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
-    return {key for key in load_labelled(data, name)[1] if Path(key).stem in own.leave_out}
+    return {key for key in load_labelled(data, name).labels if Path(key).stem in own.leave_out}
 
 
 def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[str, Any]:
     """Figures of a model and of the blob detector on some micrographs of a real set."""
-    micrographs, labels = load_labelled(data, name)
-    diameter = DIAMETERS_PX[SETS[name]]
-    chosen = {key: labels[key] for key in names}
+    own = load_labelled(data, name)
+    diameter, threshold = DIAMETERS_PX[SETS[name]], model.card.threshold
+    chosen = {key: own.labels[key] for key in sorted(names)}
+    ignored = {key: boxes for key, boxes in own.ignored.items() if key in chosen}
     ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
-    ours = {key: pick(micrographs[key], ready, diameter_px=diameter, threshold=0) for key in chosen}
-    blobs = {key: pick_blobs(micrographs[key], diameter_px=diameter) for key in chosen}
-    threshold = model.card.threshold
-    evaluation = evaluate(ours, chosen, diameter_px=diameter, threshold=threshold)
-    best = evaluate(blobs, chosen, diameter_px=diameter).criteria["distance"].best.threshold
+    ours = {key: pick(own.micrographs[key], ready, diameter_px=diameter, threshold=0) for key in chosen}
+    blobs = {key: pick_blobs(own.micrographs[key], diameter_px=diameter) for key in chosen}
+
+    def judge(picks: dict[str, Boxes], threshold: float | None) -> Evaluation:
+        return evaluate(picks, chosen, diameter_px=diameter, ignored=ignored, threshold=threshold)
+
+    evaluation = judge(ours, threshold)
+    best = judge(blobs, None).criteria["distance"].best.threshold
     return {
         "model": {**told(evaluation), "scores": scores(evaluation)},
-        "blobs": told(evaluate(blobs, chosen, diameter_px=diameter, threshold=best)),
+        "blobs": told(judge(blobs, best)),
     }
 
 

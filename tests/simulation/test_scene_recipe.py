@@ -9,7 +9,7 @@ from vitripick.simulation.scene_recipe import draw
 
 
 def test_the_promised_recipes_are_there_and_say_what_they_are():
-    assert set(scene_recipe_names()) == {"clean", "paper", "general", "contaminated", "empty"}
+    assert set(scene_recipe_names()) == {"clean", "paper", "general", "contaminated", "empty", "negative_stain"}
     assert all(load_scene_recipe(name).description for name in scene_recipe_names())
 
 

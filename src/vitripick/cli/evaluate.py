@@ -32,6 +32,12 @@ def evaluate(
         float | None,
         typer.Option(help="Ignore picks and labels closer to the border; 0: none.  [default: d/2]"),
     ] = None,
+    ignored: Annotated[
+        Path | None,
+        typer.Option(
+            help="File or folder of boxes in any format: a pick in one of them that found no label is not judged.",
+        ),
+    ] = None,
     micrographs: Annotated[
         Path | None,
         typer.Option(help="Folder of the micrographs, for their shapes; a run of `pick` knows them."),
@@ -69,7 +75,7 @@ def evaluate(
     from vitripick.atomic import check_file, write_bytes_atomically
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import precision_recall_png
-    from vitripick.runs.gather import gather_sets
+    from vitripick.runs.gather import gather_sets, read_ignored
     from vitripick.text import listed
 
     if pr_png is not None:
@@ -83,11 +89,13 @@ def evaluate(
             pixel_size=pixel_size,
             keep_coordinates=keep_coordinates,
         )
+        ignored_sets, strangers = (None, ()) if ignored is None else read_ignored(ignored, list(sets.labels))
     for names, what in (
         (sets.unmatched_picks, "picks without labels, not judged"),
         (sets.unmatched_labels, "labels of a micrograph that was not picked, not judged"),
         (sets.failed_labels, "labels of a micrograph that failed in this run, not judged"),
         (sets.without_picks, "labels without picks, judged as zero picks"),
+        (strangers, "boxes to ignore on a micrograph that is not judged, not used"),
     ):
         if names:
             typer.echo(f"{len(names)} with {what}: {listed(names)}", err=True)
@@ -99,6 +107,7 @@ def evaluate(
         distance_fraction=distance_fraction,
         threshold=sets.threshold if threshold is None else threshold,
         border_px=border_px,
+        ignored=ignored_sets,
         seed=seed,
         leak=leak,
     )

@@ -45,7 +45,9 @@ class _Rule:
     iou: float
     distance_px: float | None
 
-    def judge(self, picks: Boxes, labels: Boxes, border_px: float, index: int = 0) -> Judged:
+    def judge(
+        self, picks: Boxes, labels: Boxes, border_px: float, index: int = 0, ignored: Boxes | None = None
+    ) -> Judged:
         return judge(
             picks,
             labels,
@@ -53,6 +55,7 @@ class _Rule:
             iou=self.iou,
             distance_px=self.distance_px,
             border_px=border_px,
+            ignored=ignored,
             micrograph_index=index,
         )
 
@@ -66,6 +69,7 @@ def evaluate(
     distance_fraction: float = 0.25,
     threshold: float | None = None,
     border_px: float | None = None,
+    ignored: BoxesOrSet | None = None,
     n_bootstrap: int = 1000,
     seed: int = 0,
     leak: str | None = None,
@@ -90,6 +94,9 @@ def evaluate(
     border_px
         Picks and labels whose centre is closer than this to the border are ignored; d/2 by default, 0 for none. It
         needs the micrograph's shape on its picks or labels.
+    ignored
+        Boxes of what is neither particle nor background, as `labels`: a pick that found no label and whose centre lies
+        in one of them is ignored.
     n_bootstrap
         Draws for the 95 % intervals; 0 for none.
     seed
@@ -117,7 +124,9 @@ def evaluate(
             f"border_px={border_px}, n_bootstrap={n_bootstrap}."
         )
     names = list(label_sets)
-    cases = [(_sized(pick_sets[name], d), _sized(label_sets[name], d)) for name in names]
+    cases = [(pick_sets[name].sized(d), label_sets[name].sized(d)) for name in names]
+    ignored_sets = {} if ignored is None else _as_sets(picks, ignored)[1]
+    ignored_here = [ignored_sets[name].sized(d) if name in ignored_sets else None for name in names]
     kept = [p if threshold is None else p.above(threshold) for p, _ in cases]
     free = [i for i, (_, own) in enumerate(cases) if not len(own)]
     chance_cases, notes = _chance_cases(names, cases, d, border, seed, chance_level)
@@ -127,7 +136,7 @@ def evaluate(
     scores: list[dict[str, Score]] = [{} for _ in names]
     parts: list[Judged] = []
     for key, rule in _rules(d, iou, distance_fraction).items():
-        parts = [rule.judge(p, own, border, i) for i, (p, own) in enumerate(cases)]
+        parts = [rule.judge(p, own, border, i, ignored_here[i]) for i, (p, own) in enumerate(cases)]
         for row, part in zip(scores, parts, strict=True):
             row[key] = score_at(part, threshold)
         result = _result(rule.description, parts, threshold, n_bootstrap=n_bootstrap, seed=seed)
@@ -230,7 +239,7 @@ def best_threshold(
     d = _diameter(pick_sets, label_sets, diameter_px) or 1.0
     border = d / 2 if border_px is None else border_px
     rule = _Rule("", criterion, iou, distance_fraction * d)
-    parts = [rule.judge(_sized(pick_sets[name], d), _sized(own, d), border) for name, own in label_sets.items()]
+    parts = [rule.judge(pick_sets[name].sized(d), own.sized(d), border) for name, own in label_sets.items()]
     return plateau_middle(precision_recall_curve(join(parts)))
 
 
@@ -319,15 +328,6 @@ def _diameter(
             f"({parameter('diameter_px')})."
         )
     return float(np.median(sizes))
-
-
-def _sized(boxes: Boxes, d: float) -> Boxes:
-    """Return the boxes with missing sizes replaced by the diameter."""
-    if boxes.has_size:
-        return boxes
-    width = np.where(np.isfinite(boxes.width), boxes.width, d)
-    height = np.where(np.isfinite(boxes.height), boxes.height, d)
-    return dataclasses.replace(boxes, width=width, height=height)
 
 
 def _chance_cases(

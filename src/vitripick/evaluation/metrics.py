@@ -126,13 +126,14 @@ def judge(
     iou: float = 0.6,
     distance_px: float | None = None,
     border_px: float = 0.0,
+    ignored: Boxes | None = None,
     micrograph_index: int = 0,
 ) -> Judged:
     """Decide for each pick of one micrograph whether it is true, false or ignored.
 
-    All picks and labels are matched first, and the border counts afterwards. A pick that found a label on the border is
-    ignored, and so is an unmatched pick on the border. A pick on the border that found a label inside is true. Labels
-    on the border are never missed.
+    All picks and labels are matched first, and the border and what is ignored count afterwards. A pick that found a
+    label on the border is ignored, and so is an unmatched pick on the border. A pick on the border that found a label
+    inside is true. Labels on the border are never missed.
 
     Parameters
     ----------
@@ -142,6 +143,8 @@ def judge(
         As in `vitripick.geometry.match`.
     border_px
         Width of the ignored band; 0 for none.
+    ignored
+        Boxes with sizes: a pick that found no label, with its centre in one of them, is neither true nor false.
     micrograph_index
         Which one of its set this is.
     """
@@ -150,9 +153,11 @@ def judge(
     found = match(picks, labels, criterion=criterion, iou=iou, distance_px=distance_px)
     label_ignored = on_border(labels, shape, border_px)
     matched = found >= 0
-    ignored = on_border(picks, shape, border_px)
-    ignored[matched] = label_ignored[found[matched]]
-    is_true = matched & ~ignored
+    is_ignored = on_border(picks, shape, border_px)
+    if ignored is not None:
+        is_ignored |= _inside_any(picks, ignored)
+    is_ignored[matched] = label_ignored[found[matched]]
+    is_true = matched & ~is_ignored
 
     overlap = np.full(len(picks), np.nan)
     error = np.full(len(picks), np.nan)
@@ -162,13 +167,22 @@ def judge(
     return Judged(
         confidence=picks.confidence,
         is_true=is_true,
-        is_ignored=ignored,
+        is_ignored=is_ignored,
         iou=overlap,
         centre_error_px=error,
         micrograph_index=np.full(len(picks), micrograph_index, dtype=np.intp),
         n_labels=int(np.count_nonzero(~label_ignored)),
         n_labels_ignored=int(np.count_nonzero(label_ignored)),
     )
+
+
+def _inside_any(picks: Boxes, boxes: Boxes) -> BoolArray:
+    """Return which picks have their centre in one of these boxes, (n,)."""
+    # One box after the other: there are a few of them, and up to 20,000 picks.
+    inside = np.zeros(len(picks), bool)
+    for x, y, width, height in zip(boxes.x, boxes.y, boxes.width, boxes.height, strict=True):
+        inside |= (np.abs(picks.x - x) <= width / 2) & (np.abs(picks.y - y) <= height / 2)
+    return inside
 
 
 def join(parts: list[Judged]) -> Judged:

@@ -332,6 +332,14 @@ class Boxes:
             pixel_size=self.pixel_size if pixel_size is None else pixel_size,
         )
 
+    def sized(self, size_px: float) -> Boxes:
+        """Return the same boxes, with `size_px` where one has no width or height."""
+        if self.has_size:
+            return self
+        width = np.where(np.isfinite(self.width), self.width, size_px)
+        height = np.where(np.isfinite(self.height), self.height, size_px)
+        return dataclasses.replace(self, width=width, height=height)
+
 
 def concatenate_boxes(parts: Sequence[Boxes]) -> Boxes:
     """Return all boxes of `parts` as one, with the micrograph, shape and pixel size of the first."""

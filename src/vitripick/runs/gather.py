@@ -133,6 +133,18 @@ def _recentred(
     return dict(zip(parts, recentre(list(parts.values()), path, pixel_sizes=sizes), strict=True))
 
 
+def read_ignored(path: str | Path, names: list[str]) -> tuple[dict[str, Boxes], tuple[str, ...]]:
+    """Return the boxes to ignore by the name of a judged micrograph, and the names of those of no such micrograph.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    pairing = pair_labels(names, read_all_picks(path, keep_coordinates=True))
+    return pairing.pairs, pairing.unmatched_labels
+
+
 def _by_micrographs(
     pick_parts: list[Boxes], label_parts: list[Boxes], folder: Path, pixel_size: float | None
 ) -> GatheredSets:

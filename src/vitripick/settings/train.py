@@ -82,6 +82,12 @@ class TrainingSet(Settings):
         "micrograph (docs/label.md); by default every label file is complete.",
         about=Option(LABELS),
     )
+    ignored: str | None = option(
+        default=None,
+        description="Boxes of what is neither particle nor background, such as broken or stacked molecules, in any "
+        "format we read: nothing there is taught or counted.",
+        about=Option(LABELS, metavar="LABELS"),
+    )
     keep_labels: bool = option(
         default=False,
         description="Train on these labels even where they fit the micrographs far better mirrored, moved or scaled.",
@@ -102,6 +108,9 @@ class SimulatedSet(Settings):
     )
     leave_out: tuple[str, ...] = Field(
         default=(), description="Names of structures to keep for judging: neither trained nor validated on."
+    )
+    heaviest_kda: float | None = Field(
+        default=None, gt=0, description="Only molecules up to this mass; by default of any mass."
     )
     samples: int = Field(default=4000, gt=0, description="How many fields train.")
     validation_samples: int = Field(default=100, ge=0, description="How many more fields validate.")

@@ -27,6 +27,7 @@ from vitripick.simulation.scene_recipe import (
     SceneRecipe,
     draw,
 )
+from vitripick.simulation.stain import stained_intensity
 from vitripick.simulation.structures.structure import Structure
 
 # Particles whose heights differ by less than this share one defocus: at a resolution of 10 Å, the difference turns
@@ -181,11 +182,41 @@ def _exposed(
     scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
 ) -> tuple[Image, dict[str, Any]]:
     """Return the micrograph of a scene in ice, and what was drawn for it, ready for JSON."""
-    field, ice, exposure = scene.field, recipe.ice, recipe.exposure
+    field, exposure = scene.field, recipe.exposure
+    if recipe.stain is None:
+        intensity, signal, background_power, drawn = _frozen(scene, optics, recipe, thickness_angstrom, rng)
+    else:
+        intensity, told = stained_intensity(scene, optics, recipe.stain, rng)
+        # What is not flat is signal where a particle is, and background elsewhere.
+        signal = intensity - np.float32(intensity.mean())
+        off = ~_under_particles(scene)
+        background_power = float(field.cut(signal)[off].var()) if off.any() else 0.0
+        drawn = {"stain": told}
+
+    dose, detector, history, lit = _draw_exposure(exposure, field, rng)
+    seen = field.cut(intensity) * illumination(field.shape, rng, **lit)
+    per_pixel = dose * field.pixel_size**2
+    counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
+    noise_power = background_power + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
+    return pass_through(counts, history), {
+        **drawn,
+        "dose_per_square_angstrom": dose,
+        "detector": detector.model_dump(),
+        "illumination": lit,
+        "history": history.model_dump(),
+        "snr": _power_under(signal, scene) / noise_power,
+    }
+
+
+def _frozen(
+    scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
+) -> tuple[Image, Image, float, dict[str, Any]]:
+    """Return the intensity behind a scene in ice, what particles add to it, the rest's power, and what was drawn."""
+    field, ice = scene.field, recipe.ice
     wedge, waviness = draw(rng, ice.wedge) * _field_share(field), draw(rng, ice.waviness)
     structure_factor = draw(rng, ice.structure_factor, log=True)
     thickness = thickness_field(field.padded, rng, mean_angstrom=thickness_angstrom, wedge=wedge, waviness=waviness)
-    contrast = draw(rng, exposure.contrast)
+    contrast = draw(rng, recipe.exposure.contrast)
     sigma = interaction_constant(optics.voltage_kv)
     signal = particle_contrast(scene, optics, phase_per_potential=contrast * sigma)
     grain = ice_potential(thickness, field.pixel_size, rng, structure_factor=structure_factor)
@@ -197,26 +228,14 @@ def _exposed(
             scene.bodies.phase_potential * np.float32(sigma), scene.bodies.loss, field.pixel_size, optics
         )
     intensity *= np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
-
-    dose, detector, history, lit = _draw_exposure(exposure, field, rng)
-    seen = field.cut(intensity) * illumination(field.shape, rng, **lit)
-    per_pixel = dose * field.pixel_size**2
-    counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
-    noise_power = float(field.cut(background).var()) + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
-    return pass_through(counts, history), {
-        "ice": {
-            "thickness_angstrom": thickness_angstrom,
-            "wedge": wedge,
-            "waviness": waviness,
-            "structure_factor": structure_factor,
-        },
-        "contrast": contrast,
-        "dose_per_square_angstrom": dose,
-        "detector": detector.model_dump(),
-        "illumination": lit,
-        "history": history.model_dump(),
-        "snr": _power_under(signal, scene) / noise_power,
+    drawn = {
+        "thickness_angstrom": thickness_angstrom,
+        "wedge": wedge,
+        "waviness": waviness,
+        "structure_factor": structure_factor,
     }
+    background_power = float(field.cut(background).var())
+    return intensity, signal, background_power, {"ice": drawn, "contrast": contrast}
 
 
 def _field_share(field: Field) -> float:

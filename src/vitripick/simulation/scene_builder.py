@@ -29,6 +29,8 @@ from vitripick.simulation.structures.structure import Structure
 # Dissociated subunits and bare proteins in solution, kDa.
 _SUBUNIT_KDA = (15.0, 60.0)
 _BACKGROUND_KDA = (10.0, 30.0)
+# Junk reaches this far beyond the points of a filament: a broad band would call clean ice junk.
+_BESIDE_FILAMENT_ANGSTROM = 20.0
 
 
 class SceneBuilder:
@@ -187,7 +189,7 @@ class SceneBuilder:
             self._debris.append(copy)
             # Some 300 of its points show where it runs.
             at = body.points[:: max(1, len(body.points) // 300)] @ copy.rotations[0, :2].T / pixel_size + (x, y)
-            self._forbid_discs(at[:, 0], at[:, 1], 60 / pixel_size)
+            self._forbid_discs(at[:, 0], at[:, 1], _BESIDE_FILAMENT_ANGSTROM / pixel_size)
             self._note("filament", x, y, length / pixel_size)
 
     def _place_molecules(self, structure: Structure) -> tuple[Particles, npt.NDArray[np.bool_]]:

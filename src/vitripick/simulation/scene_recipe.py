@@ -203,6 +203,30 @@ class ContaminationRecipe(_RecipeTable):
     background_proteins: Range = 0.0
 
 
+class StainRecipe(_RecipeTable):
+    """Negative stain instead of ice; see `stained_intensity`.
+
+    Attributes
+    ----------
+    layer_angstrom
+        Stain between particles, drawn evenly on a log scale.
+    pool_depth
+        Height of the stain around a particle, over the particle's own.
+    pool_reach
+        How far it runs out from the particle, in diameters.
+    grain
+        Relative sd of the stain's grain.
+    bare_discs
+        Bubbles and beads without stain, in a field of 200 nm.
+    """
+
+    layer_angstrom: PositiveRange = (5.0, 60.0)
+    pool_depth: Range = (0.4, 1.5)
+    pool_reach: PositiveRange = (0.05, 0.3)
+    grain: Range = (0.05, 0.4)
+    bare_discs: Range = 0.0
+
+
 class GaussianNoise(_RecipeTable):
     """The noise model of Wagner et al. 2019: y = CTF[x + N(0, structural)] + N(0, shot), instead of ice and dose.
 
@@ -238,6 +262,8 @@ class SceneRecipe(_RecipeTable):
         Å per pixel, drawn evenly on a log scale.
     particles, optics, ice, exposure, contamination
         The tables of the recipe; each class explains its own.
+    stain
+        If given, it takes the place of ice: particles lie in negative stain on carbon.
     noise
         If given, it takes the place of ice, exposure and detector.
     """
@@ -251,6 +277,7 @@ class SceneRecipe(_RecipeTable):
     ice: IceRecipe = IceRecipe()
     exposure: ExposureRecipe = ExposureRecipe()
     contamination: ContaminationRecipe = ContaminationRecipe()
+    stain: StainRecipe | None = None
     noise: GaussianNoise | None = None
 
 

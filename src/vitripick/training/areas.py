@@ -21,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.errors import FormatError, InputError
+from vitripick.formats import pair_labels, read_all_picks
 from vitripick.formats.folders import walk
 from vitripick.formats.names.pairing import match_names
 from vitripick.formats.passed_by import PassedBy, say_passed_by
-from vitripick.geometry import FloatArray
+from vitripick.geometry import Boxes, FloatArray
 from vitripick.images.prepare import Prepared
 from vitripick.json_toml import read_json_object
+from vitripick.text import listed
 
 log = logging.getLogger("vitripick")
 
@@ -53,6 +55,12 @@ class Areas:
         """Return the areas with more rejected places, (n, 2)."""
         return dataclasses.replace(self, rejected=np.concatenate([self.rejected, places]))
 
+    def with_ignored(self, boxes: Boxes) -> Areas:
+        """Return the areas with these boxes to ignore, too."""
+        half = np.column_stack([boxes.width, boxes.height])[:, None] / 2
+        corners = boxes.centres[:, None] + half * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        return dataclasses.replace(self, ignored=(*self.ignored, *corners))
+
 
 def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, Areas]:
     """Return the areas by micrograph; one without a file is complete. Files of no micrograph are named in the log.
@@ -77,6 +85,24 @@ def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, A
     for i in sorted(set(range(len(paths))) - set(found.values())):
         log.warning("%s: areas of no labelled micrograph; they are not used", paths[i])
     return {name: _read(paths[i]) for name, i in found.items()}
+
+
+def read_ignored(path: str | Path | None, micrographs: list[str], *, diameter_px: float) -> dict[str, Boxes]:
+    """Return the boxes to ignore by micrograph, from labels in any format; those of no micrograph are named in the log.
+
+    A box without a size is as large as a particle's label.
+
+    Raises
+    ------
+    InputError, FormatError
+        If they cannot be read.
+    """
+    if path is None:
+        return {}
+    pairing = pair_labels(micrographs, read_all_picks(path, keep_coordinates=True))
+    if strangers := pairing.unmatched_labels:
+        log.warning("%s: boxes of no labelled micrograph, not used: %d (%s)", path, len(strangers), listed(strangers))
+    return {name: boxes.sized(diameter_px) for name, boxes in pairing.pairs.items()}
 
 
 def ignored_pixels(areas: Areas | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:

@@ -14,12 +14,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vitripick.geometry import Image
-from vitripick.models.detector import Detector, LabelArray
+from vitripick.models.detector import Detector
 from vitripick.settings.train import TrainSettings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
 from vitripick.training.samples import Sample
@@ -35,9 +36,8 @@ class TrainingBatch:
     weight: Tensor
 
 
-# What a worker hands over, as arrays: images (n, p, p), labels of each, weights (n, p, p); junk (n, p, p) where the
-# detector learns it, as all of it goes through a pipe.
-_Arrays = tuple[Image, list[LabelArray], Image, Image | None]
+# What a worker hands over, as arrays: images (n, p, p), targets, weights (n, p, p).
+_Arrays = tuple[Image, npt.NDArray[np.float32], Image]
 
 
 class Batches:
@@ -68,10 +68,10 @@ class Batches:
         n_workers: int = 0,
         rank: int = 0,
     ) -> None:
-        self.detector, self.settings, self.n_workers = detector, settings, n_workers
+        self.n_workers = n_workers
         whole_pad = detector.pad_to if detector.margin is None else None
         positions = range(rank * settings.batch_size, (rank + 1) * settings.batch_size)
-        self._steps = _Steps(_by_set(samples), settings, whole_pad, positions, hands_junk=detector.learns_junk)
+        self._steps = _Steps(_by_set(samples), settings, whole_pad, positions, detector)
 
     def replace_samples(self, samples: Sequence[Sample]) -> None:
         """Draw from these from the next `epoch` on."""
@@ -81,11 +81,10 @@ class Batches:
         """Yield the batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
         in_threads = not self.n_workers or self._steps.whole_pad is not None
         drawn = self._from_threads(first, last) if in_threads else self._from_processes(first, last)
-        for images, labels, weight, junk in drawn:
-            tensor = torch.from_numpy(images)[:, None]
-            more = {} if junk is None else {"junk": junk}
-            targets = self.detector.targets(labels, (int(tensor.shape[2]), int(tensor.shape[3])), **more)
-            yield TrainingBatch(tensor, targets, torch.from_numpy(weight)[:, None])
+        for images, targets, weight in drawn:
+            yield TrainingBatch(
+                torch.from_numpy(images)[:, None], torch.from_numpy(targets), torch.from_numpy(weight)[:, None]
+            )
 
     def _from_threads(self, first: int, last: int) -> Iterator[_Arrays]:
         ahead = max(1, self.n_workers)
@@ -120,11 +119,10 @@ class _Steps(Dataset[_Arrays]):
         settings: TrainSettings,
         whole_pad: int | None,
         positions: range,
-        *,
-        hands_junk: bool,
+        detector: Detector,
     ) -> None:
         self.sets, self.settings, self.whole_pad, self.positions = sets, settings, whole_pad, positions
-        self.hands_junk = hands_junk
+        self.detector = detector
 
     def __getitem__(self, step: int) -> _Arrays:
         crops = [self._draw(step, position) for position in self.positions]
@@ -132,11 +130,11 @@ class _Steps(Dataset[_Arrays]):
         rows, columns = (max(crop.image.shape[axis] for crop in crops) for axis in (0, 1))
         images = np.stack([_padded(crop.image, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
         weight = np.stack([_padded(crop.weight, rows, columns, cv2.BORDER_CONSTANT) for crop in crops])
-        labels = [crop.labels for crop in crops]
-        if not self.hands_junk:
-            return images, labels, weight, None
-        junk = np.stack([_padded(crop.junk, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
-        return images, labels, weight, junk
+        more = {}
+        if self.detector.learns_junk:
+            more["junk"] = np.stack([_padded(crop.junk, rows, columns, cv2.BORDER_REFLECT) for crop in crops])
+        targets = self.detector.targets([crop.labels for crop in crops], (rows, columns), **more)
+        return images, targets.numpy(), weight
 
     def _draw(self, step: int, position: int) -> Crop:
         settings = self.settings

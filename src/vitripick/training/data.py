@@ -19,7 +19,7 @@ from vitripick.geometry import Boxes, why_unseen
 from vitripick.images import WHOLE, Patches, Preparation, Window, patch_windows, prepare
 from vitripick.settings.train import TrainingSet, TrainSettings
 from vitripick.text import listed
-from vitripick.training.areas import Areas, ignored_pixels, read_areas
+from vitripick.training.areas import Areas, ignored_pixels, read_areas, read_ignored
 from vitripick.training.frame import refuse_other_frame
 from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 from vitripick.training.survivors import read_labels, read_rejected
@@ -84,6 +84,8 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
     areas = read_areas(entry.areas, list(pairs))
     for name, places in read_rejected(entry, pairing.pairs, pairs, diameter_px=diameter).items():
         areas[name] = areas.get(name, Areas(complete=None)).with_rejected(places)
+    for name, boxes in read_ignored(entry.ignored, list(pairs), diameter_px=diameter).items():
+        areas[name] = areas.get(name, Areas(complete=None)).with_ignored(boxes)
     split = _split(sorted(pairs), entry, settings, index)
     angstrom: float | None = None
     training: list[Sample] = []

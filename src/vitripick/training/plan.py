@@ -96,7 +96,7 @@ def read_training_plan(
             raise InputError(f"{path}: {name} should be a table; write [{name}] above its keys.")
     sets: list[TrainingSet | SimulatedSet] = []
     for name, kind, paths, shared in (
-        ("sets", TrainingSet, ("micrographs", "labels", "areas", "rejected"), {}),
+        ("sets", TrainingSet, ("micrographs", "labels", "areas", "rejected", "ignored"), {}),
         ("simulated", SimulatedSet, ("structures",), table.get("all_simulated", {})),
     ):
         for values in table.get(name, []):

@@ -123,7 +123,8 @@ def load_simulated(
     InputError, UsageError
         If recipe or structures cannot be read, or a structure to leave out is not there.
     """
-    job = _Job(entry, tuple(str(path) for path in _chosen(entry)), working_diameter_px)
+    chosen = _chosen(entry)
+    job = _Job(entry, tuple(str(path) for path in chosen), working_diameter_px)
     own = folder / job.key
     wanted = entry.samples + entry.validation_samples
     starts = list(range(0, wanted, _CHUNK))
@@ -142,7 +143,7 @@ def load_simulated(
     return SimulatedSamples(
         samples[: entry.samples],
         samples[entry.samples : wanted],
-        sorted(path.stem for path in _chosen(entry)),
+        sorted(path.stem for path in chosen),
         (min(diameters), max(diameters)),
     )
 
@@ -178,7 +179,12 @@ def _chosen(entry: SimulatedSet) -> list[Path]:
     chosen = [path for path in paths if path.stem not in entry.leave_out]
     if not chosen:
         raise UsageError("every structure is left out; there is nothing to simulate.")
-    return chosen
+    if entry.heaviest_kda is None:
+        return chosen
+    light = [path for path in chosen if read_structure(path).mass_kda <= entry.heaviest_kda]
+    if not light:
+        raise UsageError(f"no structure is as light as {entry.heaviest_kda:g} kDa; there is nothing to simulate.")
+    return light
 
 
 def _simulate(job: _Job, own: Path, missing: Sequence[int]) -> Iterator[int]:
