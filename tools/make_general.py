@@ -30,7 +30,7 @@ from vitripick.geometry import Boxes, FloatArray, Micrograph
 from vitripick.models import TorchModel, load_weights, save_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
-from vitripick.training import About, SimulatedSet, TrainingSet, TrainResult, TrainSettings, read_training_plan, train
+from vitripick.training import About, SimulatedSet, TrainingSet, TrainSettings, read_training_plan, train
 from vitripick.training.confidence_calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
@@ -69,6 +69,7 @@ def main() -> None:
         "--only", choices=["simulated", "general", *SETS], help="make only this training, or without this set"
     )
     parser.add_argument("--workers", type=int, help="processes that draw crops beside the network")
+    parser.add_argument("--trained", action="store_true", help="take the models in OUT as they are, and train none")
     arguments = parser.parse_args()
     if arguments.only:
         train_one(arguments.only, arguments)
@@ -86,14 +87,15 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Figures and scores of a model that never saw one of the real sets, on that set."""
 
     def compute() -> dict[str, Any]:
-        model = load_weights(train_one(name, arguments).path)
-        return judged(arguments.data, name, model, set(load_labelled(arguments.data, name).labels))
+        return judged(arguments.data, name, train_one(name, arguments), set(load_labelled(arguments.data, name).labels))
 
     return cell(arguments.out / "cells" / f"without_{name}.json", compute)
 
 
-def train_one(name: str, arguments: argparse.Namespace) -> TrainResult:
+def train_one(name: str, arguments: argparse.Namespace) -> TorchModel:
     """Train on simulated fields alone, on everything (`general`), or on all but one real set."""
+    if arguments.trained:
+        return load_weights(arguments.out / (name if name == "general" else f"without_{name}") / "model.safetensors")
     if name == "simulated":
         return first_training(arguments)
     sets, settings = recipe_of(2, arguments)
@@ -114,11 +116,11 @@ def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[Training
     return sets, settings
 
 
-def first_training(arguments: argparse.Namespace) -> TrainResult:
+def first_training(arguments: argparse.Namespace) -> TorchModel:
     """Train on simulated fields alone, unless that is done already."""
     sets, settings = recipe_of(1, arguments)
     fields, workers = arguments.out / "fields", arguments.workers
-    return train(sets, arguments.out / "simulated", settings=settings, simulated_fields=fields, n_workers=workers)
+    return train(sets, arguments.out / "simulated", settings=settings, simulated_fields=fields, n_workers=workers).model
 
 
 def second_training(
@@ -127,16 +129,17 @@ def second_training(
     out: Path,
     arguments: argparse.Namespace,
     about: About,
-) -> TrainResult:
+) -> TorchModel:
     """From the model of the first training, which is made where it is not there yet."""
-    start = first_training(arguments).model
+    start = first_training(arguments)
     fields, workers = arguments.out / "fields", arguments.workers
-    return train(sets, out, settings=settings, start=start, simulated_fields=fields, about=about, n_workers=workers)
+    result = train(sets, out, settings=settings, start=start, simulated_fields=fields, about=about, n_workers=workers)
+    return result.model
 
 
 def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     """The model from everything, with its calibration; written to OUT/general.safetensors."""
-    model = train_one("general", arguments).model
+    model = train_one("general", arguments)
     # The simulated ones lack no label; people's labels do, each set's in its own way. All count alike.
     structures = [picks_of({"model": ours}) for _, ours, _ in on_structures(arguments, model)]
     simulated = np.concatenate([c for c, _ in structures]), np.concatenate([right for _, right in structures])
