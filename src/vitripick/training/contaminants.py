@@ -72,7 +72,7 @@ def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatIm
     y, x = _grid(rows, columns)
     distance = np.full((rows, columns), np.inf, np.float32)
     # Half of them about as large as a particle: those are the ones that get mistaken for one.
-    share = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.25), np.log(1.6)))
+    share = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.15), np.log(2.2)))
     radius = diameter_px * share
     for _ in range(rng.integers(1, 9)):
         centre = rng.uniform((0, 0), (columns, rows))
