@@ -34,7 +34,8 @@ from vitripick.training import About, SimulatedSet, TrainingSet, TrainSettings, 
 from vitripick.training.confidence_calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
-RECIPE = RECIPES / "general.toml"
+# Recipes of the two trainings, by edition: the bundled model is of the first one.
+EDITIONS = {1: ("general_simulated", "general"), 2: ("general_2_simulated", "general_2")}
 # Short names, for cells, models and options.
 SETS = {
     "10146": "apoferritin_empiar10146",
@@ -62,7 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with real/ and structures/")
     parser.add_argument("--out", type=Path, required=True, help="models, simulated fields and cells")
-    parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS), help="train without these")
+    parser.add_argument("--edition", type=int, default=1, choices=list(EDITIONS), help="whose recipes")
+    parser.add_argument("--sets", nargs="*", choices=list(SETS), help="train without these; by default without each")
     parser.add_argument("--steps", type=int, nargs=2, help="of the two trainings, instead of the recipes'")
     parser.add_argument("--model", help="judge this model, and train none")
     parser.add_argument(
@@ -77,9 +79,10 @@ def main() -> None:
     if arguments.model:
         judge_released(load_weights(arguments.model), arguments)
         return
-    raw = {name: without(name, arguments) for name in arguments.sets}
+    known = sets_of(arguments)
+    raw = {name: without(name, arguments) for name in arguments.sets or known}
     print(table(COLUMNS, [line for name, result in raw.items() for line in rows_of(name, result)]), flush=True)
-    if set(raw) == set(SETS):
+    if set(raw) == set(known):
         judge_released(release(raw, arguments), arguments)
 
 
@@ -103,13 +106,13 @@ def train_one(name: str, arguments: argparse.Namespace) -> TorchModel:
         about = About(name="general", licence="CC-BY-4.0", description=DESCRIPTION)
         return second_training(sets, settings, arguments.out / "general", arguments, about)
     gone = (SETS[name], *SAME_MOLECULE.get(name, ()))
-    kept = [e for e in sets if isinstance(e, SimulatedSet) or not any(one in e.micrographs for one in gone)]
+    kept = [entry for entry in sets if not any(one in micrographs_of(entry) for one in gone)]
     return second_training(kept, settings, arguments.out / f"without_{name}", arguments, About())
 
 
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
     """The first or the second recipe."""
-    path = RECIPE if number == 2 else RECIPES / "general_simulated.toml"
+    path = RECIPES / f"{EDITIONS[arguments.edition][number - 1]}.toml"
     sets, settings = read_training_plan(path, data_root=arguments.data)
     if arguments.steps:
         settings = settings.model_copy(update={"steps": arguments.steps[number - 1]})
@@ -167,8 +170,8 @@ def judge_released(model: TorchModel, arguments: argparse.Namespace) -> None:
     print(f"\n{model.card.name}, sha256 {model.sha256[:12]}, threshold {model.card.threshold:g}")
     rows = [
         line
-        for name in SETS
-        for line in rows_of(name, judged(arguments.data, name, model, held_out(name, arguments.data)))
+        for name in sets_of(arguments)
+        for line in rows_of(name, judged(arguments.data, name, model, held_out(name, arguments)))
     ]
     print("\n" + table(COLUMNS, rows), flush=True)
     print("\n" + by_structure(arguments, model))
@@ -207,11 +210,22 @@ def load_labelled(data: Path, name: str) -> Labelled:
     return Labelled(micrographs, {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}, to_ignore)
 
 
-def held_out(name: str, data: Path) -> set[str]:
+def sets_of(arguments: argparse.Namespace) -> list[str]:
+    """The real sets of the recipe, by their short names."""
+    sets, _ = recipe_of(2, arguments)
+    return [short for short, name in SETS.items() if any(name in micrographs_of(entry) for entry in sets)]
+
+
+def micrographs_of(entry: TrainingSet | SimulatedSet) -> str:
+    """Where the micrographs of a set are; a simulated one has none."""
+    return entry.micrographs if isinstance(entry, TrainingSet) else ""
+
+
+def held_out(name: str, arguments: argparse.Namespace) -> set[str]:
     """The micrographs of a real set that the recipe leaves out."""
-    sets, _ = read_training_plan(RECIPE, data_root=data)
+    sets, _ = recipe_of(2, arguments)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
-    return {key for key in load_labelled(data, name).labels if Path(key).stem in own.leave_out}
+    return {key for key in load_labelled(arguments.data, name).labels if Path(key).stem in own.leave_out}
 
 
 def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[str, Any]:

@@ -310,3 +310,15 @@ def test_labels_lie_where_a_refinement_found_them_unless_coordinates_are_to_stay
     assert [one["criteria"]["distance"]["default"]["recall"] for one in (found, left)] == [1.0, 0.0]
     with pytest.raises(FormatError, match="pixel size of a"):
         invoke(*given)
+
+
+def test_picks_in_ignored_boxes_are_not_judged_and_boxes_of_other_micrographs_are_named(tmp_path):
+    picks = write_boxes(tmp_path / "p" / "a.csv", (100, 100), (300, 300), confidence=0.9)
+    labels = write_boxes(tmp_path / "l" / "a.csv", (100, 100))
+    write_boxes(tmp_path / "i" / "a.csv", (300, 300))
+    write_boxes(tmp_path / "i" / "other.csv", (300, 300))
+    command = [picks.parent, labels.parent, "--json"]
+    assert json.loads(invoke(*command).stdout)["criteria"]["distance"]["default"]["n_false"] == 1
+    result = invoke(*command, "--ignored", tmp_path / "i")
+    assert json.loads(result.stdout)["criteria"]["distance"]["default"]["n_false"] == 0
+    assert "1 with boxes to ignore on a micrograph that is not judged, not used: other" in result.stderr

@@ -34,7 +34,7 @@ def ranked(flags, *, n_labels, confidence=None, ignored=None):
     )
 
 
-def judged_at(picks, labels, *, border_px, size_px=20.0, shape=(1000, 1000)):
+def judged_at(picks, labels, *, border_px=0, ignored=None, size_px=20.0, shape=(1000, 1000)):
     """Picks and labels as lists of (x, y), judged by distance d/4."""
 
     def boxes(places, **more):
@@ -47,6 +47,7 @@ def judged_at(picks, labels, *, border_px, size_px=20.0, shape=(1000, 1000)):
         criterion="distance",
         distance_px=size_px / 4,
         border_px=border_px,
+        ignored=ignored,
     )
 
 
@@ -160,6 +161,18 @@ def test_the_border_runs_along_the_outer_side_of_the_outermost_pixels(x, y, igno
 def test_a_border_of_zero_ignores_nothing():
     judged = judged_at([(0, 0)], [(999, 999)], border_px=0)
     assert not judged.is_ignored.any()
+    assert judged.n_labels == 1
+
+
+def test_a_pick_in_an_ignored_box_is_neither_true_nor_false_and_one_beside_it_is_false():
+    judged = judged_at([(500, 500), (521, 500)], [], ignored=Boxes.at([500], [500], size_px=40))
+    assert judged.is_ignored.tolist() == [True, False]
+    assert not judged.is_true.any()
+
+
+def test_a_pick_in_an_ignored_box_that_found_a_label_is_true():
+    judged = judged_at([(500, 500)], [(501, 500)], ignored=Boxes.at([500], [500], size_px=40))
+    assert judged.is_true.tolist() == [True]
     assert judged.n_labels == 1
 
 

@@ -12,7 +12,7 @@ from vitripick.images import Preparation, Prepared
 from vitripick.models.detections import Detections
 from vitripick.training import TrainingSet, default_settings, unlabelled
 from vitripick.training import validate as validation
-from vitripick.training.areas import Areas, ignored_pixels, read_areas
+from vitripick.training.areas import Areas, ignored_pixels, read_areas, read_ignored
 from vitripick.training.data import _cut_strip, load_training_data
 from vitripick.training.samples import Knowledge, Sample
 from vitripick.training.training_crops import how_much_counts
@@ -145,3 +145,31 @@ def test_in_an_ignored_area_nothing_is_counted(detections):
     ignored = np.zeros(image.shape, bool)
     ignored[:, 30:50] = ignored[:, 70:] = True
     assert validate(None, [Sample("a", 0, image, detections, 10.0, Knowledge(ignored=ignored))]).f1 == 1
+
+
+def test_a_box_to_ignore_is_as_large_as_a_particle_where_it_has_no_size(tmp_path):
+    write_picks(Boxes.at([10, 50], [10, 50], size_px=[np.nan, np.nan]), tmp_path / "a.csv")
+    boxes = read_ignored(tmp_path, ["a.mrc"], diameter_px=8)["a.mrc"]
+    (first, _) = Areas().with_ignored(boxes).ignored
+    assert first.min(axis=0).tolist() == [6, 6]
+    assert first.max(axis=0).tolist() == [14, 14]
+
+
+def test_boxes_to_ignore_of_no_micrograph_are_named(tmp_path, caplog):
+    write_picks(Boxes.at([10], [10], size_px=5), tmp_path / "b.csv")
+    assert read_ignored(tmp_path, ["a.mrc"], diameter_px=8) == {}
+    assert "b" in caplog.text
+
+
+def test_in_a_box_to_ignore_nothing_teaches_and_the_labels_beside_it_do(tmp_path, short):
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        write_mrc(tmp_path / "m" / f"a{i}.mrc", rng.standard_normal((90, 90)).astype(np.float32))
+        write_picks(Boxes.at([40], [40], size_px=20), tmp_path / "l" / f"a{i}.csv")
+    write_picks(Boxes.at([70], [70], size_px=16), tmp_path / "g" / "a0.csv")
+    folders = {"micrographs": str(tmp_path / "m"), "labels": str(tmp_path / "l"), "ignored": str(tmp_path / "g")}
+    entry = TrainingSet(**folders, validate_on=("a1",))
+    (one,) = load_training_data([entry], short, Preparation(working_diameter_px=20)).training
+    weight = how_much_counts(one)
+    assert weight[70, 70] == 0
+    assert weight[40, 40] == weight[70, 50] == 1

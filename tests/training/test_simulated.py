@@ -114,6 +114,14 @@ def test_a_structure_left_out_is_not_simulated():
     assert len(names) == len(bundled_structures()) - 1
 
 
+def test_only_molecules_up_to_a_mass_are_simulated_where_one_is_given():
+    names = {path.stem for path in module._chosen(SimulatedSet(heaviest_kda=140))}
+    assert "cftr" in names  # 138 kDa
+    assert not names & {"b2ar_gs", "trpv3", "apoferritin"}
+    with pytest.raises(UsageError, match="as light as 1 kDa"):
+        module._chosen(SimulatedSet(heaviest_kda=1))
+
+
 def test_junk_is_known_everywhere_in_an_empty_dirty_field(tmp_path):
     own = load(tmp_path, recipe="empty", samples=6, field_px=96)
     assert all(sample.knowledge.empty and sample.knowledge.junk is not None for sample in own.training)
@@ -144,7 +152,7 @@ def test_what_simulated_sets_share_stands_once_and_a_set_may_differ(tmp_path):
 
 def test_no_simulated_set_of_the_bundled_models_recipes_holds_a_structure_kept_for_judging():
     kept = {"cftr", "trpv3", "apoferritin", "map_betagal", "t20s_proteasome", "map_26s", "t4_baseplate"}
-    for name in ("general", "general_simulated"):
+    for name in ("general", "general_simulated", "general_2", "general_2_simulated"):
         sets, _ = read_training_plan(RECIPES / f"{name}.toml")
         simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
         assert simulated

@@ -10,7 +10,7 @@ from vitripick.models.run import fill_up
 from vitripick.training import Augmentation, default_settings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
 from vitripick.training.samples import Sample
-from vitripick.training.training_crops import augment, draw_crop, draw_whole
+from vitripick.training.training_crops import Crop, augment, draw_crop, draw_whole, stress_junk
 
 SETTINGS = default_settings(crop_px=96)
 
@@ -171,3 +171,13 @@ def test_no_junk_is_where_a_particle_is_labelled_and_elsewhere_nobody_knows():
     x, y = np.round(crop.labels[:, :2]).astype(int).T
     assert (crop.junk[y, x] == 0).all()
     assert (crop.junk == -1).mean() > 0.5
+
+
+def test_junk_without_a_particle_counts_more_and_a_particle_on_junk_does_not():
+    junk = np.zeros((40, 40), np.float32)
+    junk[:20] = 1
+    label = np.array([[20, 10, 8, 8]], np.float32)
+    weight = np.full((40, 40), 0.5, np.float32)
+    stressed = stress_junk(Crop(np.zeros((40, 40), np.float32), label, weight, junk), 4).weight
+    assert stressed[2, 2] == 2
+    assert stressed[10, 20] == stressed[30, 30] == 0.5

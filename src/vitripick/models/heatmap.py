@@ -30,16 +30,12 @@ _HEAT_SIGMA = 0.12
 _FULL_HEAT_CELLS = 0.71
 # Cells within this many cells of a centre learn offset and size: the peak and its neighbours.
 _OFFSET_CELLS = 2.0
-# Cells with less heat than this have no particle.
-_NO_PARTICLE = 0.1
 
 
 class HeatmapDetector(Detector):
     """See the module's docstring; `heatmap` builds it."""
 
-    def __init__(
-        self, *, width: int, stride: int, working_diameter_px: float, junk: bool = False, junk_weight: float = 1.0
-    ) -> None:
+    def __init__(self, *, width: int, stride: int, working_diameter_px: float, junk: bool = False) -> None:
         super().__init__()
         if stride not in (2, 4):
             raise ValueError(f"heatmap has stride 2 or 4, not {stride}")
@@ -49,7 +45,6 @@ class HeatmapDetector(Detector):
         self.margin = 160
         self.working_diameter_px = working_diameter_px
         self.learns_junk = junk
-        self.junk_weight = junk_weight
         w = width
         self.stem = nn.Sequential(nn.PixelUnshuffle(2), _conv(4, w), _Residual(w))
         self.down4 = nn.Sequential(_conv(w, 2 * w, stride=2), _Residual(2 * w))
@@ -121,9 +116,6 @@ class HeatmapDetector(Detector):
     def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
         weight = functional.avg_pool2d(weight, self.stride)
         heat, wanted = raw[:, :1], targets[:, :1]
-        # A pick on junk costs more than one on clean ice, where few are made anyway.
-        on_junk = (targets[:, 5:6] > 0) & (wanted < _NO_PARTICLE)
-        heat_weight = torch.where(on_junk, self.junk_weight * weight, weight)
         focus = (heat.sigmoid() - wanted).abs() ** 2
         cross_entropy = functional.binary_cross_entropy_with_logits(heat, wanted, reduction="none")
         counts = targets[:, 4:5] * weight
@@ -132,7 +124,7 @@ class HeatmapDetector(Detector):
         offset_error = functional.smooth_l1_loss(raw[:, 1:3], targets[:, 1:3], reduction="none", beta=0.25)
         size_error = functional.smooth_l1_loss(raw[:, 3:4], targets[:, 3:4], reduction="none", beta=0.1)
         parts = {
-            "heat": (focus * cross_entropy * heat_weight).sum() / n_particles,
+            "heat": (focus * cross_entropy * weight).sum() / n_particles,
             "offset": (offset_error * counts).sum() / n_cells,
             "size": (size_error * counts).sum() / n_cells,
         }
@@ -151,22 +143,12 @@ class HeatmapDetector(Detector):
 
 
 @register
-def heatmap(
-    *,
-    width: int = 32,
-    stride: int = 4,
-    working_diameter_px: float = 24.0,
-    junk: bool = False,
-    junk_weight: float = 1.0,
-) -> Detector:
+def heatmap(*, width: int = 32, stride: int = 4, working_diameter_px: float = 24.0, junk: bool = False) -> Detector:
     """Return a small U-Net with a centre heat map, for particles brought to one working diameter.
 
-    With `junk` it also says where carbon, ice, gold and clumps are. A cell on junk without a particle counts
-    `junk_weight` times in the loss of the heat.
+    With `junk` it also says where carbon, ice, gold and clumps are.
     """
-    return HeatmapDetector(
-        width=width, stride=stride, working_diameter_px=working_diameter_px, junk=junk, junk_weight=junk_weight
-    )
+    return HeatmapDetector(width=width, stride=stride, working_diameter_px=working_diameter_px, junk=junk)
 
 
 def _conv(n_in: int, n_out: int, *, stride: int = 1) -> nn.Sequential:

@@ -291,6 +291,13 @@ class TrainSettings(Settings):
         description="How much a rejected place counts, where a labelled one counts 1.",
         about=Option(LABELS),
     )
+    junk_weight: float = option(
+        default=1.0,
+        ge=1,
+        description="How much a place counts that is known to be junk and holds no particle, where clean ground counts "
+        "1; where junk is, simulated and painted samples know.",
+        about=Option(LABELS),
+    )
     # People skip particles that are cut. Crops are taught nothing in the band; whole micrographs and patches are taught
     # what is labelled there, and background by `unlabelled_weight`.
     border_diameters: float = option(

@@ -24,7 +24,7 @@ from vitripick.models.detector import Detector
 from vitripick.settings.train import TrainSettings
 from vitripick.training.contaminants import paint_contaminants, replace_by_noise
 from vitripick.training.samples import Sample
-from vitripick.training.training_crops import Crop, augment, draw_crop, draw_whole
+from vitripick.training.training_crops import Crop, augment, draw_crop, draw_whole, stress_junk
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +154,7 @@ class _Steps(Dataset[_Arrays]):
             crop = replace_by_noise(crop, rng)
         if rng.random() < settings.augmentation.contaminant_chance:
             crop = paint_contaminants(crop, rng, diameter_px=sample.diameter_px)
+        crop = stress_junk(crop, settings.junk_weight)
         return dataclasses.replace(crop, image=augment(crop.image, rng, settings.augmentation))
 
 

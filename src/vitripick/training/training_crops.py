@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -158,6 +159,19 @@ def _fill_labelled(counts: Image, sample: Sample) -> None:
     radius = max(1, round(sample.diameter_px / 2))
     for x, y, *_ in sample.labels:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, 1.0, -1)
+
+
+def stress_junk(crop: Crop, junk_weight: float) -> Crop:
+    """Return the crop with places of junk that hold no particle counting `junk_weight` times.
+
+    A pick on junk costs more than one on clean ice, where few are made anyway.
+    """
+    if junk_weight == 1 or not (crop.junk > 0).any():
+        return crop
+    times = np.where(crop.junk > 0, np.float32(junk_weight), np.float32(1))
+    for x, y, width, height in crop.labels:
+        cv2.circle(times, (round(float(x)), round(float(y))), max(1, round(float(max(width, height)) / 2)), 1.0, -1)
+    return dataclasses.replace(crop, weight=crop.weight * times)
 
 
 def augment(image: Image, rng: np.random.Generator, settings: Augmentation) -> Image:
