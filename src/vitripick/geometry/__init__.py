@@ -2,6 +2,7 @@
 
 from vitripick.geometry.alignment import Alignment
 from vitripick.geometry.boxes import Boxes, FloatArray, concatenate_boxes
+from vitripick.geometry.filaments import Filament, Filaments, Segments, angle_between, undirected
 from vitripick.geometry.filters import estimated_size_px, keep_sizes
 from vitripick.geometry.grey import grey_range
 from vitripick.geometry.matching import Criterion, iou_of_pairs, match
@@ -14,9 +15,13 @@ __all__ = [
     "Alignment",
     "Boxes",
     "Criterion",
+    "Filament",
+    "Filaments",
     "FloatArray",
     "Image",
     "Micrograph",
+    "Segments",
+    "angle_between",
     "concatenate_boxes",
     "estimated_size_px",
     "grey_range",
@@ -24,5 +29,6 @@ __all__ = [
     "keep_sizes",
     "match",
     "remove_overlaps",
+    "undirected",
     "why_unseen",
 ]

@@ -106,7 +106,7 @@ def simulate_micrograph(
     filaments = [s for s in structures if s.kind == "filament" and s is not structure]
     shape = shape or recipe.shape
     pixel_size = draw(rng, recipe.pixel_size, log=True) if pixel_size is None else pixel_size
-    optics = _draw_optics(recipe.optics, rng)
+    optics = draw_optics(recipe.optics, rng)
     field = _field(shape, pixel_size, structure, optics)
     # Ice is at least as thick as what it holds.
     thickness = max(draw(rng, recipe.ice.thickness_angstrom, log=True), structure.diameter_angstrom)
@@ -116,7 +116,7 @@ def simulate_micrograph(
     if recipe.noise is not None:
         image, drawn = _with_gaussian_noise(scene, optics, recipe.noise, rng)
     else:
-        image, drawn = _exposed(scene, optics, recipe, thickness, rng)
+        image, drawn = exposed(scene, optics, recipe, thickness, rng)
     boxes = _boxes(scene, structure, recipe, name)
     parameters = {
         "structure": structure.name,
@@ -162,7 +162,7 @@ def _field(shape: tuple[int, int], pixel_size: float, structure: Structure, opti
     return Field(shape, rim, padded, pixel_size)
 
 
-def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
+def draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
     """Return how one micrograph is taken."""
     plate = rng.random() < recipe.phase_plate_chance
     defocus = draw(rng, recipe.phase_plate_defocus_angstrom if plate else recipe.defocus_angstrom)
@@ -178,7 +178,7 @@ def _draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
     )
 
 
-def _exposed(
+def exposed(
     scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
 ) -> tuple[Image, dict[str, Any]]:
     """Return the micrograph of a scene in ice, and what was drawn for it, ready for JSON."""

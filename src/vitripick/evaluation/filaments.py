@@ -1,0 +1,195 @@
+"""Judge traced filaments by length: how much of what is there was found, and how much of what was traced is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from vitripick.geometry import Filament, Filaments, FloatArray, angle_between
+
+Numbers: TypeAlias = npt.NDArray[np.int64]
+# Samples lie this close, in pixels of the micrograph or finer where filaments are thin.
+_STEPS_PER_WIDTH = 10
+
+
+@dataclass(frozen=True)
+class FilamentEvaluation:
+    """What a comparison of traced filaments with true ones found; lengths are in pixels.
+
+    Attributes
+    ----------
+    n_true, n_traced
+        Filaments.
+    true_length, traced_length
+        Of all of them.
+    found_length
+        True length within the tolerance of a traced filament of the same direction.
+    right_length
+        Traced length within the tolerance of a true filament of the same direction.
+    angle_error_degrees
+        Median error of the direction where a traced filament is right; NaN if none is.
+    offset
+        Median distance of what is right from the true centre line.
+    breaks
+        Pieces beyond the first that true filaments were traced in, for each true filament that was found.
+    false_joins
+        True filaments beyond the first that a traced filament follows, for each traced filament.
+    """
+
+    n_true: int
+    n_traced: int
+    true_length: float
+    traced_length: float
+    found_length: float
+    right_length: float
+    angle_error_degrees: float
+    offset: float
+    breaks: float
+    false_joins: float
+
+    @property
+    def recall(self) -> float:
+        """Return the share of the true length that was found; 1 if there is none."""
+        return self.found_length / self.true_length if self.true_length else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Return the share of the traced length that is right; 1 if there is none."""
+        return self.right_length / self.traced_length if self.traced_length else 1.0
+
+    @property
+    def f1(self) -> float:
+        """Return the harmonic mean of recall and precision."""
+        both = self.recall + self.precision
+        return 2 * self.recall * self.precision / both if both else 0.0
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """Return everything, ready for JSON; a number that is not known is None."""
+        values = asdict(self) | {"recall": self.recall, "precision": self.precision, "f1": self.f1}
+        return {name: None if isinstance(v, float) and np.isnan(v) else v for name, v in values.items()}
+
+
+def evaluate_filaments(
+    traced: Sequence[Filaments],
+    true: Sequence[Filaments],
+    *,
+    width_px: float | None = None,
+    tolerance_widths: float = 0.25,
+    largest_angle_degrees: float = 20.0,
+) -> FilamentEvaluation:
+    """Compare traced filaments with true ones, micrograph by micrograph.
+
+    Parameters
+    ----------
+    traced, true
+        The same micrographs in the same order.
+    width_px
+        Width of the true filaments where they do not say it, in full-size pixels.
+    tolerance_widths
+        How far a traced centre line may lie beside the true one, in widths of the true one.
+    largest_angle_degrees
+        How far the directions may differ: a filament that crosses another does not find it.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of micrographs differ, or a width is not known.
+    """
+    sums = np.zeros(4)
+    errors, offsets = [np.empty(0)], [np.empty(0)]
+    breaks = joins = n_found = n_true = n_traced = 0
+    for picks, labels in zip(traced, true, strict=True):
+        widths = np.array([one.width for one in labels], np.float64)
+        if width_px is not None:
+            widths = np.where(np.isfinite(widths), widths, width_px)
+        if not np.isfinite(widths).all():
+            raise ValueError("the width of the true filaments is not known; give width_px")
+        n_true, n_traced = n_true + len(labels), n_traced + len(picks)
+        sums[0] += labels.length
+        sums[1] += picks.length
+        if not (len(picks) and len(labels)):
+            continue
+        step = float(widths.min()) / _STEPS_PER_WIDTH
+        a, b = _sampled(labels.filaments, step), _sampled(picks.filaments, step)
+        limit, turn = tolerance_widths * widths, np.deg2rad(largest_angle_degrees)
+        found, _, _, by = _near(a, b, limit[a.number], turn)
+        right, error, offset, of = _near(b, a, limit[a.number], turn, of_others=True)
+        sums[2] += a.length[found].sum()
+        sums[3] += b.length[right].sum()
+        errors.append(error[right])
+        offsets.append(offset[right])
+        shortest = float(widths.max())
+        counts = _followed(a.number[found], by[found], a.length[found], shortest)
+        n_found += len(counts)
+        breaks += sum(n - 1 for n in counts.values())
+        joins += sum(n - 1 for n in _followed(b.number[right], of[right], b.length[right], shortest).values())
+    error, offset = np.concatenate(errors), np.concatenate(offsets)
+    return FilamentEvaluation(
+        n_true,
+        n_traced,
+        float(sums[0]),
+        float(sums[1]),
+        float(sums[2]),
+        float(sums[3]),
+        float(np.rad2deg(np.median(error))) if len(error) else float("nan"),
+        float(np.median(offset)) if len(offset) else float("nan"),
+        breaks / n_found if n_found else 0.0,
+        joins / n_traced if n_traced else 0.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    at: FloatArray
+    angle: FloatArray
+    number: Numbers
+    length: FloatArray
+
+
+def _sampled(filaments: Sequence[Filament], step: float) -> _Samples:
+    """Return points in the middle of equal pieces of each filament, with the length that each stands for."""
+    at, angle, number, length = [], [], [], []
+    for i, one in enumerate(filaments):
+        n = max(1, int(round(one.length / step)))
+        places, angles = one.at((np.arange(n) + 0.5) * one.length / n)
+        at.append(places)
+        angle.append(angles)
+        number.append(np.full(n, i))
+        length.append(np.full(n, one.length / n))
+    return _Samples(*(np.concatenate(parts) for parts in (at, angle, number, length)))
+
+
+def _near(
+    some: _Samples, others: _Samples, limit: FloatArray, turn: float, *, of_others: bool = False
+) -> tuple[npt.NDArray[np.bool_], FloatArray, FloatArray, Numbers]:
+    """Return which samples have another near them in their direction, its angle, its distance across, its filament."""
+    k = min(24, len(others.at))
+    distance, index = cKDTree(others.at).query(some.at, k=k)
+    distance, index = distance.reshape(len(some.at), k), index.reshape(len(some.at), k)
+    off = angle_between(some.angle[:, None], others.angle[index])
+    within = limit[index] if of_others else limit[:, None]
+    fits = (off <= turn) & (distance <= within)
+    best = np.where(fits, distance, np.inf).argmin(axis=1)
+    row = np.arange(len(some.at))
+    chosen = index[row, best]
+    step, angle = some.at - others.at[chosen], others.angle[chosen]
+    across = np.abs(step[:, 1] * np.cos(angle) - step[:, 0] * np.sin(angle))
+    return fits[row, best], off[row, best], across, others.number[chosen]
+
+
+def _followed(mine: Numbers, other: Numbers, length: FloatArray, shortest: float) -> dict[int, int]:
+    """Return how many others each filament shares at least a width of length with."""
+    if not len(mine):
+        return {}
+    pairs, index = np.unique(np.column_stack([mine, other]), axis=0, return_inverse=True)
+    shared = np.bincount(index.ravel(), length)
+    counts: dict[int, int] = {}
+    for (one, _), common in zip(pairs.tolist(), shared.tolist(), strict=True):
+        if common >= shortest:
+            counts[one] = counts.get(one, 0) + 1
+    return counts

@@ -1,0 +1,76 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from vitripick.geometry import Filament
+from vitripick.simulation import load_scene_recipe
+from vitripick.simulation.filament_shapes import Helix, random_helix, random_path
+from vitripick.simulation.filaments import FilamentLayout, simulate_filament_crops, simulate_filaments
+from vitripick.simulation.structures.structure import Structure
+
+CLEAN = load_scene_recipe("clean")
+
+
+def rod():
+    """Return a rod of 100 Å, of four strands."""
+    rng = np.random.default_rng(3)
+    points = np.column_stack([rng.uniform(20, 45, 40), rng.uniform(-20, 20, 40), rng.uniform(-10, 10, 40)])
+    return Helix(
+        Structure("rod", "filament", 60.0, points.astype(np.float32), np.full(40, 60, np.float32), 4.0), 20, 0, 4
+    )
+
+
+def across(image, one, far):
+    """Return the mean of the image on the centre line and `far` pixels beside it."""
+    at, angle = one.at(np.linspace(5, one.length - 5, 200))
+    normal = np.column_stack([-np.sin(angle), np.cos(angle)])
+    means = []
+    for offset in (0, far):
+        x, y = np.rint(at + offset * normal).astype(int).T
+        inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
+        means.append(image[y[inside], x[inside]].mean())
+    return means
+
+
+def test_the_centre_line_is_where_the_filament_is():
+    layout = FilamentLayout(count=1, length_widths=(20, 20), bend=0.01, bundle_chance=0, gap_chance=0)
+    helix = rod()
+    checked = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        found = simulate_filaments(CLEAN, helix, rng, layout=layout, shape=(256, 320), pixel_size=5.0)
+        for one in found.filaments:
+            if one.length > 60:
+                on, beside = across(found.image, one, 1.5 * one.width)
+                assert on < beside - 0.25 * found.image.std()
+                checked += 1
+    assert checked >= 3
+
+
+def test_the_same_seed_gives_the_same_pixels():
+    images = [
+        simulate_filaments(CLEAN, rod(), np.random.default_rng(5), shape=(64, 96), pixel_size=8.0).image for _ in "ab"
+    ]
+    assert np.array_equal(*images)
+
+
+def test_every_crop_has_its_own_fields_and_lines_inside():
+    crops = list(itertools.islice(simulate_filament_crops(CLEAN, [], working_width_px=12, crop_px=64), 4))
+    assert not np.array_equal(crops[0].image, crops[1].image)
+    for crop in crops:
+        for one in crop.filaments:
+            assert one.points.min() >= 0
+            assert one.points.max() <= 63
+
+
+def test_a_path_has_the_length_that_was_asked_for():
+    path = random_path(np.random.default_rng(1), start=(0, 0), heading=0.3, length=500, bend=0.01, step=1.0)
+    assert Filament.through(path).length == pytest.approx(500, rel=1e-3)
+
+
+def test_helices_are_as_wide_as_they_say():
+    for seed in range(8):
+        helix = random_helix(np.random.default_rng(seed))
+        radius = np.hypot(*helix.subunit.points[:, :2].T)
+        assert radius.max() <= 1.5 * helix.width_angstrom / 2 + 1
