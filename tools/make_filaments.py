@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from vitripick.images import Preparation
+from vitripick.models import load_weights
 from vitripick.models.card import ModelCard
 from vitripick.models.filament_bundle import FilamentModel, save_filament_model
 from vitripick.models.filament_network import FilamentNetwork, filament_loss, filament_targets
@@ -28,7 +29,8 @@ from vitripick.simulation.filaments import BACKGROUND_WIDTHS, simulate_filament_
 from vitripick.training.filaments import fit_filaments
 
 WORKING_WIDTH_PX = 12.0
-CROP_PX = 256
+CROP_PX = 160
+STRIDE = 4
 CHUNK = 32
 # Of the other stream of fields, for judging.
 HELD_OUT_SEED = 1_000_003
@@ -52,7 +54,7 @@ def simulate(job: tuple[int, int, int, float, str]) -> int:
         images = np.stack([crop.image for crop in some]).astype(np.float16)
         shape = (CROP_PX, CROP_PX)
         targets = np.stack(
-            [filament_targets(c.filaments, shape, stride=2, working_width_px=WORKING_WIDTH_PX) for c in some]
+            [filament_targets(c.filaments, shape, stride=STRIDE, working_width_px=WORKING_WIDTH_PX) for c in some]
         ).astype(np.float16)
         np.save(f"{folder}/{seed}_{worker:03d}_{n:05d}_i.npy", images)
         np.save(f"{folder}/{seed}_{worker:03d}_{n:05d}_t.npy", targets)
@@ -95,6 +97,15 @@ def judged(network: FilamentNetwork, images: Tensor, targets: Tensor) -> dict[st
     return result | {"direction_degrees": round(float(torch.cat(errors).median().rad2deg()), 3)}
 
 
+def start_from(network: FilamentNetwork, name: str) -> None:
+    """Take over the trunk of a model of particles; the head stays fresh."""
+    weights = load_weights(name).detector.state_dict()
+    trunk = {key: value for key, value in weights.items() if not key.startswith("head.1.")}
+    missing, unexpected = network.trunk.load_state_dict(trunk, strict=False)
+    if unexpected or any(not key.startswith("head.1.") for key in missing):
+        raise SystemExit(f"{name}: the trunk of this model does not fit")
+
+
 def main() -> None:
     """Simulate, train, judge, save."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -103,7 +114,10 @@ def main() -> None:
     parser.add_argument("--data-seconds", type=float, default=70)
     parser.add_argument("--train-seconds", type=float, default=110)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--width", type=int, default=24, help="channels of the first layer")
+    parser.add_argument("--width", type=int, default=32, help="channels of the first layer")
+    parser.add_argument("--start", help="model of particles whose trunk is the start")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 on the CPU, too")
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -123,13 +137,15 @@ def main() -> None:
     else:
         torch.set_num_threads(max(1, given.workers))
     torch.manual_seed(given.seed)
-    network = FilamentNetwork(width=given.width, working_width_px=WORKING_WIDTH_PX)
+    network = FilamentNetwork(width=given.width, stride=STRIDE, working_width_px=WORKING_WIDTH_PX)
+    if given.start:
+        start_from(network, given.start)
     last = 0
 
     def tell(step: int, parts: dict[str, float]) -> None:
         nonlocal last
         last = step
-        if step % 200 == 0:
+        if step % 100 == 0:
             text = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
             print(f"[{time.time() - began:.0f} s] step {step}: {text}", flush=True)
 
@@ -138,6 +154,8 @@ def main() -> None:
         batches(images, targets, given.batch, given.seed),
         device=device,
         seconds=given.train_seconds,
+        bf16=given.bf16,
+        learning_rate=given.learning_rate,
         seed=given.seed,
         on_step=tell,
     )
@@ -148,7 +166,7 @@ def main() -> None:
         description="Filaments of many kinds, simulated. Give the width.",
         licence="CC-BY-4.0",
         architecture="filaments",
-        options={"width": given.width, "working_width_px": WORKING_WIDTH_PX},
+        options={"width": given.width, "stride": STRIDE, "working_width_px": WORKING_WIDTH_PX},
         preparation=Preparation(
             scale_by="particle", working_diameter_px=WORKING_WIDTH_PX, background_diameters=BACKGROUND_WIDTHS
         ),

@@ -51,7 +51,10 @@ def test_turned_targets_are_the_targets_of_the_turned_image(seed):
 def test_a_bundle_gives_the_same_maps_after_it_was_saved(tmp_path):
     network = FilamentNetwork(width=8).eval()
     card = ModelCard(
-        name="x", architecture="filaments", options={"width": 8, "working_width_px": 12.0}, preparation=Preparation()
+        name="x",
+        architecture="filaments",
+        options={"width": 8, "stride": 4, "working_width_px": 12.0},
+        preparation=Preparation(),
     )
     save_filament_model(FilamentModel(network, card), tmp_path / "x.safetensors")
     image = np.random.default_rng(1).normal(size=(1, 1, 64, 96)).astype(np.float32)
@@ -65,7 +68,7 @@ def test_a_model_of_particles_is_refused():
 
 def test_training_lowers_the_loss():
     torch.manual_seed(1)
-    network = FilamentNetwork(width=4)
+    network = FilamentNetwork(width=4, stride=2)
     image = torch.zeros(2, 1, 64, 64)
     image[:, :, 28:36] = -2
     line = Filament.through([(0, 31.5), (63, 31.5)], width=8)

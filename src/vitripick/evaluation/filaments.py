@@ -155,7 +155,7 @@ def _sampled(filaments: Sequence[Filament], step: float) -> _Samples:
     """Return points in the middle of equal pieces of each filament, with the length that each stands for."""
     at, angle, number, length = [], [], [], []
     for i, one in enumerate(filaments):
-        n = max(1, int(round(one.length / step)))
+        n = max(1, round(one.length / step))
         places, angles = one.at((np.arange(n) + 0.5) * one.length / n)
         at.append(places)
         angle.append(angles)

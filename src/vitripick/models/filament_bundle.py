@@ -62,17 +62,24 @@ def load_filament_model(name_or_path: str | Path) -> FilamentModel:
             "model of filaments, such as one that a training with filaments wrote."
         )
     channels, width_px = card.options.get("width"), card.options.get("working_width_px")
-    if not (isinstance(channels, int) and 4 <= channels <= 256 and isinstance(width_px, float) and width_px > 0):
+    stride = card.options.get("stride")
+    if not (
+        isinstance(channels, int)
+        and 4 <= channels <= 256
+        and isinstance(width_px, float)
+        and width_px > 0
+        and stride in (2, 4)
+    ):
         raise FormatError(f"{path}: no network of filaments has the options {card.options}.")
     try:
         with torch.device("meta"):  # without memory, because a damaged description may ask for any size
-            empty = FilamentNetwork(width=channels, working_width_px=width_px)
+            empty = FilamentNetwork(width=channels, stride=stride, working_width_px=width_px)
         shapes = {key: tuple(value.shape) for key, value in empty.state_dict().items()}
         with safe_open(path, framework="numpy") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in list(file.keys())}
         if shapes != stored:
             raise FormatError(f"{path}: the weights do not fit a network of filaments with the options {card.options}.")
-        network = FilamentNetwork(width=channels, working_width_px=width_px)
+        network = FilamentNetwork(width=channels, stride=stride, working_width_px=width_px)
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise FormatError(f"{path}: these weights cannot be read ({error}).") from error

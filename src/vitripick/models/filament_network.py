@@ -1,8 +1,8 @@
 """The network that sees filaments: `heatmap`'s trunk with a head for centre line, direction and width.
 
-Every filament is brought to one width in working pixels, as `heatmap` brings every particle to one diameter. At half
-the working resolution the network says of each cell: does a centre line run here, where exactly (offset x and y), in
-which direction (cosine and sine of twice the angle, because a line has no front end), and how wide is the filament?
+Every filament is brought to one width in working pixels, as `heatmap` brings every particle to one diameter. Of each
+cell the network says: does a centre line run here, where exactly (offset x and y), in which direction (cosine and sine
+of twice the angle, because a line has no front end), and how wide is the filament?
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ class FilamentNetwork(nn.Module):
     ----------
     width
         Channels of the first layer; deeper ones have multiples of it.
+    stride
+        Working pixels per cell of the maps: 2 or 4.
     working_width_px
         Width of every filament in the prepared image.
     """
 
-    def __init__(self, *, width: int = 24, working_width_px: float = 12.0) -> None:
+    def __init__(self, *, width: int = 32, stride: int = 4, working_width_px: float = 12.0) -> None:
         super().__init__()
-        self.trunk = HeatmapDetector(width=width, stride=2, working_diameter_px=working_width_px)
+        self.trunk = HeatmapDetector(width=width, stride=stride, working_diameter_px=working_width_px)
         self.working_width_px = working_width_px
         before = self.trunk.head[0]
         final = nn.Conv2d(2 * width, N_MAPS, 1)
@@ -61,7 +63,7 @@ class FilamentNetwork(nn.Module):
         return self.trunk.stride
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn prepared images (n, 1, h, w) into raw maps (n, 6, h / 2, w / 2); sides are multiples of 16."""
+        """Turn prepared images (n, 1, h, w) into raw maps (n, 6, h / stride, w / stride); sides are multiples of 16."""
         raw: Tensor = self.trunk(images)
         return raw
 

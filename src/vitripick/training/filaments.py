@@ -26,6 +26,7 @@ def fit_filaments(
     steps: int | None = None,
     seconds: float | None = None,
     learning_rate: float = 2e-3,
+    bf16: bool = False,
     seed: int = 1,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
 ) -> FilamentNetwork:
@@ -43,6 +44,8 @@ def fit_filaments(
         How long: one of the two.
     learning_rate
         The largest; it rises over the first 3 % and falls as a cosine.
+    bf16
+        Compute in bfloat16 on a CPU, too, as a GPU does anyway.
     seed
         Of turning and of changes of contrast.
     on_step
@@ -67,7 +70,7 @@ def fit_filaments(
         weight = None if weight is None else weight.to(device).float()
         images, targets, weight = _turned(images, targets, weight, generator)
         images = _with_other_contrast(images, generator)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16 or device.type == "cuda"):
             raw = network(images.contiguous(memory_format=torch.channels_last))
         parts = filament_loss(raw.float(), targets, weight)
         loss = torch.stack(list(parts.values())).sum()
