@@ -5,7 +5,8 @@ import { flush, setFlag, step } from "./labels.js";
 import { oneToOne, stepBox, toggleAuto, toggleInvert } from "./label_panel.js";
 import { accept, nextDoubtful } from "./picks_panel.js";
 import { changed, setSettings, setView, store } from "./store.js";
-import { deleteTarget, setTool, toolKey } from "./tools.js";
+import { toggleFold } from "./fold.js";
+import { addByKey, deleteTarget, deselect, nextLabel, nudge, setTool, toolKey } from "./tools.js";
 import { viewport } from "./viewer.js";
 
 /** @typedef {{keys: string[], shown: string, does: string, act?: () => unknown}} Key */
@@ -14,8 +15,12 @@ import { viewport } from "./viewer.js";
 const toggle = (key) => () => setView({ [key]: store.settings.view[key] === false });
 /** @param {number} by */
 const threshold = (by) => () => setSettings({ threshold: Math.round(Math.min(1, Math.max(0, store.settings.threshold + by)) * 1000) / 1000 });
-/** @param {number} dx @param {number} dy */
-const pan = (dx, dy) => () => (viewport.pan(dx, dy), changed("view"));
+/** Move the label that has the ring, else the micrograph. @param {number} dx @param {number} dy */
+const arrow = (dx, dy) => () => {
+  if (nudge(dx, dy)) return;
+  viewport.pan(-80 * Math.sign(dx), -80 * Math.sign(dy));
+  changed("view");
+};
 /** @param {number} factor */
 const zoom = (factor) => () => (viewport.zoom(factor), changed("view"));
 
@@ -29,10 +34,14 @@ export const KEYS = {
     { keys: [], shown: "Shift + drag", does: "erase with a brush" },
     { keys: ["ctrl+z"], shown: "Ctrl+Z", does: "undo", act: () => step("undo") },
     { keys: ["ctrl+shift+z", "ctrl+y"], shown: "Ctrl+Shift+Z", does: "redo", act: () => step("redo") },
+    { keys: ["k", "Insert"], shown: "K, Ins", does: "add a label at the pointer, or in the middle", act: addByKey },
+    { keys: ["PageDown"], shown: "PgDn, PgUp", does: "next and previous label", act: () => nextLabel(1) },
+    { keys: ["PageUp"], shown: "", does: "", act: () => nextLabel(-1) },
+    { keys: [], shown: "← ↑ → ↓", does: "move the label with the ring by 1 px, with Shift by 10 px" },
     { keys: ["["], shown: "[", does: "smaller box", act: () => stepBox(-1) },
     { keys: ["]"], shown: "]", does: "larger box", act: () => stepBox(1) },
     { keys: ["a"], shown: "A", does: "draw an area to ignore", act: () => setTool("area") },
-    { keys: ["l", "Escape"], shown: "L, Esc", does: "back to labels", act: () => setTool("label") },
+    { keys: ["l", "Escape"], shown: "L, Esc", does: "back to labels; no label has the ring", act: () => (setTool("label"), deselect()) },
   ],
   Micrograph: [
     { keys: ["n"], shown: "N", does: "next", act: () => el("next").click() },
@@ -45,10 +54,16 @@ export const KEYS = {
   View: [
     { keys: [], shown: "wheel", does: "zoom at the pointer" },
     { keys: [], shown: "drag, Space + drag", does: "move the micrograph" },
-    { keys: ["ArrowLeft"], shown: "← ↑ → ↓", does: "move the micrograph", act: pan(80, 0) },
-    { keys: ["ArrowRight"], shown: "", does: "", act: pan(-80, 0) },
-    { keys: ["ArrowUp"], shown: "", does: "", act: pan(0, 80) },
-    { keys: ["ArrowDown"], shown: "", does: "", act: pan(0, -80) },
+    { keys: ["ArrowLeft"], shown: "← ↑ → ↓", does: "move the micrograph", act: arrow(-1, 0) },
+    { keys: ["ArrowRight"], shown: "", does: "", act: arrow(1, 0) },
+    { keys: ["ArrowUp"], shown: "", does: "", act: arrow(0, -1) },
+    { keys: ["ArrowDown"], shown: "", does: "", act: arrow(0, 1) },
+    { keys: ["shift+ArrowLeft"], shown: "", does: "", act: arrow(-10, 0) },
+    { keys: ["shift+ArrowRight"], shown: "", does: "", act: arrow(10, 0) },
+    { keys: ["shift+ArrowUp"], shown: "", does: "", act: arrow(0, -10) },
+    { keys: ["shift+ArrowDown"], shown: "", does: "", act: arrow(0, 10) },
+    { keys: [], shown: "two fingers", does: "zoom and move; a long press deletes or rejects" },
+    { keys: ["b"], shown: "B", does: "fold or unfold both panels", act: () => toggleFold() },
     { keys: ["+", "="], shown: "+", does: "zoom in", act: zoom(1.25) },
     { keys: ["-"], shown: "−", does: "zoom out", act: zoom(0.8) },
     { keys: ["0"], shown: "0", does: "fit", act: () => (viewport.fit(), changed("view")) },

@@ -112,6 +112,7 @@ export function startLabelPanel() {
     edit({ remove: [...one.labels.keys()] });
     toast("All labels here deleted; Ctrl+Z brings them back.");
   });
+  for (const [id, factor] of /** @type {const} */ ([["zoom-in", 1.25], ["zoom-out", 0.8]])) el(id).addEventListener("click", () => (viewport.zoom(factor), changed("view")));
   el("fit").addEventListener("click", () => (viewport.fit(), changed("view")));
   el("one-to-one").addEventListener("click", oneToOne);
   const filterSoon = settled(refilter, 120);

@@ -1,6 +1,7 @@
 // @ts-check
 // Puts the parts together.
 import { onConnection, post, takeKey } from "./api.js";
+import { startFold } from "./fold.js";
 import { startFilesPanel, refreshPreview } from "./files_panel.js";
 import { button, el, toast } from "./dom.js";
 import { startKeys } from "./keys.js";
@@ -109,6 +110,7 @@ async function start() {
   el("read-only-mark").hidden = !store.readOnly;
   el("project-name").textContent = store.project.out;
   startTheme();
+  startFold();
   startTabs();
   startSaving();
   startViewer();

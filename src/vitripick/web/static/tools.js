@@ -4,6 +4,7 @@ import { el, press, toast } from "./dom.js";
 import { edit, labelAt, sheet } from "./labels.js";
 import { pickAt, shownPicks } from "./picks.js";
 import { changed, store, watch } from "./store.js";
+import { Touch } from "./touch.js";
 import { marks, redraw, viewport } from "./viewer.js";
 
 /** Movement below this, in screen pixels, is a click. */
@@ -12,13 +13,21 @@ const overlay = el("overlay");
 
 /** @type {"label" | "area"} */
 let tool = "label";
-/** @type {{kind: "pan" | "move" | "brush" | "press", number?: number, from?: [number, number], x: number, y: number, moved: boolean, labels?: Set<number>, picks?: Set<import("./types.js").Pick>} | null} */
+/** @type {{kind: "pan" | "move" | "brush" | "press", number?: number, from?: [number, number], at?: [number, number], x: number, y: number, moved: boolean, labels?: Set<number>, picks?: Set<import("./types.js").Pick>} | null} */
 let drag = null;
 let spaceHeld = false;
 /** @type {number | null} the label that Del takes */
 let target = null;
 /** @type {[number, number] | null} */
 let pointerAt = null;
+/** The keyboard works on the micrograph: new labels go to the middle of what is seen. */
+let byKeyboard = false;
+
+const touch = new Touch({
+  cancel: dropDrag,
+  long: ([x, y]) => takeAway(viewport.toImage(x, y)),
+  moved: () => changed("view"),
+});
 
 const boxSize = () => sheet()?.boxSize ?? 100;
 /** Within this of a centre the pointer is on a box. */
@@ -50,7 +59,9 @@ function down(event) {
   overlay.focus({ preventScroll: true });
   const [x, y] = screenPlace(event);
   const place = viewport.toImage(x, y);
+  byKeyboard = false;
   overlay.setPointerCapture(event.pointerId);
+  if (touch.down(event, [x, y])) return;
   if (event.button === 1 || spaceHeld || (store.readOnly && event.button === 0)) {
     drag = { kind: "pan", x, y, moved: false };
   } else if (tool === "area") {
@@ -65,7 +76,7 @@ function down(event) {
     const number = labelsShown() ? labelAt(...place, reach()) : null;
     const at = number === null ? undefined : sheet()?.labels.get(number);
     if (number !== null && at) {
-      drag = { kind: "move", number, from: [at[0] - place[0], at[1] - place[1]], x, y, moved: false };
+      drag = { kind: "move", number, from: [at[0] - place[0], at[1] - place[1]], at, x, y, moved: false };
       target = number;
       marks.selected = at;
       redraw(false);
@@ -78,7 +89,9 @@ function down(event) {
 /** @param {PointerEvent} event */
 function move(event) {
   const [x, y] = screenPlace(event);
+  if (touch.move(event, [x, y])) return;
   const place = viewport.toImage(x, y);
+  byKeyboard = false;
   pointerAt = place;
   if (drag) {
     if (!drag.moved && Math.hypot(x - drag.x, y - drag.y) < STILL_PX) return;
@@ -120,6 +133,7 @@ function hover(place, event) {
 
 /** @param {PointerEvent} event */
 function up(event) {
+  if (touch.up(event)) return;
   const one = sheet();
   const ended = drag;
   drag = null;
@@ -232,6 +246,65 @@ export function deleteTarget() {
   target = null;
 }
 
+/** Forget what the pointer began: a label that it moved goes back. */
+function dropDrag() {
+  if (drag?.kind === "move" && drag.moved && drag.number !== undefined && drag.at) sheet()?.labels.set(drag.number, drag.at);
+  drag = null;
+  Object.assign(marks, { pointer: null, brush: null, selected: null });
+  overlay.classList.remove("panning", "brush");
+  redraw(false);
+}
+
+/** The label that has the ring, which the arrow keys move. @returns {number | null} */
+function selectedLabel() {
+  const at = target === null ? undefined : sheet()?.labels.get(target);
+  return at && marks.selected && at[0] === marks.selected[0] && at[1] === marks.selected[1] ? target : null;
+}
+
+/** @param {number | null} number the label that gets the ring, or none */
+function select(number) {
+  const one = sheet();
+  const at = number === null ? undefined : one?.labels.get(number);
+  target = at ? number : null;
+  marks.selected = at ?? null;
+  if (at && one) {
+    const [x, y] = viewport.toScreen(...at);
+    if (x < 0 || y < 0 || x > viewport.width || y > viewport.height) viewport.centreOn(...at);
+    el("spoken").textContent = `label at x ${at[0].toFixed(0)}, y ${at[1].toFixed(0)}, one of ${one.labels.size}`;
+  }
+  changed("view");
+}
+
+export const deselect = () => select(null);
+
+/** Add a label where the pointer is, or in the middle of what is seen. */
+export function addByKey() {
+  const one = sheet();
+  if (!one || store.readOnly) return;
+  const before = target;
+  addAt(pointerAt ?? viewport.toImage(viewport.width / 2, viewport.height / 2));
+  if (target !== before) select(target);
+}
+
+/** Go to the next label, row by row as one reads. @param {1 | -1} way */
+export function nextLabel(way) {
+  const one = sheet();
+  if (!one?.labels.size) return toast("No labels here.");
+  const band = Math.max(1, boxSize());
+  const order = [...one.labels].sort(([, a], [, b]) => Math.floor(a[1] / band) - Math.floor(b[1] / band) || a[0] - b[0]).map(([n]) => n);
+  const now = target === null ? -1 : order.indexOf(target);
+  select(order[now < 0 ? (way > 0 ? 0 : order.length - 1) : (now + way + order.length) % order.length]);
+}
+
+/** Move the label that has the ring. @param {number} dx @param {number} dy in pixels @returns {boolean} whether there is one */
+export function nudge(dx, dy) {
+  const number = selectedLabel(), at = number === null ? undefined : sheet()?.labels.get(number);
+  if (number === null || !at || store.readOnly) return false;
+  edit({ move: [[number, ...clamped(at[0] + dx, at[1] + dy)]] });
+  select(number);
+  return true;
+}
+
 /** @param {number} x @param {number} y @returns {[number, number]} */
 const rounded = (x, y) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100];
 
@@ -252,13 +325,33 @@ export function toolKey(event) {
   return false;
 }
 
+/** Show where a label from the keyboard would go. */
+function showMiddle() {
+  if (!byKeyboard || pointerAt || store.readOnly || tool !== "label") return;
+  marks.pointer = viewport.toImage(viewport.width / 2, viewport.height / 2);
+  redraw(false);
+}
+
 export const pointerPlace = () => pointerAt;
 
 export function startTools() {
   overlay.addEventListener("pointerdown", down);
   overlay.addEventListener("pointermove", move);
   overlay.addEventListener("pointerup", up);
-  overlay.addEventListener("pointercancel", () => (drag = null));
+  overlay.addEventListener("pointercancel", (event) => {
+    touch.up(event);
+    dropDrag();
+  });
+  overlay.addEventListener("focus", () => {
+    byKeyboard = overlay.matches(":focus-visible");
+    showMiddle();
+  });
+  overlay.addEventListener("blur", () => {
+    if (byKeyboard) marks.pointer = null;
+    byKeyboard = false;
+    redraw(false);
+  });
+  watch("view", showMiddle);
   overlay.addEventListener("pointerleave", () => {
     if (drag) return;
     Object.assign(marks, { pointer: null, hovered: null, brush: null });
@@ -271,8 +364,12 @@ export function startTools() {
   overlay.addEventListener("wheel", (event) => {
     event.preventDefault();
     const [x, y] = screenPlace(event);
-    const amount = event.deltaMode === 1 ? event.deltaY * 16 : event.deltaY;
-    viewport.zoom(Math.exp(-Math.max(-120, Math.min(120, amount)) * 0.0022), x, y);
+    const unit = event.deltaMode === 1 ? 16 : 1;
+    const amount = Math.max(-120, Math.min(120, event.deltaY * unit));
+    // A pinch on a trackpad arrives as a wheel with Ctrl, in steps of a few pixels; a mouse with Ctrl makes steps of 100.
+    const speed = event.ctrlKey && Math.abs(amount) < 40 ? 0.01 : 0.0022;
+    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) viewport.pan(-event.deltaX * unit, 0);
+    else viewport.zoom(Math.exp(-amount * speed), x, y);
     changed("view");
   }, { passive: false });
   window.addEventListener("keydown", (event) => {
