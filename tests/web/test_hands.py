@@ -44,7 +44,8 @@ def test_the_keyboard_alone_labels_a_micrograph(browse, hand, micrographs, tmp_p
     page.keyboard.press("Escape")
     page.keyboard.press("ArrowLeft")  # without a ring, the micrograph moves
     page.keyboard.press("k")
-    assert len(user.labels()) == 2 and user.labels()[0] == [x, y]
+    assert len(user.labels()) == 2
+    assert user.labels()[0] == [x, y]
     page.keyboard.press("PageDown")
     page.keyboard.press("]")
     page.keyboard.press("Delete")
@@ -64,7 +65,8 @@ def test_page_down_goes_round_all_labels(browse, hand, micrographs, tmp_path):
     for _ in range(4):
         page.keyboard.press("PageDown")
         said.append(page.inner_text("#spoken").split(",")[0])
-    assert len(set(said)) == 3 and said[0] == said[3]
+    assert len(set(said)) == 3
+    assert said[0] == said[3]
 
 
 def test_two_fingers_zoom_and_add_nothing(browse, hand, fingers, micrographs, tmp_path):
@@ -119,19 +121,22 @@ def test_panels_fold_and_stay_so(browse, hand, micrographs, tmp_path):
     wide = page.locator("#canvas-box").bounding_box()["width"]
     page.click("#fold-panel")
     page.click("#fold-list")
-    assert page.locator("#canvas-box").bounding_box()["width"] == pytest.approx(1280, abs=2) and wide < 800
+    assert page.locator("#canvas-box").bounding_box()["width"] == pytest.approx(1280, abs=2)
+    assert wide < 800
     page.reload()
     hand(page).saved()
     assert page.get_attribute("#fold-list", "aria-expanded") == "false"
     page.keyboard.press("b")
-    assert page.is_visible("#list") and page.is_visible("#panel")
+    assert page.is_visible("#list")
+    assert page.is_visible("#panel")
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 400), (390, 800)])
 def test_at_twice_the_size_and_on_a_phone_nothing_is_cut_off(browse, micrographs, tmp_path, width, height):
     page, _ = browse(micrographs, "--out", tmp_path / "out", width=width, height=height)
     box = page.locator("#canvas-box").bounding_box()
-    assert box["width"] == width and box["height"] >= 240
+    assert box["width"] == width
+    assert box["height"] >= 240
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     cut = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select")].filter((node) => {
