@@ -157,7 +157,7 @@ def test_pick_takes_the_options_that_act_on_one_micrograph_and_says_so_of_others
 
 def test_what_acts_on_export_picks_nothing_again():
     acting = {name for name, field in PickSettings.model_fields.items() if not option_of(field).decides_picks}
-    on_export = {"threshold", "edge", "box_size_px", "formats", "overlays", "thumbnails", "junk_masks"}
+    on_export = {"threshold", "aim", "edge", "box_size_px", "formats", "overlays", "thumbnails", "junk_masks"}
     assert acting == {*on_export, *OpticsSettings.model_fields, "include", "keep_diameter"}
     assert not acting & set(PickSettings().deciding())
 

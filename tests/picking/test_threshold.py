@@ -40,6 +40,34 @@ def test_a_data_set_in_which_the_model_is_surer_of_all_gets_a_higher_threshold()
     assert chosen(0.8) > chosen(0.0) + 0.05
 
 
+MIXED = np.concatenate([normal(1.0, 0.9, 600), normal(-1.2, 0.8, 900, seed=1)])
+
+
+def test_who_wants_few_missed_gets_a_lower_threshold_and_who_wants_few_false_a_higher_one():
+    recall, balanced, precision = (
+        choose_threshold([picks(MIXED)], CARD, aim=aim) for aim in ("recall", "balanced", "precision")
+    )
+    assert recall.threshold < balanced.threshold < precision.threshold
+    assert recall.expected_recall > balanced.expected_recall > precision.expected_recall
+    assert recall.expected_precision < balanced.expected_precision < precision.expected_precision
+    assert "chosen for precision on 1 micrograph" in precision.summary_lines()[0]
+
+
+@pytest.mark.parametrize("aim", [0.7, 0.9])
+def test_a_number_is_the_precision_to_reach_by_the_lowest_threshold_that_does(aim):
+    choice = choose_threshold([picks(MIXED)], CARD, aim=aim)
+    assert choice.expected_precision >= aim
+    assert choice.expected_precision < aim + 0.03
+    assert f"chosen for a precision of {aim:g}" in choice.summary_lines()[0]
+
+
+def test_a_precision_that_no_threshold_reaches_gives_the_most_precise_one_and_says_so():
+    unsure = np.concatenate([normal(0.3, 0.3, 600), normal(-1.2, 0.4, 900, seed=1)])
+    choice = choose_threshold([picks(unsure)], CARD, aim=0.99)
+    assert choice.expected_precision < 0.99
+    assert "no threshold is expected to make 99 of 100 picks particles" in choice.summary_lines()[0]
+
+
 def test_few_picks_leave_the_model_its_own():
     choice = choose_threshold([picks(normal(2, 0.3, 20))], CARD)
     assert (choice.threshold, choice.chosen_by) == (0.4, "model")

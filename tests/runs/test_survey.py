@@ -203,6 +203,25 @@ def test_another_diameter_asks_for_another_threshold(general, pieces, tmp_path):
     assert kept.diameter is not None
 
 
+def test_another_aim_chooses_another_threshold_and_picks_nothing_again(general, pieces, tmp_path):
+    settings = PickSettings(diameter_px=80, keep_diameter=True)
+    balanced = pick_many([pieces], tmp_path / "out", general, settings=settings)
+    strict = pick_many([pieces], tmp_path / "out", general, settings=settings.model_copy(update={"aim": 0.97}))
+    assert strict.n_skipped == 3
+    assert strict.threshold > balanced.threshold
+    assert strict.survey.threshold.aim == 0.97
+    assert strict.n_picks < balanced.n_picks
+    assert "without aim" in strict.lines()[-1]
+    again = pick_many([pieces], tmp_path / "out", general, settings=settings)
+    assert again.threshold == balanced.threshold
+
+
+def test_a_threshold_and_an_aim_contradict_one_another(general, pieces, tmp_path):
+    settings = PickSettings(diameter_px=80, threshold=0.3, aim="recall")
+    with pytest.raises(UsageError, match="give one of them"):
+        pick_many([pieces], tmp_path / "out", general, settings=settings)
+
+
 def test_another_pixel_size_means_another_survey(general, pieces, tmp_path):
     pick_many([pieces], tmp_path / "out", general)
     summary = pick_many([pieces], tmp_path / "out", general, PickSettings(pixel_size=2.0))

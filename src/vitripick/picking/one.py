@@ -160,6 +160,10 @@ def check_settings(card: ModelCard, settings: PickSettings) -> None:
     """Raise `UsageError` if settings contradict one another or the model."""
     if settings.diameter_px is not None and settings.diameter_angstrom is not None:
         raise UsageError("give the diameter in Å or in pixels, not both.")
+    if settings.threshold is not None and settings.aim != "balanced":
+        raise UsageError(
+            f"{parameter('aim')} chooses the threshold, and {parameter('threshold')} gives it: give one of them."
+        )
     card.preparation.with_patches(settings.patches or card.preparation.patches)
 
 

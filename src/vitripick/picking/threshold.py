@@ -18,6 +18,7 @@ import numpy as np
 from vitripick.geometry import Boxes, FloatArray
 from vitripick.models import ModelCard
 from vitripick.settings import Settings
+from vitripick.settings.pick import Aim
 from vitripick.text import count
 
 # If fewer particles than this are expected, chance would choose the threshold.
@@ -26,6 +27,8 @@ _FEW = 30.0
 _SEEN = 0.8
 # Thresholds with at least this share of the best expected F1 count as equally good; the middle of them is taken.
 _AS_GOOD = 0.98
+# F-beta: a missed particle counts this many times what a false pick does, squared (van Rijsbergen 1979).
+_BETA = {"recall": 2.0, "balanced": 1.0, "precision": 0.5}
 # Few picks must not make a narrow group, so each spread is drawn to this value with the weight of some picks.
 _SPREAD, _PSEUDO_PICKS = 0.7, 20.0
 _ROUNDS = 100
@@ -49,6 +52,8 @@ class ThresholdChoice(Settings):
         Expected share of particles among these picks; None if there are no picks.
     expected_recall
         Expected share, among these picks, of the particles that are among all stored picks.
+    aim
+        What it was chosen for.
     micrographs
         Names of the micrographs that were looked at.
     """
@@ -59,6 +64,7 @@ class ThresholdChoice(Settings):
     n_picks: int
     expected_precision: float | None = None
     expected_recall: float | None = None
+    aim: Aim = "balanced"
     micrographs: tuple[str, ...] = ()
 
     def summary_lines(self, *, earlier: str = "") -> list[str]:
@@ -74,12 +80,19 @@ class ThresholdChoice(Settings):
             return [f"threshold {self.threshold:g}, the model's own: no micrograph could be looked at beforehand"]
         where = earlier or f"on {count('micrograph', n)}"
         if self.chosen_by == "scores":
-            line = f"threshold {self.threshold:g}, chosen by itself {where}"
+            line = f"threshold {self.threshold:g}, chosen {self._purpose()}{where}"
             line += f" (the model's own: {self.models_own:g})" if self.models_own != self.threshold else ""
         else:
             line = f"threshold {self.threshold:g}, the model's own: the picks {where} are too few or too unsure to "
             line += "choose another"
+        if isinstance(self.aim, float) and self.expected_precision is not None and self.expected_precision < self.aim:
+            line += f"; no threshold is expected to make {_of_hundred(self.aim)} of 100 picks particles"
         return [line, *self.expected_lines()]
+
+    def _purpose(self) -> str:
+        if self.aim == "balanced":
+            return "by itself "
+        return f"for {self.aim} " if isinstance(self.aim, str) else f"for a precision of {self.aim:g} "
 
     def expected_lines(self) -> list[str]:
         """Return what can be expected of the picks at this threshold, in a line, if anything can."""
@@ -104,14 +117,22 @@ class _Expected:
     n_true: FloatArray
     n_particles: float
 
+    def f_beta(self, beta: float) -> FloatArray:
+        """Return F-beta (F1 for 1) against all particles, including those that no stored pick covers."""
+        squared = beta**2
+        return np.asarray((1 + squared) * self.n_true / (self.n + squared * self.n_particles / _SEEN))
+
     @property
-    def f1(self) -> FloatArray:
-        """Return F1 against all particles, including those that no stored pick covers."""
-        return np.asarray(2 * self.n_true / (self.n + self.n_particles / _SEEN))
+    def precision(self) -> FloatArray:
+        """Return the share of particles among the picks; 0 where there are none."""
+        return np.asarray(self.n_true / np.maximum(self.n, 1))
 
 
-def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice:
-    """Return the threshold with the best expected F1.
+def choose_threshold(found: Sequence[Boxes], card: ModelCard, *, aim: Aim = "balanced") -> ThresholdChoice:
+    """Return the threshold that serves the aim best, by what each threshold is expected to give.
+
+    Balanced is the best F1; for recall a missed particle counts more than a false pick, for precision less. A number is
+    the precision to reach: the lowest threshold that is expected to, or else the most precise one.
 
     Parameters
     ----------
@@ -119,6 +140,8 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
         All stored picks of each micrograph that was looked at.
     card
         The model's card.
+    aim
+        What to choose it for.
     """
     confidence = np.concatenate([picks.confidence for picks in found] or [np.empty(0)])
     threshold, chosen_by = card.threshold, "model"
@@ -128,9 +151,7 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
         # On empty micrographs even the upper group is more likely false than true; then the model's own one is kept.
         if groups.means[1] > 0:
             probability = _rising(confidence, (confidence + groups.probability) / 2)
-            expected = _expected(confidence, probability, _GRID)
-            good = _GRID[expected.f1 >= _AS_GOOD * expected.f1.max()]
-            threshold, chosen_by = float(np.round((good[0] + good[-1]) / 2, 2)), "scores"
+            threshold, chosen_by = _best(_expected(confidence, probability, _GRID), aim), "scores"
     at = _expected(confidence, probability, np.array([threshold]))
     n, n_true = int(at.n[0]), float(at.n_true[0])
     return ThresholdChoice(
@@ -140,8 +161,21 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard) -> ThresholdChoice
         n_picks=n,
         expected_precision=round(n_true / n, 3) if n else None,
         expected_recall=round(n_true / at.n_particles, 3) if n else None,
+        aim=aim,
         micrographs=tuple(str(picks.micrograph) for picks in found),
     )
+
+
+def _best(expected: _Expected, aim: Aim) -> float:
+    """Return the threshold of the grid that serves the aim best."""
+    if isinstance(aim, str):
+        score = expected.f_beta(_BETA[aim])
+        good = _GRID[score >= _AS_GOOD * score.max()]
+        return float(np.round((good[0] + good[-1]) / 2, 2))
+    # Above the last pick nothing is expected.
+    precision = np.where(expected.n > 0, expected.precision, 0)
+    reached = np.flatnonzero(precision >= aim)
+    return float(_GRID[reached[0] if len(reached) else np.argmax(precision)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -177,6 +177,9 @@ class RunSummary:
             *([f"stricter: {parameter('threshold', stricter)}"] if stricter < 1 else []),
             *([f"looser: {parameter('threshold', looser)}"] if looser < self.threshold else []),
         ]
+        chosen = None if self.survey is None else self.survey.threshold
+        if again and chosen is not None and chosen.aim != "balanced":
+            again += f", without {parameter('aim')}"
         return [f"{'; '.join(ways)}{f' ({again})' if again else ''}"]
 
     def _notes(self) -> list[str]:

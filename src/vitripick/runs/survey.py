@@ -97,7 +97,7 @@ class Survey(Settings):
 
     def apply(self, settings: PickSettings) -> PickSettings:
         """Return `settings` with what they leave open filled in, and with a diameter that fits."""
-        changes: dict[str, float | None] = {}
+        changes: dict[str, Any] = {}
         if self.diameter is not None and settings.diameter_px is None and settings.diameter_angstrom is None:
             changes[f"diameter_{self.diameter.unit}"] = self.diameter.diameter
         if self.seen is not None and self.seen.contradicts:
@@ -107,7 +107,8 @@ class Survey(Settings):
         if found is not None and found.contrast == "white" and settings.invert is None:
             changes["invert"] = True
         if self.threshold is not None and settings.threshold is None:
-            changes["threshold"] = self.threshold.threshold
+            # What it was chosen for is fulfilled.
+            changes |= {"threshold": self.threshold.threshold, "aim": "balanced"}
         return settings.model_copy(update=changes)
 
     def with_part(self, name: str, part: DiameterEstimate | ThresholdChoice, made_from: str) -> Survey:
@@ -290,9 +291,9 @@ def kept_survey(layout: RunLayout, model: Model, settings: PickSettings) -> Surv
 
 def open_questions(card: ModelCard, settings: PickSettings) -> tuple[str, ...]:
     """Return what a survey must find, in this order: `diameter` or `seen`, `threshold`."""
-    # A model that was trained on one particle knows the diameter and the threshold of that particle.
+    # A model that was trained on one particle knows its diameter, and a threshold that is balanced.
     if card.diameter_px is not None or card.diameter_angstrom is not None:
-        return ()
+        return ("threshold",) if settings.aim != "balanced" else ()
     given = settings.diameter_px is not None or settings.diameter_angstrom is not None
     wants = []
     if card.preparation.scale_by == "particle" and not (given and settings.keep_diameter):
@@ -437,7 +438,7 @@ class _Look:
         """Return the threshold that suits the picks on these micrographs."""
         ready = self._ready()
         found = self._of_each(lambda m: look_at_all(m, ready, settings).picks)
-        return choose_threshold(found, ready.card)
+        return choose_threshold(found, ready.card, aim=settings.aim)
 
     def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
         """Return what `ask` gives for one micrograph of each part, in their order."""
@@ -460,9 +461,10 @@ def _made_from(name: str, model: Model, settings: PickSettings) -> str:
     # Engines agree to within their tolerances, so another engine is no reason to choose again.
     no_reason = frozenset({"engine", "precision"})
     on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom", "invert"}
-    decides = (
-        settings.deciding(leave_out=no_reason) if name == "threshold" else settings.model_dump(include=on_diameter)
-    )
+    if name == "threshold":
+        decides = {**settings.deciding(leave_out=no_reason), "aim": settings.aim}
+    else:
+        decides = settings.model_dump(include=on_diameter)
     return digest([name, model.sha256, decides, VERSION])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from vitripick.settings import FILTERS, FINDING, MACHINE, OUTPUT, PARTICLE, Option, RowsColumns, option
 from vitripick.settings.optics import OpticsSettings
@@ -28,6 +29,24 @@ def _few_patches(patches: tuple[int, int] | None) -> tuple[int, int] | None:
 
 
 Patches: TypeAlias = Annotated[RowsColumns | None, AfterValidator(_few_patches)]
+
+
+def _aim(value: object) -> object:
+    """Return the number of a text such as `0.9`; a word, or anything else, is left to the type."""
+    if value in get_args(AimWord) or not isinstance(value, str | float | int):
+        return value
+    try:
+        share = float(value)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise ValueError("give recall, balanced, precision, or a number between 0 and 1 such as 0.9")
+    return share
+
+
+AimWord: TypeAlias = Literal["recall", "balanced", "precision"]
+# What a threshold is chosen for: a word, or the share of picks that are to be particles.
+Aim: TypeAlias = Annotated[AimWord | float, BeforeValidator(_aim)]
 
 
 class PickSettings(OpticsSettings):
@@ -81,6 +100,12 @@ class PickSettings(OpticsSettings):
         ge=0,
         le=1,
         allow_inf_nan=False,
+    )
+    aim: Aim = option(
+        "balanced",
+        "What the threshold is chosen for: recall (few particles missed), balanced, precision (few false picks), or "
+        "the share of picks that are to be particles, such as 0.9.",
+        about=Option(FILTERS, decides_picks=False, metavar="AIM"),
     )
     minimum_distance_diameters: float = option(
         MINIMUM_DISTANCE_DIAMETERS,
