@@ -3,7 +3,7 @@
 Who picks several micrographs at once gives each a thread. A library that starts a thread for each core in each of
 them slows all of them down, most on a busy machine. Each library is asked here:
 
-- BLAS (NumPy, SciPy): `one_thread_of_blas`, before NumPy is imported, by the command line.
+- BLAS (NumPy, SciPy) and OpenMP (torch): `calm_libraries`, before these are imported, by the command line.
 - OpenCV: `one_thread_of_opencv`, where several micrographs are worked on at once.
 - The engines and torch: they are given their numbers of threads where a model is loaded (`models/engines`).
 """
@@ -23,12 +23,15 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def one_thread_of_blas() -> None:
-    """Let BLAS, which reads this when NumPy is imported, start no threads; what the user has set stays.
+def calm_libraries() -> None:
+    """Let BLAS start no threads, and torch's threads sleep while they wait; what the user has set stays.
 
-    No step of picking or training multiplies large matrices with NumPy. Torch has threads of its own.
+    NumPy and torch read this when they are imported. No step of picking or training multiplies large matrices with
+    NumPy. Torch's threads wait for each other some hundred times in a step of training, and by default they keep their
+    cores busy meanwhile. Where other programs want these cores, a step took three times as long (docs/speed.md).
     """
     os.environ.setdefault(BLAS_THREADS, "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def one_thread_of_opencv() -> None:

@@ -123,3 +123,13 @@ def test_a_detector_that_learns_junk_is_told_of_it_and_another_is_not(detector):
     assert (batch.targets[:, 5] == 1).any()
     (batch,) = drawn(Batches(detector, [sample], settings), 0, 1)
     assert (batch.targets[:, 5] == -1).all()
+
+
+def test_workers_live_from_one_epoch_to_the_next_and_draw_what_new_ones_would(detector):
+    data = samples((120, 140))
+    batches = Batches(detector, data, SETTINGS, n_workers=2)
+    drawn(batches, 0, 2)
+    before = {worker.pid for worker in batches._loader._iterator._workers}
+    second = drawn(batches, 2, 5)
+    assert {worker.pid for worker in batches._loader._iterator._workers} == before
+    assert_same(drawn(Batches(detector, data, SETTINGS), 2, 5), second)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vitripick.geometry import Image
 from vitripick.models.detector import Detector
@@ -72,10 +72,13 @@ class Batches:
         whole_pad = detector.pad_to if detector.margin is None else None
         positions = range(rank * settings.batch_size, (rank + 1) * settings.batch_size)
         self._steps = _Steps(_by_set(samples), settings, whole_pad, positions, detector)
+        self._order = _Order()
+        self._loader: DataLoader[_Arrays] | None = None
 
     def replace_samples(self, samples: Sequence[Sample]) -> None:
         """Draw from these from the next `epoch` on."""
         self._steps.sets = _by_set(samples)
+        self._loader = None  # its processes have the samples as they were
 
     def epoch(self, first: int, last: int) -> Iterator[TrainingBatch]:
         """Yield the batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
@@ -97,17 +100,34 @@ class Batches:
                 yield arrays
 
     def _from_processes(self, first: int, last: int) -> Iterator[_Arrays]:
-        # Workers live for one epoch: they inherit the samples as these are then, at no cost where processes fork.
-        # batch_size=None and no collation: arrays come back as they are, and shared memory (often 64 MB in a
-        # container) is not needed.
-        yield from DataLoader(
-            self._steps,
-            batch_size=None,
-            sampler=range(first, last),
-            num_workers=min(self.n_workers, last - first),
-            collate_fn=_as_it_is,
-            worker_init_fn=_one_thread,
-        )
+        # Workers inherit the samples when they start, at no cost where processes fork, and live until these change:
+        # to start eight for each epoch takes as long as some steps on a GPU.
+        if self._loader is None:
+            # batch_size=None and no collation: arrays come back as they are, and shared memory (often 64 MB in a
+            # container) is not needed.
+            self._loader = DataLoader(
+                self._steps,
+                batch_size=None,
+                sampler=self._order,
+                num_workers=min(self.n_workers, last - first),
+                collate_fn=_as_it_is,
+                worker_init_fn=_one_thread,
+                persistent_workers=True,
+            )
+        self._order.steps = range(first, last)
+        yield from self._loader
+
+
+class _Order(Sampler[int]):
+    """The steps of the next epoch; a loader whose workers go on asks for them at the start of each."""
+
+    steps: range = range(0)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
 
 
 class _Steps(Dataset[_Arrays]):

@@ -27,7 +27,7 @@ from vitripick.training.finetune import keep_frozen
 from vitripick.training.precision import autocast, training_precision
 from vitripick.training.processes import Processes
 from vitripick.training.samples import TrainingData
-from vitripick.training.unlabelled import at_the_start, broadcast_places, reconsider
+from vitripick.training.unlabelled import at_the_start, broadcast_places, reconsider, reconsiders
 from vitripick.training.validate import Validation, validate
 
 # Validation on fewer labels than this does not show which weights are better.
@@ -139,8 +139,9 @@ def run_loop(
                 if processes.is_first:
                     _end_epoch(state, data, settings, callbacks.on_best)
                 state.progress = processes.share(state.progress)
-                state.samples = broadcast_places(state.samples, processes)
-                batches.replace_samples(state.samples)
+                if reconsiders(settings):
+                    state.samples = broadcast_places(state.samples, processes)
+                    batches.replace_samples(state.samples)
                 if _is_done(state.progress, settings) or time.monotonic() - saved_at >= _SECONDS_BETWEEN_CHECKPOINTS:
                     save()
                 callbacks.on_epoch(state.progress)

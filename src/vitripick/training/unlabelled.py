@@ -43,6 +43,11 @@ def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sam
     return [sample if _is_known(sample) else sample.knowing(unlabelled_weight=weight) for sample in samples]
 
 
+def reconsiders(settings: TrainSettings) -> bool:
+    """Return whether `reconsider` may change samples with these settings."""
+    return settings.unlabelled in ("ignore", "teach")
+
+
 def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
     """Return the samples with what the averaged network makes of their unlabelled places.
 
@@ -57,7 +62,7 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
         sure ones do not count. With the other treatments nothing changes.
     """
     samples = at_the_start(samples, settings)
-    if settings.unlabelled not in ("ignore", "teach"):
+    if not reconsiders(settings):
         return samples
     found = {i: find_particles(detector, sample) for i, sample in enumerate(samples) if not _is_known(sample)}
     references: dict[int, list[FloatArray]] = {}
