@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request as HttpRequest
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from vitripick.errors import InputError, NotFoundError, VitripickError
@@ -40,6 +40,7 @@ from vitripick.web.security import Door, Guard, refused
 from vitripick.web.session import Session
 from vitripick.web.sheet import Sheet, StaleError
 from vitripick.web.sheets import sheet_json
+from vitripick.web.transfer import zip_of_export
 
 STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {
@@ -83,6 +84,7 @@ def make_app(session: Session, *, door: Door, host: str, connections: Connection
         get("/api/picks/{set}/curve", api.curve),
         get("/api/picks/{set}/{id}", api.picks),
         get("/api/runs/{run}/curves", api.run_curves),
+        get("/api/exports/{name}", api.download),
         post(one + "/seen", Request, api.see),
         post(one + "/edit", EditRequest, api.edit),
         post(one + "/undo", StepRequest, api.undo),
@@ -219,9 +221,17 @@ class _Api:
         with self.s.project.lock:
             return self.s.exchange.export(body)
 
+    def download(self, request: HttpRequest) -> Response:
+        pieces = zip_of_export(self.s.project, request.path_params["name"])
+        # It is packed already. "identity" makes the middleware leave it alone.
+        return StreamingResponse(pieces, media_type="application/zip", headers={"Content-Encoding": "identity"})
+
     async def import_labels(self, request: HttpRequest) -> Response:
         data = await request.body()
         name = request.query_params.get("name", "")
+        batch = request.query_params.get("picks")
+        if batch is not None:
+            return await _response_of(lambda: self.s.dropped.add(batch, name, data))
         return await _response_of(lambda: self.s.exchange.import_bytes(name, data))
 
     def _status(self) -> dict[str, Any]:

@@ -34,6 +34,8 @@ from vitripick.web.sheets import Sheets
 log = logging.getLogger("vitripick")
 
 _PREVIEWED = 12
+# So many names of an answer are a list that a person reads.
+_NAMED = 20
 # An import compares labels with this number of micrographs, because a person waits for it.
 _LOOKED_AT = 2
 
@@ -60,9 +62,10 @@ class Exchange:
         Returns
         -------
         dict
-            Counts of micrographs and labels, of labels outside their micrograph, and names that were left out. `hint`
-            is a sentence if the labels fit far better in another frame, else None; `passed_by` has path and reason of
-            each file and row that was not used.
+            Counts of micrographs and labels, of labels outside their micrograph, names that were left out, and
+            `matched`, the first micrographs with the number of labels that each got. `hint` is a sentence if the labels
+            fit far better in another frame, else None; `passed_by` has path and reason of each file and row that was
+            not used.
 
         Raises
         ------
@@ -93,6 +96,7 @@ class Exchange:
             n_labels = n_outside = 0
             hint = self._frame_hint([(by_name[name], parts[i]) for name, i in found.items()])
             unreadable = []
+            matched: list[tuple[str, int]] = []
             for name, i in found.items():
                 entry = by_name[name]
                 try:
@@ -105,15 +109,17 @@ class Exchange:
                 before = len(self._sheets.get(entry).labels)
                 self._sheets.add(entry, [place(x, y) for x, y in inside.centres], again=again)
                 n_labels += entry.n_labels - before
+                matched.append((name, entry.n_labels - before))
         unmatched = [str(b.micrograph) for i, b in enumerate(parts) if i not in found.values()]
         return {
             "n_micrographs": len(found) - len(unreadable),
             "n_labels": n_labels,
+            "matched": matched[:_NAMED],
             "n_outside": n_outside,
             "hint": None if hint is None else str(hint),
-            "unmatched": unmatched[:20],
-            "unreadable": unreadable[:20],
-            "passed_by": [one.to_dict() for one in passed_by[:20]],
+            "unmatched": unmatched[:_NAMED],
+            "unreadable": unreadable[:_NAMED],
+            "passed_by": [one.to_dict() for one in passed_by[:_NAMED]],
         }
 
     def _frame_hint(self, imported: Sequence[tuple[Entry, Boxes]]) -> FrameHint | None:
@@ -134,9 +140,7 @@ class Exchange:
 
     def import_bytes(self, name: str, data: bytes) -> dict[str, Any]:
         """Import a file that the browser sent; only the last part of its name counts."""
-        base = name.replace("\\", "/").rpartition("/")[2].lstrip(".")
-        if not base or "\0" in base or len(base.encode()) > 200:
-            raise UsageError("the name of this file cannot be used; rename it.")
+        base = base_name(name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / base
             path.write_bytes(data)
@@ -247,6 +251,14 @@ class Exchange:
         exports = self._project.out / "exports"
         numbers = [int(p.name) for p in exports.iterdir() if p.name.isdecimal()] if exports.is_dir() else []
         return exports / f"{max([0, *numbers]) + 1:03d}"
+
+
+def base_name(name: str) -> str:
+    """Return the last part of the name of a file that a browser sent, or raise `UsageError` if it is none."""
+    base = name.replace("\\", "/").rpartition("/")[2].lstrip(".")
+    if not base or "\0" in base or len(base.encode()) > 200:
+        raise UsageError("the name of this file cannot be used; rename it.")
+    return base
 
 
 def formats_json() -> list[dict[str, str]]:

@@ -64,6 +64,7 @@ class PickSets:
 
     def __init__(self, project: Project, sheets: Sheets) -> None:
         self._project, self._sheets = project, sheets
+        self.sheets = sheets
         self._sets: OrderedDict[str, PickSet] = OrderedDict()
         self._paths: dict[str, dict[str, Path | Boxes]] = {}
         self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
@@ -80,6 +81,12 @@ class PickSets:
             self._paths.pop(pick_set.id, None)
             for key in [key for key in self._cache if key[0] == pick_set.id]:
                 del self._cache[key]
+
+    def drop(self, pick_set_id: str) -> None:
+        """Forget a set, if it is there."""
+        with self._lock:
+            self._sets.pop(pick_set_id, None)
+            self._paths.pop(pick_set_id, None)
 
     def all(self) -> list[PickSet]:
         """Return all sets in the order in which they were added."""
@@ -118,6 +125,11 @@ class PickSets:
             while len(self._cache) > _KEPT_IN_MEMORY:
                 self._cache.popitem(last=False)
             return boxes
+
+    def found(self, pick_set_id: str, entry: Entry) -> Boxes:
+        """Return the picks of one micrograph, or no boxes if it was not picked."""
+        picks = self.picks(pick_set_id, entry)
+        return Boxes.at([], []) if picks is None else picks
 
     def box_size_px(self, pick_set_id: str, entry: Entry) -> float | None:
         """Return the size of the boxes of a micrograph's picks, or None if they have none of their own."""

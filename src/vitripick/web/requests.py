@@ -23,7 +23,7 @@ Point = tuple[Coordinate, Coordinate]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POLYGON_POINTS)]
 Flag = Literal["complete", "empty", "excluded"]
 # Picks that were given on the command line, or the number of a run.
-PickSetId = Annotated[str, Field(pattern=r"^(given|\d{3,6})$")]
+PickSetId = Annotated[str, Field(pattern=r"^(given|\d{3,6}|\d{8}-\d{6})$")]
 MicrographId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
@@ -97,8 +97,9 @@ class PickRequest(Request):
     """Pick with a released model or with the model of a run."""
 
     model: Annotated[str, Field(pattern=r"^(released:[\w.-]{1,60}|run:\d{3,6})$")]
-    which: Literal["this", "labelled", "all"] = "all"
+    which: Literal["this", "these", "labelled", "all"] = "all"
     micrograph: MicrographId | None = None
+    micrographs: Annotated[tuple[MicrographId, ...], Field(max_length=100_000)] = ()
 
 
 class ExportRequest(Request):

@@ -18,6 +18,7 @@ from vitripick.web.project import Project, open_project
 from vitripick.web.requests import SettingsRequest
 from vitripick.web.sheets import Sheets
 from vitripick.web.start_jobs import JobStarter, root_of
+from vitripick.web.transfer import DroppedPicks
 
 
 class Session:
@@ -44,6 +45,7 @@ class Session:
         self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
         self.starter = JobStarter(project, self.sheets, self.jobs)
         self.n_picked = 0
+        self.dropped = DroppedPicks(project, self.pick_sets)
         if picks is not None:
             self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=threshold_of_run(Path(picks))))
         for run in self.jobs.all_runs():

@@ -84,7 +84,7 @@ class JobStarter:
         UsageError
             If there is nothing to pick, if the model does not exist, or if a job is running.
         """
-        to_pick = self._to_pick(request.which, request.micrograph)
+        to_pick = self._to_pick(request.which, request.micrograph, request.micrographs)
         if not to_pick:
             raise UsageError("there is no micrograph to pick.")
         self._jobs.refuse_if_busy()
@@ -111,10 +111,13 @@ class JobStarter:
             if entry.flag != "excluded" and not entry.error and (entry.n_labels or entry.is_fully_labelled)
         ]
 
-    def _to_pick(self, which: str, micrograph: str | None) -> list[Entry]:
+    def _to_pick(self, which: str, micrograph: str | None, micrographs: Sequence[str] = ()) -> list[Entry]:
         entries = [e for e in self._project.entries.values() if e.flag != "excluded"]
         if which == "none":
             return []
+        if which == "these":
+            chosen = set(micrographs)
+            return [e for e in entries if e.id in chosen]
         if which == "labelled":
             return [e for e in entries if e.n_labels or e.flag]
         if which == "all":

@@ -116,10 +116,11 @@ export async function post(path, body = {}, leaving = false) {
 
 /**
  * @param {File} file
+ * @param {string} [batch] the set of picks that the file belongs to; without one it brings labels
  * @returns {Promise<any>}
  */
-export async function sendFile(file) {
+export async function sendFile(file, batch = "") {
   const headers = { "Content-Type": "application/octet-stream" };
-  const path = `api/import?name=${encodeURIComponent(file.name)}`;
+  const path = `api/import?name=${encodeURIComponent(file.name)}${batch ? `&picks=${batch}` : ""}`;
   return parsed(await ask(path, { method: "POST", headers, body: file }));
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // The Files tab: labels and picks out, labels in.
-import { post, sendFile } from "./api.js";
+import { getBlob, post, sendFile } from "./api.js";
 import { button, count, el, input, make, select, settled, toast, thousands } from "./dom.js";
 import { flush } from "./labels.js";
 import { store, watch } from "./store.js";
@@ -34,6 +34,7 @@ async function doExport() {
   try {
     await flush();
     const answer = await post("api/export", request());
+    offer(answer.folder);
     result.textContent = `${count(answer.n_boxes, "box", "boxes")} of ${count(answer.n_micrographs, "micrograph")} written to ${answer.folder}`;
   } catch (error) {
     result.textContent = "";
@@ -43,16 +44,73 @@ async function doExport() {
   preview();
 }
 
+/** Offer what was exported as one file. @param {string} folder of the export */
+function offer(folder) {
+  const node = button("download"), name = folder.split(/[\\/]/).pop() ?? "";
+  node.hidden = false;
+  node.onclick = async () => {
+    node.disabled = true;
+    try {
+      const url = URL.createObjectURL(await getBlob(`api/exports/${name}`));
+      make("a", { href: url, download: `vitripick-export-${name}.zip` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    } catch (error) {
+      toast(/** @type {Error} */ (error).message, "bad");
+    }
+    node.disabled = false;
+  };
+}
+
+/** Make a set of picks the one that is shown. @param {string} set */
+function showSet(set) {
+  select("pick-set").value = set;
+  select("pick-set").dispatchEvent(new Event("change"));
+}
+
+/** What an import put where. @param {[string, number][]} matched @param {number} nMicrographs @param {string} what */
+function placed(matched, nMicrographs, what) {
+  const names = matched.map(([name, n]) => `${name} (${n})`).join(", ");
+  const more = nMicrographs > matched.length ? ` and ${thousands(nMicrographs - matched.length)} more` : "";
+  return `${what} on ${names}${more}`;
+}
+
+/** Show files as a set of picks of its own. @param {Iterable<File>} files */
+async function importPicks(files) {
+  const result = el("import-result"), lines = [];
+  // All files of one drop are one set.
+  const batch = new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
+  let set = "";
+  for (const file of files) {
+    try {
+      const answer = await sendFile(file, batch);
+      set = answer.pick_set;
+      lines.push(`${file.name}: ${placed(answer.matched, answer.n_micrographs, count(answer.n_picks, "pick"))}`);
+    } catch (error) {
+      lines.push(`${file.name}: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+  result.replaceChildren(...lines.map((text) => make("div", { className: "hint", textContent: text })));
+  return set;
+}
+
 /** @param {Iterable<File>} files @param {() => Promise<void>} reload */
 async function importFiles(files, reload) {
+  if (select("import-as").value === "picks") {
+    const set = await importPicks(files);
+    await reload();
+    if (set) showSet(set);
+    return;
+  }
   const result = el("import-result");
   await flush();
   let labels = 0, outside = 0;
   const problems = [];
+  const lines = [];
   for (const file of files) {
     try {
       const answer = await sendFile(file);
       labels += answer.n_labels;
+      lines.push(`${file.name}: ${placed(answer.matched, answer.n_micrographs, count(answer.n_labels, "label"))}`);
       outside += answer.n_outside;
       if (answer.hint) problems.push(`${file.name}: ${answer.hint}`);
       if (answer.unreadable.length) problems.push(`${file.name}: these micrographs cannot be read: ${answer.unreadable.join(", ")}`);
@@ -63,7 +121,7 @@ async function importFiles(files, reload) {
     }
   }
   const left = outside ? `, ${outside} outside their micrograph left out` : "";
-  result.replaceChildren(make("div", { textContent: `${count(labels, "label")} added${left}` }), ...problems.map((text) => make("div", { className: "hint", textContent: text })));
+  result.replaceChildren(make("div", { textContent: `${count(labels, "label")} added${left}` }), ...[...problems, ...lines].map((text) => make("div", { className: "hint", textContent: text })));
   await reload();
 }
 

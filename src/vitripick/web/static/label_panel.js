@@ -3,6 +3,7 @@
 import { button, count, el, framed, input, make, press, settled, toast } from "./dom.js";
 import { edit, setBoxSize, setFlag, sheet, step } from "./labels.js";
 import { allPicks, shownPicks } from "./picks.js";
+import { setTitle } from "./progress.js";
 import { changed, setSettings, setView, store, watch } from "./store.js";
 import { pointerPlace } from "./tools.js";
 import { currentPicture, filters, look, refilter, viewport } from "./viewer.js";
@@ -41,7 +42,7 @@ function refresh() {
   const row = store.byId.get(one.id);
   el("micrograph-name").textContent = `\u200e${one.name}\u200e`;
   el("micrograph-name").title = one.shape ? `${one.name}: ${one.shape[1]} × ${one.shape[0]} px` : one.name;
-  document.title = `${one.name.split("/").pop()} · vitripick`;
+  setTitle(`${one.name.split("/").pop()} · vitripick`);
   for (const flag of ["complete", "empty", "excluded"]) press(el(`flag-${flag}`), row?.flag === flag);
   button("undo").disabled = !one.canUndo;
   button("redo").disabled = !one.canRedo;

@@ -99,7 +99,12 @@ function newRow() {
     make("span", { className: "state" }), make("span", { className: "name" }),
     make("span", { className: "count labels" }), make("span", { className: "count picks" }));
   node.setAttribute("role", "option");
-  node.addEventListener("click", () => node.dataset.id && open(node.dataset.id));
+  node.addEventListener("click", (event) => {
+    const { id } = node.dataset;
+    if (!id) return;
+    if (!store.readOnly && (event.ctrlKey || event.metaKey || event.shiftKey)) mark(id, event.shiftKey);
+    else open(id);
+  });
   scroller.append(node);
   return node;
 }
@@ -109,12 +114,12 @@ function fillRow(node, row, position) {
   const [kind, sign, meaning] = stateOf(row);
   const picks = nPicks(row);
   node.style.transform = `translateY(${position * ROW_PX}px)`;
-  const key = `${row.id}/${kind}/${row.labels}/${picks}/${row.id === currentId}/${position}`;
+  const key = `${row.id}/${kind}/${row.labels}/${picks}/${row.id === currentId}/${marked.has(row.id)}/${position}`;
   if (node.dataset.key === key) return;
   node.dataset.key = key;
   node.dataset.id = row.id;
   node.id = `row-${row.id}`;
-  node.className = `list-row ${kind}`;
+  node.className = `list-row ${kind}${marked.has(row.id) ? " marked" : ""}`;
   node.title = row.error || row.name;
   node.setAttribute("aria-selected", String(row.id === currentId));
   node.setAttribute("aria-posinset", String(position + 1));
@@ -172,11 +177,20 @@ export function startList(opener) {
     const page = Math.max(1, Math.floor(scroller.clientHeight / ROW_PX) - 1);
     /** @type {Record<string, number>} */
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
-    const step = steps[event.key];
-    if (!step) return;
+    const far = event.key === "Home" ? -Infinity : event.key === "End" ? Infinity : steps[event.key];
+    if (event.key === "Escape" && marked.size) return markNone();
+    if (event.key === " " && currentId && !store.readOnly) {
+      event.preventDefault();
+      return mark(currentId, false);
+    }
+    if (!far) return;
     event.preventDefault();
-    const id = neighbour(step);
-    if (id) open(id);
+    // The key is used up: outside the list it may mean a label.
+    event.stopPropagation();
+    const id = Number.isFinite(far) ? neighbour(far) : (far < 0 ? shown[0] : shown[shown.length - 1])?.id;
+    if (!id) return;
+    if (event.shiftKey && !store.readOnly) mark(id, true);
+    open(id);
   });
   let arranged = "", rows = store.rows;
   watch(["rows", "histograms", "settings"], () => {
@@ -190,6 +204,34 @@ export function startList(opener) {
   });
   watch("rows", counts);
   arrange();
+}
+
+/** Open the first one of the list as it is sorted now. */
+export function openFirst() {
+  const [row] = shown;
+  if (row) open(row.id);
+}
+
+/** The rows that are chosen together, by id. @type {Set<string>} */
+export const marked = new Set();
+/** @type {() => void} */
+let onMarked = () => {};
+/** @param {() => void} listener */
+export const whenMarked = (listener) => (onMarked = listener);
+
+/** Choose rows with Ctrl, and all up to one with Shift. @param {string} id @param {boolean} upTo */
+function mark(id, upTo) {
+  const start = shown.findIndex((row) => row.id === (currentId ?? id)), end = shown.findIndex((row) => row.id === id);
+  if (upTo && start >= 0) for (const row of shown.slice(Math.min(start, end), Math.max(start, end) + 1)) marked.add(row.id);
+  else if (!marked.delete(id)) marked.add(id);
+  onMarked();
+  render();
+}
+
+export function markNone() {
+  marked.clear();
+  onMarked();
+  render();
 }
 
 export const firstId = () => (shown.find((row) => !row.seen && !row.error) ?? shown[0])?.id ?? null;

@@ -11,6 +11,9 @@ import { firstId, neighbour, setCurrent, startList } from "./list.js";
 import { refreshMontage, startMontage } from "./montage.js";
 import { loadHistograms, pickBoxSize, shownPicks } from "./picks.js";
 import { startPicksPanel } from "./picks_panel.js";
+import { startProgress } from "./progress.js";
+import { startRound } from "./round.js";
+import { startMarked } from "./several.js";
 import { changed, openProject, sendOnLeaving, settingsAreSaved, store, updateRow, watch } from "./store.js";
 import { startTools } from "./tools.js";
 import { startTrainPanel } from "./train_panel.js";
@@ -126,7 +129,10 @@ async function start() {
     if (id) await open(id);
   });
   startKeys();
+  startRound();
+  startProgress();
   startList(open);
+  startMarked();
   for (const [id, step] of /** @type {const} */ ([["previous", -1], ["next", 1]])) {
     button(id).addEventListener("click", () => {
       const other = neighbour(step);
@@ -141,7 +147,7 @@ async function start() {
 }
 
 // For tests, and for a curious user's console.
-Object.assign(window, { vitripick: { store, viewport, timings, sheet, shownPicks, pickBoxSize, currentPicture, open, flush, redraw } });
+Object.assign(window, { vitripick: { changed, store, viewport, timings, sheet, shownPicks, pickBoxSize, currentPicture, open, flush, redraw } });
 
 start().catch((error) => {
   el("banner").hidden = false;

@@ -5,6 +5,7 @@ import { line, note, plotOn } from "./charts.js";
 import { button, canvas, count, el, fill, make, select, toast } from "./dom.js";
 import { flush, hear, setBoxSize, sheet } from "./labels.js";
 import { forgetPicks, loadHistograms, loadPicks } from "./picks.js";
+import { shareOf, timeLeft } from "./progress.js";
 import { changed, hearSettings, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Status} Status */
@@ -66,8 +67,8 @@ function take(status) {
   return Boolean(status.job?.running);
 }
 
-/** @param {string} path @param {unknown} [body] */
-async function act(path, body) {
+/** Start or stop what runs. @param {string} path @param {unknown} [body] */
+export async function act(path, body) {
   try {
     await flush();
     take(await post(path, body));
@@ -113,12 +114,12 @@ function showJob() {
   el("job-chip").hidden = !job?.running;
   if (job && (job.running || !looked)) {
     const training = job.stage === "training" || (!job.running && job.steps > 0);
-    const share = job.stage === "picking" ? job.done / Math.max(1, job.total) : job.step / Math.max(1, job.steps);
+    const share = shareOf(job), left = timeLeft(job);
     const words = job.stage === "training" ? `training, step ${job.step} of ${job.steps}`
       : job.stage === "picking" ? `picking, ${job.done} of ${count(job.total, "micrograph")}`
         : job.stage === "starting" ? "starting…" : `${job.stage}${job.message ? `: ${job.message}` : ""}`;
-    el("job-stage").textContent = `Run ${job.run}: ${words} · ${clock(job.seconds)}`;
-    el("job-chip").textContent = words;
+    el("job-stage").textContent = `Run ${job.run}: ${words} · ${clock(job.seconds)}${left ? ` · ${left}` : ""}`;
+    el("job-chip").textContent = left ? `${words}, ${left}` : words;
     el("job-progress").setAttribute("value", String(job.running ? share : 1));
     el("job-progress").hidden = !job.running;
     canvas("loss").hidden = !training && !job.losses.length;
