@@ -11,6 +11,7 @@ from vitripick.cli.command import filled
 from vitripick.programs.relion import known_labels
 from vitripick.settings import Settings, is_option, option_of
 from vitripick.settings.convert import ConvertSettings
+from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.optics import MICROSCOPE, OpticsSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
@@ -28,6 +29,11 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
         PickSettings,
         "## Picking\n\nFor `vitripick pick`, `watch` and `cryosparc-job`, as labels of a job of `vitripick relion`, "
         "and in Python as\n`vitripick.runs.PickSettings`. `vitripick.pick` takes those that act on one micrograph.",
+    ),
+    (
+        FilamentSettings,
+        "## Filaments\n\nFor `vitripick pick`, in Python `vitripick.settings.filaments.FilamentSettings`; "
+        "[filaments.md](filaments.md) explains them.",
     ),
     (WatchSettings, "## Watching\n\nFor `vitripick watch`, in Python `vitripick.settings.watch.WatchSettings`."),
     (

@@ -62,7 +62,8 @@ def test_start_and_end_pairs_are_two_rows_each(tmp_path):
 
 def test_a_helix_file_of_eman_is_read(tmp_path):
     (tmp_path / "a.box").write_text(
-        "#micrograph: a.mrc\n#segment length: 24\n#segment width: 24\n#helix: (10, 20),(40, 110),24\n10\t20\n25\t65\n40\t110\n"
+        "#micrograph: a.mrc\n#segment length: 24\n#segment width: 24\n"
+        "#helix: (10, 20),(40, 110),24\n10\t20\n25\t65\n40\t110\n"
     )
     (found,) = read_filaments(tmp_path / "a.box")
     assert found.micrograph == "a.mrc"

@@ -41,6 +41,19 @@ def convert(
     preview: Annotated[
         Path | None, typer.Option(help="Draw the picks on the micrograph into this PNG; needs --micrograph.")
     ] = None,
+    filaments: Annotated[bool, typer.Option("--filaments", help="Convert filaments.", rich_help_panel=READING)] = False,
+    spacing_angstrom: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Distance of segments along a filament in Å.", rich_help_panel=WRITING),
+    ] = None,
+    spacing_px: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="The same in full-size pixels.", rich_help_panel=WRITING),
+    ] = None,
+    width_px: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Width of filaments in full-size pixels.", rich_help_panel=WRITING),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Convert picks or labels from one format to another."""
@@ -50,6 +63,21 @@ def convert(
     if written_to is None:
         raise typer.BadParameter("say where to write: a file, or a folder", param_hint="--out")
     name = _one_of(format, "--format", to, "--to")
+    if filaments:
+        from vitripick.cli.filaments import convert_filaments
+
+        convert_filaments(
+            source,
+            written_to,
+            settings,
+            to=name,
+            spacing_angstrom=spacing_angstrom,
+            spacing_px=spacing_px,
+            width_px=width_px,
+            micrographs=micrograph,
+            as_json=as_json,
+        )
+        return
     from vitripick.atomic import check_file
     from vitripick.formats import read_micrograph
     from vitripick.formats.passed_by import passed_by_collected

@@ -65,12 +65,24 @@ def evaluate(
         bool, typer.Option("--details", help="Print the whole table: each criterion, intervals, calibration.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals and of the chance level.")] = 0,
+    filaments: Annotated[
+        bool, typer.Option("--filaments", help="Compare filaments, by length, within a quarter of their width.")
+    ] = False,
+    width_px: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Width of the labelled filaments in full-size pixels, if their file has none."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
     # Scores of other programs, such as Topaz, lie outside 0 to 1, so any finite number is allowed.
     if threshold is not None and not math.isfinite(threshold):
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
+    if filaments:
+        from vitripick.cli.filaments import evaluate_files
+
+        evaluate_files(picks, labels, width_px=width_px, as_json=as_json)
+        return
     from vitripick import evaluation
     from vitripick.atomic import check_file, write_bytes_atomically
     from vitripick.formats.passed_by import passed_by_collected

@@ -11,6 +11,7 @@ import typer
 
 from vitripick.cli import options
 from vitripick.settings import MACHINE
+from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def pick(
     micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
     out: Annotated[Path, typer.Option(help="Folder for the picks; run again to go on where it stopped.")],
     settings: PickSettings,
+    lines: FilamentSettings,
     model: options.ModelName = None,
     device: Annotated[
         str,
@@ -68,6 +70,12 @@ def pick(
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
     if jobs is not None and cluster is not None:
         raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
+    if lines.filaments:
+        from vitripick.cli.filaments import trace_into
+
+        if shard is not None or cluster is not None:
+            raise typer.BadParameter("filaments are traced on this machine, in one run", param_hint="--filaments")
+        return trace_into(micrographs, out, model, lines, settings, device=device, as_json=as_json)
     from vitripick.cli.progress import progress_bar
 
     with progress_bar("starting", "micrographs") as bar:

@@ -14,6 +14,9 @@ from vitripick.errors import FormatError
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
 from vitripick.models.filament_network import FilamentNetwork
 
+# The released model, and its file.
+DEFAULT_FILAMENT_MODEL = "filaments"
+_RELEASED = Path(__file__).parent / "released" / "filaments.safetensors"
 # What the card of such a bundle calls its network.
 ARCHITECTURE = "filaments"
 
@@ -44,8 +47,8 @@ def save_filament_model(model: FilamentModel, path: str | Path) -> None:
         save_file(weights, temporary, metadata={KEY: model.card.model_dump_json()})
 
 
-def load_filament_model(name_or_path: str | Path) -> FilamentModel:
-    """Return a model that sees filaments, released or from a bundle.
+def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> FilamentModel:
+    """Return a model that sees filaments, the released one by its name or one from a bundle, on a device.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def load_filament_model(name_or_path: str | Path) -> FilamentModel:
     FormatError
         If the file is no bundle, a bundle of particles, or damaged.
     """
-    path = resolve(name_or_path)
+    path = _RELEASED if str(name_or_path) == DEFAULT_FILAMENT_MODEL else resolve(name_or_path)
     card = read_model_card(path)
     if card.architecture != ARCHITECTURE:
         raise FormatError(
@@ -83,5 +86,5 @@ def load_filament_model(name_or_path: str | Path) -> FilamentModel:
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise FormatError(f"{path}: these weights cannot be read ({error}).") from error
-    network.eval()
+    network = network.eval().to(device)
     return FilamentModel(network, card, file_sha256(path))

@@ -52,14 +52,14 @@ def read_csv(path: Path) -> list[Filaments]:
         confidence = parse_optionals(column("confidence"), numbers, what="confidence", path=path)
     names = column("micrograph") if "micrograph" in header else [""] * len(rows)
     ids = column("filament")
-    found = []
+    parts = []
     for name in dict.fromkeys(names):
         which = np.array([i for i, other in enumerate(names) if other == name], np.intp)
         filaments = joined_segments(
             x[which], y[which], [ids[i] for i in which], width=width[which], confidence=confidence[which]
         )
-        found.append(Filaments(filaments, name or None))
-    return found or [Filaments()]
+        parts.append(Filaments(filaments, name or None))
+    return parts or [Filaments()]
 
 
 def write_csv(parts: Sequence[Filaments], path: Path, *, spacing: float | None) -> None:

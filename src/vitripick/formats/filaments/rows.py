@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -79,5 +80,5 @@ def straight_pieces(filaments: Filaments) -> list[tuple[FloatArray, FloatArray, 
                 kept.add(low + 1 + worst)
                 waiting += [(low, low + 1 + worst), (low + 1 + worst, high)]
         ends = sorted(kept)
-        pieces += [(one.points[a], one.points[b], one.width) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        pieces += [(one.points[a], one.points[b], one.width) for a, b in pairwise(ends)]
     return pieces

@@ -1,0 +1,159 @@
+"""What `pick`, `convert` and `evaluate` do with `--filaments`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from vitripick.errors import InputError, UsageError, parameter
+from vitripick.geometry import Filaments
+from vitripick.settings.convert import ConvertSettings
+from vitripick.settings.filaments import FilamentSettings
+from vitripick.settings.pick import PickSettings
+from vitripick.text import listed
+
+
+def trace_into(
+    micrographs: Sequence[str],
+    out: Path,
+    model: str | None,
+    lines: FilamentSettings,
+    settings: PickSettings,
+    *,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Trace filaments into a folder, print what was found, and return the exit code."""
+    from vitripick.cli.progress import progress_bar
+
+    with progress_bar("starting", "micrographs") as bar:
+        from vitripick.models.loading import import_torch
+
+        import_torch("tracing filaments")
+        from vitripick.models.bundle import choose_device
+        from vitripick.models.filament_bundle import DEFAULT_FILAMENT_MODEL, load_filament_model
+        from vitripick.runs.filaments import trace_many
+
+        loaded = load_filament_model(model or DEFAULT_FILAMENT_MODEL, device=str(choose_device(device)))
+        summary = trace_many(micrographs, out, loaded, lines, settings, on_done=bar.update)
+    for failure in summary.failures[:5]:
+        print(f"failed: {failure['error']}", file=sys.stderr)
+    print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else summary.line())
+    return 4 if summary.failures else 0
+
+
+def convert_filaments(
+    source: Path,
+    target: Path,
+    settings: ConvertSettings,
+    *,
+    to: str | None,
+    spacing_angstrom: float | None,
+    spacing_px: float | None,
+    width_px: float | None,
+    micrographs: Path | None,
+    as_json: bool,
+) -> None:
+    """Read filaments, change what is asked for, and write them."""
+    from vitripick.formats.filaments import read_filaments, write_filaments
+    from vitripick.formats.filaments.files import filament_format
+
+    parts = read_filaments(_stored(source), format=settings.source_format, pixel_size=settings.pixel_size)
+    parts = [_changed(one, settings, width_px) for one in _with_headers(parts, micrographs, settings.pixel_size)]
+    spacing = {"spacing_angstrom": spacing_angstrom, "spacing_px": spacing_px}
+    files = [target]
+    if len(parts) == 1 and target.suffix:
+        write_filaments(parts[0], target, format=to, **spacing)
+    elif target.suffix and (to is None or filament_format(to).joined):
+        write_filaments(parts, target, format=to, **spacing)
+    elif to is None:
+        raise UsageError(f"{target}: to write into a folder, give {parameter('format')}.")
+    else:
+        entry = filament_format(to)
+        files = [target / f"{Path(one.micrograph or 'filaments').stem}{entry.suffix}" for one in parts]
+        if len(set(files)) < len(files):
+            raise UsageError(f"{target}: two micrographs of one name would share a file; convert them one by one.")
+        for one, file in zip(parts, files, strict=True):
+            write_filaments(one, file, format=to, **spacing)
+    n = sum(map(len, parts))
+    if as_json:
+        print(json.dumps({"micrographs": len(parts), "filaments": n, "files": [str(file) for file in files]}))
+    else:
+        print(f"{n} filaments of {len(parts)} micrographs: {files[0] if len(files) == 1 else target}")
+
+
+def _stored(path: Path) -> Path:
+    """Return the folder of polylines of a run folder, or the path itself."""
+    return path / "filaments" if (path / "filament_records").is_dir() else path
+
+
+def _with_headers(parts: list[Filaments], micrographs: Path | None, pixel_size: float | None) -> list[Filaments]:
+    """Return the filaments with name, shape and pixel size of their micrographs, where these are given."""
+    if micrographs is None:
+        return parts
+    from vitripick.formats import find_micrographs, read_header
+
+    files = find_micrographs([micrographs], include=["*"])
+    by_stem = {Path(file.name).stem: file for file in files}
+    result = []
+    for one in parts:
+        file = by_stem.get(Path(one.micrograph or "").stem) or (files[0] if len(files) == len(parts) == 1 else None)
+        if file is None:
+            result.append(one)
+            continue
+        header = read_header(file.path)
+        size = pixel_size or one.pixel_size or file.pixel_size or header.pixel_size
+        result.append(dataclasses.replace(one, micrograph=file.name, shape=header.shape, pixel_size=size))
+    return result
+
+
+def _changed(one: Filaments, settings: ConvertSettings, width_px: float | None) -> Filaments:
+    """Return the filaments in full-size pixels, as the options of converting say."""
+    if settings.scale != 1:
+        pixel_size, shape = one.pixel_size, one.shape
+        one = dataclasses.replace(one.scaled(settings.scale), pixel_size=pixel_size, shape=shape)
+    if settings.flip_y:
+        if one.shape is None:
+            raise UsageError(
+                f"{one.micrograph}: turning y round needs the number of rows; give {parameter('micrograph')}."
+            )
+        one = one.flipped(one.shape[0])
+    if settings.threshold is not None:
+        one = one.above(settings.threshold)
+    return one if width_px is None else one.with_width(width_px)
+
+
+def evaluate_files(picks: Path, labels: Path, *, width_px: float | None, as_json: bool) -> None:
+    """Compare filaments of files or folders, micrograph by micrograph, and print what was found."""
+    from vitripick.evaluation.filaments import evaluate_filaments
+    from vitripick.formats.filaments import read_filaments
+
+    traced = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(picks))}
+    true = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(labels))}
+    unknown = sorted(set(traced) - set(true))
+    if unknown:
+        typer.echo(f"{len(unknown)} with filaments and without labels, not judged: {listed(unknown)}", err=True)
+    if not set(traced) & set(true):
+        raise InputError(f"{picks} and {labels}: no micrograph is in both.")
+    names = sorted(true)
+    if width_px is None and any(not one.width > 0 for name in names for one in true[name]):
+        raise UsageError(f"{labels}: the labels do not say the width; give {parameter('width_px')}.")
+    found = evaluate_filaments(
+        [traced.get(name, Filaments()) for name in names], [true[name] for name in names], width_px=width_px
+    )
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    typer.echo(
+        f"by length: F1 {found.f1:.3f}, recall {found.recall:.3f}, precision {found.precision:.3f} "
+        f"({found.n_traced} traced, {found.n_true} labelled)"
+    )
+    typer.echo(
+        f"direction off by {found.angle_error_degrees:.2f} degrees and centre line by {found.offset:.2f} px (medians), "
+        f"{found.breaks:.2f} breaks a filament, {found.false_joins:.2f} false joins"
+    )

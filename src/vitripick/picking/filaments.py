@@ -1,0 +1,159 @@
+"""Trace the filaments of one micrograph: prepare, network, trace."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vitripick.errors import UsageError, parameter
+from vitripick.geometry import Filament, Filaments, Micrograph, why_unseen
+from vitripick.images import prepare
+from vitripick.models.detections import sigmoid
+from vitripick.timing import stage
+from vitripick.tracing import LineMaps, Tracing, trace
+
+if TYPE_CHECKING:
+    from vitripick.images.border import Border
+    from vitripick.models.filament_bundle import FilamentModel
+
+# A larger image goes through the network in tiles that overlap by what a place depends on.
+_TILE_PX, _MARGIN_PX, _PAD_TO = 1536, 160, 16
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What was found on one micrograph.
+
+    Attributes
+    ----------
+    filaments
+        In full-size pixels, the longest first.
+    warnings
+        Faults of the file that were tolerated.
+    """
+
+    filaments: Filaments
+    warnings: tuple[str, ...] = ()
+
+
+def trace_filaments(
+    micrograph: Micrograph,
+    model: FilamentModel,
+    *,
+    width_px: float | None = None,
+    width_angstrom: float | None = None,
+    tracing: Tracing | None = None,
+    invert: bool = False,
+) -> Traced:
+    """Trace the filaments of one micrograph.
+
+    Parameters
+    ----------
+    micrograph
+        From `read_micrograph`.
+    model
+        From `load_filament_model`.
+    width_px, width_angstrom
+        Width of the filament, one of the two; by default that of the model's own filament.
+    tracing
+        How maps become paths; defaults, at the model's threshold, if None.
+    invert
+        Turn light and dark round, because the network knows dark filaments only.
+
+    Raises
+    ------
+    UsageError
+        If the width is not known, or no filament of that width could be seen.
+    """
+    width = _width_px(micrograph, model, width_px, width_angstrom)
+    if why := why_unseen(width, micrograph.shape):
+        raise UsageError(
+            f"{micrograph.name}: a filament of {width:.4g} px {why}. Is the width in Å (not nm), or in pixels of these "
+            "very micrographs? Is their pixel size right?"
+        )
+    tracing = tracing or Tracing(threshold=model.card.threshold)
+    with stage("prepare"):
+        prepared = prepare(micrograph, model.card.preparation, diameter_px=width, invert=invert)
+    known = {"micrograph": micrograph.name, "shape": micrograph.shape, "pixel_size": micrograph.pixel_size}
+    if not prepared.image.any():
+        return Traced(Filaments([], **known), prepared.warnings)  # type: ignore[arg-type]
+    with stage("network"):
+        maps = _maps(model, prepared.image)
+    maps = _without_border(maps, prepared.border, model.network.stride)
+    with stage("decode"):
+        found = trace(maps, tracing, typical_width=model.network.working_width_px / model.network.stride)
+    stride, (scale_y, scale_x) = model.network.stride, prepared.scale
+    filaments = []
+    for one in found:
+        x, y = prepared.to_full(
+            one.points[:, 0] * stride + (stride - 1) / 2, one.points[:, 1] * stride + (stride - 1) / 2
+        )
+        x, y = np.clip(x, 0, micrograph.shape[1] - 1), np.clip(y, 0, micrograph.shape[0] - 1)
+        wide = one.width * stride / float(np.sqrt(scale_x * scale_y))
+        filaments.append(Filament.through(np.column_stack([x, y]), width=wide, confidence=one.confidence))
+    return Traced(Filaments(filaments, **known), prepared.warnings)  # type: ignore[arg-type]
+
+
+def _width_px(
+    micrograph: Micrograph, model: FilamentModel, width_px: float | None, width_angstrom: float | None
+) -> float:
+    if width_px is not None and width_angstrom is not None:
+        raise UsageError("give the width in Å or in pixels, not both.")
+    if width_px is None and width_angstrom is None:
+        width_px, width_angstrom = model.card.diameter_px, model.card.diameter_angstrom
+        if width_angstrom is not None and micrograph.pixel_size is not None:
+            return width_angstrom / micrograph.pixel_size
+        if width_px is None:
+            raise UsageError(
+                f"model {model.card.name!r} sees every filament at one width: give {parameter('width_angstrom')} or "
+                f"{parameter('width_px')}."
+            )
+    if width_px is not None:
+        return width_px
+    if micrograph.pixel_size is None:
+        raise UsageError(
+            f"{micrograph.name}: a width in Å needs the pixel size, which this file does not state; give "
+            f"{parameter('pixel_size')}, or {parameter('width_px')} instead."
+        )
+    assert width_angstrom is not None
+    return width_angstrom / micrograph.pixel_size
+
+
+def _maps(model: FilamentModel, image: np.ndarray) -> LineMaps:  # type: ignore[type-arg]
+    """Return the maps of a prepared image, in cells of the network's stride."""
+    stride = model.network.stride
+    rows, columns = image.shape
+    out_rows, out_columns = -(-rows // stride), -(-columns // stride)
+    raw = np.empty((6, out_rows, out_columns), np.float32)
+    for top in range(0, rows, _TILE_PX):
+        for left in range(0, columns, _TILE_PX):
+            bottom, right = min(top + _TILE_PX, rows), min(left + _TILE_PX, columns)
+            high, low = max(top - _MARGIN_PX, 0), min(bottom + _MARGIN_PX, rows)
+            first, last = max(left - _MARGIN_PX, 0), min(right + _MARGIN_PX, columns)
+            tile = image[high:low, first:last]
+            padding = [(0, -length % _PAD_TO) for length in tile.shape]
+            tile = np.pad(tile, padding)
+            part = model.network.run(tile[None, None])[0]
+            # Tiles begin at multiples of the stride.
+            to_rows, to_columns = -(-(bottom - top) // stride), -(-(right - left) // stride)
+            from_row, from_column = (top - high) // stride, (left - first) // stride
+            raw[:, top // stride : top // stride + to_rows, left // stride : left // stride + to_columns] = part[
+                :, from_row : from_row + to_rows, from_column : from_column + to_columns
+            ]
+    width = model.network.working_width_px / stride * np.exp(np.clip(raw[5], -1.5, 1.5))
+    return LineMaps(sigmoid(raw[0]), raw[1], raw[2], raw[3], raw[4], width)
+
+
+def _without_border(maps: LineMaps, border: Border, stride: int) -> LineMaps:
+    """Return the maps with no heat where the micrograph holds no image."""
+    if not any((border.top, border.bottom, border.left, border.right)):
+        return maps
+    heat = maps.heat.copy()
+    rows, columns = heat.shape
+    top, bottom, left, right = (-(-n // stride) for n in (border.top, border.bottom, border.left, border.right))
+    heat[:top] = heat[rows - bottom :] = 0
+    heat[:, :left] = heat[:, columns - right :] = 0
+    return dataclasses.replace(maps, heat=heat)
