@@ -30,6 +30,7 @@ from vitripick.settings import (
     option_of,
 )
 from vitripick.settings.convert import ConvertSettings
+from vitripick.settings.filaments import FILAMENTS
 from vitripick.settings.optics import MICROSCOPE, OpticsSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
@@ -80,7 +81,7 @@ def test_every_option_says_what_it_does_in_a_sentence(settings):
 def test_the_options_of_picking_stand_under_headings(vitripick):
     shown = vitripick("pick", "--help").out
     headings = [line[:-1] for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, FINDING, MICROSCOPE, MACHINE]
+    assert headings == ["Options", PARTICLE, FILTERS, OUTPUT, FINDING, FILAMENTS, MICROSCOPE, MACHINE]
 
 
 @pytest.mark.parametrize("command", ["pick", "watch", "cryosparc-job"])
