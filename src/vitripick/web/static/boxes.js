@@ -4,6 +4,8 @@
 
 const LABEL = "#4fb0ff";
 const PICK = "#ffb020";
+/** Of the second set, where two are compared. */
+const SECOND = "#3fd9c3";
 const HALO = "rgba(0, 0, 0, 0.55)";
 const N_SHADES = 10;
 const LARGEST_STAMP_PX = 160;
@@ -98,6 +100,7 @@ function outline(context, shape, x, y, size, colour) {
  * @property {number} pickSize
  * @property {Iterable<[number, number]>} labels
  * @property {import("./types.js").Pick[]} picks
+ * @property {import("./types.js").Pick[]} others of a second set
  * @property {Iterable<[number, number]>} rejected
  * @property {Iterable<[number, number][]>} areas
  * @property {[number, number][]} drawing polygon that is being drawn
@@ -161,7 +164,7 @@ export function drawScene(context, scene) {
   const { viewport } = scene;
   const size = scene.boxSize * viewport.scale, pickSize = scene.pickSize * viewport.scale;
   scene.set = null;
-  if (scene.picks.length > MANY && pickSize <= LARGEST_SET_PX) {
+  if (scene.picks.length + scene.others.length > MANY && pickSize <= LARGEST_SET_PX) {
     const { width, height } = context.canvas;
     if (pixels?.image.width !== width || pixels.image.height !== height) pixels = new Pixels(width, height);
     pixels.clear();
@@ -200,6 +203,8 @@ export function drawScene(context, scene) {
 
 /** @param {CanvasRenderingContext2D} context @param {Scene} scene @param {number} size on the screen */
 function drawPicks(context, scene, size) {
+  // A little larger, so that both are seen where both sets have a particle.
+  for (const pick of scene.others) mark(context, scene, "circle", pick.x, pick.y, size + 6, SECOND);
   // The surest last, so that it lies on top.
   for (let i = scene.picks.length - 1; i >= 0; i--) {
     const pick = scene.picks[i];

@@ -1,6 +1,7 @@
 // @ts-check
 // Puts the parts together.
 import { onConnection, post, takeKey } from "./api.js";
+import { picksToDraw, startCompare } from "./compare.js";
 import { startFold } from "./fold.js";
 import { startFilesPanel, refreshPreview } from "./files_panel.js";
 import { button, el, toast } from "./dom.js";
@@ -120,6 +121,7 @@ async function start() {
   startTools();
   startLabelPanel();
   startPicksPanel(open);
+  startCompare();
   startMontage();
   startTrainPanel();
   startFilesPanel(async () => {
@@ -147,7 +149,7 @@ async function start() {
 }
 
 // For tests, and for a curious user's console.
-Object.assign(window, { vitripick: { changed, store, viewport, timings, sheet, shownPicks, pickBoxSize, currentPicture, open, flush, redraw } });
+Object.assign(window, { vitripick: { changed, store, viewport, timings, sheet, shownPicks, picksToDraw, pickBoxSize, currentPicture, open, flush, redraw } });
 
 start().catch((error) => {
   el("banner").hidden = false;

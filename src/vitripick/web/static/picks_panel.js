@@ -2,6 +2,7 @@
 // The Picks tab: threshold with histogram, limits, accepting, the precision-recall curve, picks per micrograph.
 import { get } from "./api.js";
 import { confidenceColour } from "./boxes.js";
+import { hearOwnCurve, otherCurve } from "./compare.js";
 import { line, note, plotOn } from "./charts.js";
 import { button, canvas, count, el, fill, input, select, settled, toast, thousands } from "./dom.js";
 import { edit, setFlag, sheet } from "./labels.js";
@@ -96,6 +97,7 @@ const loadCurve = settled(async () => {
   if (key === curveKey) return;
   try {
     curve = await get(`api/picks/${set}/curve`);
+    if (curve) hearOwnCurve(curve);
     curveKey = key;
   } catch {
     curve = null;
@@ -123,6 +125,8 @@ function drawCurve() {
     return;
   }
   note(plot, "precision", x(0) + 6, y(0) - 6);
+  const second = otherCurve();
+  if (second?.n_labels) line(plot, second.points.map(([, precision, recall]) => [x(recall), y(precision)]), colour("second"), 2);
   line(plot, curve.points.map(([, precision, recall]) => [x(recall), y(precision)]), colour("label"), 2);
   // The last point at or above the threshold: what is kept now.
   const kept = curve.points.filter(([threshold]) => threshold >= store.settings.threshold);

@@ -2,9 +2,10 @@
 // The micrograph on the screen: two canvases, the picture below and the marks above.
 import { get, onConnection, ServerError } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
+import { picksToDraw } from "./compare.js";
 import { canvas, el, toast } from "./dom.js";
 import { settled, sheet, show } from "./labels.js";
-import { loadPicks, pickBoxSize, picksOf, shownPicks } from "./picks.js";
+import { loadPicks, pickBoxSize, picksOf } from "./picks.js";
 import { pictureOf } from "./picture.js";
 import { changed, store, watch } from "./store.js";
 import { Viewport } from "./viewport.js";
@@ -95,7 +96,7 @@ function drawOverlay(context) {
     boxSize: one.boxSize,
     pickSize: pickBoxSize(),
     labels: showLabels ? one.labels.values() : [],
-    picks: showPicks ? shownPicks() : [],
+    ...(showPicks ? picksToDraw() : { picks: [], others: [] }),
     rejected: showPicks && store.settings.pick_set ? one.rejected.values() : [],
     areas: one.areas.values(),
     ...marks,
