@@ -1,4 +1,4 @@
-"""Where a step of training goes: drawing and augmenting, targets, forward, backward, optimiser, in fp32 and bf16.
+"""Where a step of training goes: drawing and augmenting with targets, forward, backward, optimiser, in fp32 and bf16.
 
 With `--drawing N`: how fast N threads and N processes draw batches alone, and what that costs the process that trains.
 """
@@ -45,8 +45,6 @@ def main() -> None:
     # The same draws as a training's, without the thread that hides them behind the network.
     steps = iter(range(10**6))
     drawing = median(lambda: batches._steps[next(steps)], arguments.repeats)
-    _, labels, _, _ = batches._steps[0]
-    targets = median(lambda: detector.targets(labels, (settings.crop_px, settings.crop_px)), arguments.repeats)
     batch = next(batches.epoch(0, 1))
     images = batch.images.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(detector.parameters())
@@ -64,8 +62,8 @@ def main() -> None:
             backward = time.perf_counter()
             optimiser.step()
             times.append((forward - started, backward - forward, time.perf_counter() - backward))
-        columns[precision] = [drawing, targets, *(statistics.median(column) for column in zip(*times, strict=True))]
-    names = ["draw and augment", "targets", "forward and loss", "backward", "optimiser"]
+        columns[precision] = [drawing, *(statistics.median(column) for column in zip(*times, strict=True))]
+    names = ["draw, augment and targets", "forward and loss", "backward", "optimiser"]
     print(table(["stage", "fp32, s", "bf16, s"], [list(row) for row in zip(names, *columns.values(), strict=True)]))
 
 
