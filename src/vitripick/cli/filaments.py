@@ -128,6 +128,63 @@ def _changed(one: Filaments, settings: ConvertSettings, width_px: float | None) 
     return one if width_px is None else one.with_width(width_px)
 
 
+def train_on_labels(
+    micrographs: Sequence[str],
+    labels: Sequence[str],
+    out: Path,
+    *,
+    start: str | None,
+    width_px: float | None,
+    width_angstrom: float | None,
+    steps: int | None,
+    seed: int,
+    pixel_size: float | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train on labelled filaments, and write OUT/model.safetensors."""
+    from vitripick.cli.progress import progress_bar
+    from vitripick.formats import find_micrographs, read_micrograph
+    from vitripick.formats.filaments import read_filaments
+    from vitripick.models.bundle import choose_device
+    from vitripick.models.filament_bundle import DEFAULT_FILAMENT_MODEL, load_filament_model, save_filament_model
+    from vitripick.training.filament_labels import train_filaments
+
+    if not micrographs or len(micrographs) != len(labels):
+        raise UsageError("each --micrographs needs its --labels.")
+    if width_px is not None and width_angstrom is not None:
+        raise UsageError("give the width in Å or in pixels, not both.")
+    pairs = []
+    for images, own in zip(micrographs, labels, strict=True):
+        known = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(Path(own)))}
+        for file in find_micrographs([images], include=["*"]):
+            if Path(file.name).stem in known:
+                size = pixel_size or file.pixel_size
+                one = read_micrograph(file.path, name=file.name, pixel_size=size)
+                pairs.append((one, known[Path(file.name).stem]))
+    if not pairs:
+        raise InputError(f"{', '.join(labels)}: no labels belong to any of the micrographs.")
+    with progress_bar("training", "steps", in_log=True) as bar:
+        model = train_filaments(
+            pairs,
+            start=load_filament_model(start or DEFAULT_FILAMENT_MODEL),
+            width_px=width_px,
+            width_angstrom=width_angstrom,
+            steps=steps or 400,
+            device=str(choose_device(device)),
+            seed=seed,
+            name=out.name,
+            on_step=lambda step, total, loss: bar.update(step, total, f"loss {loss:.3f}"),
+        )
+    path = out / "model.safetensors"
+    save_filament_model(model, path)
+    if as_json:
+        print(json.dumps({"model": str(path), "micrographs": len(pairs), **model.card.training}, ensure_ascii=False))
+    else:
+        print(f"model written to {path}, from {len(pairs)} micrographs")
+        print(f"trace with: vitripick pick MICROGRAPHS --filaments --model {path} --out PICKS")
+
+
 def evaluate_files(picks: Path, labels: Path, *, width_px: float | None, as_json: bool) -> None:
     """Compare filaments of files or folders, micrograph by micrograph, and print what was found."""
     from vitripick.evaluation.filaments import evaluate_filaments

@@ -59,9 +59,37 @@ def train(
         Path | None,
         typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.", rich_help_panel=LABELS),
     ] = None,
+    filaments: Annotated[
+        bool,
+        typer.Option("--filaments", help="Labels are filaments; by default from the released model of them."),
+    ] = False,
+    width_px: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Width of filaments in full-size pixels.", rich_help_panel=LABELS),
+    ] = None,
+    width_angstrom: Annotated[
+        float | None, typer.Option(min=0.001, help="The same in Å.", rich_help_panel=LABELS)
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a model on labelled micrographs; the result is OUT/model.safetensors."""
+    if filaments:
+        from vitripick.cli.filaments import train_on_labels
+
+        train_on_labels(
+            micrographs or [],
+            labels or [],
+            out,
+            start=start,
+            width_px=width_px,
+            width_angstrom=width_angstrom,
+            steps=given.get("steps"),
+            seed=given.get("seed", 1),
+            pixel_size=about_set.get("pixel_size"),
+            device=device,
+            as_json=as_json,
+        )
+        return
     from vitripick.cli.progress import progress_bar
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.training import Callbacks

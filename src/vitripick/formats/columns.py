@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vitripick.errors import FormatError
+from vitripick.errors import FormatError, parameter
 from vitripick.formats.names.stems import has_image_suffix
 from vitripick.formats.passed_by import PassedBy, collect_passed_by
 from vitripick.formats.text import is_unknown
@@ -90,8 +90,8 @@ def tomogram_error(where: Path | str, found: str) -> FormatError:
 def filament_error(where: Path | str, found: str) -> FormatError:
     """Return the refusal of filaments and their segments; `found` says what shows it."""
     return FormatError(
-        f"{where}: these are filaments ({found}), and filaments are not supported, because their segments would pass "
-        "for particles; give boxes of single particles."
+        f"{where}: these are filaments ({found}), and their segments would pass for particles; give boxes of single "
+        f"particles, or read them as filaments with {parameter('filaments', True)}."
     )
 
 

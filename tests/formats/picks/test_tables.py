@@ -185,7 +185,7 @@ def test_coordinates_of_a_tomogram_are_refused(tmp_path, name, text):
 
 @pytest.mark.parametrize(("name", "text"), each(FILAMENTS))
 def test_filaments_are_refused(tmp_path, name, text):
-    with pytest.raises(FormatError, match=r"these are filaments .* filaments are not supported"):
+    with pytest.raises(FormatError, match=r"these are filaments .* would pass for particles"):
         read_all_picks(written(tmp_path, name, text))
 
 

@@ -42,7 +42,7 @@ mics/a.mrc 1
 
 
 @pytest.fixture(scope="module")
-def extracted(_relion, tmp_path_factory):
+def extracted(tmp_path_factory):
     """Return the rows of particles that RELION extracted, by column."""
     folder = tmp_path_factory.mktemp("helix")
     for name in ("mics", "Extract/job1"):
@@ -87,7 +87,7 @@ def test_priors_and_track_lengths_stay(extracted):
     assert numbers(extracted, "rlnHelicalTrackLengthAngst") == pytest.approx(true.track * PIXEL_SIZE, abs=0.01)
 
 
-def test_psi_is_the_one_that_relion_itself_computes_from_start_and_end(_relion, tmp_path):
+def test_psi_is_the_one_that_relion_itself_computes_from_start_and_end(tmp_path):
     straight = Filaments([RODS.filaments[0]], "mics/a.mrc", RODS.shape, PIXEL_SIZE)
     for name in ("mics", "Extract/job1"):
         (tmp_path / name).mkdir(parents=True)
