@@ -1,6 +1,9 @@
 """Two sets of picks side by side, and particles of all micrographs."""
 
-from vitripick.formats import write_picks
+import cv2
+import numpy as np
+
+from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
 
 
@@ -34,3 +37,37 @@ def test_two_sets_are_compared_pick_by_pick(browse, hand, micrographs, tmp_path)
     assert drawn == [[[60, 50], [90, 20]], [[100, 70]]]
     page.select_option("#compare-set", "")
     assert page.evaluate("vitripick.picksToDraw().picks.length") == 3
+
+
+def test_particles_of_all_micrographs_lie_side_by_side_by_confidence(browse, hand, micrographs, tmp_path):
+    for name, sure in (("mic0", [0.9, 0.5]), ("mic1", [0.8, 0.6])):
+        write_picks(Boxes.at([30, 60], [40, 50], size_px=16, confidence=sure), tmp_path / "picks" / f"{name}.cbox")
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "picks", "--box-size-px", 16)
+    user = hand(page)
+    page.click("#tab-particles")
+    page.select_option("#montage-where", "all")
+    user.until("document.getElementById('montage-count').textContent === '4 particles'")
+    page.locator("#montage").click(position={"x": 110, "y": 30})  # the second surest
+    user.until("vitripick.sheet().name === 'mic1.mrc'")
+    assert page.get_attribute("#montage-scroll", "aria-label") == "Particle 2 of 4, confidence 0.80"
+    user.saved()
+    page.keyboard.press("Delete")
+    user.until("vitripick.sheet().rejected.size === 1")
+    user.until("document.getElementById('montage-scroll').getAttribute('aria-label').startsWith('Particle 2 of 3')")
+
+
+def test_a_square_of_the_montage_has_its_particle_in_the_middle(serve, tmp_path):
+    image = np.zeros((300, 400), np.float32)
+    image[118:123, 248:253] = 1  # centre (250, 120)
+    write_mrc(tmp_path / "mics" / "spot.mrc", image, pixel_size=1.0)
+    server = serve(tmp_path / "mics", "--out", tmp_path / "out", "--box-size-px", 40)
+    (name,) = server.ids().values()
+    status, _, data = server.raw("GET", f"/api/montage?side=128&places={name},250,120;{name},10,10")
+    assert status == 200
+    sheet = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert sheet.shape == (128, 256)
+    rows, columns = np.nonzero(sheet[:, :128] > 200)
+    assert abs(rows.mean() - 63.5) < 1
+    assert abs(columns.mean() - 63.5) < 1
+    for places in ("", "x", f"{name},1,nan", ";".join([f"{name},1,1"] * 65)):
+        assert server.raw("GET", f"/api/montage?side=128&places={places}")[0] == 400

@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from vitripick.errors import InputError, NotFoundError, VitripickError
+from vitripick.errors import InputError, NotFoundError, UsageError, VitripickError
 from vitripick.json_toml import parse_json
 from vitripick.settings.wording import problems
 from vitripick.version import VERSION
@@ -82,6 +82,8 @@ def make_app(session: Session, *, door: Door, host: str, connections: Connection
         get(one + "/tiles/{column:int}/{row:int}", api.tile),
         get("/api/picks/{set}", api.histograms),
         get("/api/picks/{set}/curve", api.curve),
+        get("/api/picks/{set}/ranking", api.ranking),
+        get("/api/montage", api.montage),
         get("/api/picks/{set}/{id}", api.picks),
         get("/api/runs/{run}/curves", api.run_curves),
         get("/api/exports/{name}", api.download),
@@ -153,6 +155,23 @@ class _Api:
         picks = self.s.pick_sets.picks(pick_set, entry)
         size = self.s.pick_sets.box_size_px(pick_set, entry)
         return {"picks": None if picks is None else picks_json(picks), "box_size_px": size}
+
+    def ranking(self, request: HttpRequest) -> dict[str, Any]:
+        best = request.query_params.get("order", "best") != "worst"
+        return self.s.montage.ranking(request.path_params["set"], best=best)
+
+    def montage(self, request: HttpRequest) -> Response:
+        query, particles = request.query_params, []
+        try:
+            side = int(query.get("side", "128"))
+            for row in query.get("places", "").split(";"):
+                name, x, y = row.split(",")
+                particles.append((self._named(name), float(x), float(y), 0.0))
+        except ValueError:
+            raise UsageError("this request cannot be understood: places are id,x,y;id,x,y;…") from None
+        if not all(math.isfinite(value) and abs(value) < 1e6 for _, x, y, _ in particles for value in (x, y)):
+            raise UsageError("a place must be a pair of finite numbers.")
+        return _jpeg(self.s.montage.sheet(particles, _filter(request), side_px=side))
 
     def run_curves(self, request: HttpRequest) -> dict[str, Any]:
         run = self.s.jobs.run(request.path_params["run"])
@@ -264,7 +283,10 @@ class _Api:
         return {"row": listed(entry), "can_undo": len(sheet.done), "can_redo": len(sheet.undone)}
 
     def _entry(self, request: HttpRequest) -> Entry:
-        entry = self.s.project.entries.get(request.path_params["id"])
+        return self._named(request.path_params["id"])
+
+    def _named(self, micrograph_id: str) -> Entry:
+        entry = self.s.project.entries.get(micrograph_id)
         if entry is None:
             raise NotFoundError("there is no such micrograph.")
         return entry

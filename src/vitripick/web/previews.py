@@ -136,7 +136,7 @@ class Previews:
         part = _blurred(part, sigma)[top : top + y1 - y0, left : left + x1 - x0]
         if shown.background is not None:
             part = part - _upsampled(shown.background, micrograph.shape, (x0, y0, x1, y1))
-        return _jpeg(_grey(part, shown.darkest, shown.brightest))
+        return encode_jpeg(_grey(part, shown.darkest, shown.brightest))
 
     def _micrograph(self, entry: Entry) -> Micrograph:
         def read() -> Micrograph:
@@ -171,7 +171,7 @@ class Previews:
             darkest, brightest = grey_range(sample, tails_percent=_TAILS_PERCENT, spreads=_SPREADS)
             if brightest <= darkest:
                 darkest, brightest = darkest - 0.5, brightest + 0.5
-            jpeg = _jpeg(_grey(image, darkest, brightest))
+            jpeg = encode_jpeg(_grey(image, darkest, brightest))
             return _Shown(jpeg, background, darkest, brightest)
 
         return self._shown.get((entry.id, filtering, self._project.settings.pixel_size), make)
@@ -213,7 +213,8 @@ def _grey(image: Image, darkest: float, brightest: float) -> npt.NDArray[np.uint
     return np.asarray(cv2.convertScaleAbs(np.maximum(image - darkest, 0), alpha=scale), np.uint8)
 
 
-def _jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
+def encode_jpeg(grey: npt.NDArray[np.uint8]) -> bytes:
+    """Return a picture as a JPEG."""
     done, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
         raise MicrographError("this micrograph cannot be written as a JPEG.")

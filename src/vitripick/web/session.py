@@ -11,6 +11,7 @@ from vitripick.runs.folder import threshold_of_run
 from vitripick.web.exchange import Exchange
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
+from vitripick.web.montage import Montage
 from vitripick.web.own_files import ProjectLock
 from vitripick.web.picksets import PickSet, PickSets
 from vitripick.web.previews import Previews
@@ -40,6 +41,7 @@ class Session:
         self.sheets = Sheets(project)
         self.previews = Previews(project)
         self.pick_sets = PickSets(project, self.sheets)
+        self.montage = Montage(project, self.pick_sets, self.previews)
         self.exchange = Exchange(project, self.sheets, self.pick_sets)
         root = root_of(project)
         self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)

@@ -73,6 +73,7 @@ function refreshView() {
   const shown = auto ? currentPicture()?.auto ?? [0, 255] : [dark, bright];
   input("dark").value = String(shown[0]);
   input("bright").value = String(shown[1]);
+  el("contrast-value").textContent = `${shown[0]}–${shown[1]}`;
   press(el("auto-contrast"), auto);
   press(el("invert"), invert);
   for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {

@@ -122,7 +122,7 @@ async function start() {
   startLabelPanel();
   startPicksPanel(open);
   startCompare();
-  startMontage();
+  startMontage(open);
   startTrainPanel();
   startFilesPanel(async () => {
     await openProject();

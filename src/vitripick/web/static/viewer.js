@@ -59,7 +59,7 @@ export function filters() {
   return { low: low ?? calm, high };
 }
 
-const filterQuery = () => `low=${filters().low}&high=${filters().high}`;
+export const filterQuery = () => `low=${filters().low}&high=${filters().high}`;
 
 /** @param {boolean} withPicture whether more than the marks has changed */
 export function redraw(withPicture = true) {
