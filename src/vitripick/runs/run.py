@@ -185,7 +185,7 @@ class Run:
             if self.layout.star_folder is None:
                 refuse_other_files(self._mine, self.stems, self.layout)
             self._stack = stack.pop_all()
-        threading.Thread(target=_load_early, name="imports").start()
+        threading.Thread(target=_load_early, args=(self._share is None,), name="imports").start()
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -296,9 +296,12 @@ class Run:
         return in_order(self._mine, workers, stop=stop)
 
 
-def _load_early() -> None:
-    """Load what a run needs only later, in a thread of its own: the engine compiles the network meanwhile."""
-    for name in ("scipy.sparse", "matplotlib.figure", "matplotlib.backends.backend_agg"):
+def _load_early(draws: bool) -> None:
+    """Load what a run needs only later, in a thread of its own: the engine compiles the network meanwhile.
+
+    `draws` says whether the run draws distributions at its end; a share of a run draws none.
+    """
+    for name in ("scipy.sparse", *(("matplotlib.figure", "matplotlib.backends.backend_agg") if draws else ())):
         # Who needs it says what is wrong with it.
         with suppress(ImportError):
             importlib.import_module(name)
