@@ -379,3 +379,8 @@ def test_a_damaged_project_file_is_told_in_a_sentence(micrographs, tmp_path, tex
     assert "Traceback" not in done.stderr
     assert "pydantic" not in done.stderr
     assert "move it away" in done.stderr
+
+
+def test_the_start_says_what_takes_time(serve, micrographs, tmp_path):
+    said = "".join(serve(micrographs, "--out", tmp_path / "out").said)
+    assert said.index("Searching for micrographs") < said.index("2 micrographs: opening the project")

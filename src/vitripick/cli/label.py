@@ -41,7 +41,6 @@ def label(
 ) -> None:
     """Label, train, look and correct in the browser."""
     from vitripick.errors import UsageError
-    from vitripick.text import count
 
     try:
         import starlette
@@ -64,6 +63,7 @@ def label(
         pixel_size=pixel_size,
         include=include or (),
         read_only=read_only,
+        say=say,
     )
-    say(f"{count('micrograph', len(session.project.entries))}; the project is in {out}")
+    say(f"The project is in {out}")
     serve(session, host=host, port=port, say=say)

@@ -79,6 +79,7 @@ def make_app(session: Session, *, door: Door, host: str, connections: Connection
         get("/api/status", api.status),
         get(one, api.micrograph),
         get(one + "/image", api.image),
+        get(one + "/spectrum", api.spectrum),
         get(one + "/tiles/{column:int}/{row:int}", api.tile),
         get("/api/picks/{set}", api.histograms),
         get("/api/picks/{set}/curve", api.curve),
@@ -143,6 +144,9 @@ class _Api:
     def tile(self, request: HttpRequest) -> Response:
         column, row = request.path_params["column"], request.path_params["row"]
         return _jpeg(self.s.previews.tile(self._entry(request), _filter(request), column, row))
+
+    def spectrum(self, request: HttpRequest) -> Response:
+        return _jpeg(self.s.previews.spectrum(self._entry(request)))
 
     def histograms(self, request: HttpRequest) -> dict[str, Any]:
         return self.s.pick_sets.histograms(request.path_params["set"])

@@ -22,6 +22,7 @@ from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Image, Micrograph, grey_range
 from vitripick.web.project import Entry, Project
+from vitripick.web.spectrum import picture_of, power_spectrum
 
 MAX_SIDE_PX = 2048
 TILE_PX = 1024
@@ -109,6 +110,7 @@ class Previews:
         self._project = project
         self._full: _Cache[Micrograph] = _Cache(_KEEP_FULL)
         self._reduced: _Cache[_Reduced] = _Cache(_KEEP_REDUCED)
+        self._spectra: _Cache[bytes] = _Cache(_KEEP_JPEG)
         self._shown: _Cache[_Shown] = _Cache(_KEEP_JPEG)
 
     def whole(self, entry: Entry, filtering: Filter) -> bytes:
@@ -137,6 +139,12 @@ class Previews:
         if shown.background is not None:
             part = part - _upsampled(shown.background, micrograph.shape, (x0, y0, x1, y1))
         return encode_jpeg(_grey(part, shown.darkest, shown.brightest))
+
+    def spectrum(self, entry: Entry) -> bytes:
+        """Return a JPEG of the power spectrum, frequency 0 in the middle, Nyquist at the edges."""
+        return self._spectra.get(
+            entry.id, lambda: encode_jpeg(picture_of(power_spectrum(self._micrograph(entry).image)))
+        )
 
     def _micrograph(self, entry: Entry) -> Micrograph:
         def read() -> Micrograph:

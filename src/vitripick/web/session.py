@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vitripick.atomic import remove_leftovers
 from vitripick.encoding import check_output_name
 from vitripick.runs.folder import threshold_of_run
+from vitripick.text import count
 from vitripick.web.exchange import Exchange
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
@@ -107,6 +108,7 @@ def open_session(
     pixel_size: float | None = None,
     include: Sequence[str] = (),
     read_only: bool = False,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Session:
     """Open a project with the picks and labels given on the command line.
 
@@ -118,6 +120,8 @@ def open_session(
         Picks to show beside the labels.
     labels
         Labels to import; they are added to those of the project.
+    say
+        Told what takes time with many micrographs.
     """
     check_output_name(out)
     lock = None if read_only else ProjectLock(out)
@@ -125,11 +129,14 @@ def open_session(
         lock.take()
         for folder in (out / "labels", out / "areas"):
             remove_leftovers(folder)  # a killed server leaves the files that it was writing
+    say("Searching for micrographs…")
     project = open_project(
         inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, include=include, read_only=read_only
     )
+    say(f"{count('micrograph', len(project.entries))}: opening the project…")
     session = Session(project, picks, lock)
     if labels is not None and not read_only:
+        say("Importing labels…")
         # A user who repeats the command to go on may have corrected some of these labels since.
         session.exchange.import_labels(Path(labels), again=True)
     return session

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { el, fill, input, make, select, thousands } from "./dom.js";
 import { sheet } from "./labels.js";
 import { asPick, grid, withinLimits } from "./limits.js";
-import { countAbove, histograms, shownPicks } from "./picks.js";
+import { allPicks, countAbove, histograms, shownPicks } from "./picks.js";
 import { changed, setView, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Pick} Pick */
@@ -92,7 +92,7 @@ function table() {
   const rows = [
     ["", "first", "second"],
     ["threshold", t.toFixed(3), otherThreshold().toFixed(3)],
-    ["picks here", n(both?.mine), n(both?.theirs)],
+    ["picks here", n(allPicks() ? shownPicks() : undefined), n(both?.theirs)],
     ["only in this one", n(both?.onlyMine), n(both?.onlyTheirs)],
     ["on all", total(histograms.all, t), total(other.histograms, otherThreshold())],
     ...["F1", "precision", "recall"].map((name, i) => [name, mine[i], theirs[i]]),

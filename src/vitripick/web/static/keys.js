@@ -94,7 +94,7 @@ export function showHelp() {
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   const target = /** @type {HTMLElement} */ (event.target);
-  if (/** @type {HTMLDialogElement} */ (el("help")).open) return;
+  if (document.querySelector("dialog[open]")) return;
   const writing = target instanceof HTMLInputElement && !["range", "checkbox", "file"].includes(target.type);
   const command = event.ctrlKey || event.metaKey;
   if ((writing || target instanceof HTMLSelectElement) && !(command && event.key.toLowerCase() === "s")) return;

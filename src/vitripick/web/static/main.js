@@ -15,6 +15,7 @@ import { startPicksPanel } from "./picks_panel.js";
 import { startProgress } from "./progress.js";
 import { startRound } from "./round.js";
 import { startMarked } from "./several.js";
+import { startSpectrum } from "./spectrum.js";
 import { changed, openProject, sendOnLeaving, settingsAreSaved, store, updateRow, watch } from "./store.js";
 import { startTools } from "./tools.js";
 import { startTrainPanel } from "./train_panel.js";
@@ -132,6 +133,7 @@ async function start() {
   });
   startKeys();
   startRound();
+  startSpectrum();
   startProgress();
   startList(open);
   startMarked();

@@ -182,6 +182,7 @@ export async function openMicrograph(id, following) {
     clearTimeout(slow);
   }
   redraw();
+  changed("focus"); // what the bar says of the contrast is of this picture
   for (const next of following) {
     pictureOf(next, filterQuery()).catch(() => {});
     picksOf(next).catch(() => {});
