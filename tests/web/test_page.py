@@ -44,7 +44,10 @@ def test_add_move_delete_undo_redo_flag_and_reload(browse, hand, micrographs, tm
     user.saved()
     assert near(user.labels(), [(70, 66), (90, 20)])
     assert page.get_attribute("#flag-complete", "aria-pressed") == "true"
-    page.click("#undo")  # still knows the way back
+    page.click("#undo")  # still knows the way back, and asks before it goes
+    user.until("document.getElementById('toasts').textContent.includes('Press again')")
+    assert len(user.labels()) == 2
+    page.click("#undo")
     user.until("vitripick.sheet().labels.size === 3")
     assert near(read_picks(tmp_path / "out/labels/mic0.csv").centres, user.labels(), 0.01)
 

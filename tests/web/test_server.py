@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,8 +12,10 @@ import pytest
 import starfile
 
 from vitripick.atomic import host_name
+from vitripick.errors import InputError
 from vitripick.formats import read_all_picks, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
+from vitripick.web.session import open_session
 
 
 def test_a_killed_server_has_kept_every_edit_it_acknowledged(serve, micrographs, tmp_path):
@@ -384,3 +387,25 @@ def test_a_damaged_project_file_is_told_in_a_sentence(micrographs, tmp_path, tex
 def test_the_start_says_what_takes_time(serve, micrographs, tmp_path):
     said = "".join(serve(micrographs, "--out", tmp_path / "out").said)
     assert said.index("Searching for micrographs") < said.index("2 micrographs: opening the project")
+
+
+def test_picks_that_are_not_there_are_refused_at_the_start(micrographs, tmp_path):
+    with pytest.raises(InputError, match="there are no such picks"):
+        open_session([micrographs], tmp_path / "out", picks=tmp_path / "nowhere")
+
+
+def test_one_name_that_is_not_utf8_leaves_out_that_micrograph_alone_and_says_so(micrographs, tmp_path, caplog):
+    os.rename(micrographs / "mic0.mrc", os.fsencode(micrographs) + b"/m\xfcller.mrc")
+    session = open_session([micrographs], tmp_path / "out")
+    assert [entry.file.name for entry in session.project.entries.values()] == ["mic1.mrc"]
+    assert r"m\xfcller.mrc" in caplog.text
+    os.remove(micrographs / "mic1.mrc")
+    with pytest.raises(InputError, match="not UTF-8"):
+        open_session([micrographs], tmp_path / "other")
+
+
+def test_the_first_box_is_the_same_on_every_micrograph(tmp_path, new_micrographs):
+    new_micrographs(tmp_path / "mics", 1)
+    new_micrographs(tmp_path / "mics" / "large", 1, shape=(400, 500))
+    project = open_session([tmp_path / "mics"], tmp_path / "out").project
+    assert len({project.box_size_px(entry) for entry in project.entries.values()}) == 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import threading
 from collections.abc import Sequence
@@ -25,15 +26,19 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError, parameter
+from vitripick.errors import FormatError, InputError, MicrographError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs, output_stems, read_header
 from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LABEL_HISTORY
 from vitripick.settings import Settings
 from vitripick.settings.wording import problems
+from vitripick.text import listed as listed_names
+from vitripick.text import printable_name
 from vitripick.web.requests import MAX_VIEW, Flag, SettingsRequest, ViewValue
 
-_FIRST_BOX_SHARE = 0.06  # of the shorter side: the box size until the user sets one
+log = logging.getLogger("vitripick")
+
+_FIRST_BOX_SHARE = 0.06  # of the first micrograph's shorter side: the box size until the user sets one
 
 
 def read_only_answer() -> str:
@@ -125,6 +130,7 @@ class Project:
     lock: threading.RLock = field(default_factory=threading.RLock)
     # Flags of micrographs that are in `project.json` but not among the inputs of this start. They are kept.
     _others: dict[str, Any] = field(default_factory=dict)
+    _guessed_box_px: float | None = None
 
     def labels_path(self, entry: Entry) -> Path:
         """Return the file of one micrograph's labels."""
@@ -153,13 +159,18 @@ class Project:
         return self.settings.pixel_size or self.header(entry).pixel_size
 
     def box_size_px(self, entry: Entry) -> float:
-        """Return the box size of the labels; until the user sets one, it is a share of the micrograph."""
+        """Return the box size of the labels; until the user sets one, it is a share of the first micrograph opened.
+
+        It is the same for all, because a box that changes from micrograph to micrograph looks like a fault.
+        """
         if self.settings.box_size_px is not None:
             return self.settings.box_size_px
-        try:
-            return float(max(8, round(_FIRST_BOX_SHARE * min(self.header(entry).shape))))
-        except MicrographError:
-            return 100.0
+        if self._guessed_box_px is None:
+            try:
+                self._guessed_box_px = float(max(8, round(_FIRST_BOX_SHARE * min(self.header(entry).shape))))
+            except MicrographError:
+                return 100.0
+        return self._guessed_box_px
 
     def mark(self, entry: Entry, *, flag: Flag | None = None, seen: bool = True) -> None:
         """Set the flag of a micrograph and whether it was opened, and save both."""
@@ -274,7 +285,7 @@ def open_project(
         If a number is not positive, or the folder cannot be written to.
     """
     out = Path(out)
-    files = find_micrographs(inputs, leave_out=[out], include=include)
+    files = _nameable(find_micrographs(inputs, leave_out=[out], include=include))
     stems = output_stems(files)
     entries: dict[str, Entry] = {}
     for file in files:
@@ -303,6 +314,22 @@ def open_project(
             ) from error
     _count_labels(project)
     return project
+
+
+def _nameable(files: list[MicrographFile]) -> list[MicrographFile]:
+    """Leave out, with a word, files whose names our files in UTF-8 cannot hold."""
+    bad = [printable_name(file.name) for file in files if printable_name(file.name) != file.name]
+    if not bad:
+        return files
+    if len(bad) == len(files):
+        raise InputError(f"{listed_names(bad)}: the bytes of these names are not UTF-8; rename the files.")
+    log.warning(
+        "left out, as the bytes of their names are not UTF-8: %d of %d micrographs (%s); rename them",
+        len(bad),
+        len(files),
+        listed_names(bad),
+    )
+    return [file for file in files if printable_name(file.name) == file.name]
 
 
 def micrograph_id(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vitripick.atomic import remove_leftovers
 from vitripick.encoding import check_output_name
+from vitripick.errors import InputError, parameter
 from vitripick.runs.folder import threshold_of_run
 from vitripick.text import count
 from vitripick.web.exchange import Exchange
@@ -50,6 +51,8 @@ class Session:
         self.n_picked = 0
         self.dropped = DroppedPicks(project, self.pick_sets)
         if picks is not None:
+            if not Path(picks).exists():
+                raise InputError(f"{picks}: there are no such picks; check {parameter('picks')}.")
             self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=threshold_of_run(Path(picks))))
         for run in self.jobs.all_runs():
             if run.has_picks:

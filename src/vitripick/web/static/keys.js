@@ -1,11 +1,12 @@
 // @ts-check
 // Every key, in one table: it acts by it, and "?" shows it.
 import { el, make } from "./dom.js";
-import { flush, setFlag, step } from "./labels.js";
+import { flush, setFlag } from "./labels.js";
 import { oneToOne, stepBox, toggleAuto, toggleInvert } from "./label_panel.js";
 import { accept, nextDoubtful } from "./picks_panel.js";
 import { changed, setSettings, setView, store } from "./store.js";
 import { toggleFold } from "./fold.js";
+import { redo, undo } from "./session_undo.js";
 import { addByKey, deleteTarget, deselect, nextLabel, nudge, setTool, toolKey } from "./tools.js";
 import { viewport } from "./viewer.js";
 
@@ -32,8 +33,8 @@ export const KEYS = {
     { keys: [], shown: "right-click, Alt-click", does: "delete a label, reject a pick" },
     { keys: ["Delete", "Backspace"], shown: "Del", does: "the same for what the pointer is on", act: deleteTarget },
     { keys: [], shown: "Shift + drag", does: "erase with a brush" },
-    { keys: ["ctrl+z"], shown: "Ctrl+Z", does: "undo", act: () => step("undo") },
-    { keys: ["ctrl+shift+z", "ctrl+y"], shown: "Ctrl+Shift+Z", does: "redo", act: () => step("redo") },
+    { keys: ["ctrl+z"], shown: "Ctrl+Z", does: "undo what was done last, wherever that was", act: undo },
+    { keys: ["ctrl+shift+z", "ctrl+y"], shown: "Ctrl+Shift+Z", does: "redo", act: redo },
     { keys: ["k", "Insert"], shown: "K, Ins", does: "add a label at the pointer, or in the middle", act: addByKey },
     { keys: ["PageDown"], shown: "PgDn, PgUp", does: "next and previous label", act: () => nextLabel(1) },
     { keys: ["PageUp"], shown: "", does: "", act: () => nextLabel(-1) },
@@ -101,6 +102,8 @@ function onKey(event) {
   // Enter and Space press a button that has the focus; arrows move a slider.
   if (target instanceof HTMLButtonElement && (event.key === "Enter" || event.key === " ")) return;
   if (target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
+  // Enter in the list opens; accepting picks is for the micrograph.
+  if (event.key === "Enter" && target !== document.body && target.id !== "overlay") return;
   if (toolKey(event)) {
     event.preventDefault();
     return;

@@ -1,10 +1,12 @@
 // @ts-check
 // The Label tab and the bars above and below the micrograph.
+import { get } from "./api.js";
 import { button, count, el, framed, input, make, press, settled, toast } from "./dom.js";
-import { edit, setBoxSize, setFlag, sheet, step } from "./labels.js";
+import { edit, setBoxSize, setFlag, sheet } from "./labels.js";
 import { allPicks, shownPicks } from "./picks.js";
 import { setTitle } from "./progress.js";
-import { changed, setSettings, setView, store, watch } from "./store.js";
+import { canRedo, canUndo, record, redo, undo } from "./session_undo.js";
+import { changed, settingsSent, setSettings, setView, store, watch } from "./store.js";
 import { pointerPlace } from "./tools.js";
 import { currentPicture, filters, look, refilter, viewport } from "./viewer.js";
 
@@ -21,10 +23,19 @@ function filterRanges() {
   return [["low", 2 * unit, 100 * unit], ["high", 10 * unit, 1000 * unit]];
 }
 
+/** Filters in pixels become filters in Å, and the other way round, where the pixel size becomes known or unknown. @param {number | null} before @param {number | null} now */
+function keepFilters(before, now) {
+  const factor = before === null && now ? now : before && now === null ? 1 / before : 1;
+  const { low, high } = store.settings.view;
+  if (factor !== 1) setView({ ...(low ? { low: low * factor } : {}), ...(high ? { high: high * factor } : {}) });
+}
+
 /** @param {number} size in pixels */
 export function setBox(size) {
   const clean = Math.min(5000, Math.max(4, Math.round(size)));
-  if (!Number.isFinite(clean)) return;
+  const before = sheet()?.boxSize;
+  if (!(size > 0) || !Number.isFinite(clean)) return changed("labels");
+  if (before !== undefined && before !== clean) record({ kind: "box", id: "", from: before, to: clean });
   setBoxSize(clean);
   setSettings({ box_size_px: clean });
   changed("labels");
@@ -44,8 +55,8 @@ function refresh() {
   el("micrograph-name").title = one.shape ? `${one.name}: ${one.shape[1]} × ${one.shape[0]} px` : one.name;
   setTitle(`${one.name.split("/").pop()} · vitripick`);
   for (const flag of ["complete", "empty", "excluded"]) press(el(`flag-${flag}`), row?.flag === flag);
-  button("undo").disabled = !one.canUndo;
-  button("redo").disabled = !one.canRedo;
+  button("undo").disabled = !canUndo();
+  button("redo").disabled = !canRedo();
   button("clear-labels").disabled = !one.labels.size;
   const parts = [count(one.labels.size, "label")];
   if (one.areas.size) parts.push(count(one.areas.size, "ignored area"));
@@ -67,7 +78,7 @@ function refreshView() {
     const value = name === "low" ? filters().low : filters().high;
     const slider = input(`${name}-pass`);
     if (document.activeElement !== slider) slider.value = String(toSlider(value, least, most));
-    el(`${name}-pass-value`).textContent = value ? `${value} ${unit}` : "off";
+    el(`${name}-pass-value`).textContent = value ? `${Number(value.toPrecision(3))} ${unit}` : "off";
   }
   const { auto, dark, bright, invert } = look();
   const shown = auto ? currentPicture()?.auto ?? [0, 255] : [dark, bright];
@@ -89,25 +100,35 @@ const refreshPlace = framed(() => {
 });
 
 export function startLabelPanel() {
-  button("undo").addEventListener("click", () => step("undo"));
-  button("redo").addEventListener("click", () => step("redo"));
+  button("undo").addEventListener("click", undo);
+  button("redo").addEventListener("click", redo);
   for (const flag of /** @type {const} */ (["complete", "empty", "excluded"])) el(`flag-${flag}`).addEventListener("click", () => setFlag(flag));
   button("box-smaller").addEventListener("click", () => stepBox(-1));
   button("box-larger").addEventListener("click", () => stepBox(1));
+  // An emptied or impossible field takes the old number again.
+  for (const id of ["box-px", "box-angstrom"]) input(id).addEventListener("blur", refresh);
   input("box-px").addEventListener("change", () => setBox(Number(input("box-px").value)));
   input("box-angstrom").addEventListener("change", () => {
     const size = pixelSize();
     if (size) setBox(Number(input("box-angstrom").value) / size);
   });
-  input("pixel-size").addEventListener("change", () => {
-    const size = Number(input("pixel-size").value);
+  input("pixel-size").addEventListener("blur", refresh);
+  input("pixel-size").addEventListener("change", async () => {
+    const text = input("pixel-size").value.trim(), size = Number(text);
     const one = sheet();
-    if (!one) return;
-    const clean = size > 0 && size < 1000 ? size : null;
-    one.pixelSize = clean;
-    setSettings({ pixel_size: clean });
+    if (!one || (text && !(size > 0 && size < 1000))) return;
+    const before = one.pixelSize;
+    setSettings({ pixel_size: text ? size : null });
+    if (text) one.pixelSize = size;
+    else {
+      // Without the project's own, the header's counts again.
+      await settingsSent();
+      one.pixelSize = (await get(`api/micrographs/${one.id}`)).pixel_size;
+    }
+    keepFilters(before, one.pixelSize);
     changed("labels", "view");
   });
+  button("low-pass-auto").addEventListener("click", () => setView({ low: null }));
   button("clear-labels").addEventListener("click", () => {
     const one = sheet();
     if (!one) return;

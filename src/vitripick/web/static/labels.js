@@ -81,6 +81,10 @@ export const sheet = () => current;
 /** @param {(state: "saved" | "saving" | "unsaved") => void} show */
 export const onSaveState = (show) => (showState = show);
 export const isSaved = () => state === "saved";
+/** Hears of what the user does to labels and flags. @type {(action: {kind: "edit" | "flag", id: string, from?: any, to?: any}) => void} */
+let edited = () => {};
+/** @param {typeof edited} hear */
+export const onEdit = (hear) => (edited = hear);
 
 /** @param {"saved" | "saving" | "unsaved"} now */
 function setState(now) {
@@ -113,6 +117,7 @@ export function edit(change) {
   if (row) row.labels = current.labels.size;
   current.waiting.push({ id: `${PAGE_ID}-${nEdits++}`, change, tries: 0 });
   unsaved.add(current);
+  edited({ kind: "edit", id: current.id });
   flush();
   changed("labels", "rows");
 }
@@ -273,16 +278,25 @@ export async function step(way) {
 
 /** @param {import("./types.js").Flag} flag the same one again takes it back */
 export async function setFlag(flag) {
-  if (!current || store.readOnly) return;
-  const row = store.byId.get(current.id);
-  if (!row) return;
+  const row = current && store.byId.get(current.id);
+  if (!row || store.readOnly) return;
+  const from = row.flag, to = row.flag === flag ? null : flag;
+  if (await applyFlag(to)) edited({ kind: "flag", id: row.id, from, to });
+}
+
+/** @param {import("./types.js").Flag | null} flag @returns {Promise<boolean>} whether it is on the disk */
+export async function applyFlag(flag) {
+  const row = current && store.byId.get(current.id);
+  if (!row) return false;
   await flush();
   try {
-    const answer = await post(`api/micrographs/${row.id}/flag`, { flag: row.flag === flag ? null : flag });
+    const answer = await post(`api/micrographs/${row.id}/flag`, { flag });
     updateRow(answer.row);
     changed("labels");
+    return true;
   } catch (error) {
     toast(/** @type {Error} */ (error).message, "bad");
+    return false;
   }
 }
 

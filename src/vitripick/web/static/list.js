@@ -183,6 +183,7 @@ export function startList(opener) {
       event.preventDefault();
       return mark(currentId, false);
     }
+    if (event.key === "Enter" && currentId) open(currentId);
     if (!far) return;
     event.preventDefault();
     // The key is used up: outside the list it may mean a label.

@@ -17,6 +17,7 @@ import { startRound } from "./round.js";
 import { startMarked } from "./several.js";
 import { startSpectrum } from "./spectrum.js";
 import { changed, openProject, sendOnLeaving, settingsAreSaved, store, updateRow, watch } from "./store.js";
+import { startUndo } from "./session_undo.js";
 import { startTools } from "./tools.js";
 import { startTrainPanel } from "./train_panel.js";
 import { currentPicture, openMicrograph, redraw, startViewer, timings, viewport } from "./viewer.js";
@@ -120,6 +121,7 @@ async function start() {
   startSaving();
   startViewer();
   startTools();
+  startUndo(open);
   startLabelPanel();
   startPicksPanel(open);
   startCompare();

@@ -9,6 +9,7 @@ import { edit, setFlag, sheet } from "./labels.js";
 import {
   allPicks, anyDoubtful, doubtfulPicks, histograms, loadHistograms, loadPicks, shownPicks, unlabelledPicks, countAbove,
 } from "./picks.js";
+import { together } from "./session_undo.js";
 import { setSettings, store, watch } from "./store.js";
 import { goTo } from "./viewer.js";
 
@@ -182,13 +183,13 @@ export async function accept(complete) {
   if (!one || store.readOnly || !allPicks()) return;
   const picks = unlabelledPicks();
   const half = one.boxSize / 2;
-  // Accepting picks twice, or picks that lie where a label is, must not double particles.
-  edit({ add: picks.map((pick) => [one.number(), Math.round(pick.x * 100) / 100, Math.round(pick.y * 100) / 100]) });
+  await together(async () => {
+    // Accepting picks twice, or picks that lie where a label is, must not double particles.
+    edit({ add: picks.map((pick) => [one.number(), Math.round(pick.x * 100) / 100, Math.round(pick.y * 100) / 100]) });
+    if (complete && store.byId.get(one.id)?.flag !== "complete") await setFlag("complete");
+  });
   toast(picks.length ? `${count(picks.length, "pick")} accepted as labels` : `Every pick has a label within ${half.toFixed(0)} px already`);
-  if (complete) {
-    if (store.byId.get(one.id)?.flag !== "complete") await setFlag("complete");
-    el("next").click();
-  }
+  if (complete) el("next").click();
 }
 
 export function nextDoubtful() {

@@ -86,6 +86,9 @@ async function sendUnsent(leaving = false) {
 const sendNow = () => (sendingSettings = sendingSettings.then(() => sendUnsent()));
 const send = settled(sendNow, 300);
 
+/** @returns {Promise<void>} when the settings that are set now were sent */
+export const settingsSent = () => sendNow();
+
 export const settingsAreSaved = () => !underWay && !Object.keys(unsent).length;
 
 /** Take over what another window set; how it shows micrographs is its own. @param {Settings} settings */

@@ -314,12 +314,18 @@ function clamped(x, y) {
   return rounded(Math.min(columns - 1, Math.max(0, x)), Math.min(rows - 1, Math.max(0, y)));
 }
 
+/** While an area is drawn these keys take its last corner back, and no label. @param {KeyboardEvent} event */
+const isTakeBack = (event) => ["Backspace", "Delete"].includes(event.key) || ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z");
+
 /** @param {KeyboardEvent} event @returns {boolean} whether it was for the tools */
 export function toolKey(event) {
   if (tool === "area") {
     if (event.key === "Enter") closeArea();
     else if (event.key === "Escape") setTool("label");
-    else return false;
+    else if (marks.drawing.length && isTakeBack(event)) {
+      marks.drawing.pop();
+      redraw(false);
+    } else return false;
     return true;
   }
   return false;
@@ -385,6 +391,7 @@ export function startTools() {
   watch("current", () => {
     target = null;
     drag = null;
+    if (tool === "area") setTool("label");
   });
   el("tool-label").addEventListener("click", () => setTool("label"));
   el("tool-area").addEventListener("click", () => setTool("area"));

@@ -3,7 +3,7 @@
 import { get, onConnection, ServerError } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
 import { picksToDraw } from "./compare.js";
-import { canvas, el, toast } from "./dom.js";
+import { canvas, el, settled as soon, toast } from "./dom.js";
 import { settled, sheet, show } from "./labels.js";
 import { loadPicks, pickBoxSize, picksOf } from "./picks.js";
 import { pictureOf } from "./picture.js";
@@ -16,6 +16,8 @@ const message = el("stage-message");
 
 /** @type {import("./picture.js").Picture | null} */
 let picture = null;
+/** The filters that it was made with. */
+let pictureFilter = "";
 let density = 1;
 let wantPicture = true, wantOverlay = true, scheduled = false;
 /** Which micrograph was asked for last. */
@@ -144,7 +146,8 @@ export async function openMicrograph(id, following) {
   const started = performance.now();
   const slow = setTimeout(() => wanted === id && say("reading…"), 250);
   // Where the filter follows from the box, the first micrograph of all must say its size before.
-  let pending = sheet() ? pictureOf(id, filterQuery()) : null;
+  let filter = filterQuery();
+  let pending = sheet() ? pictureOf(id, filter) : null;
   pending?.catch(() => {});
   try {
     await settled(id);
@@ -160,10 +163,11 @@ export async function openMicrograph(id, following) {
     }
     changed("current");
     loadPicks();
-    pending ??= pictureOf(id, filterQuery());
+    if (!pending || filterQuery() !== filter) pending = pictureOf(id, (filter = filterQuery()));
     const arrived = await pending;
     if (wanted !== id) return;
     picture = arrived;
+    pictureFilter = filter;
     say("");
     timings.showMs = performance.now() - started;
   } catch (error) {
@@ -198,6 +202,7 @@ export async function refilter() {
     const arrived = await pictureOf(id, filter);
     if (sheet()?.id !== id || filterQuery() !== filter) return;
     picture = arrived;
+    pictureFilter = filter;
     redraw();
     changed("focus");
   } catch (error) {
@@ -225,5 +230,8 @@ export function startViewer() {
   new ResizeObserver(resize).observe(el("canvas-box"));
   resize();
   watch(["view"], () => redraw());
+  // Box and pixel size decide the filter until somebody chose one.
+  const filterSoon = soon(() => picture && filterQuery() !== pictureFilter && refilter(), 120);
+  watch(["labels", "settings", "view"], filterSoon);
   watch(["labels", "picks", "settings", "current"], () => redraw(false));
 }
