@@ -71,3 +71,27 @@ def test_a_square_of_the_montage_has_its_particle_in_the_middle(serve, tmp_path)
     assert abs(columns.mean() - 63.5) < 1
     for places in ("", "x", f"{name},1,nan", ";".join([f"{name},1,1"] * 65)):
         assert server.raw("GET", f"/api/montage?side=128&places={places}")[0] == 400
+
+
+def test_picks_outside_a_box_of_confidence_and_contrast_are_rejected(browse, hand, tmp_path):
+    image = np.random.default_rng(0).standard_normal((300, 400)).astype(np.float32)
+    for x in (60, 160):
+        image[140:160, x - 10 : x + 10] -= 4
+    write_mrc(tmp_path / "mics" / "two.mrc", image, pixel_size=1.0)
+    picks = Boxes.at([60, 160, 300], [150, 150, 150], size_px=24, confidence=[0.9, 0.8, 0.85])
+    write_picks(picks, tmp_path / "picks" / "two.cbox")
+    page, _ = browse(tmp_path / "mics", "--out", tmp_path / "out", "--picks", tmp_path / "picks", "--box-size-px", 24)
+    user = hand(page)
+    user.until("vitripick.shownPicks().length === 3")
+    page.click("#tab-picks")
+    page.click("#second-axis summary")
+    page.locator("#scatter").scroll_into_view_if_needed()
+    box = page.locator("#scatter").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] * 0.52, steps=3)
+    page.mouse.up()
+    assert page.inner_text("#reject-outside") == "Reject 1 pick outside the box"
+    page.click("#reject-outside")
+    user.until("vitripick.shownPicks().length === 2")
+    assert page.evaluate("vitripick.shownPicks().map((pick) => pick.x)") == [60, 160]

@@ -15,6 +15,7 @@ import { startPicksPanel } from "./picks_panel.js";
 import { startProgress } from "./progress.js";
 import { startRound } from "./round.js";
 import { startMarked } from "./several.js";
+import { startScatter } from "./scatter.js";
 import { startSpectrum } from "./spectrum.js";
 import { changed, openProject, sendOnLeaving, settingsAreSaved, store, updateRow, watch } from "./store.js";
 import { startUndo } from "./session_undo.js";
@@ -125,6 +126,7 @@ async function start() {
   startLabelPanel();
   startPicksPanel(open);
   startCompare();
+  startScatter();
   startMontage(open);
   startTrainPanel();
   startFilesPanel(async () => {
