@@ -39,7 +39,7 @@ log = logging.getLogger("vitripick")
 # What a run keeps of each micrograph: the polylines, and what they were made with.
 _STORE, _RECORDS = "filaments", "filament_records"
 # Widths of a filament between segments, and the shortest filament, where nothing is said.
-_SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 4.0
+_SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 5.0
 
 
 @dataclass

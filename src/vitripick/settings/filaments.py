@@ -32,7 +32,7 @@ class FilamentSettings(Settings):
     minimum_length_angstrom: float | None = option(
         None,
         "Leave out shorter filaments.",
-        about=Option(FILAMENTS, default_text="4 widths"),
+        about=Option(FILAMENTS, default_text="5 widths"),
         ge=0,
         allow_inf_nan=False,
     )

@@ -43,7 +43,7 @@ class Tracing:
 
     threshold: float = 0.3
     floor: float = 0.2
-    minimum_length: float = 4.0
+    minimum_length: float = 5.0
     largest_bend_degrees: float = 25.0
     longest_gap: float = 2.5
     crossings: bool = True
