@@ -32,6 +32,7 @@ def test_two_sets_are_compared_pick_by_pick(browse, hand, micrographs, tmp_path)
     )
     assert rows["picks here"].split("\t") == ["3", "2"]
     assert rows["only in this one"].split("\t") == ["2", "1"]
+    assert rows["picks on micrographs"].split("\t") == ["about 3 on 1", "about 2 on 1"]
     page.check("#only-differences")
     drawn = page.evaluate("Object.values(vitripick.picksToDraw()).map((picks) => picks.map((p) => [p.x, p.y]))")
     assert drawn == [[[60, 50], [90, 20]], [[100, 70]]]

@@ -8,7 +8,7 @@ import { allPicks, countAbove, histograms, shownPicks } from "./picks.js";
 import { changed, setView, store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Pick} Pick */
-/** @typedef {{points: [number, number, number][], n_labels: number}} Curve */
+/** @typedef {{points: [number, number, number][], n_labels: number, n_micrographs: number}} Curve */
 
 /** What is known of the second set. */
 const other = {
@@ -80,7 +80,7 @@ function figures(curve, threshold) {
 /** @param {Record<string, number[]>} all @param {number} threshold */
 function total(all, threshold) {
   const counts = Object.values(all).map((bins) => countAbove(bins, threshold));
-  return counts.length ? `about ${thousands(counts.reduce((sum, n) => sum + n, 0))}` : "–";
+  return counts.length ? `about ${thousands(counts.reduce((sum, n) => sum + n, 0))} on ${thousands(counts.length)}` : "–";
 }
 
 function table() {
@@ -94,7 +94,8 @@ function table() {
     ["threshold", t.toFixed(3), otherThreshold().toFixed(3)],
     ["picks here", n(allPicks() ? shownPicks() : undefined), n(both?.theirs)],
     ["only in this one", n(both?.onlyMine), n(both?.onlyTheirs)],
-    ["on all", total(histograms.all, t), total(other.histograms, otherThreshold())],
+    ["picks on micrographs", total(histograms.all, t), total(other.histograms, otherThreshold())],
+    ["judged on micrographs", ...[ownCurve, other.curve].map((curve) => (curve?.n_labels ? String(curve.n_micrographs) : "–"))],
     ...["F1", "precision", "recall"].map((name, i) => [name, mine[i], theirs[i]]),
   ];
   el("compare-table").replaceChildren(...rows.map(([name, ...cells], i) => {
