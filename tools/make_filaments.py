@@ -170,6 +170,7 @@ def main() -> None:
         preparation=Preparation(
             scale_by="particle", working_diameter_px=WORKING_WIDTH_PX, background_diameters=BACKGROUND_WIDTHS
         ),
+        threshold=0.6,
         training={"fields": n, "steps": last + 1, "seed": given.seed, "held_out": report},
     )
     save_filament_model(FilamentModel(trained, card), given.out)

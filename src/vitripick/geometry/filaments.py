@@ -135,7 +135,7 @@ class Filaments:
     --------
     >>> rods = Filaments([Filament.through([(10, 20), (110, 20)], width=24)])
     >>> rods.segments(spacing=40).x
-    array([20., 60., 100.])
+    array([ 20.,  60., 100.])
     """
 
     filaments: Sequence[Filament] = field(default_factory=list)
