@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,14 +23,26 @@ _LINK_FILE = re.compile(r"link(?: for another one)? is in (.*?)(?:, which only y
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-class Server:
-    """`vitripick label` at work."""
+def free_port():
+    """A port that nobody listens at, for a server whose link does not say its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
-    def __init__(self, *arguments):
-        port = () if "--port" in arguments else ("--port", "0")
+
+class Server:
+    """`vitripick label` at work; `behind`: the address of a proxy, which its links name."""
+
+    def __init__(self, *arguments, behind=None):
+        self.behind = behind
+        port = () if "--port" in arguments else ("--port", str(free_port() if behind is not None else 0))
         command = [sys.executable, "-m", "vitripick.cli.app", "label", *map(str, arguments), *port]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.said = []
+        if behind is not None:
+            self.token = self._link_line().partition("?token=")[2]
+            self.host, self.port, self.link = "127.0.0.1", int(port[1]), f"{behind}/?token={self.token}"
+            return
         shown, port, self.token = self._link()
         self.host = shown.strip("[]")
         self.port = int(port)
@@ -37,10 +50,13 @@ class Server:
         self.cookie = self.key = ""
 
     def _link(self):
+        return _LINK.search(self._link_line()).groups()
+
+    def _link_line(self):
         for line in self.process.stderr:
             self.said.append(line)
             if found := _LINK_FILE.search(line.rstrip("\n")):
-                return _LINK.search(Path(found[1]).read_text()).groups()
+                return Path(found[1]).read_text().strip()
         raise AssertionError("the server did not start: " + "".join(self.said))
 
     @property
@@ -111,8 +127,8 @@ def serve():
     """Start servers that end with the test."""
     started = []
 
-    def start(*arguments, enter=True):
-        server = Server(*arguments)
+    def start(*arguments, enter=True, behind=None):
+        server = Server(*arguments, behind=behind)
         started.append(server)
         return server.enter() if enter else server
 

@@ -16,6 +16,7 @@ from made import snapshot
 from vitripick.errors import UsageError
 from vitripick.web.connections import Connections, say_once
 from vitripick.web.links import Links, reachable_name
+from vitripick.web.public_url import PublicUrl
 from vitripick.web.requests import EditRequest
 from vitripick.web.security import MAX_BODY_BYTES, host_name
 from vitripick.web.session import open_session
@@ -400,3 +401,47 @@ def test_a_warning_goes_with_an_open_address(micrographs, tmp_path):
 )
 def test_the_name_in_a_host_header(header, name):
     assert host_name(header) == name
+
+
+@pytest.mark.parametrize("front", ["", "/user/me/proxy/8417"])
+def test_behind_a_proxy_that_was_named_its_origin_counts_as_our_own(serve, micrographs, tmp_path, front):
+    """Whether the proxy takes the front part of the path away, or hands it on."""
+    url = "https://hub.example.org/user/me/proxy/8417"
+    link = ("--url", url)
+    server = serve(micrographs, "--out", tmp_path / "out", *link, enter=False, behind=url)
+    status, headers, _ = server.raw("GET", f"{front}/?token={server.token}", None, PROXIED, as_page=False)
+    assert status == 303
+    assert headers["location"].startswith("./#key=")
+    assert "Path=/user/me/proxy/8417/;" in headers["set-cookie"]
+    assert "Secure" in headers["set-cookie"]
+    own = {
+        **PROXIED,
+        "Cookie": headers["set-cookie"].partition(";")[0],
+        "X-Vitripick-Key": headers["location"].partition("#key=")[2],
+        "Content-Type": "application/json",
+    }
+    assert server.raw("GET", f"{front}/api/project", None, own, as_page=False)[0] == 200
+    change = json.dumps({"threshold": 0.5})
+    for origin, expected in (("https://hub.example.org", 200), ("https://evil.example.org", 403)):
+        answer = server.raw("POST", f"{front}/api/settings", change, {**own, "Origin": origin}, as_page=False)
+        assert answer[0] == expected
+
+
+PROXIED = {"Host": "hub.example.org"}
+
+
+def test_without_a_named_proxy_its_host_gets_nothing(server):
+    assert server.raw("GET", "/", None, PROXIED, as_page=False)[0] == 421
+
+
+@pytest.mark.parametrize(
+    "text", ["hub.example.org/x", "ftp://hub/x", "https:///x", "https://hub/x?y=1", "https://me:pw@hub/"]
+)
+def test_an_address_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="give the address at which the browser finds the page"):
+        PublicUrl.read(text, port=8417)
+
+
+def test_the_port_stands_in_the_address_where_it_is_asked_for():
+    public = PublicUrl.read("https://hub.example.org/me/proxy/{port}", port=4711)
+    assert public.link("t") == "https://hub.example.org/me/proxy/4711/?token=t"

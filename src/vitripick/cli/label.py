@@ -37,6 +37,14 @@ def label(
     host: Annotated[
         str, typer.Option(help="Address to listen at; with any other than the default, other people can open the page.")
     ] = "127.0.0.1",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address at which the browser finds the page behind a reverse proxy, such as "
+            "https://hub.example.org/user/me/proxy/{port}/; {port} stands for the port.",
+            metavar="URL",
+        ),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="8417 by default, or a free one.")] = None,
 ) -> None:
     """Label, train, look and correct in the browser."""
@@ -66,4 +74,4 @@ def label(
         say=say,
     )
     say(f"The project is in {out}")
-    serve(session, host=host, port=port, say=say)
+    serve(session, host=host, port=port, say=say, url=url)

@@ -26,6 +26,7 @@ from vitripick.web.job import EFFORTS
 from vitripick.web.limits import REJECTED_BOXES, picks_json
 from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
+from vitripick.web.public_url import PublicUrl
 from vitripick.web.requests import (
     EditRequest,
     ExportRequest,
@@ -53,7 +54,9 @@ _MEDIA_TYPES = {
 Body = TypeVar("Body", bound=Request)
 
 
-def make_app(session: Session, *, door: Door, host: str, connections: Connections) -> Starlette:
+def make_app(
+    session: Session, *, door: Door, host: str, connections: Connections, public: PublicUrl | None = None
+) -> Starlette:
     """Return the server of one open project."""
     pages = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in _MEDIA_TYPES}
     api = _Api(session)
@@ -102,7 +105,9 @@ def make_app(session: Session, *, door: Door, host: str, connections: Connection
         post("/api/export", ExportRequest, api.export),
         Route("/api/import", api.import_labels, methods=["POST"]),
     ]
-    guard = Middleware(Guard, door=door, host=host, connections=connections, read_only=session.project.read_only)
+    guard = Middleware(
+        Guard, door=door, host=host, connections=connections, read_only=session.project.read_only, public=public
+    )
     return Starlette(
         routes=routes,
         middleware=[guard, Middleware(GZipMiddleware, minimum_size=20_000, compresslevel=1)],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vitripick.atomic import temporary_name
 from vitripick.errors import parameter
+from vitripick.web.public_url import PublicUrl
 from vitripick.web.security import is_loopback
 
 LINK_FILE = ".link"
@@ -34,13 +35,23 @@ class Links:
         Where the server listens.
     say
         Prints a line for the user.
+    public
+        Where browsers find the page through a proxy.
     on_terminal
         Whether only the user sees what `say` prints; None finds out.
     """
 
     def __init__(
-        self, out: Path | None, host: str, port: int, say: Callable[[str], None], *, on_terminal: bool | None = None
+        self,
+        out: Path | None,
+        host: str,
+        port: int,
+        say: Callable[[str], None],
+        *,
+        public: PublicUrl | None = None,
+        on_terminal: bool | None = None,
     ) -> None:
+        self._public = public
         self._host, self._port, self._say = host, port, say
         self._on_terminal = sys.stderr.isatty() if on_terminal is None else on_terminal
         self._folder = out
@@ -53,7 +64,9 @@ class Links:
             self._say(f"vitripick label: {self.link(token)}")
         else:
             self._say(f"vitripick label: the link is in {self._write()}, which only you can read.")
-        if is_loopback(self._host):
+        if self._public is not None:
+            self._say("Ctrl-C here ends the server; everything is saved as you work.")
+        elif is_loopback(self._host):
             here, local = _in_url(_address(self._host)), "127.0.0.1"
             self._say("To open it from your own computer, first type in a terminal there:")
             self._say(f"  ssh -N -L {self._port}:{here}:{self._port} {_user()}@{reachable_name()}")
@@ -86,6 +99,8 @@ class Links:
 
     def link(self, token: str) -> str:
         """Return the link with this token."""
+        if self._public is not None:
+            return self._public.link(token)
         shown = reachable_name() if self._host in ("0.0.0.0", "::") else _address(self._host)
         return f"http://{_in_url(shown)}:{self._port}/?token={token}"
 

@@ -5,7 +5,8 @@
   for data must also have a key in a header. The page gets it in the fragment of its address, which no server sees, and
   keeps it where the browser shows it to no other port.
 - The Host header must name this machine, so a page of another name that resolves to 127.0.0.1 gets nothing.
-- A request that changes something must come from this page (Origin), and be JSON or an imported file.
+- A request that changes something must come from this page (Origin), and be JSON or an imported file. Behind a proxy
+  that the user names, the page has the origin of the proxy, too.
 - Bodies that are too long are cut off before they are read.
 """
 
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vitripick.web.connections import Connections
 from vitripick.web.project import read_only_answer
+from vitripick.web.public_url import PublicUrl
 
 MAX_BODY_BYTES = 8 << 20
 MAX_IMPORT_BYTES = 64 << 20
@@ -97,9 +99,17 @@ class Guard:
     """ASGI middleware that lets a request through only if the rules above allow it."""
 
     def __init__(
-        self, app: ASGIApp, *, door: Door, host: str, connections: Connections, read_only: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        door: Door,
+        host: str,
+        connections: Connections,
+        read_only: bool = False,
+        public: PublicUrl | None = None,
     ) -> None:
         self.app, self.door, self.read_only, self.connections = app, door, read_only, connections
+        self.public = public
         self.loopback_only = is_loopback(host)
         self.names = frozenset({host, "localhost", socket.gethostname(), socket.getfqdn()})
 
@@ -109,6 +119,8 @@ class Guard:
                 await self.app(scope, receive, send)
             return
 
+        if self.public is not None:
+            scope = self.public.inner(scope)
         known = self.door.knows(Headers(scope=scope))
         self.connections.begun(scope.get("client"), known=known and self.door.has_key(Headers(scope=scope)))
         try:
@@ -157,7 +169,8 @@ class Guard:
             return refused(401, "open the link of vitripick label.") if is_data else HTMLResponse(_NO_ENTRY, 401)
         if scope["method"] in ("GET", "HEAD"):
             return None
-        if headers.get("origin") != f"http://{host}" or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        own = {f"http://{host}"} if self.public is None else {f"http://{host}", self.public.origin}
+        if headers.get("origin") not in own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return refused(403, "only this page itself may change something.")
         wanted = "application/octet-stream" if scope["path"] == IMPORT_PATH else "application/json"
         if headers.get("content-type", "").partition(";")[0].strip() != wanted:
@@ -175,12 +188,17 @@ class Guard:
         session = self.door.enter(token)
         if session is None:
             # A user with a session may follow an old link, or reload.
-            return RedirectResponse("/", 303) if self.door.knows(Headers(scope=scope)) else HTMLResponse(_NO_ENTRY, 401)
-        response = RedirectResponse(f"/#key={self.door.key}", 303)
-        response.set_cookie(self.door.cookie_name, session, httponly=True, samesite="strict", path="/")
+            known = self.door.knows(Headers(scope=scope))
+            return RedirectResponse("./", 303) if known else HTMLResponse(_NO_ENTRY, 401)
+        # Where the browser is, a proxy may have put a path before ours.
+        response = RedirectResponse(f"./#key={self.door.key}", 303)
+        path, secure = ("/", False) if self.public is None else (self.public.path, self.public.is_encrypted)
+        response.set_cookie(self.door.cookie_name, session, httponly=True, samesite="strict", path=path, secure=secure)
         return response
 
     def _is_own(self, name: str) -> bool:
+        if self.public is not None and name == self.public.host:
+            return True
         # A page of another site cannot fake a bare address: the browser sends the address that it connects to.
         return is_loopback(name) if self.loopback_only else name in self.names or _is_address(name)
 

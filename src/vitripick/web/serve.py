@@ -13,13 +13,14 @@ from vitripick.errors import UsageError, parameter
 from vitripick.web.app import make_app
 from vitripick.web.connections import BACKLOG, Connections, say_once
 from vitripick.web.links import Links
+from vitripick.web.public_url import PublicUrl
 from vitripick.web.security import Door
 from vitripick.web.session import Session
 
 DEFAULT_PORT = 8417
 
 
-def serve(session: Session, *, host: str, port: int | None, say: Callable[[str], None]) -> None:
+def serve(session: Session, *, host: str, port: int | None, say: Callable[[str], None], url: str | None = None) -> None:
     """Serve one project until Ctrl-C, which is the ordinary end.
 
     Parameters
@@ -32,21 +33,24 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
         None: `DEFAULT_PORT`, or any free port if that one is taken.
     say
         Prints a line for the user.
+    url
+        The address at which browsers find the page where a reverse proxy stands before it; `{port}` in it is the port.
 
     Raises
     ------
     UsageError
-        If the server cannot listen at this address.
+        If the server cannot listen at this address, or `url` is none.
     """
     import uvicorn
 
     listening = _listen(host, port)
     actual = listening.getsockname()[1]
-    links = Links(None if session.project.read_only else session.project.out, host, actual, say)
+    public = None if url is None else PublicUrl.read(url, port=actual)
+    links = Links(None if session.project.read_only else session.project.out, host, actual, say, public=public)
     door = Door(f"vitripick_{actual}", links.used)
     connections = Connections()
     config = uvicorn.Config(
-        make_app(session, door=door, host=host, connections=connections),
+        make_app(session, door=door, host=host, connections=connections, public=public),
         http=connections.protocol(),
         log_level="warning",
         access_log=False,
