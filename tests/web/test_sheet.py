@@ -219,6 +219,18 @@ def test_areas_and_rejected_picks_are_kept_and_undone(opened):
     assert not project.areas_path(entry).exists()
 
 
+def test_areas_changed_by_another_program_win_and_can_be_undone(opened):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add_areas=[(1, [(1, 1), (9, 1), (9, 9)])], reject=[(2, 50, 50)])
+    path = project.areas_path(entry)
+    path.write_text(json.dumps({"ignored": [[[20, 20], [30, 20], [30, 30]]], "rejected": []}))
+    project, sheets, entry = opened()
+    assert list(sheets.get(entry).areas.values()) == [((20, 20), (30, 20), (30, 30))]
+    assert not sheets.get(entry).rejected
+    sheets.step(entry, sheets.get(entry).revision, "undo")
+    assert json.loads(path.read_text())["rejected"] == [[50, 50]]
+
+
 def test_one_project_has_one_server(micrographs, tmp_path):
     from vitripick.web.own_files import ProjectLock
 

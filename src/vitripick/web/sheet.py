@@ -229,7 +229,9 @@ def _exactly(x: Any, y: Any) -> Point:
     return float(x), float(y)
 
 
-def read_log(path: Path, on_disk: Sequence[Point] = ()) -> tuple[Sheet, Sheet, bool] | None:
+def read_log(
+    path: Path, on_disk: Sequence[Point] = (), areas_on_disk: tuple[list[Polygon], list[Point]] = ([], [])
+) -> tuple[Sheet, bool, bool] | None:
     """Read a log.
 
     A last line without its end was never acknowledged. It is removed, from the file too.
@@ -240,12 +242,14 @@ def read_log(path: Path, on_disk: Sequence[Point] = ()) -> tuple[Sheet, Sheet, b
         The log.
     on_disk
         The labels that the label file has.
+    areas_on_disk
+        The areas and rejected places that their file has.
 
     Returns
     -------
-    (Sheet, Sheet, bool) or None
-        The labels after the last line, and before it; whether the label file has one of the states that the log went
-        through. None without a log.
+    (Sheet, bool, bool) or None
+        The sheet after the last line; whether the label file, and the file of areas, have one of the states that the
+        log went through. None without a log.
 
     Raises
     ------
@@ -263,31 +267,32 @@ def read_log(path: Path, on_disk: Sequence[Point] = ()) -> tuple[Sheet, Sheet, b
     lines = data.split(b"\n")[:-1]
     if not lines:
         return None
-    now, before = Sheet(), Sheet()
+    now = Sheet()
     wanted = sorted(on_disk)
-    passed = False
+    areas, places = (sorted(part) for part in areas_on_disk)
+
+    def has_areas() -> bool:
+        return sorted(now.areas.values()) == areas and sorted(now.rejected.values()) == places
+
     try:
         start = parse_json_object(lines[0])
         if start.get("vitripick_history") != _VERSION:
             raise ValueError("not a history of this version")
-        for sheet in (now, before):
-            sheet.labels = {number(n): _exactly(x, y) for n, x, y in start["labels"]}
-            sheet.areas = {number(n): as_polygon(p) for n, p in start["areas"]}
-            sheet.rejected = {number(n): _exactly(x, y) for n, x, y in start["rejected"]}
-            sheet.revision = 1
-        passed = now.has_labels(wanted)
-        for i, line in enumerate(lines[1:], start=2):
-            entry = parse_json_object(line)
-            now.take(entry)
+        now.labels = {number(n): _exactly(x, y) for n, x, y in start["labels"]}
+        now.areas = {number(n): as_polygon(p) for n, p in start["areas"]}
+        now.rejected = {number(n): _exactly(x, y) for n, x, y in start["rejected"]}
+        now.revision = 1
+        passed, areas_passed = now.has_labels(wanted), has_areas()
+        for line in lines[1:]:
+            now.take(parse_json_object(line))
             passed = passed or now.has_labels(wanted)
-            if i < len(lines):
-                before.take(entry)
+            areas_passed = areas_passed or has_areas()
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, UsageError) as error:
         raise FormatError(
             f"{path}: this history of edits cannot be read ({error}). Move it away to go on from the labels as they "
             "are, without undo."
         ) from error
-    return now, before, passed
+    return now, passed, areas_passed
 
 
 def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:

@@ -263,24 +263,31 @@ class Sheets:
     def _load(self, entry: Entry) -> Sheet:
         project = self._project
         on_disk = _read_labels(project.labels_path(entry))
-        found = read_log(project.history_path(entry), on_disk)
+        ignored, rejected = _read_areas(project.areas_path(entry))
+        found = read_log(project.history_path(entry), on_disk, (ignored, rejected))
         if found is None:
             sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
-            ignored, rejected = _read_areas(project.areas_path(entry))
             sheet.areas = dict(enumerate(ignored, start=1))
             sheet.rejected = dict(enumerate(rejected, start=1))
-        else:
-            sheet, before, passed = found
-            if sheet.has_labels(sorted(on_disk)):
-                pass
-            elif project.read_only or passed:
-                # The server wrote the log, and then it was killed or the disk was full. So the log is right.
-                if not project.read_only:
-                    self._write_labels(entry, sheet)
+            entry.n_labels = len(sheet.labels)
+            return sheet
+        sheet, passed, areas_passed = found
+        if project.read_only:
+            entry.n_labels = len(sheet.labels)
+            return sheet
+        # A file with a state that the log went through was left behind by a killed server or a full disk, so the log is
+        # right. Any other state is what another program made of it.
+        if not sheet.has_labels(sorted(on_disk)):
+            if passed:
+                self._write_labels(entry, sheet)
             else:
                 sheet = self._take(entry, sheet, _difference(sheet, on_disk))
-            if not project.read_only and (sheet.areas, sheet.rejected) != (before.areas, before.rejected):
+        change = _difference_of_areas(sheet, ignored, rejected)
+        if any(vars(change).values()):
+            if areas_passed:
                 self._write_areas(entry, sheet)
+            else:
+                sheet = self._take(entry, sheet, change)
         entry.n_labels = len(sheet.labels)
         return sheet
 
@@ -334,6 +341,19 @@ def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
         return [], []
     except (ValueError, TypeError, OverflowError) as error:
         raise FormatError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
+
+
+def _difference_of_areas(sheet: Sheet, ignored: list[Polygon], rejected: list[Point]) -> Edit:
+    """Return the edit that turns the areas and rejected places of the sheet into those of the file."""
+    new_areas = [area for area in ignored if area not in sheet.areas.values()]
+    new_places = [point for point in rejected if point not in sheet.rejected.values()]
+    first = sheet.next_number()
+    return Edit(
+        add_areas=dict(enumerate(new_areas, start=first)),
+        remove_areas={number: area for number, area in sheet.areas.items() if area not in ignored},
+        reject=dict(enumerate(new_places, start=first + len(new_areas))),
+        unreject={number: point for number, point in sheet.rejected.items() if point not in rejected},
+    )
 
 
 def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:
