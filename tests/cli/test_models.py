@@ -28,3 +28,11 @@ def test_layers_are_printed_where_nothing_else_was_imported_before():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "layer21" in done.stdout
+
+
+def test_the_model_of_filaments_is_listed_and_refused_where_particles_are_to_be_found(vitripick, tmp_path):
+    assert "filaments (for --filaments)" in vitripick("models").out
+    command = ["pick", "examples/betagal/micrographs", "--model", "filaments", "--diameter-px", "27"]
+    outcome = vitripick(*command, "--out", str(tmp_path / "out"))
+    assert outcome.code != 0
+    assert "traces filaments and finds no particles" in outcome.err

@@ -59,7 +59,7 @@ def test_the_cookie_is_for_this_page_only(serve, tmp_path, micrographs):
     cookie = headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    assert headers["location"].startswith("/#key=")
+    assert headers["location"].startswith("./#key=")
 
 
 def test_the_cookie_alone_which_other_ports_see_opens_no_data(server, an_id):

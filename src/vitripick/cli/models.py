@@ -36,6 +36,7 @@ def models(
         _describe(describe, as_json)
         return
     from vitripick.models import DEFAULT_MODEL, RELEASED, file_sha256, read_model_card, released_path
+    from vitripick.models.released import OF_FILAMENTS
 
     if write_graph:
         if model is None:
@@ -46,7 +47,7 @@ def models(
         print(read_model_card(model).model_dump_json(indent=1))
         return
     rows: list[dict[str, Any]] = []
-    for name in RELEASED:
+    for name in (*RELEASED, *OF_FILAMENTS):
         path, card = released_path(name), read_model_card(name)
         rows.append(
             {
@@ -64,7 +65,8 @@ def models(
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
     for row in rows:
-        print(f"{row['name']}{' (default)' if row['default'] else ''}")
+        note = " (default)" if row["default"] else " (for --filaments)" if row["name"] in OF_FILAMENTS else ""
+        print(f"{row['name']}{note}")
         for key in ("description", "architecture", "diameters", "licence"):
             print(f"  {key:<13}{row[key]}")
         print(f"  {'size':<13}{row['megabytes']} MB")

@@ -9,10 +9,11 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from vitripick.errors import UsageError
+from vitripick.errors import UsageError, parameter
 from vitripick.models.architecture_names import ARCHITECTURE_NAMES
 from vitripick.models.detector import Detector
 from vitripick.models.registry import REGISTERED, Architecture
+from vitripick.models.released import OF_FILAMENTS
 from vitripick.settings.wording import in_words
 
 # The widest and deepest networks that anybody trains stay far below this.
@@ -45,6 +46,11 @@ def find_architecture(name: str) -> Architecture:
     UsageError
         If there is none.
     """
+    if name in OF_FILAMENTS:
+        raise UsageError(
+            f"a model of architecture {name!r} traces filaments and finds no particles: give "
+            f"{parameter('filaments', True)}, or a model of particles."
+        )
     if name not in ARCHITECTURES:
         raise UsageError(f"no architecture is called {name!r}; there are: {', '.join(sorted(ARCHITECTURES))}.")
     return ARCHITECTURES[name]

@@ -15,7 +15,7 @@ from vitripick.errors import FormatError, InputError
 from vitripick.geometry import FloatArray
 from vitripick.images import Preparation
 from vitripick.json_toml import parse_json_object
-from vitripick.models.released import RELEASED, released_path
+from vitripick.models.released import OF_FILAMENTS, RELEASED, released_path
 from vitripick.settings import Settings
 from vitripick.settings.wording import problems
 
@@ -153,7 +153,7 @@ def resolve(name_or_path: str | Path) -> Path:
     InputError
         If there is neither.
     """
-    if str(name_or_path) in RELEASED:
+    if str(name_or_path) in (*RELEASED, *OF_FILAMENTS):
         return released_path(str(name_or_path))
     path = Path(name_or_path)
     if not path.is_file():

@@ -14,9 +14,8 @@ from vitripick.errors import FormatError
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
 from vitripick.models.filament_network import FilamentNetwork
 
-# The released model, and its file.
+# The released model.
 DEFAULT_FILAMENT_MODEL = "filaments"
-_RELEASED = Path(__file__).parent / "released" / "filaments.safetensors"
 # What the card of such a bundle calls its network.
 ARCHITECTURE = "filaments"
 
@@ -57,7 +56,7 @@ def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> Fil
     FormatError
         If the file is no bundle, a bundle of particles, or damaged.
     """
-    path = _RELEASED if str(name_or_path) == DEFAULT_FILAMENT_MODEL else resolve(name_or_path)
+    path = resolve(name_or_path)
     card = read_model_card(path)
     if card.architecture != ARCHITECTURE:
         raise FormatError(

@@ -13,6 +13,9 @@ RELEASED: dict[str, str] = {"general": "general.safetensors"}
 
 DEFAULT_MODEL = "general"
 
+# Models that trace filaments: their bundles hold another network.
+OF_FILAMENTS: dict[str, str] = {"filaments": "filaments.safetensors"}
+
 
 def released_path(name: str) -> Path:
     """Return the file of a released model.
@@ -22,7 +25,7 @@ def released_path(name: str) -> Path:
     InputError
         If the installation lacks it.
     """
-    path = _FOLDER / RELEASED[name]
+    path = _FOLDER / {**RELEASED, **OF_FILAMENTS}[name]
     if not path.is_file():
         raise InputError(f"{path}: the released model {name!r} is missing from this installation; install again.")
     return path
