@@ -26,6 +26,8 @@ from typing import NamedTuple
 
 from vitripick.text import printable_name
 
+# What `pick --filaments` keeps of each micrograph, in a folder of its own kind.
+FILAMENT_RECORDS = "filament_records"
 RUN, SURVEY, FAILURES, QUALITY = "run.json", "survey.json", "failures.jsonl", "quality.csv"
 RECORDS, FAILED, LOG, DISTRIBUTIONS = "micrographs", "failed", "log", "distributions"
 # Of a project of `vitripick label`: what was done to the labels of each micrograph.

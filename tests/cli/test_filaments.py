@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from vitripick.formats import write_mrc
+from vitripick.formats import read_micrograph, write_mrc
 from vitripick.formats.filaments import read_filaments, write_filaments
 from vitripick.simulation import load_scene_recipe
 from vitripick.simulation.filament_shapes import Helix
@@ -62,3 +62,69 @@ def test_the_width_is_asked_for(vitripick, project):
     done = vitripick("pick", project / "mics", "--filaments", "--out", project / "none")
     assert done.code == 2
     assert "--width-angstrom" in done.err
+
+
+@pytest.fixture
+def rods(project, tmp_path):
+    """Return a folder with the micrograph under two names, without a pixel size, and a damaged one."""
+    image = read_micrograph(project / "mics/a.mrc").image
+    for name in "ab":
+        write_mrc(tmp_path / "mics" / f"{name}.mrc", image)
+    (tmp_path / "mics/cut.mrc").write_bytes((tmp_path / "mics/a.mrc").read_bytes()[:5000])
+    return tmp_path
+
+
+@pytest.fixture
+def words(width):
+    """Return what every call here says."""
+    return ("--filaments", "--width-px", width / 5, "--format", "csv")
+
+
+def test_a_call_for_one_micrograph_keeps_the_others_in_the_joined_files(vitripick, rods, words):
+    out = ("--out", rods / "out")
+    first = vitripick("pick", rods / "mics", *words, *out)
+    assert first.code == 4, "one of three is damaged"
+    table = (rods / "out/filaments.csv").read_text()
+    vitripick("pick", rods / "mics/b.mrc", *words, *out)
+    assert sorted((rods / "out/filaments.csv").read_text().splitlines()) == sorted(table.splitlines())
+    other = vitripick("pick", rods / "mics/b.mrc", *words, "--threshold", 0.3, *out)
+    assert "leave out 1 micrograph of earlier calls, traced with other settings" in other.err
+
+
+def test_an_overlay_of_other_filaments_is_removed_and_that_is_said(vitripick, rods, words):
+    one, out = rods / "mics/a.mrc", ("--out", rods / "out")
+    vitripick("pick", one, *words, "--overlays", *out)
+    assert (rods / "out/overlays/a.png").is_file()
+    done = vitripick("pick", one, *words, "--threshold", 0.3, *out)
+    assert not (rods / "out/overlays/a.png").exists()
+    assert "a.mrc: its overlay showed other filaments and was removed" in done.err
+
+
+def test_a_micrograph_without_the_pixel_size_that_a_format_needs_is_refused_before_it_is_traced(vitripick, rods, words):
+    done = vitripick("pick", rods / "mics/a.mrc", *words, "--format", "star", "--out", rods / "out")
+    assert done.code == 2
+    assert "star needs the pixel size" in done.err
+    assert not (rods / "out/filaments").exists()
+
+
+@pytest.mark.parametrize("idle", [("--diameter-px", 30), ("--aim", "recall"), ("--jobs", 2), ("--edge", "box")])
+def test_an_option_that_does_nothing_for_filaments_is_refused(vitripick, rods, words, idle):
+    done = vitripick("pick", rods / "mics/a.mrc", *words, *idle, "--out", rods / "out")
+    assert done.code == 2
+    assert f"{idle[0]}" in done.err
+    assert "acts on particles" in done.err
+
+
+def test_an_option_of_filaments_without_filaments_is_refused(vitripick, rods):
+    done = vitripick("pick", rods / "mics/a.mrc", "--width-px", 24, "--out", rods / "out")
+    assert done.code == 2
+    assert "--width-px needs --filaments" in done.err
+
+
+def test_particles_and_filaments_do_not_share_a_folder(vitripick, rods, words):
+    out = ("--out", rods / "out")
+    vitripick("pick", rods / "mics/a.mrc", *words, *out)
+    particles = ("pick", rods / "mics/a.mrc", "--diameter-px", 24, "--keep-diameter", "--threshold", 0.4)
+    assert "this folder holds traced filaments" in vitripick(*particles, *out).err
+    assert vitripick(*particles, "--out", rods / "particles").code == 0
+    assert "holds picks of particles" in vitripick("pick", rods / "mics/a.mrc", *words, "--out", rods / "particles").err

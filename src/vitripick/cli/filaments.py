@@ -12,10 +12,30 @@ import typer
 
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.geometry import Filaments
+from vitripick.run_layout import FILAMENT_RECORDS
+from vitripick.settings import Settings, option_of
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
+
+_MOST_SAID = 5
+# Of the options of picking particles, these act on filaments, too.
+_OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include"})
+
+
+def _given(settings: Settings, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
+    """Return the options of these settings that are not left at their defaults, as the user writes them."""
+    fields = type(settings).model_fields
+    changed = [name for name in fields if name not in leave_out and getattr(settings, name) != fields[name].default]
+    return sorted(parameter(option_of(fields[name]).name or name) for name in changed)
+
+
+def refuse_without_filaments(lines: FilamentSettings) -> None:
+    """Raise `UsageError` if an option of filaments was given, but not `--filaments`, without which it does nothing."""
+    given = _given(lines)
+    if given:
+        raise UsageError(f"{listed(given)} needs {parameter('filaments', True)}.")
 
 
 def trace_into(
@@ -29,6 +49,9 @@ def trace_into(
     as_json: bool,
 ) -> int:
     """Trace filaments into a folder, print what was found, and return the exit code."""
+    idle = _given(settings, leave_out=_OF_BOTH)
+    if idle:
+        raise UsageError(f"{listed(idle)}: this acts on particles, not on filaments; leave it out.")
     from vitripick.cli.progress import progress_bar
 
     with progress_bar("starting", "micrographs") as bar:
@@ -41,8 +64,13 @@ def trace_into(
 
         loaded = load_filament_model(model or DEFAULT_FILAMENT_MODEL, device=str(choose_device(device)))
         summary = trace_many(micrographs, out, loaded, lines, settings, on_done=bar.update)
-    for failure in summary.failures[:5]:
+    for failure in summary.failures[:_MOST_SAID]:
         print(f"failed: {failure['error']}", file=sys.stderr)
+    for note in summary.notes[:_MOST_SAID]:
+        print(f"note: {note}", file=sys.stderr)
+    more = max(0, len(summary.failures) - _MOST_SAID) + max(0, len(summary.notes) - _MOST_SAID)
+    if more:
+        print(f"{more} more in {out / 'filaments.json'}", file=sys.stderr)
     print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else summary.line())
     return 4 if summary.failures else 0
 
@@ -89,7 +117,7 @@ def convert_filaments(
 
 def _stored(path: Path) -> Path:
     """Return the folder of polylines of a run folder, or the path itself."""
-    return path / "filaments" if (path / "filament_records").is_dir() else path
+    return path / "filaments" if (path / FILAMENT_RECORDS).is_dir() else path
 
 
 def _with_headers(parts: list[Filaments], micrographs: Path | None, pixel_size: float | None) -> list[Filaments]:
@@ -155,13 +183,19 @@ def train_on_labels(
     if width_px is not None and width_angstrom is not None:
         raise UsageError("give the width in Å or in pixels, not both.")
     pairs = []
+    unused: list[str] = []
     for images, own in zip(micrographs, labels, strict=True):
         known = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(Path(own)))}
         for file in find_micrographs([images], include=["*"]):
             if Path(file.name).stem in known:
                 size = pixel_size or file.pixel_size
                 one = read_micrograph(file.path, name=file.name, pixel_size=size)
-                pairs.append((one, known[Path(file.name).stem]))
+                pairs.append((one, known.pop(Path(file.name).stem)))
+            else:
+                unused.append(file.name)
+        unused += sorted(known)
+    if unused and pairs:
+        typer.echo(f"not used, without labels or without a micrograph: {len(unused)} ({listed(unused)})", err=True)
     if not pairs:
         raise InputError(f"{', '.join(labels)}: no labels belong to any of the micrographs.")
     with progress_bar("training", "steps", in_log=True) as bar:

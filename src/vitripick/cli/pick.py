@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vitripick.cli import options
+from vitripick.errors import UsageError, parameter
 from vitripick.settings import MACHINE
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
@@ -70,11 +71,16 @@ def pick(
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
     if jobs is not None and cluster is not None:
         raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
-    if lines.filaments:
-        from vitripick.cli.filaments import trace_into
+    if lines != FilamentSettings():
+        from vitripick.cli.filaments import refuse_without_filaments, trace_into
 
+        if not lines.filaments:
+            refuse_without_filaments(lines)
         if shard is not None or cluster is not None:
             raise typer.BadParameter("filaments are traced on this machine, in one run", param_hint="--filaments")
+        for name, given in (("jobs", jobs), ("profile", profile), ("json_lines", json_lines)):
+            if given:
+                raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")
         return trace_into(micrographs, out, model, lines, settings, device=device, as_json=as_json)
     from vitripick.cli.progress import progress_bar
 

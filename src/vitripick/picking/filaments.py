@@ -68,7 +68,7 @@ def trace_filaments(
     UsageError
         If the width is not known, or no filament of that width could be seen.
     """
-    width = _width_px(micrograph, model, width_px, width_angstrom)
+    width = resolve_width_px(micrograph, model, width_px, width_angstrom)
     if why := why_unseen(width, micrograph.shape):
         raise UsageError(
             f"{micrograph.name}: a filament of {width:.4g} px {why}. Is the width in Å (not nm), or in pixels of these "
@@ -97,9 +97,16 @@ def trace_filaments(
     return Traced(Filaments(filaments, **known), prepared.warnings)  # type: ignore[arg-type]
 
 
-def _width_px(
+def resolve_width_px(
     micrograph: Micrograph, model: FilamentModel, width_px: float | None, width_angstrom: float | None
 ) -> float:
+    """Return the filament's width in pixels of this micrograph: as given, else that of the model's own filament.
+
+    Raises
+    ------
+    UsageError
+        If both are given, neither is known, or the pixel size is missing.
+    """
     if width_px is not None and width_angstrom is not None:
         raise UsageError("give the width in Å or in pixels, not both.")
     if width_px is None and width_angstrom is None:

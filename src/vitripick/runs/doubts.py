@@ -7,8 +7,15 @@ from pathlib import Path
 
 from vitripick.errors import InputError, VitripickError, parameter
 from vitripick.formats import MicrographFile, read_header
+from vitripick.run_layout import FILAMENT_RECORDS
 from vitripick.runs.survey import Survey, spread_over
 from vitripick.settings.pick import PickSettings
+
+
+def refuse_folder_of_filaments(out: Path) -> None:
+    """Raise `InputError` if a folder holds filaments, whose files picks of particles would overwrite."""
+    if (out / FILAMENT_RECORDS).is_dir():
+        raise InputError(f"{out}: this folder holds traced filaments; give another {parameter('out')} for particles.")
 
 
 def refuse_two_samples(survey: Survey) -> None:

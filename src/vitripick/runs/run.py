@@ -24,7 +24,7 @@ from vitripick.json_toml import is_number
 from vitripick.models.engines import available_cores
 from vitripick.run_layout import RunLayout
 from vitripick.runs.distributions import write_distributions
-from vitripick.runs.doubts import refuse_two_samples, refuse_unknown_pixel_sizes
+from vitripick.runs.doubts import refuse_folder_of_filaments, refuse_two_samples, refuse_unknown_pixel_sizes
 from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import (
     ExportError,
@@ -180,6 +180,7 @@ class Run:
         with ExitStack() as stack:
             stack.enter_context(resource_errors(self.layout.out))
             check_folder(self.layout.out)
+            refuse_folder_of_filaments(self.layout.out)
             refuse_if_watched(self.layout.out)
             # A RELION job that runs again on another input replaces its earlier files.
             if self.layout.star_folder is None:

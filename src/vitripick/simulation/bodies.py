@@ -182,7 +182,7 @@ def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, particles_on_f
     depth = np.hypot(x - np.float32(middle[0]), y - np.float32(middle[1])) - np.float32(radius)
     # Rims are ragged on the scale of tens of Å.
     ragged = rng.uniform(5, 40) / bodies.pixel_size
-    depth += ragged * _slow_field((rows, columns), 80 / bodies.pixel_size, rng)
+    depth += ragged * slow_field((rows, columns), 80 / bodies.pixel_size, rng)
     film = np.float32(rng.uniform(300, 600) if gold else rng.uniform(60, 250))
     soft = np.float32(rng.uniform(5, 30) / bodies.pixel_size)
     profile = 1 / (1 + np.exp(np.clip(-depth / soft, -30, 30)))
@@ -224,7 +224,7 @@ def _add_round(
     dx = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(x)
     thickness = height(np.hypot(dx, dy), np.arctan2(dy, dx)).astype(np.float32)
     if mottle:
-        wave = _slow_field((bottom - top, right - left), max(1.5, reach * float(rng.uniform(0.05, 0.25))), rng)
+        wave = slow_field((bottom - top, right - left), max(1.5, reach * float(rng.uniform(0.05, 0.25))), rng)
         thickness = thickness * np.clip(1 + np.float32(mottle) * wave, 0.1, None)
     bodies.add(thickness, material, (slice(top, bottom), slice(left, right)))
     return True
@@ -253,7 +253,7 @@ def _outline(rng: np.random.Generator, *, roughness: float) -> Callable[[Image],
     return radius
 
 
-def _slow_field(shape: tuple[int, int], wave_px: float, rng: np.random.Generator) -> Image:
+def slow_field(shape: tuple[int, int], wave_px: float, rng: np.random.Generator) -> Image:
     """Return a smooth Gaussian random field of unit sd, drawn on a coarse grid."""
     step = max(1.0, wave_px / 2)
     knots = rng.standard_normal((int(shape[0] / step) + 3, int(shape[1] / step) + 3)).astype(np.float32)

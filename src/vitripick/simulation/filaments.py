@@ -9,22 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from vitripick.geometry import Filament, Filaments, FloatArray, Image
 from vitripick.images import normalise_locally
 from vitripick.simulation.filament_shapes import Helix, beside, random_helix, random_path
-from vitripick.simulation.micrograph import draw_optics, exposed
-from vitripick.simulation.optics import Optics
+from vitripick.simulation.micrograph import draw_optics, exposed, field_around
 from vitripick.simulation.projection import Particles
-from vitripick.simulation.scattering import electron_wavelength_angstrom
 from vitripick.simulation.scene import Field, Scene
 from vitripick.simulation.scene_builder import SceneBuilder
 from vitripick.simulation.scene_recipe import SceneRecipe, draw
 from vitripick.simulation.structures.structure import Structure
 
-# Fringes of details as fine as this have room in the rim.
-_FRINGE_ANGSTROM = 15.0
 # Sigma of the local normalisation's window, in widths; pickers of filaments use the same.
 BACKGROUND_WIDTHS = 3.0
 
@@ -117,7 +112,7 @@ def simulate_filaments(
     clean = recipe.contamination.model_copy(update={"filaments": 0.0})
     recipe = recipe.model_copy(update={"contamination": clean})
     optics = draw_optics(recipe.optics, rng)
-    field = _field(shape, pixel_size, helix.width_angstrom, optics)
+    field = field_around(shape, pixel_size, helix.width_angstrom, optics)
     thickness = max(draw(rng, recipe.ice.thickness_angstrom, log=True), 1.1 * helix.width_angstrom)
     scene = _surroundings(recipe, field, rng, structures, thickness, optics.voltage_kv)
     paths = _paths(layout, helix.width_angstrom / pixel_size, field, scene.junk, rng)
@@ -223,14 +218,6 @@ def simulate_filament_crops(
         image = normalise_locally(found.image, sigma_px=BACKGROUND_WIDTHS * working_width_px)
         yield FilamentCrop(image, list(found.filaments), found.junk, float(found.parameters["snr"]))
         index += step
-
-
-def _field(shape: tuple[int, int], pixel_size: float, width_angstrom: float, optics: Optics) -> Field:
-    defocus = abs(optics.defocus_angstrom) + abs(optics.astigmatism_angstrom)
-    fringe = electron_wavelength_angstrom(optics.voltage_kv) * defocus / _FRINGE_ANGSTROM
-    rim = int(np.ceil((0.6 * width_angstrom + fringe) / pixel_size)) + 4
-    padded = (fft.next_fast_len(shape[0] + 2 * rim), fft.next_fast_len(shape[1] + 2 * rim))
-    return Field(shape, rim, padded, pixel_size)
 
 
 def _surroundings(

@@ -107,7 +107,7 @@ def simulate_micrograph(
     shape = shape or recipe.shape
     pixel_size = draw(rng, recipe.pixel_size, log=True) if pixel_size is None else pixel_size
     optics = draw_optics(recipe.optics, rng)
-    field = _field(shape, pixel_size, structure, optics)
+    field = field_around(shape, pixel_size, structure.diameter_angstrom, optics)
     # Ice is at least as thick as what it holds.
     thickness = max(draw(rng, recipe.ice.thickness_angstrom, log=True), structure.diameter_angstrom)
     scene = SceneBuilder(recipe, field, rng).build(
@@ -153,11 +153,11 @@ def particle_contrast(scene: Scene, optics: Optics, *, phase_per_potential: floa
     return total
 
 
-def _field(shape: tuple[int, int], pixel_size: float, structure: Structure, optics: Optics) -> Field:
-    """Return the field of a micrograph, with a rim as wide as a particle's half and its fringes."""
+def field_around(shape: tuple[int, int], pixel_size: float, extent_angstrom: float, optics: Optics) -> Field:
+    """Return the field of a micrograph, with a rim as wide as half of what lies in it, and its fringes."""
     defocus = abs(optics.defocus_angstrom) + abs(optics.astigmatism_angstrom)
     fringe = electron_wavelength_angstrom(optics.voltage_kv) * defocus / _FRINGE_ANGSTROM
-    rim = int(np.ceil((0.6 * structure.diameter_angstrom + fringe) / pixel_size)) + 4
+    rim = int(np.ceil((0.6 * extent_angstrom + fringe) / pixel_size)) + 4
     padded = (fft.next_fast_len(shape[0] + 2 * rim), fft.next_fast_len(shape[1] + 2 * rim))
     return Field(shape, rim, padded, pixel_size)
 

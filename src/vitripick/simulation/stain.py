@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vitripick.geometry import Image
+from vitripick.simulation.bodies import slow_field
 from vitripick.simulation.ice import carbon_spectrum, mean_free_path_angstrom, random_field
 from vitripick.simulation.optics import Optics, frequencies, wave_intensity
 from vitripick.simulation.projection import project_all
@@ -62,10 +63,12 @@ def stained_intensity(
     # Stain stands as high as the protein around it, and runs out over a part of a diameter.
     sigma = max(0.7, reach * diameter_px)
     pool = cv2.GaussianBlur(cv2.dilate(protein, _disc(sigma)), (0, 0), sigma)
-    stain = np.float32(layer) * (1 + np.float32(0.3) * _slow(rng, shape, 2 * diameter_px)) + np.float32(depth) * pool
+    stain = (
+        np.float32(layer) * (1 + np.float32(0.3) * slow_field(shape, 4 * diameter_px, rng)) + np.float32(depth) * pool
+    )
     grain = draw(rng, recipe.grain)
     grain_px = max(0.6, rng.uniform(5, 15) / pixel_size)
-    stain = np.maximum(stain, 0) * np.maximum(0, 1 + np.float32(grain) * _slow(rng, shape, grain_px))
+    stain = np.maximum(stain, 0) * np.maximum(0, 1 + np.float32(grain) * slow_field(shape, 2 * grain_px, rng))
     n_discs = round(draw(rng, recipe.bare_discs) * field.area_share)
     bare = _bare_discs(scene, rng, n_discs, diameter_px)
     # What protein or a disc takes up holds no stain.
@@ -98,13 +101,3 @@ def _bare_discs(scene: Scene, rng: np.random.Generator, n: int, diameter_px: flo
 def _disc(radius_px: float) -> npt.NDArray[np.uint8]:
     side = 2 * max(1, round(radius_px)) + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
-
-
-def _slow(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> Image:
-    """Return a smooth random field of unit sd; a wide one is drawn on a coarser grid."""
-    step = max(1, int(sigma_px / 2))
-    coarse = rng.standard_normal((shape[0] // step + 3, shape[1] // step + 3)).astype(np.float32)
-    coarse = cv2.GaussianBlur(coarse, (0, 0), max(0.5, sigma_px / step))
-    wide = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) if step > 1 else coarse
-    smooth = wide[: shape[0], : shape[1]]
-    return np.asarray(smooth / max(float(smooth.std()), 1e-6), np.float32)

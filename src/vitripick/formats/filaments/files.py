@@ -30,6 +30,8 @@ class FilamentFormat:
         `read` gives one `Filaments` a micrograph; `write` takes them, the path, and `spacing` in pixels or None.
     joined
         Whether one file holds all micrographs.
+    needs_pixel_size
+        Whether it states lengths in Å.
     """
 
     suffix: str
@@ -37,10 +39,13 @@ class FilamentFormat:
     read: Read
     write: Write
     joined: bool = False
+    needs_pixel_size: bool = False
 
 
 FILAMENT_FORMATS: dict[str, FilamentFormat] = {
-    "star": FilamentFormat(".star", "RELION, segments with priors", relion.read_relion, relion.write_relion),
+    "star": FilamentFormat(
+        ".star", "RELION, segments with priors", relion.read_relion, relion.write_relion, needs_pixel_size=True
+    ),
     "start-end-star": FilamentFormat(".star", "RELION, start and end", relion.read_relion, relion.write_relion_ends),
     "cbox": FilamentFormat(".cbox", "CBOX, segments and vertices", cbox.read_cbox, cbox.write_cbox),
     "box": FilamentFormat(".box", "EMAN1, start and end", eman.read_eman, eman.write_ends_box),
