@@ -111,8 +111,8 @@ def picking(given: argparse.Namespace, seconds: float) -> None:
             with Run(find_micrographs([links]), out, open_model(DEFAULT_MODEL), settings, machine=machine) as run:
                 until = time.monotonic() + seconds / len(tried)
                 run.pick(stop=lambda until=until: time.monotonic() > until)
-                told = run.summary()
-            print(pick_row(out, told.jobs), flush=True)
+                summary = run.summary()
+            print(pick_row(out, summary.jobs), flush=True)
     print()
 
 

@@ -21,7 +21,7 @@ class Filament:
     points : (n, 2), float64
         x and y of the vertices, two or more, from one end to the other.
     width
-        Diameter of the filament; NaN where nobody said it.
+        Diameter of the filament; NaN where it is not known.
     confidence
         The model's confidence, 0-1; NaN for a label.
     """

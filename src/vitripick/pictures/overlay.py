@@ -106,7 +106,7 @@ def overlay_png(
         is_true = found >= 0
         missed = np.ones(len(labels), dtype=bool)
         missed[found[is_true]] = False
-        # Particles that the border cuts are not exported, so nobody missed them.
+        # Particles that the border cuts are not exported, so they are not missed.
         shape = (image.shape[0], image.shape[1])
         cut = missed & on_border(labels, shape, box / 2 if np.isfinite(box) else 0.0)
         missed &= ~cut
