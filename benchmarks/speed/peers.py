@@ -143,8 +143,8 @@ def judged(found: dict[str, Boxes], labels: dict[str, Boxes]) -> float:
     """F1 within a quarter of the diameter, over the copies."""
     copies = sorted(found)[:N_COPIES]
     picks = {stem: found[stem].of(shape=labels[stem].shape) for stem in copies}
-    evaluation = evaluate(picks, {s: labels[s] for s in copies}, diameter_px=DIAMETER_PX, n_bootstrap=0, chance_level=False)
-    return float(evaluation.criteria["distance"].default.f1 or 0.0)
+    result = evaluate(picks, {s: labels[s] for s in copies}, diameter_px=DIAMETER_PX, n_bootstrap=0, chance_level=False)
+    return float(result.criteria["distance"].default.f1 or 0.0)
 
 
 _STAR = """
