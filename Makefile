@@ -15,7 +15,7 @@ TEST_PARTS := tests/training,tests/models tests/cli,tests/programs \
 export GLIBC_TUNABLES := glibc.pthread.rseq=0
 PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test live wheel fuzz lint types types-js clean
+.PHONY: demo test docs live wheel fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -42,6 +42,11 @@ live: $(LIVE_PARTS)
 $(LIVE_PARTS): live-%: $(VENV)/.installed-dev
 	tests/live/$*/install.sh
 	VITRIPICK_LIVE=$* $(BIN)/pytest -n 0 tests/live/$*
+
+# The documentation as a site, strict about links: open site/index.html.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m sphinx -q -W --keep-going -c tools/site -d build/doctrees . site
+	@echo "Open site/index.html."
 
 # A source archive, and a wheel made of it, in dist/.
 wheel: $(VENV)/.installed-build
@@ -88,4 +93,4 @@ $(VENV)/.installed-build: $(VENV)/.made
 	touch $@
 
 clean:
-	rm -rf dist $(VENV) .live node_modules demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf dist build site $(VENV) .live node_modules demo .pytest_cache .mypy_cache .ruff_cache

@@ -301,14 +301,14 @@ class Boxes:
     def recentred(self, pixel_size: float) -> Boxes:
         """Return the boxes where their particles are: each centre minus its refined shift.
 
-            `pixel_size` is that of the full-size micrograph, in Å per pixel. Boxes without shifts stay where they are.
+        `pixel_size` is that of the full-size micrograph, in Å per pixel. Boxes without shifts stay where they are.
 
-            Examples
-            --------
-            >>> from vitripick.geometry import Alignment
+        Examples
+        --------
+        >>> from vitripick.geometry import Alignment
         >>> found = Alignment(np.array([[10.0, 0.0]]), np.array([1]), np.array([np.nan]))
-            >>> dataclasses.replace(Boxes.at([100], [50]), alignment=found).recentred(2.0).centres
-            array([[95., 50.]])
+        >>> dataclasses.replace(Boxes.at([100], [50]), alignment=found).recentred(2.0).centres
+        array([[95., 50.]])
         """
         if self.alignment is None:
             return self
