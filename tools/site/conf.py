@@ -35,7 +35,7 @@ exclude_patterns = [".*", "node_modules", "src", "demo", "dist", "build", "site"
 myst_enable_extensions: list[str] = []
 myst_heading_anchors = 4
 
-# In a docstring, a shape such as (n_picks, 2) stands where Sphinx expects a type, so it looks for a page about `n_picks`.
+# In a docstring, a shape such as (n_picks, 2) stands where Sphinx expects a type, and it looks for `n_picks`.
 suppress_warnings = ["ref.python"]
 
 # Docstrings are numpy's, and their text is nearly Markdown: `name` is code.
