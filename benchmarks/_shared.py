@@ -45,7 +45,7 @@ Picker = Callable[[Micrograph, float], Boxes]
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """A real set: its micrographs and labels, and the ones no training saw."""
+    """Is a real set: its micrographs and labels, and the ones no training saw."""
 
     name: str
     diameter_px: float
@@ -55,7 +55,7 @@ class LabelledSet:
 
 
 def load_sets(data: Path) -> list[LabelledSet]:
-    """The two sets that people labelled."""
+    """Return the two sets that people labelled."""
     sets, _ = read_training_plan(RECIPE, data_root=data)
     return [_load(entry) for entry in sets]
 
@@ -120,7 +120,7 @@ def row(set_name: str, method: str, e: Evaluation, *, leak: str = "no") -> str:
 
 
 def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `path` holds; computed and written there first if it does not exist."""
+    """Return what `path` holds; compute it and write it there first if it does not exist."""
     if path.is_file():
         return dict(json.loads(path.read_text()))
     started = time.perf_counter()
@@ -139,7 +139,7 @@ def cell(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def simulate(out: Path, *, n: int, seed: int, recipe: str, structure: str = "", **changes: object) -> TrainingSet:
-    """`vitripick simulate` into `out`, which goes on where it stopped; `__` in a key stands for its dot."""
+    """Run `vitripick simulate` into `out`, which goes on where it stopped; `__` in a key stands for its dot."""
     command = [sys.executable, "-m", "vitripick.cli.app", "simulate", "--recipe", recipe]
     for key, value in changes.items():
         command += ["--set", f"{key.replace('__', '.')}={value}"]
@@ -176,7 +176,7 @@ def train_and_judge(
 def judge_model(
     model: TorchModel, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
 ) -> tuple[Evaluation, float]:
-    """The evaluation at the model's own threshold, and seconds a micrograph."""
+    """Return the evaluation at the model's own threshold, and seconds a micrograph."""
     files = {file.name: file for file in find_micrographs([judged.micrographs])}
     pairs = pair_labels(list(files), read_all_picks(judged.labels, box_size_px=judged.box_size_px)).pairs
     chosen = [name for name in pairs if not names or Path(name).stem in names]
@@ -195,7 +195,7 @@ def judge_model(
 
 
 def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, **changes: object) -> TrainSettings:
-    """The architecture's recipe with what the command line asked for."""
+    """Return the architecture's recipe with what the command line asked for."""
     own = architecture == "heatmap"
     asked = {
         "steps": arguments.steps,
@@ -210,7 +210,7 @@ def settings_from(arguments: argparse.Namespace, architecture: str, seed: int, *
 
 
 def usual_parser(text: str | None) -> argparse.ArgumentParser:
-    """The options that every script has."""
+    """Return the options that every script has."""
     parser = argparse.ArgumentParser(description=text)
     parser.add_argument("--out", type=Path, required=True, help="cells, trained models and simulated sets")
     parser.add_argument("--steps", type=int, help="of training, instead of each architecture's own")
@@ -225,7 +225,7 @@ def usual_parser(text: str | None) -> argparse.ArgumentParser:
 
 
 def figures(e: Evaluation) -> dict[str, Any]:
-    """What the tables show."""
+    """Return what the tables show."""
     distance, iou = e.criteria["distance"], e.criteria["iou"]
     return {
         "n_micrographs": len(e.rows),
@@ -248,7 +248,7 @@ def figures(e: Evaluation) -> dict[str, Any]:
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> str:
-    """Markdown."""
+    """Return a table in Markdown."""
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

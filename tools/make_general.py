@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Figures and scores of a model that never saw one of the real sets, on that set."""
+    """Return figures and scores of a model that never saw one of the real sets, on that set."""
 
     def compute() -> dict[str, Any]:
         return judged(arguments.data, name, train_one(name, arguments), set(load_labelled(arguments.data, name).labels))
@@ -111,7 +111,7 @@ def train_one(name: str, arguments: argparse.Namespace) -> TorchModel:
 
 
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
-    """The first or the second recipe."""
+    """Return the first or the second recipe."""
     path = RECIPES / f"{EDITIONS[arguments.edition][number - 1]}.toml"
     sets, settings = read_training_plan(path, data_root=arguments.data)
     if arguments.steps:
@@ -133,7 +133,7 @@ def second_training(
     arguments: argparse.Namespace,
     about: About,
 ) -> TorchModel:
-    """From the model of the first training, which is made where it is not there yet."""
+    """Train on from the model of the first training, which is made where it is not there yet."""
     start = first_training(arguments)
     fields, workers = arguments.out / "fields", arguments.workers
     result = train(sets, out, settings=settings, start=start, simulated_fields=fields, about=about, n_workers=workers)
@@ -141,7 +141,7 @@ def second_training(
 
 
 def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
-    """The model from everything, with its calibration; written to OUT/general.safetensors."""
+    """Train the model on everything, calibrate it, and write it to OUT/general.safetensors."""
     model = train_one("general", arguments)
     # The simulated ones lack no label; people's labels do, each set's in its own way. All count alike.
     structures = [picks_of({"model": ours}) for _, ours, _ in on_structures(arguments, model)]
@@ -166,7 +166,7 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
 
 
 def judge_released(model: TorchModel, arguments: argparse.Namespace) -> None:
-    """On the real micrographs that its recipe leaves out, and on structures it never saw."""
+    """Judge it on the real micrographs that its recipe leaves out, and on structures it never saw."""
     print(f"\n{model.card.name}, sha256 {model.sha256[:12]}, threshold {model.card.threshold:g}")
     rows = [
         line
@@ -178,12 +178,12 @@ def judge_released(model: TorchModel, arguments: argparse.Namespace) -> None:
 
 
 def rows_of(name: str, result: dict[str, Any]) -> list[list[Any]]:
-    """The model's line and the blob detector's."""
+    """Return the model's line and the blob detector's."""
     return [row(name, "model", result["model"]), row(name, "blobs, best threshold", result["blobs"])]
 
 
 def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Confidence of each pick, and whether it is right."""
+    """Return confidence of each pick, and whether it is right."""
     told = result["model"]["scores"]
     confidence = np.repeat(told["confidence"], told["n"]).astype(np.float64)
     right = [np.arange(n) < n_true for n_true, n in zip(told["n_true"], told["n"], strict=True)]
@@ -192,7 +192,7 @@ def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """The labelled micrographs of a real set, by name; `ignored` holds boxes that are neither particle nor ground."""
+    """Holds the labelled micrographs of a real set, by name; boxes of `ignored` are neither particle nor ground."""
 
     micrographs: dict[str, Micrograph]
     labels: dict[str, Boxes]
@@ -200,7 +200,7 @@ class Labelled:
 
 
 def load_labelled(data: Path, name: str) -> Labelled:
-    """All labelled micrographs of a real set."""
+    """Return all labelled micrographs of a real set."""
     folder = data / "real" / SETS[name]
     files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
     pairs = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
@@ -211,25 +211,25 @@ def load_labelled(data: Path, name: str) -> Labelled:
 
 
 def sets_of(arguments: argparse.Namespace) -> list[str]:
-    """The real sets of the recipe, by their short names."""
+    """Return the real sets of the recipe, by their short names."""
     sets, _ = recipe_of(2, arguments)
     return [short for short, name in SETS.items() if any(name in micrographs_of(entry) for entry in sets)]
 
 
 def micrographs_of(entry: TrainingSet | SimulatedSet) -> str:
-    """Where the micrographs of a set are; a simulated one has none."""
+    """Return where the micrographs of a set are; a simulated one has none."""
     return entry.micrographs if isinstance(entry, TrainingSet) else ""
 
 
 def held_out(name: str, arguments: argparse.Namespace) -> set[str]:
-    """The micrographs of a real set that the recipe leaves out."""
+    """Return the micrographs of a real set that the recipe leaves out."""
     sets, _ = recipe_of(2, arguments)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
     return {key for key in load_labelled(arguments.data, name).labels if Path(key).stem in own.leave_out}
 
 
 def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[str, Any]:
-    """Figures of a model and of the blob detector on some micrographs of a real set."""
+    """Return figures of a model and of the blob detector on some micrographs of a real set."""
     own = load_labelled(data, name)
     diameter, threshold = DIAMETERS_PX[SETS[name]], model.card.threshold
     chosen = {key: own.labels[key] for key in sorted(names)}
@@ -250,13 +250,13 @@ def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[st
 
 
 def told(e: Evaluation) -> dict[str, Any]:
-    """What the tables show."""
+    """Return what the tables show."""
     distance = e.criteria["distance"]
     return {**figures(e), "ece": distance.calibration_error, "chance_f1": distance.chance_f1}
 
 
 def scores(e: Evaluation) -> dict[str, list[float]]:
-    """Confidence and, of the picks at each, how many are true and how many there are: what calibration needs."""
+    """Return confidences and, of the picks at each, how many are true and how many there are: calibration needs it."""
     curve = e.criteria["distance"].curve
     return {
         "confidence": [round(float(value), 5) for value in curve.threshold],
@@ -267,13 +267,13 @@ def scores(e: Evaluation) -> dict[str, list[float]]:
 
 
 def row(name: str, method: str, r: dict[str, Any]) -> list[Any]:
-    """One line of the table."""
+    """Return one line of the table."""
     keys = ("f1", "precision", "recall", "best_f1", "best_threshold", "auc_distance", "auc_iou", "ece", "chance_f1")
     return [name, method, *(r[key] for key in keys)]
 
 
 def on_structures(arguments: argparse.Namespace, model: TorchModel, n: int = 4) -> Iterator[tuple[dict[str, Any], ...]]:
-    """Held-out structures, `general` draws: what was drawn, our figures and the blob detector's, of each micrograph."""
+    """Yield, for each micrograph of held-out structures, what was drawn, our figures and the blob detector's."""
     ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     for structure in HELD_OUT:
         path = arguments.data / "structures" / f"{structure}.npz"
@@ -295,7 +295,7 @@ def on_structures(arguments: argparse.Namespace, model: TorchModel, n: int = 4) 
 
 
 def by_structure(arguments: argparse.Namespace, model: TorchModel) -> str:
-    """A table by structure, and its summary by mass and by SNR."""
+    """Return a table by structure, and its summary by mass and by SNR."""
     points = [
         {
             **ours,

@@ -41,7 +41,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Set:
-    """A real set, and how its particles are cut out and classified.
+    """Is a real set, and how its particles are cut out and classified.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ def main() -> None:
 
 
 class Project:
-    """One set as a RELION project: names in its files are relative to its folder."""
+    """Describes one set as a RELION project: names in its files are relative to its folder."""
 
     def __init__(self, one: Set, data: Path, folder: Path, arguments: argparse.Namespace) -> None:
         self.set, self.folder, self.arguments = one, folder.resolve(), arguments

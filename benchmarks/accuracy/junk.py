@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
-    """Dirty micrographs of held-out structures, one kind of junk at a time."""
+    """Return dirty micrographs of held-out structures, one kind of junk at a time."""
     rows = []
     for kind in arguments.kinds:
         some = KINDS[kind]
@@ -100,7 +100,7 @@ def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
 
 
 def real(models: list[TorchModel], arguments: argparse.Namespace) -> str:
-    """Real micrographs without a particle, or with junk and no labels, at several diameters."""
+    """Return real micrographs without a particle, or with junk and no labels, at several diameters."""
     folders = [
         arguments.data / "real" / "quality_examples_micassess" / kind
         for kind in ("empty_no_ice", "empty_vitreous_ice", "contamination", "crystalline_ice")

@@ -119,7 +119,7 @@ def _simulated(structure: Path, out: Path, model: ModelFile, factors: list[float
 
 
 def _used(folder: Path, model: ModelFile, given_angstrom: float) -> float:
-    """The diameter in Å that a run uses where this one is given."""
+    """Return the diameter in Å that a run uses where this one is given."""
     settings = PickSettings(diameter_angstrom=given_angstrom, threshold=0.5)
     found = survey_micrographs([folder], model, settings)
     assert found is not None

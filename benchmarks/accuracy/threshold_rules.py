@@ -84,7 +84,7 @@ def _judge(
 
 
 def _best_f1(evaluation: Evaluation) -> float:
-    """The middle of the plateau within half a per cent of the best F1: what is usually done."""
+    """Return the middle of the plateau within half a per cent of the best F1, which is what people usually do."""
     curve = evaluation.criteria["distance"].curve
     last = np.searchsorted(-curve.threshold, -GRID, side="right") - 1
     f1 = np.where(last >= 0, curve.f1[np.maximum(last, 0)], 0)

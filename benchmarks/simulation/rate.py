@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def simulate(given: argparse.Namespace, count: int) -> float:
-    """Seconds of the whole command, start-up included."""
+    """Return the seconds of the whole command, start-up included."""
     folder = Path(tempfile.mkdtemp())
     command = [sys.executable, "-m", "vitripick.cli.app", "simulate", "--recipe", "general", "--out", str(folder)]
     command += ["--micrographs", str(count)]
@@ -60,7 +60,7 @@ def simulate(given: argparse.Namespace, count: int) -> float:
 
 
 def crops_per_second(given: argparse.Namespace, processes: int) -> list[float]:
-    """Of all processes together, once each has made its first crops (and cached what it met)."""
+    """Return the rate of all processes together, once each has made its first crops (and cached what it met)."""
     context = multiprocessing.get_context("spawn")
     ready, go = context.Barrier(processes), context.Queue()
     workers = [context.Process(target=make_crops, args=(given, i, processes, ready, go)) for i in range(processes)]
@@ -77,7 +77,7 @@ def crops_per_second(given: argparse.Namespace, processes: int) -> list[float]:
 
 
 def make_crops(given, index, processes, ready, results) -> None:
-    """One worker: its share of the stream."""
+    """Make one worker's share of the stream."""
     import cv2
 
     cv2.setNumThreads(1)

@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def real_crops(folder: Path, diameter_px: float) -> list[np.ndarray]:
-    """Squares of prepared micrographs, as large as the simulated ones where there is room."""
+    """Return squares of prepared micrographs, as large as the simulated ones where there is room."""
     crops = []
     for file in find_micrographs([str(folder / "micrographs")]):
         image = prepare(read_micrograph(file.path).image, Preparation(), diameter_px=diameter_px).image
@@ -70,7 +70,7 @@ def real_crops(folder: Path, diameter_px: float) -> list[np.ndarray]:
 
 
 def spectrum(image: np.ndarray) -> np.ndarray:
-    """(40,): radial power spectrum from 0 to 0.5 cycles per pixel, its mean over the image's plane set to 1."""
+    """Return (40,): radial power spectrum, 0 to 0.5 cycles per pixel, mean over the image's plane set to 1."""
     side = image.shape[0]
     window = np.hanning(side)[:, None] * np.hanning(side)[None, :]
     power = np.abs(np.fft.rfft2((image - image.mean()) * window)) ** 2
@@ -87,13 +87,13 @@ BINS = np.linspace(-4.0, 4.0, 41)
 
 
 def histogram(image: np.ndarray) -> np.ndarray:
-    """(40,): share of pixels per bin of 0.2 standard deviations of the normalised image."""
+    """Return (40,): share of pixels per bin of 0.2 standard deviations of the normalised image."""
     counts, _ = np.histogram(image, BINS)
     return counts / image.size
 
 
 def compare(out: Path, simulated: list[np.ndarray], real: dict[str, list[np.ndarray]]) -> None:
-    """The plot, and a table on stdout."""
+    """Draw the plot, and print a table."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     axes = figure.subplots(1, 2)
     frequency = (np.arange(40) + 0.5) / 80 * WORKING
@@ -132,7 +132,7 @@ def compare(out: Path, simulated: list[np.ndarray], real: dict[str, list[np.ndar
 
 
 def sheet(given: argparse.Namespace, recipe, structures) -> None:
-    """16 simulated micrographs and 4 real ones, all at 6 Å a pixel and low-passed to 20 Å."""
+    """Draw 16 simulated micrographs and 4 real ones, all at 6 Å a pixel and low-passed to 20 Å."""
     real = []
     for folder, _, pixel_size, _ in REAL:
         file = find_micrographs([str(given.data / folder / "micrographs")])[0]
@@ -154,7 +154,7 @@ def sheet(given: argparse.Namespace, recipe, structures) -> None:
 
 
 def tile(image: np.ndarray, pixel_size: float) -> np.ndarray:
-    """One grey tile, stretched between its percentiles."""
+    """Return one grey tile, stretched between its percentiles."""
     scale = pixel_size / SHEET_PIXEL
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)[:TILE, :TILE]

@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def on_set(name: str, folder: Path) -> None:
-    """AUC and F1 of a model on one labelled set, engine by engine."""
+    """Print AUC and F1 of a model on one labelled set, engine by engine."""
     model = open_model(name)
     files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
     pairs = pair_labels(list(files), read_all_picks(folder / "labels")).pairs
@@ -72,7 +72,7 @@ def on_set(name: str, folder: Path) -> None:
 
 
 def agreement(data: Path, engines: set[str]) -> None:
-    """F1 of each engine's picks with torch's as labels (within a tenth of a diameter), and AUC against real labels."""
+    """Return F1 of each engine's picks, torch's being the labels (within d/10), and AUC against real labels."""
     model = open_model(DEFAULT_MODEL)
     readies = [load_on_engine(model, engine=e, precision=p) for e, p in ENGINES if e in engines]  # type: ignore[arg-type]
     print("| set | engine | F1 with torch | F1 d/4 | AUC d/4 | AUC IoU 0.6 |\n|---|---|---|---|---|---|")
@@ -103,7 +103,7 @@ def agreement(data: Path, engines: set[str]) -> None:
 
 
 def speed(architecture: str, folder: Path) -> None:
-    """Milliseconds of one image on all cores, each engine in turn so that a busy machine is shared fairly."""
+    """Return milliseconds of one image on all cores, each engine in turn so that a busy machine is shared fairly."""
     torch.manual_seed(0)
     detector = build_detector(architecture).eval()
     preparation = detector.default_preparation()

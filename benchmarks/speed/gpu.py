@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def networks(device: torch.device, given: argparse.Namespace, seconds: float) -> None:
-    """Images a second that are on the device already, at the size that a micrograph has for the network."""
+    """Print images a second that are on the device already, at the size that a micrograph has for the network."""
     print("| network alone | image | precision | images a batch | images a second |\n|" + "---|" * 5)
     general = load_weights(DEFAULT_MODEL)
     rows, columns = map(int, given.shape.split("x"))
@@ -92,7 +92,7 @@ def networks(device: torch.device, given: argparse.Namespace, seconds: float) ->
 
 
 def picking(given: argparse.Namespace, seconds: float) -> None:
-    """Micrographs a second from files to files, the model on the device already."""
+    """Print micrographs a second from files to files, the model on the device already."""
     print("| micrographs at once | micrographs | a second, sustained | read, prepare, network, decode, write: ms |\n"
           "|" + "---|" * 4)  # fmt: skip
     image = example_image(given.shape)
@@ -117,7 +117,7 @@ def picking(given: argparse.Namespace, seconds: float) -> None:
 
 
 def pick_row(out: Path, jobs: int) -> str:
-    """One row, from what the run's log says of each micrograph."""
+    """Return one row, from what the run's log says of each micrograph."""
     lines = [json.loads(line) for path in (out / "log").glob("*.jsonl") for line in path.read_text().splitlines()]
     done = sorted((line for line in lines if "micrograph" in line), key=lambda line: line["at"])
     # The first ones wait for the model and the device's libraries.
@@ -130,7 +130,7 @@ def pick_row(out: Path, jobs: int) -> str:
 
 
 def training(device: torch.device, given: argparse.Namespace, seconds: float) -> None:
-    """Steps a second of each network with the loader, and with one batch again and again."""
+    """Print steps a second of each network with the loader, and with one batch again and again."""
     print("| training | crops a step | steps a second | the same batch again | precision |\n|" + "---|" * 5)
     one = TrainingSet(
         micrographs=str(EXAMPLES / "apoferritin/micrographs"), labels=str(EXAMPLES / "apoferritin/labels")
@@ -163,7 +163,7 @@ def training(device: torch.device, given: argparse.Namespace, seconds: float) ->
 
 
 def a_second(call: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Calls a second, for about `seconds`, the first two calls left out."""
+    """Return calls a second, over about `seconds`, the first two calls left out."""
 
     def wait() -> None:
         if device.type == "cuda":
@@ -184,7 +184,7 @@ def a_second(call: Callable[[], object], device: torch.device, seconds: float) -
 
 
 def _in_memory(n_bytes: int) -> str | None:
-    """A folder in memory if one of that size is there, else None: the usual place of temporary files."""
+    """Return a folder in memory if one of that size is there, else None: the usual place of temporary files."""
     try:
         room = os.statvfs("/dev/shm")
     except OSError:

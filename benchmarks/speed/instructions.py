@@ -83,7 +83,7 @@ def main() -> None:
 def one(
     engine: str, precision: str, kind: tuple[str, str | None, str | None], given: argparse.Namespace
 ) -> tuple[float, float]:
-    """Milliseconds of an image, and seconds until the first one was done."""
+    """Return milliseconds of an image, and seconds until the first one was done."""
     _, onednn, aten = kind
     changes = {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
     environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}

@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def used_by_children() -> float:
-    """Processor seconds of the programs that have ended."""
+    """Return the processor seconds of the programs that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -140,7 +140,7 @@ def log_picks(root: Path, out: Path, threshold: float, *, most: int | None = Non
 
 
 def judged(found: dict[str, Boxes], labels: dict[str, Boxes]) -> float:
-    """F1 within a quarter of the diameter, over the copies."""
+    """Return F1 within a quarter of the diameter, over the copies."""
     copies = sorted(found)[:N_COPIES]
     picks = {stem: found[stem].of(shape=labels[stem].shape) for stem in copies}
     result = evaluate(picks, {s: labels[s] for s in copies}, diameter_px=DIAMETER_PX, n_bootstrap=0, chance_level=False)

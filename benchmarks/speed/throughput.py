@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def write_files(folder: Path, given: argparse.Namespace) -> list[Path]:
-    """The example, repeated and rolled, as several files."""
+    """Write the example, repeated and rolled, as several files."""
     image = example_image(given.shape)
     names = []
     for i in range(given.files):
@@ -115,7 +115,7 @@ print(2 * 9 * 256 * 256 * 64 * 64 / statistics.median(took) / 1e9)
 
 
 def reference(device: str) -> str:
-    """GFLOP/s of a 3x3 convolution, 256 channels at 64², on all cores, now; of a CPU only."""
+    """Return GFLOP/s of a 3x3 convolution, 256 channels at 64², on all cores, now; of a CPU only."""
     if device != "cpu":
         return "-"
     done = subprocess.run([sys.executable, "-c", _REFERENCE], check=True, capture_output=True, text=True)

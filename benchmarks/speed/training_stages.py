@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def drawing_alone(arguments: argparse.Namespace) -> str:
-    """One table: a step's batch drawn by threads and by processes, with no network beside them."""
+    """Print one table: a step's batch drawn by threads and by processes, with no network beside them."""
     sets, _ = read_training_plan(RECIPE, data_root=arguments.data)
     rows = []
     for architecture in ("heatmap", "yolo"):
@@ -88,7 +88,7 @@ def drawing_alone(arguments: argparse.Namespace) -> str:
 
 
 def median(call: Callable[[], object], repeats: int) -> float:
-    """Seconds."""
+    """Return the median in seconds."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _sets(kind: str, arguments) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
-    """Whom to train on, whom to judge, and the names to judge there (none: all)."""
+    """Return what to train on, what to judge, and the names to judge there (none: all)."""
     if kind == "10146":
         entry = read_training_plan(RECIPE, data_root=arguments.data)[0][0]
         return entry, entry, entry.leave_out
@@ -82,7 +82,7 @@ def _sets(kind: str, arguments) -> tuple[TrainingSet, TrainingSet, tuple[str, ..
 
 
 def _side_views(entry: TrainingSet) -> TrainingSet:
-    """The same micrographs with labels of side views only, for training and for judging."""
+    """Return the same micrographs with labels of side views only, for training and for judging."""
     root = Path(entry.micrographs).parent
     folder = root / "side_view_labels"
     pairs = _pairs(entry)
@@ -96,7 +96,7 @@ def _side_views(entry: TrainingSet) -> TrainingSet:
 
 
 def _first(entry: TrainingSet, count: int, seed: int) -> tuple[TrainingSet, int, int]:
-    """So many of the micrographs (or all there are), drawn by the seed; how many, and their labels."""
+    """Return that many of the micrographs (or all there are), drawn by the seed; how many, and their labels."""
     pairs = _pairs(entry)
     free = sorted(name for name in pairs if Path(name).stem not in entry.leave_out)
     chosen = [free[i] for i in np.random.default_rng(seed).permutation(len(free))[:count]]
@@ -110,7 +110,7 @@ def _pairs(entry: TrainingSet):
 
 
 def _contaminants(model: TorchModel, judged: TrainingSet, device: str) -> dict[str, object]:
-    """How many of the contaminants were picked, by kind."""
+    """Count the contaminants that were picked, by kind."""
     ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     d = model.card.diameter_px or 0.0
     labels = _pairs(judged)

@@ -29,7 +29,7 @@ _ARGUMENTS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-ru
 
 
 class User:
-    """Somebody in front of the page who knows a particle when they see one."""
+    """Sits in front of the page and knows a particle on sight."""
 
     def __init__(self, page: Page, truth: dict[str, Boxes], diameter_px: float, seed: int) -> None:
         self.page, self.truth, self.diameter = page, truth, diameter_px
@@ -39,7 +39,7 @@ class User:
 
     @property
     def name(self) -> str:
-        """The micrograph on the screen."""
+        """Return the micrograph on the screen."""
         return str(self.page.evaluate("vitripick.sheet().name"))
 
     def until(self, expression: str, seconds: float = 3600.0) -> None:
@@ -51,7 +51,7 @@ class User:
             self.page.wait_for_timeout(50)
 
     def click(self, x: float, y: float, **options: str) -> None:
-        """At a place of the micrograph, as near as a hand comes."""
+        """Click a place of the micrograph, as near as a hand comes."""
         x, y = np.array([x, y]) + self.rng.normal(0, TREMOR_DIAMETERS * self.diameter, 2)
         box = self.page.locator("#overlay").bounding_box()
         assert box is not None
@@ -75,7 +75,7 @@ class User:
             self.n_clicks += 1
 
     def reject_false(self) -> None:
-        """Right-click up to ten picks that are none."""
+        """Reject up to ten picks that are none with a right click."""
         picks = np.array(self._picks()).reshape(-1, 2)
         if not len(picks):
             return

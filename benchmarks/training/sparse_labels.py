@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _sets(arguments: argparse.Namespace) -> tuple[TrainingSet, TrainingSet, tuple[str, ...]]:
-    """Whom to train on, whom to judge, and the names to judge there (none: all)."""
+    """Return what to train on, what to judge, and the names to judge there (none: all)."""
     if not arguments.simulated:
         entry = read_training_plan(RECIPE, data_root=arguments.data)[0][arguments.set]
         return entry, entry, entry.leave_out
@@ -86,7 +86,7 @@ def _sets(arguments: argparse.Namespace) -> tuple[TrainingSet, TrainingSet, tupl
 
 
 def _thin(entry: TrainingSet, percent: int, out: Path) -> Path:
-    """A folder with so many per cent of each micrograph's labels, at least one; drawn once and for all."""
+    """Make a folder with a share of each micrograph's labels, at least one; drawn once and for all."""
     folder = out / "labels" / f"{percent}"
     files = find_micrographs([entry.micrographs])
     pairs = pair_labels([file.name for file in files], read_all_picks(entry.labels)).pairs

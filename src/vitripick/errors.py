@@ -48,43 +48,43 @@ _NO_MEMORY = re.compile(
 
 
 class VitripickError(Exception):
-    """Every error that vitripick raises on purpose derives from this class."""
+    """Stands for every error that vitripick raises on purpose: all derive from this class."""
 
     exit_code = 1
 
 
 class UsageError(VitripickError):
-    """Options contradict one another, or one is missing."""
+    """Says that options contradict one another, or one is missing."""
 
     exit_code = 2
 
 
 class InputError(VitripickError):
-    """A file is missing, or what it holds cannot be used."""
+    """Says that a file is missing, or what it holds cannot be used."""
 
     exit_code = 3
 
 
 class NotFoundError(InputError):
-    """A file, or something else with a name (such as a micrograph of a project), does not exist."""
+    """Says that a file, or something else with a name (such as a micrograph of a project), does not exist."""
 
 
 class FormatError(InputError):
-    """A file does not hold what its format promises."""
+    """Says that a file does not hold what its format promises."""
 
 
 class MicrographError(InputError):
-    """One micrograph cannot be read or used; in a batch the others go on."""
+    """Says that one micrograph cannot be read or used; in a batch the others go on."""
 
 
 class ResourceError(VitripickError):
-    """The memory, the disk or the GPU does not suffice."""
+    """Says that the memory, the disk or the GPU does not suffice."""
 
     exit_code = 5
 
 
 class Stopped(VitripickError):
-    """A long run was asked to stop; what is done is kept, and the same call goes on from there."""
+    """Says that a long run was asked to stop; what is done is kept, and the same call goes on from there."""
 
     exit_code = 130
 

@@ -36,7 +36,7 @@ STATUS, LOCK, STOP, REPORT, AUTOPICK = "status.json", "watch.lock", "STOP", "rep
 
 
 class Place(NamedTuple):
-    """Where files of one kind lie in a run folder: their folder, and what follows the micrograph's stem."""
+    """Says where files of one kind lie in a run folder: their folder, and what follows the micrograph's stem."""
 
     folder: str
     ending: str
@@ -99,47 +99,47 @@ class RunLayout:
 
     @property
     def autopick_star(self) -> Path:
-        """RELION's table of the per-micrograph STAR files."""
+        """Return RELION's table of the per-micrograph STAR files."""
         return (self.star_folder or self.out) / AUTOPICK
 
     @property
     def run(self) -> Path:
-        """What describes the whole run; it is written last."""
+        """Return what describes the whole run; it is written last."""
         return self.out / RUN
 
     @property
     def survey(self) -> Path:
-        """What was found before the first micrograph was picked."""
+        """Return what was found before the first micrograph was picked."""
         return self.out / SURVEY
 
     @property
     def records(self) -> Path:
-        """The folder of the records."""
+        """Return the folder of the records."""
         return self.out / RECORDS
 
     @property
     def failed(self) -> Path:
-        """The folder of the failures."""
+        """Return the folder of the failures."""
         return self.out / FAILED
 
     @property
     def log(self) -> Path:
-        """The folder of the times."""
+        """Return the folder of the times."""
         return self.out / LOG
 
     @property
     def failures(self) -> Path:
-        """The list of the micrographs that failed, written when the run ends."""
+        """Return the list of the micrographs that failed, written when the run ends."""
         return self.out / FAILURES
 
     @property
     def quality(self) -> Path:
-        """The table with a line for each micrograph."""
+        """Return the table with a line for each micrograph."""
         return self.out / QUALITY
 
     @property
     def has_store(self) -> bool:
-        """Whether picks were stored here."""
+        """Return whether picks were stored here."""
         return (self.out / STORE.folder).is_dir()
 
     def stored(self) -> dict[str, Path]:
@@ -155,7 +155,7 @@ class RunLayout:
         return _by_stem(self.failed, ".json")
 
     def holds_run(self) -> bool:
-        """Whether this is the output of `pick`, finished or not."""
+        """Return whether this is the output of `pick`, finished or not."""
         # A run that was interrupted or is being watched has records, but no run.json.
         return self.has_store and (self.run.is_file() or next(_below(self.records, ".json"), None) is not None)
 

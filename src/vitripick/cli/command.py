@@ -17,7 +17,7 @@ _UNBROKEN = "\u2011"
 
 
 class Command(TyperCommand):
-    """A command that checks what was typed, and lists its options in its help under the headings of their settings."""
+    """Checks what was typed, and lists the command's options in its help under the headings of their settings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Check what was typed, so that a wrong value is told in our words, and then convert it."""

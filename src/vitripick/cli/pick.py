@@ -164,5 +164,5 @@ def pick(
 
 
 def print_line(outcome: Outcome) -> None:
-    """One micrograph as one line of JSON, at once."""
+    """Print one micrograph as one line of JSON, at once."""
     print(json.dumps(outcome.to_dict(), ensure_ascii=False), flush=True)

@@ -19,7 +19,7 @@ _STEPS_PER_WIDTH = 10
 
 @dataclass(frozen=True)
 class FilamentEvaluation:
-    """What a comparison of traced filaments with true ones found; lengths are in pixels.
+    """Holds what a comparison of traced filaments with true ones found; lengths are in pixels.
 
     Attributes
     ----------

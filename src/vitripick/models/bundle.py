@@ -24,7 +24,7 @@ from vitripick.text import listed
 
 @dataclass(frozen=True, eq=False)
 class TorchModel:
-    """A model whose weights are in torch, ready to pick.
+    """Is a model whose weights are in torch, ready to pick.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ _Length: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class ModelCard(Settings):
-    """What a bundle says about itself.
+    """Holds what a bundle says about itself.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ Batch = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What a detector found in one image, in working pixels.
+    """Holds what a detector found in one image, in working pixels.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Detections:
 
 
 class Decoding(Settings):
-    """How raw maps are to be read, and what images a network takes; goes into the graphs of the other engines.
+    """Says how raw maps are read, and what images a network takes; goes into the graphs of the other engines.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Decoding(Settings):
 
 
 class Network(Protocol):
-    """What finding particles needs of a network, whichever engine runs it."""
+    """Says what finding particles needs of a network, whichever engine runs it."""
 
     @property
     def decoding(self) -> Decoding:
@@ -104,7 +104,7 @@ Read = Callable[[Batch, Decoding, float], Detections]
 
 @dataclass(frozen=True)
 class Decoder:
-    """One way to read raw maps.
+    """Reads raw maps in one way.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ LabelArray = npt.NDArray[np.float32]
 
 
 class Detector(nn.Module, ABC):
-    """A network with everything around it that depends on which network it is.
+    """Is a network with everything around it that depends on which network it is.
 
     Attributes
     ----------

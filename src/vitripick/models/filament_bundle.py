@@ -22,7 +22,7 @@ ARCHITECTURE = "filaments"
 
 @dataclass(frozen=True, eq=False)
 class FilamentModel:
-    """A network that sees filaments, ready to run.
+    """Is a network that sees filaments, ready to run.
 
     Attributes
     ----------

@@ -125,7 +125,7 @@ def filament_targets(
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """Points of all centre lines: places in cells, directions, widths in pixels, numbers of the filaments."""
+    """Holds points of all centre lines: places in cells, directions, widths in pixels, numbers of the filaments."""
 
     at: FloatArray
     angle: FloatArray

@@ -57,7 +57,7 @@ PAPER_RECIPE: Mapping[str, Any] = {
 
 
 class GridDetector(Detector):
-    """The paper's head on `features`.
+    """Puts the paper's head on `features`.
 
     Parameters
     ----------

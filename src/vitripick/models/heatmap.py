@@ -160,7 +160,7 @@ def _conv(n_in: int, n_out: int, *, stride: int = 1) -> nn.Sequential:
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions beside a straight way through (He et al. 2016)."""
+    """Adds two 3x3 convolutions to a straight way through (He et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ Kernel = int | tuple[int, int]
 
 
 class Branches(nn.Module):
-    """The same input through several branches, their channels one after another."""
+    """Runs the same input through several branches, and puts their channels one after another."""
 
     def __init__(self, **branches: nn.Module) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Branches(nn.Module):
 
 
 class Residual(nn.Module):
-    """Branches, a linear 1 x 1 convolution back to `channels`, scaled down and added to the input (their Fig. 20)."""
+    """Adds scaled branches to the input, after a linear 1 x 1 convolution back to `channels` (their Fig. 20)."""
 
     def __init__(self, channels: int, n_branch: int, **branches: nn.Module) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def inception_resnet_v2() -> nn.Sequential:
 
 
 def _stem() -> nn.Sequential:
-    """Fig. 3, shared with Inception-v4: to 384 channels at 1/8; one channel in instead of three."""
+    """Return Fig. 3, shared with Inception-v4: to 384 channels at 1/8; one channel in instead of three."""
     return nn.Sequential(
         _conv(1, 32, 3, 2),
         _conv(32, 32, 3),
@@ -86,7 +86,7 @@ def _stem() -> nn.Sequential:
 
 
 def _block_a() -> Residual:
-    """Fig. 16."""
+    """Return the block of Fig. 16."""
     return Residual(
         384,
         128,
@@ -97,7 +97,7 @@ def _block_a() -> Residual:
 
 
 def _block_b() -> Residual:
-    """Fig. 17; its 1154 filters would not fit the 1152 channels that it is added to."""
+    """Return the block of Fig. 17; its 1154 filters would not fit the 1152 channels that it is added to."""
     return Residual(
         1152,
         384,
@@ -107,7 +107,7 @@ def _block_b() -> Residual:
 
 
 def _block_c() -> Residual:
-    """Fig. 19; its 2048 filters would not fit the 2144 channels that it is added to."""
+    """Return the block of Fig. 19; its 2048 filters would not fit the 2144 channels that it is added to."""
     return Residual(
         2144,
         448,

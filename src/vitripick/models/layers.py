@@ -17,7 +17,7 @@ _CROP_PX = 192
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution, with the normalisation and activation that follow it, or one pool.
+    """Describes one convolution, with the normalisation and activation that follow it, or one pool.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Description:
-    """An architecture's layers in the order in which an image meets them, and their sums."""
+    """Holds an architecture's layers in the order in which an image meets them, and their sums."""
 
     architecture: str
     input_size_px: int

@@ -28,11 +28,11 @@ INSTALL_TORCH = "pip install 'vitripick[train]'"
 
 
 class EngineLoadError(UsageError):
-    """An engine is installed, but does not start here."""
+    """Says that an engine is installed, but does not start here."""
 
 
 class MissingPackageError(UsageError):
-    """A package is needed that vitripick installs with one of its extras only."""
+    """Says that a package is needed that vitripick installs with one of its extras only."""
 
 
 def is_installed(name: str) -> bool:

@@ -15,7 +15,7 @@ from vitripick.models.detections import Network
 
 
 class Model(Protocol):
-    """What is known of a model, loaded or not."""
+    """Holds what is known of a model, loaded or not."""
 
     @property
     def card(self) -> ModelCard:
@@ -31,7 +31,7 @@ class Model(Protocol):
 
 
 class LoadedModel(Model, Protocol):
-    """A model that can pick."""
+    """Is a model that can pick."""
 
     @property
     def network(self) -> Network:
@@ -40,7 +40,7 @@ class LoadedModel(Model, Protocol):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model whose weights are not loaded: all that picking needs where another engine than torch runs the network.
+    """Is a model whose weights are not loaded: all that picking needs where another engine than torch runs the network.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ _PASSTHROUGH_FILTERS = 64
 
 
 class Darknet(nn.Module):
-    """The paper's feature extractor: `layer1` to `layer21`, `pool1` to `pool5`, and the passthrough."""
+    """Extracts the paper's features: `layer1` to `layer21`, `pool1` to `pool5`, and the passthrough."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ _TILE_PX, _MARGIN_PX, _PAD_TO = 1536, 160, 16
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """What was found on one micrograph.
+    """Holds what was found on one micrograph.
 
     Attributes
     ----------

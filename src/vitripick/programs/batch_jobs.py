@@ -38,7 +38,7 @@ class Watch(Protocol):
 
 
 class NoWatch:
-    """Is the watch of workers that start with the run, and fail with it."""
+    """Watches nothing: these workers start with the run, and fail with it."""
 
     def look(self) -> None:
         """Do nothing."""
@@ -82,7 +82,7 @@ class _Job:
 
 
 class BatchJobs:
-    """Is the watch of the jobs of one cluster of dask-jobqueue.
+    """Watches the jobs of one cluster of dask-jobqueue.
 
     The run goes on while one job is left that waits or works. A job that was refused, or that ended before its worker
     came, is asked for again after a minute.

@@ -129,7 +129,7 @@ def job_class(base: Any, report: Callable[[Report], None]) -> Any:
 
 
 class _Refused(Exception):
-    """The batch system did not take a job; the text is its own."""
+    """Says that the batch system did not take a job; the text is its own."""
 
 
 def _in_one_line(text: str) -> str:

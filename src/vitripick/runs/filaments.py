@@ -45,7 +45,7 @@ _SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 5.0
 
 @dataclass
 class FilamentSummary:
-    """What a run found.
+    """Holds what a run found.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class FilamentSummary:
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """The filaments of one micrograph as the folder keeps them, and the width that they were traced at."""
+    """Holds the filaments of one micrograph as the folder keeps them, and the width that they were traced at."""
 
     filaments: Filaments
     width_px: float
@@ -162,7 +162,7 @@ def _raise_all(errors: list[VitripickError]) -> NoReturn:
 
 
 class _Run:
-    """One call: what it found so far, and where it goes."""
+    """Describes one call: what it found so far, and where it goes."""
 
     def __init__(self, out: Path, model: FilamentModel, lines: FilamentSettings, settings: PickSettings) -> None:
         self.out, self._model, self._lines, self._settings = out, model, lines, settings

@@ -16,7 +16,7 @@ _EXAMPLES = _HERE.parents[2] / "examples"
 
 @dataclass(frozen=True)
 class _Sample:
-    """A file of `examples/`, and its pixel size in Å where the file gives none."""
+    """Is a file of `examples/`, and its pixel size in Å where the file gives none."""
 
     file: str
     pixel_size: float | None = None

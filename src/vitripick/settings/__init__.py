@@ -29,7 +29,7 @@ PARTICLE, FILTERS, FINDING, OUTPUT, MACHINE = (
 
 
 class Settings(BaseModel):
-    """Frozen settings that refuse unknown keys, so that a misspelt one is an error and not a silent default.
+    """Holds settings that are frozen and refuse unknown keys: a misspelt one is an error, not a silent default.
 
     NaN and infinities are refused, too: no setting means anything with them.
     """
@@ -42,7 +42,7 @@ T = TypeVar("T", bound=Settings)
 
 @dataclass(frozen=True)
 class Option:
-    """What a setting is to a person who types it, besides its type, limits, default and description.
+    """Holds what a setting is to a person who types it, besides its type, limits, default and description.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def option_of(field: FieldInfo) -> Option:
 
 
 def is_option(field: FieldInfo) -> bool:
-    """Whether a field was made with `option`."""
+    """Return whether a field was made with `option`."""
     extra = field.json_schema_extra
     return isinstance(extra, dict) and isinstance(extra.get("option"), Option)
 

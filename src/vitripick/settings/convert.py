@@ -9,7 +9,7 @@ READING, WRITING = "How to read", "How to write"
 
 
 class ConvertSettings(OpticsSettings):
-    """How to read picks, which of them to keep, and how to write them."""
+    """Says how to read picks, which of them to keep, and how to write them."""
 
     source_format: str | None = option(
         None, "Format of the source, where suffix and content do not say.", about=Option(READING, name="from")

@@ -11,7 +11,7 @@ Crossings: TypeAlias = Literal["pass", "cut"]
 
 
 class FilamentSettings(Settings):
-    """How to trace filaments. Each field's description says what it does."""
+    """Say how to trace filaments. Each field's description says what it does."""
 
     filaments: bool = option(
         False, "Trace filaments instead of picking particles; needs their width.", about=Option(FILAMENTS)

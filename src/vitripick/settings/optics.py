@@ -11,7 +11,7 @@ _LARGEST_MM = 100
 
 
 class OpticsSettings(Settings):
-    """What microscope took the micrographs, where no STAR says it. No pick depends on it."""
+    """Holds what microscope took the micrographs, where no STAR says it. No pick depends on it."""
 
     voltage_kv: float | None = option(
         None,

@@ -50,7 +50,7 @@ Aim: TypeAlias = Annotated[AimWord | float, BeforeValidator(_aim)]
 
 
 class PickSettings(OpticsSettings):
-    """How to pick. Each field's description says what it does.
+    """Say how to pick. Each field's description says what it does.
 
     Raises
     ------

@@ -30,7 +30,7 @@ Shape: TypeAlias = Annotated[RowsColumns, BeforeValidator(_square), AfterValidat
 
 
 class SimulateSettings(Settings):
-    """Which micrographs to make, besides what the scene recipe says."""
+    """Says which micrographs to make, besides what the scene recipe says."""
 
     n_micrographs: int = option(4, "How many micrographs to simulate.", about=Option(SCENE, name="micrographs"), ge=1)
     seed: int = option(1, "The same seed gives the same files.", about=Option(SCENE), ge=0)

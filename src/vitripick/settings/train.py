@@ -29,7 +29,7 @@ ClassNumbers: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(_whole_numb
 
 
 class TrainingSet(Settings):
-    """One particle's labelled micrographs."""
+    """Names one particle's labelled micrographs."""
 
     micrographs: str = Field(description="Folder, glob or RELION STAR.")
     labels: str = Field(description="Labels in any format we read: folder or file.")
@@ -97,7 +97,7 @@ class TrainingSet(Settings):
 
 
 class SimulatedSet(Settings):
-    """Training samples from the simulator."""
+    """Describes training samples from the simulator."""
 
     recipe: str = Field(default="general", description="The simulator's recipe: a name or a TOML file.")
     changes: tuple[str, ...] = Field(
@@ -125,7 +125,7 @@ class SimulatedSet(Settings):
 
 
 class Augmentation(Settings):
-    """Random changes of a training crop; a `_chance` is how often one is drawn at all."""
+    """Says how a training crop is changed at random; a `_chance` is how often a change is drawn at all."""
 
     rotate: bool = Field(
         default=True, description="Turn crops by any angle, and not only flip them; whole micrographs are only flipped."
@@ -180,7 +180,7 @@ class Augmentation(Settings):
 
 
 class TrainSettings(Settings):
-    """How to train; `default_settings` gives each architecture the defaults of its own recipe."""
+    """Says how to train; `default_settings` gives each architecture the defaults of its own recipe."""
 
     architecture: str = option(default=DEFAULT_ARCHITECTURE, description="{architectures}.", about=Option(NETWORK))
     options: dict[str, Any] = Field(default_factory=dict, description="The architecture's own options, by name.")
@@ -311,7 +311,7 @@ class TrainSettings(Settings):
 
 
 class About(Settings):
-    """What a new model says of itself to people."""
+    """Holds what a new model says of itself to people."""
 
     name: str | None = option(
         default=None, description="The model's name; the run folder's by default.", about=Option(MODEL)

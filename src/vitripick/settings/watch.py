@@ -8,7 +8,7 @@ WAITING = "Waiting"
 
 
 class WatchSettings(Settings):
-    """How to wait for micrographs."""
+    """Says how to wait for micrographs."""
 
     settle_seconds: float = option(
         5.0,

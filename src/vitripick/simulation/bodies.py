@@ -24,7 +24,7 @@ Height: TypeAlias = Callable[[Image, Image], Image]
 
 @dataclass(frozen=True)
 class Material:
-    """What a body is made of.
+    """Holds what a body is made of.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ GOLD = Material(25.0, 0.06)
 
 @dataclass(frozen=True)
 class Contaminant:
-    """One thing that is no particle, for the record.
+    """Describes one thing that is no particle, for the record.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Contaminant:
 
 @dataclass(eq=False)
 class Bodies:
-    """All thick contaminants of one field.
+    """Holds all thick contaminants of one field.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ _BACKGROUND_DIAMETERS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCrop:
-    """A sample for training.
+    """Is a sample for training.
 
     Attributes
     ----------

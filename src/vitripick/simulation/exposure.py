@@ -13,7 +13,7 @@ from vitripick.simulation.optics import FloatGrid, frequencies
 
 
 class Camera(Settings):
-    """A camera.
+    """Is a camera.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Camera(Settings):
 
 
 class History(Settings):
-    """What people did to the micrograph before a picker sees it.
+    """Holds what people did to the micrograph before a picker sees it.
 
     Attributes
     ----------

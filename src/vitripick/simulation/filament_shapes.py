@@ -16,7 +16,7 @@ from vitripick.simulation.structures.structure import Structure
 
 @dataclass(frozen=True, eq=False)
 class Helix:
-    """A filament that one subunit and a helical symmetry make.
+    """Is a filament that one subunit and a helical symmetry make.
 
     Attributes
     ----------

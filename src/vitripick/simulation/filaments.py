@@ -26,7 +26,7 @@ BACKGROUND_WIDTHS = 3.0
 
 @dataclass(frozen=True, eq=False)
 class FilamentLayout:
-    """How the filaments of a micrograph lie.
+    """Says how the filaments of a micrograph lie.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class FilamentLayout:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFilaments:
-    """A simulated micrograph of filaments and the truth about it.
+    """Is a simulated micrograph of filaments and the truth about it.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ def simulate_filaments(
 
 @dataclass(frozen=True, eq=False)
 class FilamentCrop:
-    """A sample for training.
+    """Is a sample for training.
 
     Attributes
     ----------

@@ -42,7 +42,7 @@ log = logging.getLogger("vitripick")
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What a call of `simulate_folder` did.
+    """Holds what a call of `simulate_folder` did.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SimulationSummary:
 
 @dataclass(frozen=True)
 class _Job:
-    """What every worker has to know.
+    """Holds what every worker has to know.
 
     `key` stands for everything that decides the bytes of a micrograph, besides its index.
     """

@@ -41,7 +41,7 @@ _GRADIENT_FIELD_ANGSTROM = 4000.0
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """A simulated micrograph and the truth about it.
+    """Is a simulated micrograph and the truth about it.
 
     Attributes
     ----------

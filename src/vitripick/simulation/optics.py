@@ -22,7 +22,7 @@ FloatGrid: TypeAlias = npt.NDArray[np.float32]
 
 
 class Optics(Settings):
-    """How one micrograph was taken.
+    """Says how one micrograph was taken.
 
     Attributes
     ----------

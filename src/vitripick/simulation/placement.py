@@ -16,7 +16,7 @@ _TRIES_IF_INSISTING = 400
 
 @dataclass(frozen=True, eq=False)
 class PlacementArea:
-    """Where centres may lie.
+    """Says where centres may lie.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class PlacementArea:
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """Centres of the discs that found a place.
+    """Holds centres of the discs that found a place.
 
     Attributes
     ----------

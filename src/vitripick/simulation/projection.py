@@ -208,7 +208,7 @@ def _add_slices(total: Field, group: Particles, pixel_size: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class FourierVolume:
-    """The Fourier transform of a map, ready to be cut through its middle (the projection-slice theorem).
+    """Holds the Fourier transform of a map, ready to be cut through its middle (the projection-slice theorem).
 
     Attributes
     ----------

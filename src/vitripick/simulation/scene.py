@@ -19,7 +19,7 @@ _Pixels = TypeVar("_Pixels", Image, npt.NDArray[np.bool_])
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The area that is simulated: the micrograph and a rim that is cut off at the end.
+    """Holds the area that is simulated: the micrograph and a rim that is cut off at the end.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Everything that is there, in pixels of the padded field.
+    """Holds everything that is there, in pixels of the padded field.
 
     Attributes
     ----------

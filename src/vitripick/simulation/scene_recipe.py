@@ -64,13 +64,13 @@ Choice: TypeAlias = Annotated[tuple[_T, ...], Field(min_length=1)]
 
 
 class _RecipeTable(Settings):
-    """A table of a scene recipe. TOML knows nan and inf; these are refused, because nothing can be drawn from them."""
+    """Refuses nan and inf, which TOML knows: nothing can be drawn from them."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
 class ParticleRecipe(_RecipeTable):
-    """Which molecules, how many, how they lie.
+    """Says which molecules, how many, how they lie.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class ParticleRecipe(_RecipeTable):
 
 
 class OpticsRecipe(_RecipeTable):
-    """The microscope; see `Optics`. From a list one value is chosen, from a range one is drawn."""
+    """Describes the microscope; see `Optics`. From a list one value is chosen, from a range one is drawn."""
 
     voltages_kv: Choice[Annotated[float, Field(gt=0)]] = (300.0,)
     spherical_aberrations_mm: Choice[Annotated[float, Field(ge=0)]] = (2.7,)
@@ -126,7 +126,7 @@ class OpticsRecipe(_RecipeTable):
 
 
 class IceRecipe(_RecipeTable):
-    """The ice; see `thickness_field` and `ice_spectrum`.
+    """Describes the ice; see `thickness_field` and `ice_spectrum`.
 
     Thickness and structure factor are drawn evenly on a log scale; `wedge` is over 400 nm.
     """
@@ -138,7 +138,7 @@ class IceRecipe(_RecipeTable):
 
 
 class ExposureRecipe(_RecipeTable):
-    """Dose, camera, illumination and what happened to the file; see `Camera`, `illumination` and `History`.
+    """Describes dose, camera, illumination and what happened to the file; see `Camera`, `illumination` and `History`.
 
     `contrast` is the share of the calculated phase contrast that an image has. Motion, charging and damage take the
     rest (Henderson & McMullan 2013). `gradient` and `vignetting` hold for 400 nm; smaller fields have less.
@@ -166,7 +166,7 @@ class ExposureRecipe(_RecipeTable):
 
 
 class ContaminationRecipe(_RecipeTable):
-    """What lies in a micrograph and is no particle. A count is drawn evenly and rounded; a chance is per micrograph.
+    """Says what lies in a micrograph and is no particle. A count is drawn evenly and rounded.
 
     Attributes
     ----------
@@ -204,7 +204,7 @@ class ContaminationRecipe(_RecipeTable):
 
 
 class StainRecipe(_RecipeTable):
-    """Negative stain instead of ice; see `stained_intensity`.
+    """Describes negative stain instead of ice; see `stained_intensity`.
 
     Attributes
     ----------
@@ -228,7 +228,7 @@ class StainRecipe(_RecipeTable):
 
 
 class GaussianNoise(_RecipeTable):
-    """The noise model of Wagner et al. 2019: y = CTF[x + N(0, structural)] + N(0, shot), instead of ice and dose.
+    """Holds the noise model of Wagner et al. 2019: y = CTF[x + N(0, structural)] + N(0, shot), instead of ice and dose.
 
     Attributes
     ----------
@@ -248,7 +248,7 @@ class GaussianNoise(_RecipeTable):
 
 
 class SceneRecipe(_RecipeTable):
-    """How micrographs are simulated: what lies in them, and how they are taken.
+    """Says how micrographs are simulated: what lies in them, and how they are taken.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ _OTHER_LINE_RADIANS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class LineMaps:
-    """What is known of each cell of a map.
+    """Holds what is known of each cell of a map.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class LineMaps:
 
 @dataclass(frozen=True, eq=False)
 class LinePoints:
-    """Points on centre lines, in cells: (0, 0) is the middle of the first one.
+    """Holds points on centre lines, in cells: (0, 0) is the middle of the first one.
 
     Attributes
     ----------

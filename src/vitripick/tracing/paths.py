@@ -21,7 +21,7 @@ _END_POINTS = 4
 
 @dataclass(frozen=True, eq=False)
 class Tracing:
-    """How maps become paths; lengths are in widths of the filament.
+    """Says how maps become paths; lengths are in widths of the filament.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ log = logging.getLogger("vitripick")
 
 @dataclass(frozen=True, eq=False)
 class Areas:
-    """The areas of one micrograph, and what else its file says.
+    """Holds the areas of one micrograph, and what else its file says.
 
     Attributes
     ----------

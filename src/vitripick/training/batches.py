@@ -29,7 +29,7 @@ from vitripick.training.training_crops import Crop, augment, draw_crop, draw_who
 
 @dataclass(frozen=True, eq=False)
 class TrainingBatch:
-    """One step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
+    """Holds one step's input: images (n, 1, p, p), the detector's targets, weight (n, 1, p, p)."""
 
     images: Tensor
     targets: Tensor
@@ -41,7 +41,7 @@ _Arrays = tuple[Image, npt.NDArray[np.float32], Image]
 
 
 class Batches:
-    """The batches of a run, in order.
+    """Holds the batches of a run, in order.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Batches:
 
 
 class _Order(Sampler[int]):
-    """The steps of the next epoch; a loader whose workers go on asks for them at the start of each."""
+    """Yields the steps of the next epoch; a loader whose workers go on asks for them at the start of each."""
 
     steps: range = range(0)
 
@@ -131,7 +131,7 @@ class _Order(Sampler[int]):
 
 
 class _Steps(Dataset[_Arrays]):
-    """Step number in, arrays out."""
+    """Turns a step's number into its arrays."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions that a training calls; of several processes only the first one calls them, save for `on_field`.
+    """Holds what a training calls; of several processes only the first one calls it, save for `on_field`.
 
     Attributes
     ----------

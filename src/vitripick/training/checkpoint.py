@@ -19,7 +19,7 @@ Row = dict[str, float]
 
 @dataclass
 class TrainingProgress:
-    """Where a run stands, all that resuming needs beside the weights.
+    """Says where a run stands, all that resuming needs beside the weights.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class TrainingProgress:
 
 @dataclass
 class TrainingState:
-    """A run at one step: all that changes while it trains.
+    """Is a run at one step: all that changes while it trains.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The file that a killed run goes on from.
+    """Holds the file that a killed run goes on from.
 
     Attributes
     ----------

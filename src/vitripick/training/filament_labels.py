@@ -28,7 +28,7 @@ _SCALES = (1 / 1.2, 1.0, 1.2)
 
 @dataclass(frozen=True, eq=False)
 class _Labelled:
-    """A prepared micrograph, padded to one crop at least, with its targets and the cells that lie on lines."""
+    """Is a prepared micrograph, padded to one crop at least, with its targets and the cells that lie on lines."""
 
     image: Image
     targets: npt.NDArray[np.float32]

@@ -41,7 +41,7 @@ OnBest = Callable[[Detector, Validation], None]
 
 @dataclass(frozen=True)
 class LoopCallbacks:
-    """What the loop calls.
+    """Holds what the loop calls.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of one training.
+    """Knows this process among those of one training.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def _synchronise_normalisation(detector: nn.Module, device: torch.device) -> Non
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; what changes it in one changes the losses of all."""
+    """Adds up over all processes; what changes the sum in one changes the losses of all."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _SyncBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the batches of all processes, which are of one size."""
+    """Normalises over the batches of all processes, which are of one size."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

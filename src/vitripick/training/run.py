@@ -50,7 +50,7 @@ from vitripick.training.validate import Validation
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """What a run gave.
+    """Holds what a run gave.
 
     Attributes
     ----------

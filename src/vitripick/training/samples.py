@@ -17,7 +17,7 @@ from vitripick.models.detector import LabelArray
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What is known of a sample beside its labels, and how much that counts.
+    """Holds what is known of a sample beside its labels, and how much that counts.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Knowledge:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One prepared micrograph (or a part of one) with its labels.
+    """Describes one prepared micrograph (or a part of one) with its labels.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The samples of a run, or of one of its sets.
+    """Holds the samples of a run, or of one of its sets.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ def with_simulated(
 
 @dataclass(frozen=True, eq=False)
 class SimulatedSamples:
-    """The samples of one simulated set.
+    """Holds the samples of one simulated set.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ def load_simulated(
 
 @dataclass(frozen=True)
 class _Job:
-    """What decides the fields."""
+    """Holds what decides the fields."""
 
     entry: SimulatedSet
     paths: tuple[str, ...]

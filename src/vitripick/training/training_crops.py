@@ -18,7 +18,7 @@ from vitripick.training.samples import Sample
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """What a network trains on.
+    """Holds what a network trains on.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ _VARIES = 0.05
 
 @dataclass(frozen=True)
 class Validation:
-    """Figures over the validation micrographs; of several sets, the mean over sets.
+    """Holds figures over the validation micrographs; of several sets, the mean over sets.
 
     Attributes
     ----------

@@ -116,7 +116,7 @@ def make_app(
 
 
 class _Api:
-    """The work of each route as a plain method; the routes call them in a thread."""
+    """Does the work of each route in a plain method; the routes call them in a thread."""
 
     def __init__(self, session: Session) -> None:
         self.s = session

@@ -24,7 +24,7 @@ Address = tuple[Any, ...]
 
 
 class Connections:
-    """The open connections of one server.
+    """Holds the open connections of one server.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from vitripick.settings import Settings
 
 
 class Effort(Settings):
-    """How much work a training does."""
+    """Says how much work a training does."""
 
     steps: int = Field(description="optimiser steps")
     steps_per_epoch: int = Field(description="steps between two validations")
@@ -57,7 +57,7 @@ EFFORTS = {
 
 
 class Job(Settings):
-    """One training or picking.
+    """Describes one training or picking.
 
     What a job does not need is left out of its file: a picking has no `settings`, a training no `model_id`.
     """
@@ -109,77 +109,77 @@ class JobFolder:
 
     @property
     def id(self) -> str:
-        """The number of the run."""
+        """Return the number of the run."""
         return self.path.name
 
     @property
     def job(self) -> Path:
-        """The file of the job."""
+        """Return the file of the job."""
         return self.path / "job.json"
 
     @property
     def lock(self) -> Path:
-        """The file that the process of the run holds locked while it lives."""
+        """Return the file that the process of the run holds locked while it lives."""
         return self.path / ".lock"
 
     @property
     def result(self) -> Path:
-        """The file that says how the job ended."""
+        """Return the file that says how the job ended."""
         return self.path / "result.json"
 
     @property
     def log(self) -> Path:
-        """The text that the process wrote on stderr."""
+        """Return the text that the process wrote on stderr."""
         return self.path / "log.txt"
 
     @property
     def labels(self) -> Path:
-        """The folder of the copied labels."""
+        """Return the folder of the copied labels."""
         return self.path / "labels"
 
     @property
     def areas(self) -> Path:
-        """The folder of the copied areas."""
+        """Return the folder of the copied areas."""
         return self.path / "areas"
 
     @property
     def to_train(self) -> Path:
-        """The list of the micrographs to train on."""
+        """Return the list of the micrographs to train on."""
         return self.path / "train.star"
 
     @property
     def to_pick(self) -> Path:
-        """The list of the micrographs to pick."""
+        """Return the list of the micrographs to pick."""
         return self.path / "pick.star"
 
     @property
     def train(self) -> Path:
-        """The run folder of the training."""
+        """Return the run folder of the training."""
         return self.path / "train"
 
     @property
     def picks(self) -> Path:
-        """The run folder of the picking."""
+        """Return the run folder of the picking."""
         return self.path / "picks"
 
     @property
     def card(self) -> Path:
-        """The model card of the training."""
+        """Return the model card of the training."""
         return self.train / "model.json"
 
     @property
     def curves(self) -> Path:
-        """The training curves."""
+        """Return the training curves."""
         return self.train / "curves.csv"
 
     @property
     def has_picks(self) -> bool:
-        """Whether picks were stored here."""
+        """Return whether picks were stored here."""
         return RunLayout(self.picks).has_store
 
     @property
     def is_trained(self) -> bool:
-        """Whether the training is over."""
+        """Return whether the training is over."""
         return self._model.is_file()
 
     def model(self) -> Path | None:

@@ -25,7 +25,7 @@ _MAX_LOSSES = 2000
 
 @dataclass
 class JobProgress:
-    """How far the running job is, or how the last one ended.
+    """Says how far the running job is, or how the last one ended.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class JobProgress:
 
     @property
     def running(self) -> bool:
-        """Whether the process is at work."""
+        """Return whether the process is at work."""
         return self.ended is None
 
     def to_json(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class JobProgress:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the project, as the page's list shows it.
+    """Describes one run of the project, as the page's list shows it.
 
     Attributes
     ----------

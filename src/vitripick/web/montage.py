@@ -26,7 +26,7 @@ Particle = tuple[Entry, float, float, float]
 
 
 class Montage:
-    """The surest and the least sure particles of a project."""
+    """Holds the surest and the least sure particles of a project."""
 
     def __init__(self, project: Project, pick_sets: PickSets, previews: Previews) -> None:
         self._project, self._pick_sets, self._previews = project, pick_sets, previews

@@ -29,7 +29,7 @@ _MAX_CURVE_POINTS = 240
 
 @dataclass
 class PickSet:
-    """One set of picks.
+    """Describes one set of picks.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class PickSet:
 
 
 class PickSets:
-    """All sets of picks of a project; a file is read when its picks are needed."""
+    """Holds all sets of picks of a project; a file is read when its picks are needed."""
 
     def __init__(self, project: Project, sheets: Sheets) -> None:
         self._project, self._sheets = project, sheets

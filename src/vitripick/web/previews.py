@@ -66,7 +66,7 @@ class _Cache(Generic[T]):
 
 @dataclass(frozen=True)
 class Filter:
-    """What a picture leaves out; 0 leaves out nothing.
+    """Holds what a picture leaves out; 0 leaves out nothing.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Filter:
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """An image for the screen before filtering; `pixel_size` belongs to this image, in Å per pixel."""
+    """Is an image for the screen before filtering; `pixel_size` belongs to this image, in Å per pixel."""
 
     image: Image
     pixel_size: float
@@ -95,7 +95,7 @@ class _Reduced:
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A picture, and the background and grey levels that make a tile look like it."""
+    """Is a picture, and the background and grey levels that make a tile look like it."""
 
     jpeg: bytes
     background: Image | None
@@ -104,7 +104,7 @@ class _Shown:
 
 
 class Previews:
-    """The pictures of a project; where the pixel size is not known, filters take it as 1 Å."""
+    """Holds the pictures of a project; where the pixel size is not known, filters take it as 1 Å."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

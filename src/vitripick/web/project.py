@@ -47,7 +47,7 @@ def read_only_answer() -> str:
 
 
 class ProjectSettings(Settings):
-    """Settings of the whole project, which the page changes.
+    """Holds settings of the whole project, which the page changes.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class ProjectSettings(Settings):
 
 @dataclass
 class Entry:
-    """One micrograph of the list.
+    """Describes one micrograph of the list.
 
     Attributes
     ----------
@@ -107,13 +107,13 @@ class Entry:
 
     @property
     def is_fully_labelled(self) -> bool:
-        """Whether the user has said that every particle has a label (an empty micrograph has none)."""
+        """Return whether the user has said that every particle has a label (an empty micrograph has none)."""
         return self.flag in ("complete", "empty")
 
 
 @dataclass
 class Project:
-    """An open project folder, without pixels and edits.
+    """Is an open project folder, without pixels and edits.
 
     A thread that changes anything holds `lock`.
     """

@@ -15,7 +15,7 @@ from vitripick.errors import UsageError, parameter
 
 @dataclass(frozen=True)
 class PublicUrl:
-    """An address as the browser shows it.
+    """Is an address as the browser shows it.
 
     Attributes
     ----------
@@ -56,12 +56,12 @@ class PublicUrl:
 
     @property
     def host(self) -> str:
-        """The host without its port."""
+        """Return the host without its port."""
         return urlsplit(self.origin).hostname or ""
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether the browser comes by https."""
+        """Return whether the browser comes by https."""
         return self.origin.startswith("https:")
 
     def link(self, token: str) -> str:

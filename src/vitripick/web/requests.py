@@ -28,7 +28,7 @@ MicrographId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Request(Settings):
-    """Base of all bodies, which refuses unknown keys, NaN and infinity."""
+    """Refuses unknown keys, NaN and infinity, for all bodies that derive from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -49,13 +49,13 @@ class EditRequest(Request):
 
 
 class StepRequest(Request):
-    """Undo or redo one edit; `revision` as in `EditRequest`."""
+    """Asks to undo or redo one edit; `revision` as in `EditRequest`."""
 
     revision: Number
 
 
 class FlagRequest(Request):
-    """Set or remove the flag of a micrograph."""
+    """Asks to set or remove the flag of a micrograph."""
 
     flag: Flag | None
 

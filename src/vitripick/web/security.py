@@ -50,7 +50,7 @@ link: nothing is lost.</p>
 
 
 class BodyTooLargeError(Exception):
-    """A request has more bytes than it may have."""
+    """Says that a request has more bytes than it may have."""
 
 
 class Door:
@@ -96,7 +96,7 @@ class Door:
 
 
 class Guard:
-    """ASGI middleware that lets a request through only if the rules above allow it."""
+    """Lets a request through only if the rules above allow it, as ASGI middleware."""
 
     def __init__(
         self,

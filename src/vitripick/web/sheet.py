@@ -30,12 +30,12 @@ _DECIMALS = 2
 
 
 class StaleError(UsageError):
-    """An edit does not fit the labels, because another window has changed them."""
+    """Says that an edit does not fit the labels, because another window has changed them."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One step that can be undone.
+    """Describes one step that can be undone.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Edit:
 
 @dataclass
 class Sheet:
-    """The labels, ignored areas and rejected picks of one micrograph, and the edits to undo and redo.
+    """Holds the labels, ignored areas and rejected picks of one micrograph, and the edits to undo and redo.
 
     Attributes
     ----------

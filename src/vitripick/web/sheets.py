@@ -42,7 +42,7 @@ _RETRY_SECONDS = 5.0
 
 
 class Sheets:
-    """The sheets of a project; a method that changes one returns when the change is on the disk."""
+    """Holds the sheets of a project; a method that changes one returns when the change is on the disk."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

@@ -18,7 +18,7 @@ Write = Callable[..., None]
 
 @dataclass(frozen=True)
 class FilamentFormat:
-    """One row of the table.
+    """Describes one row of the table.
 
     Attributes
     ----------

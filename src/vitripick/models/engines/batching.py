@@ -28,7 +28,7 @@ _MOST_PIXELS = 8 << 20
 
 @dataclass(eq=False)
 class _Request:
-    """One image, (1, h, w), that a thread wants maps of."""
+    """Describes one image, (1, h, w), that a thread wants maps of."""
 
     image: Batch
     maps: Batch | None = None
@@ -128,7 +128,7 @@ class BatchedNetwork:
 
 
 class _Lane:
-    """One batch at a time: memory that the device reads and writes by itself, and the order of what happens there."""
+    """Holds one batch at a time: memory that the device reads and writes by itself, and the order of what happens."""
 
     def __init__(self, device: torch.device) -> None:
         self._is_cuda = device.type == "cuda"

@@ -38,7 +38,7 @@ _INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 @dataclass(frozen=True, eq=False)
 class EngineModel:
-    """A model on an engine, ready to pick from any thread.
+    """Is a model on an engine, ready to pick from any thread.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ _CELLS, _SURE, _LESS_SURE = 1.25, 0.3, 0.2
 
 
 class GraphExportError(VitripickError):
-    """This model cannot be brought to another engine here; torch runs it all the same."""
+    """Says that this model cannot be brought to another engine here; torch runs it all the same."""
 
     exit_code = 5
 

@@ -33,7 +33,7 @@ CACHE_VARIABLE = "VITRIPICK_CACHE"
 
 
 class GraphInfo(Settings):
-    """What stands in a graph's JSON.
+    """Holds what stands in a graph's JSON.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class GraphInfo(Settings):
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph that is whole."""
+    """Is a graph that is whole."""
 
     path: Path
     info: GraphInfo

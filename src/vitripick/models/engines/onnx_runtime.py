@@ -10,7 +10,7 @@ from vitripick.models.loading import cannot_load, import_engine
 
 
 class OnnxRuntimeNetwork:
-    """A network that ONNX Runtime runs on the CPU.
+    """Is a network that ONNX Runtime runs on the CPU.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def import_openvino() -> Any:
 
 
 class OpenVinoNetwork:
-    """A network that OpenVINO runs on the CPU.
+    """Is a network that OpenVINO runs on the CPU.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from vitripick.simulation.structures.library import BUNDLED
 
 
 class IndexEntry(TypedDict, total=False):
-    """What an `index.csv` says about a structure file."""
+    """Holds what an `index.csv` says about a structure file."""
 
     kind: Kind
     mw_kda: float

@@ -22,7 +22,7 @@ _SCALE_STEPS = 3
 
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """Where the membrane runs through a molecule.
+    """Says where the membrane runs through a molecule.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Slab:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """One molecule, its origin on the centre of its scattering.
+    """Describes one molecule, its origin on the centre of its scattering.
 
     Attributes
     ----------
