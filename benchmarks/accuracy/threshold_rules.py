@@ -1,6 +1,6 @@
 """The default threshold from sparse validation labels: our rule beside the usual one, the best F1.
 
-Given are trained models and micrographs with complete labels, half of which stand for validation. Their labels are
+Given are trained models and micrographs with complete labels; half of them are for validation. Their labels are
 thinned many times over, a threshold is chosen each time, and judged on the other half with all their labels.
 """
 

@@ -66,7 +66,7 @@ def write_files(folder: Path, given: argparse.Namespace) -> list[Path]:
 
 
 def row(links: Path, out: Path, given: argparse.Namespace, count: int) -> str:
-    """Pick once and tell."""
+    """Pick once and return what was printed."""
     command = [sys.executable, "-m", "vitripick.cli.app", "pick", str(links), "--out", str(out), "--json"]
     command += ["--diameter-px", str(given.diameter_px), "--device", given.device, *given.options.split()]
     before = reference(given.device)
@@ -74,7 +74,7 @@ def row(links: Path, out: Path, given: argparse.Namespace, count: int) -> str:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     in_all = time.perf_counter() - started
     after = reference(given.device)
-    told = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     finished = sorted(
         json.loads(line)["at"]
         for path in (out / "log").glob("*.jsonl")
@@ -88,7 +88,7 @@ def row(links: Path, out: Path, given: argparse.Namespace, count: int) -> str:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return (
         f"| {count} | {given.options or '-'} | {in_all:.1f} | {count / in_all:.1f} | **{sustained:.1f}** | "
-        f"{peak:.2f} GiB | {told['engine']}, {told['jobs']} at once | {before}, {after} |"
+        f"{peak:.2f} GiB | {printed['engine']}, {printed['jobs']} at once | {before}, {after} |"
     )
 
 

@@ -20,7 +20,7 @@ class Command(TyperCommand):
     """Checks what was typed, and lists the command's options in its help under the headings of their settings."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Check what was typed, so that a wrong value is told in our words, and then convert it."""
+        """Check what was typed, so that a wrong value is reported in our words, and then convert it."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         if not given.get("help"):
             check_typed(given, self)

@@ -21,7 +21,7 @@ class Bar:
     update
         Called with (done, total, note).
     stage
-        Called with what is done next, in words; the count begins anew.
+        Called with what is done next, in words; the count begins again.
     say
         Called with a line to print on stderr, above the bar if there is one.
     """

@@ -29,7 +29,7 @@ def watch(
     ] = None,
     json_lines: options.JsonLines = False,
 ) -> int:
-    """Pick micrographs as they arrive, for days, until told to stop."""
+    """Pick micrographs as they arrive, for days, until it is stopped."""
     from vitripick.atomic import check_folder
     from vitripick.cli.pick import print_line
     from vitripick.models import DEFAULT_MODEL, device_name, open_model

@@ -24,7 +24,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 # The queue is asked only while a job waits for its worker, and not often: all users share its server.
 _SECONDS_BETWEEN_QUESTIONS = 15.0
 _SECONDS_TO_ASK_AGAIN = 60.0
-# Jobs are submitted at the same time, and one line tells of all that were submitted within these seconds.
+# Jobs are submitted at the same time, and one line reports all that were submitted within these seconds.
 _SECONDS_TO_COLLECT = 5.0
 # Dask replaces a job some 15 seconds after its last worker was lost, so it is left alone for longer than that.
 _SECONDS_OF_DASK = 60.0

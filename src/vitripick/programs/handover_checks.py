@@ -146,7 +146,7 @@ class HandedRun:
 
     @property
     def suggested_box_px(self) -> int:
-        """Return an even side of the boxes to extract, for want of a better one."""
+        """Return an even side of the boxes to extract, where none is known."""
         return 2 * int(np.ceil(_BOX_DIAMETERS * (self.diameter_px or 64.0) / 2))
 
 

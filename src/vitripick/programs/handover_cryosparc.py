@@ -178,7 +178,7 @@ def _names(run: HandedRun, mapped: dict[str, MappedName], exposures: Sequence[Ex
         n_of = Counter(base_name(exposure.path) for exposure in exposures)
         is_twin = [name for name in lost if n_of[mapped[name].written] > 1]
         why = (
-            f"two exposures have the base name {mapped[is_twin[0]].written}, and cryoSPARC tells them by nothing else"
+            f"two exposures have the base name {mapped[is_twin[0]].written}, and cryoSPARC knows them by nothing else"
             if is_twin
             else f"its exposures are such as {base_name(exposures[0].path)}"
         )
@@ -192,7 +192,7 @@ def _names(run: HandedRun, mapped: dict[str, MappedName], exposures: Sequence[Ex
     for name in picked:
         other = written.setdefault(mapped[name].written, name)
         if other != name:
-            text = f"{other} and {name} have one base name, and cryoSPARC tells micrographs by nothing else"
+            text = f"{other} and {name} have one base name, and cryoSPARC knows micrographs by nothing else"
             return Check("names", MISFIT, f"{text}; hand over their folders one by one.")
     return Check("names", FITS, f"all {count('micrograph', len(picked))} with picks are in {source}, by base name")
 

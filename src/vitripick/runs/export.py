@@ -157,7 +157,7 @@ def write_run_exports(
 
 
 def warn_of_refused_exports(layout: RunLayout, records: Iterable[Record], formats: Sequence[str]) -> None:
-    """Warn of files of the whole run that RELION will refuse, because nobody knows the microscope."""
+    """Warn of files of the whole run that RELION will refuse, because the microscope is not known."""
     groups = {record.optics_group for record in records if record.n_picks}
     for name in dict.fromkeys(formats):
         entry = FORMATS[name]

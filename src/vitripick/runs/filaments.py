@@ -156,9 +156,9 @@ def _raise_all(errors: list[VitripickError]) -> NoReturn:
     """Raise the errors of all micrographs as one; where all are wrong uses, as a wrong use."""
     if all(isinstance(error, UsageError) for error in errors):
         raise errors[0]
-    told = [str(error).rstrip(".") for error in errors[:3]]
+    reasons = [str(error).rstrip(".") for error in errors[:3]]
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-    raise InputError(f"no micrograph could be traced: {'; '.join(told)}{more}.")
+    raise InputError(f"no micrograph could be traced: {'; '.join(reasons)}{more}.")
 
 
 class _Run:
@@ -189,7 +189,7 @@ class _Run:
         micrograph = read_micrograph(file.path, name=file.name, pixel_size=self._settings.pixel_size or file.pixel_size)
         stored = self._trace(micrograph)
         write_filaments(stored.filaments, self.out / _STORE / f"{stem}.csv", format="csv")
-        told = {
+        stored = {
             "micrograph": file.name,
             "file": key,
             "made_with": self._made_with,
@@ -198,7 +198,7 @@ class _Run:
             "width_px": stored.width_px,
             "warnings": list(stored.warnings),
         }
-        write_text_atomically(self.out / _RECORDS / f"{stem}.json", json.dumps(told, ensure_ascii=False) + "\n")
+        write_text_atomically(self.out / _RECORDS / f"{stem}.json", json.dumps(stored, ensure_ascii=False) + "\n")
         if self._settings.overlays:
             self._draw(stem, micrograph, stored.filaments)
         elif self._picture(stem).is_file():
@@ -268,7 +268,7 @@ class _Run:
         self.summary.notes += [f"{name}: {warning}" for warning in stored.warnings]
 
     def add_earlier(self, taken: set[str]) -> None:
-        """Add the micrographs that earlier calls traced into this folder; those of other settings are only told."""
+        """Add the micrographs that earlier calls traced into this folder; those of other settings are only reported."""
         other = 0
         for path in sorted((self.out / _RECORDS).glob("*.json")):
             record = _record(path)
@@ -279,8 +279,8 @@ class _Run:
             else:
                 other += 1
         if other:
-            told = f"{count('micrograph', other)} of earlier calls, traced with other settings"
-            self.summary.notes.append(f"the joined files leave out {told}")
+            left_out = f"{count('micrograph', other)} of earlier calls, traced with other settings"
+            self.summary.notes.append(f"the joined files leave out {left_out}")
 
     def _picture(self, stem: str) -> Path:
         return self.out / "overlays" / f"{stem}.png"

@@ -108,7 +108,7 @@ def advice(records: Sequence[Record], *, cores: int | None = None) -> list[str]:
         )
     if share("write", timed) > _MUCH:
         lines.append(
-            f"writing takes {share('write', timed):.0%} of a micrograph's time: leave out pictures that nobody looks "
+            f"writing takes {share('write', timed):.0%} of a micrograph's time: leave out pictures that no one looks "
             f"at ({parameter('overlays')}, {parameter('thumbnails')}), or choose another disk for {parameter('out')}."
         )
     if share("network", timed) > _MUCH:

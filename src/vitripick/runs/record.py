@@ -56,7 +56,7 @@ class Record:
         The engine that ran the network.
     optics
         RELION's optics group: what its STAR says, with the pixel size that was used for picking, and the options of the
-        microscope. None if nobody knows any, and in older records.
+        microscope. None if none is known, and in older records.
     quality
         What picks and junk map say about the micrograph; None in older records, which have no quality.
     narrowing
@@ -289,7 +289,7 @@ def write_record(record: Record, layout: RunLayout) -> None:
 
 
 def optics_of(file: MicrographFile, settings: OpticsSettings, pixel_size: float | None) -> OpticsGroup | None:
-    """Return the optics group of a micrograph, with the pixel size that it is picked with; None if nobody knows any."""
+    """Return the optics group of a micrograph, with the pixel size that it is picked with; None if none is known."""
     group = with_given_optics(file.optics, settings)
     return group if group is None or pixel_size is None else dataclasses.replace(group, pixel_size=pixel_size)
 
@@ -331,7 +331,7 @@ def read_failure(path: Path) -> dict[str, Any] | None:
 
 
 def is_failure(value: Any) -> bool:
-    """Return whether a value from JSON tells a failure: which micrograph, and perhaps its path and the reason."""
+    """Return whether a value from JSON describes a failure: which micrograph, and perhaps its path and the reason."""
     if not isinstance(value, dict) or not isinstance(value.get("micrograph"), str):
         return False
     return all(isinstance(value.get(key, ""), str) for key in ("path", "error"))

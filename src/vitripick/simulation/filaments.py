@@ -294,7 +294,7 @@ def _broken(path: FloatArray, gap: float, rng: np.random.Generator) -> list[Floa
 
 
 def _off_junk(path: FloatArray, junk: npt.NDArray[np.bool_], shortest: float) -> list[FloatArray]:
-    """Return the parts of a path outside of thick contaminants: nobody could see or would want the others."""
+    """Return the parts of a path outside of thick contaminants: the others are hidden, and no one would want them."""
     rows, columns = junk.shape
     x, y = np.rint(path).astype(int).T
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)

@@ -15,7 +15,7 @@ from vitripick.tracing.maps import SPACING_WIDTHS, LineMaps, LinePoints, line_po
 # Neighbours on one line are at most this many spacings apart, and turned by at most this much.
 _LINK_SPACINGS = 2.4
 _LINK_RADIANS = 0.6
-# An end of a piece is the mean of so many points: its direction is that of a chord, not of one point.
+# An end of a piece is the mean of this many points: its direction is that of a chord, not of one point.
 _END_POINTS = 4
 
 

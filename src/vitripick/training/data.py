@@ -96,7 +96,7 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
             files[name], pairs[name], index, preparation, diameter, areas.get(name), pixel_size
         )
         if entry.classes and not len(pairs[name]):
-            # Its particles are in other classes, so nobody said that it is empty.
+            # Its particles are in other classes, so it is not known to be empty.
             sample = sample.knowing(empty=False)
         sample = dataclasses.replace(sample, set_weight=entry.weight)
         angstrom = diameter * pixel_size if pixel_size is not None else angstrom

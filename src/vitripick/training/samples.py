@@ -56,7 +56,7 @@ class Sample:
     Attributes
     ----------
     name, set_index
-        Which micrograph, of which training set.
+        The number of the micrograph, and of its training set.
     image : (h, w), float32
         Prepared.
     labels : (n, 4), float32

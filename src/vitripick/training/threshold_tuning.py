@@ -29,7 +29,7 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     strict. So merit is taken at the lower end of what chance allows, and two ends are sought: the lowest threshold
     whose merit is as good as the best one's within one standard deviation of the difference, and the highest that
     keeps 95 % of the labels that can be found at all. The middle of the two is as far from false picks as from missed
-    ones. Where keeping so many labels takes a threshold below the first end, that one is taken if it costs no more
+    ones. Where keeping that many labels takes a threshold below the first end, that one is taken if it costs no more
     than two fifths of the merit.
 
     Parameters

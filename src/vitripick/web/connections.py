@@ -16,7 +16,7 @@ log = logging.getLogger("vitripick")
 HEAD_SECONDS = 10.0
 # A browser opens six connections, and shows its session with the first request on each.
 MAX_STRANGERS = 64
-# The event loop takes so many connections in one go, before any of them can be closed.
+# The event loop takes this many connections in one go, before any of them can be closed.
 BACKLOG = 64
 _SAY_AGAIN_SECONDS = 60.0
 

@@ -1,4 +1,4 @@
-"""The links that open the page: how they are spelled, and how the user gets one that nobody else can read."""
+"""The links that open the page: how they are spelled, and how the user gets one that no one else can read."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Links:
         path = self._folder / LINK_FILE
         beside = path.with_name(temporary_name("link"))
         beside.unlink(missing_ok=True)
-        # O_EXCL takes neither a link nor a file that somebody else has put there.
+        # O_EXCL takes neither a link nor a file that another user has put there.
         handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -19,7 +19,7 @@ from vitripick.web.project import Entry, Project
 _MOST_MICROGRAPHS, _MOST_PARTICLES = 1000, 2000
 _COLUMNS = 8
 _MOST_ON_SHEET, _MOST_SIDE_PX = 64, 256
-# The square shows so many boxes, as the montage of one micrograph does.
+# The square shows this many boxes, as the montage of one micrograph does.
 _BOXES = 1.3
 
 Particle = tuple[Entry, float, float, float]

@@ -9,7 +9,7 @@ from scipy import fft, ndimage
 from vitripick.geometry import Image
 
 SIDE_PX = 512
-# More pieces hardly calm the picture further, and somebody waits for it.
+# More pieces hardly calm the picture further, and the user waits for it.
 _MOST_PIECES = 150
 
 

@@ -314,7 +314,7 @@ def _doubt(names: Sequence[str]) -> None:
     """Log that of the files that were named, these would be left out if they had been found by a search."""
     if names:
         log.warning(
-            "%s among those that were named may show no micrograph, or an exposure of which another image was named, "
+            "%s among those that were named may show no micrograph, or the exposure of another image that was named, "
             "too: %s; all are taken, because they were named",
             count("image", len(names)),
             listed(names, most=3),

@@ -145,7 +145,7 @@ def write_parts(
     settings
         What to turn round, what to keep, and how to write.
     micrographs
-        Where the names come from; None if nobody compared them with those of micrographs.
+        Where the names come from; None if they were not compared with those of micrographs.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class OpticsGroup:
 
 
 def with_given_optics(group: OpticsGroup | None, settings: OpticsSettings) -> OpticsGroup | None:
-    """Return a group with the values that a person gave, which go before the STAR's; None where nobody knows any."""
+    """Return a group with the values that a person gave, which go before the STAR's; None where none is known."""
     given = {name: getattr(settings, name) for name in OpticsSettings.model_fields}
     known = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(group or OpticsGroup(), **known) if known else group

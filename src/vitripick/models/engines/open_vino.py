@@ -56,7 +56,7 @@ class OpenVinoNetwork:
         self.version = f"openvino {str(getattr(openvino, '__version__', 'unknown')).split('-')[0]}"
         try:
             self._core: Any = openvino.Core()
-            # Its part for CPUs is a library of its own, which is loaded only when somebody asks for it.
+            # Its part for CPUs is a library of its own, which is loaded only when it is needed.
             self._core.get_property("CPU", "FULL_DEVICE_NAME")
         except BROKEN as error:
             raise cannot_load("openvino", error) from error

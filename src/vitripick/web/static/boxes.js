@@ -9,7 +9,7 @@ const SECOND = "#3fd9c3";
 const HALO = "rgba(0, 0, 0, 0.55)";
 const N_SHADES = 10;
 const LARGEST_STAMP_PX = 160;
-// Above so many marks, small ones are set pixel by pixel: a canvas takes 5 to 10 microseconds for each drawImage.
+// Above this many marks, small ones are set pixel by pixel: a canvas takes 5 to 10 microseconds for each drawImage.
 const MANY = 800;
 const LARGEST_SET_PX = 48;
 

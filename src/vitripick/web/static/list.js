@@ -146,7 +146,7 @@ export function setCurrent(id) {
   render();
 }
 
-/** The id so many rows away from the current one, in the list's order. @param {number} step @returns {string | null} */
+/** The id that many rows away from the current one, in the list's order. @param {number} step @returns {string | null} */
 export function neighbour(step) {
   const position = shown.findIndex((row) => row.id === currentId);
   const next = shown[position < 0 ? 0 : position + step];
@@ -195,7 +195,7 @@ export function startList(opener) {
   });
   let arranged = "", rows = store.rows;
   watch(["rows", "histograms", "settings"], () => {
-    // An edit must not make rows jump about under the pointer: the order is made anew when its reasons change.
+    // An edit must not make rows jump about under the pointer: the order is made again when its reasons change.
     const key = `${store.settings.pick_set}/${select("list-sort").value === "name" ? "" : store.settings.threshold}/${Object.keys(histograms.all).length}`;
     if (rows !== store.rows || (key !== arranged && select("list-sort").value !== "name")) arrange();
     arranged = key;

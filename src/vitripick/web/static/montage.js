@@ -136,7 +136,7 @@ function takeAway() {
     forget(particle.ranked);
     particles = particles.filter((one) => one !== particle);
   }
-  // The edit has made the list anew; the next one has moved to this place.
+  // The edit has made the list again; the next one has moved to this place.
   if (particles.length) choose(Math.min(selected, particles.length - 1));
 }
 

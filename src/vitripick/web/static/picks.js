@@ -38,7 +38,7 @@ export function picksOf(id) {
   return picks;
 }
 
-/** Files have changed: fetch anew. */
+/** Files have changed: fetch them again. */
 export function forgetPicks() {
   generation += 1;
   kept.clear();

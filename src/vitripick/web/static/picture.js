@@ -36,7 +36,7 @@ async function decode(blob) {
 
 /**
  * Grey levels between which a picture spans the whole scale: all but the darkest and brightest per cent, and nothing
- * farther than five standard deviations from the median, as the quartiles tell them: a crystal makes nothing else flat.
+ * farther than five standard deviations from the median, estimated from the quartiles: a crystal makes nothing else flat.
  * @param {Grey} grey
  * @returns {[number, number]}
  */

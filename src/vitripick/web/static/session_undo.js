@@ -1,6 +1,6 @@
 // @ts-check
 // Undo of what was done since this page was opened, in its order: labels, flags and box sizes, on every micrograph.
-// What is older is undone on a second press only, since nobody remembers it.
+// What is older is undone on a second press only, since no one remembers it.
 import { count, toast } from "./dom.js";
 import { applyFlag, flush, onEdit, sheet, step } from "./labels.js";
 import { setBox } from "./label_panel.js";

@@ -19,7 +19,7 @@ let timer;
 /** The run whose curves are shown when nothing runs. @type {{id: string, rows: Record<string, number>[]} | null} */
 let looked = null;
 
-/** @type {{start: string | null, model: string | null}} what somebody chose */
+/** @type {{start: string | null, model: string | null}} what the user chose */
 const chosen = { start: null, model: null };
 
 async function poll() {
@@ -87,7 +87,7 @@ function refresh() {
     ...runs.filter((run) => run.has_model).reverse().map((run) => ({ value: `run:${run.id}`, text: `run ${run.id}: ${run.title}` })),
   ];
   if (machine && machine.released.length) models.sort((a, b) => Number(b.value === `released:${machine.default}`) - Number(a.value === `released:${machine.default}`));
-  // Until somebody chooses: the bundled model to start from, the newest one to pick with.
+  // Until the user chooses: the bundled model to start from, the newest one to pick with.
   // Before the bundled models are known, "scratch" would be the only choice, and the wrong one.
   const starts = machine ? [...models, { value: "scratch", text: "scratch: only these labels" }] : [{ value: "", text: "the models are being read…" }];
   fill(select("train-start"), starts, chosen.start ?? models[0]?.value);

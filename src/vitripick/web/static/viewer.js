@@ -53,7 +53,7 @@ export function look() {
 /** Of the box: noise finer than this hides a particle, coarser smoothing would hide its edge. */
 const FIRST_LOW_PASS = 0.08;
 
-/** Filters, in Å (pixels where no pixel size is known); until somebody chose one, the noise is calmed a little. */
+/** Filters, in Å (pixels where no pixel size is known); until the user chose one, the noise is calmed a little. */
 export function filters() {
   const { low, high = 0 } = store.settings.view;
   const one = sheet();
@@ -158,7 +158,7 @@ export async function openMicrograph(id, following) {
     Object.assign(marks, { selected: null, hovered: null, drawing: [] });
     if (answer.shape) {
       viewport.shape = answer.shape;
-      // The place is kept from micrograph to micrograph of one shape only where somebody zoomed in.
+      // The place is kept from micrograph to micrograph of one shape only where the user zoomed in.
       if (viewport.fitted || before[0] !== answer.shape[0] || before[1] !== answer.shape[1]) viewport.fit();
     }
     changed("current");
@@ -230,7 +230,7 @@ export function startViewer() {
   new ResizeObserver(resize).observe(el("canvas-box"));
   resize();
   watch(["view"], () => redraw());
-  // Box and pixel size decide the filter until somebody chose one.
+  // Box and pixel size decide the filter until the user chose one.
   const filterSoon = soon(() => picture && filterQuery() !== pictureFilter && refilter(), 120);
   watch(["labels", "settings", "view"], filterSoon);
   watch(["labels", "picks", "settings", "current"], () => redraw(false));
