@@ -189,7 +189,7 @@ class _Run:
         micrograph = read_micrograph(file.path, name=file.name, pixel_size=self._settings.pixel_size or file.pixel_size)
         stored = self._trace(micrograph)
         write_filaments(stored.filaments, self.out / _STORE / f"{stem}.csv", format="csv")
-        stored = {
+        facts = {
             "micrograph": file.name,
             "file": key,
             "made_with": self._made_with,
@@ -198,7 +198,7 @@ class _Run:
             "width_px": stored.width_px,
             "warnings": list(stored.warnings),
         }
-        write_text_atomically(self.out / _RECORDS / f"{stem}.json", json.dumps(stored, ensure_ascii=False) + "\n")
+        write_text_atomically(self.out / _RECORDS / f"{stem}.json", json.dumps(facts, ensure_ascii=False) + "\n")
         if self._settings.overlays:
             self._draw(stem, micrograph, stored.filaments)
         elif self._picture(stem).is_file():
