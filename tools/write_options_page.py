@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -21,14 +22,15 @@ from vitripick.settings.watch import WatchSettings
 PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 INTRODUCTION = """# Options
 
-This page is written by `python tools/write_options_page.py` from the classes in `vitripick.settings`, where each option
-stands once. The same list gives the options of the commands, the labels of RELION jobs, and the fields in Python.
+This page is written by `python tools/write_options_page.py` from the classes in
+`vitripick.settings`, where each option stands once. The same list gives the options of the
+commands, the labels of RELION jobs, and the fields in Python.
 """
 SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     (
         PickSettings,
         "## Picking\n\nFor `vitripick pick`, `watch` and `cryosparc-job`, as labels of a job of `vitripick relion`, "
-        "and in Python as\n`vitripick.runs.PickSettings`. `vitripick.pick` takes those that act on one micrograph.",
+        "and in Python as `vitripick.runs.PickSettings`. `vitripick.pick` takes those that act on one micrograph.",
     ),
     (
         FilamentSettings,
@@ -48,7 +50,7 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     (
         TrainSettings,
         "## Training: the plan\n\nFor `vitripick train` and `[training]` of a plan; in Python by name in "
-        "`vitripick.training.default_settings`.\nThese are the general defaults; each architecture has its own recipe.",
+        "`vitripick.training.default_settings`. These are the general defaults; each architecture has its own recipe.",
     ),
     (SimulateSettings, "## Simulating\n\nFor `vitripick simulate`, in Python `vitripick.simulation.SimulateSettings`."),
 )
@@ -63,7 +65,8 @@ def section(settings: type[Settings], title: str) -> str:
     """Return the table of one settings class."""
     labels = known_labels() if settings is PickSettings else []
     columns = ["command line", "Python", *(["RELION label"] if labels else []), "default", "what it does"]
-    rows = [f"{title}\n", _row(columns), "|---" * len(columns) + "|"]
+    heading, text = title.split("\n\n")
+    rows = [heading, "", "\n".join(textwrap.wrap(text, 100)) + "\n", _row(columns), "|---" * len(columns) + "|"]
     # What few people need comes last, as in the help.
     fields = sorted(settings.model_fields.items(), key=lambda item: option_of(item[1]).heading == MICROSCOPE)
     for name, field in fields:
