@@ -16,8 +16,9 @@ from vitripick.simulation import bundled_structures
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = {str(path.relative_to(BENCHMARKS)) for path in BENCHMARKS.glob("*/[!_]*.py")}
-# `write_options_page.py` measures nothing; tests/cli/test_options.py compares the page it writes.
-TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} - {"tools/write_options_page.py"}
+# These measure nothing and have no options: they write and draw what the documentation shows.
+OF_DOCUMENTATION = {"tools/write_options_page.py", "tools/draw_results.py", "tools/draw_pictures.py"}
+TOOLS = {str(path.relative_to(ROOT)) for path in (ROOT / "tools").glob("*.py")} - OF_DOCUMENTATION
 
 # One training step on one crop; DATA and OUT stand for folders.
 TINY = "--steps 1 --batch-size 1"

@@ -59,7 +59,7 @@ def test_a_jpg_is_read_with_its_last_row_first_and_the_labels_agree(model):
 
 @pytest.mark.parametrize("diameter_px", [16, 24, 48])
 def test_of_next_to_nothing_the_model_is_sure_where_there_is_no_particle(model, diameter_px):
-    """At the default threshold there are some false picks (docs/benchmarks.md), none of them sure."""
+    """At the default threshold there are some false picks (docs/benchmarks/general.md), none of them sure."""
     ((_, micrograph),) = micrographs_and_labels("empty")[0].items()
     assert len(pick(micrograph, model, diameter_px=diameter_px)) <= 0.06 * micrograph.image.size / diameter_px**2
     assert len(pick(micrograph, model, diameter_px=diameter_px, threshold=0.8)) == 0

@@ -1,6 +1,7 @@
 """The language of code and pages, as far as a program can see it; CONTRIBUTING.md has the rule."""
 
 import ast
+import csv
 import io
 import re
 import tokenize
@@ -122,7 +123,6 @@ LISTS = {"CHANGELOG.md", "docs/options.md"}
 NOT_YET_PLAIN = {"docs/benchmarks/speed.md"}
 NOT_YET_WRAPPED = {"CHANGELOG.md", "docs/benchmarks/speed.md", "docs/filaments.md", "docs/label.md"}
 NOT_YET_SPLIT = {
-    "docs/benchmarks.md",
     "docs/benchmarks/speed.md",
     "docs/formats.md",
     "docs/lab.md",
@@ -165,3 +165,15 @@ def test_every_page_is_short_enough_to_read():
     n_words = {name_of(page): len(prose(page).split()) for page in PAGES}
     assert {name for name, n in n_words.items() if n > MOST_WORDS} - LISTS == NOT_YET_SPLIT
     assert n_words["README.md"] <= MOST_WORDS_OF_README
+
+
+def test_every_figure_of_the_plot_stands_in_the_page_that_it_names():
+    with (ROOT / "docs/benchmarks/results.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    texts = {row["page"]: (ROOT / "docs/benchmarks" / row["page"]).read_text(encoding="utf-8") for row in rows}
+    assert [row for row in rows for key in ("f1", "low", "high") if row[key] not in texts[row["page"]]] == []
+
+
+def test_the_results_fit_on_one_screen():
+    page = ROOT / "docs/benchmarks.md"
+    assert len(page.read_text(encoding="utf-8").split()) <= 450

@@ -59,7 +59,7 @@ _AROUND = 3
 _POOR = 0.7
 # Inverted micrographs are picked if they make it that sure, and surer than as they are by this.
 _SURER = 0.2
-# Estimates on real micrographs are wrong by this share of the diameter (docs/benchmarks.md).
+# Estimates on real micrographs are wrong by this share of the diameter (docs/benchmarks/general.md).
 _LEAST_UNCERTAINTY = 0.05
 
 

@@ -1,7 +1,7 @@
 """In which numbers a training multiplies: bfloat16 where the hardware has it, float32 elsewhere.
 
 Weights, averages, losses and the optimiser are float32 either way. Processors with AMX (Intel's, from 2023 on) train
-two to three times faster in bfloat16 (docs/benchmarks.md); on other CPUs it is emulated and slower.
+two to three times faster in bfloat16 (docs/benchmarks/training.md); on other CPUs it is emulated and slower.
 """
 
 from __future__ import annotations

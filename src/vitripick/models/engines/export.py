@@ -29,7 +29,7 @@ from vitripick.models.run import for_inference
 log = logging.getLogger("vitripick")
 
 _OPSET = 17
-# Half as many calibrate as good as unseen real ones (docs/benchmarks.md); these take ten seconds.
+# Half as many calibrate as good as unseen real ones (docs/benchmarks/speed.md); these take ten seconds.
 _N_CALIBRATION, _N_COMPARED = 24, 6
 # Seeds of the images to compare on; calibration has those from 0.
 _COMPARED_FROM = 1000

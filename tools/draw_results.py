@@ -1,0 +1,55 @@
+"""Draw docs/images/results.png from docs/benchmarks/results.csv: python tools/draw_results.py"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+DOCS = Path(__file__).parent.parent / "docs"
+TABLE = DOCS / "benchmarks" / "results.csv"
+PICTURE = DOCS / "images" / "results.png"
+COLOURS = {
+    "blob detector, best threshold": "#8a8f98",
+    "general, protein never seen": "#0072b2",
+    "then 100 labels": "#009e73",
+    "one micrograph from scratch": "#d55e00",
+    "general, micrographs never seen": "#56b4e9",
+}
+
+
+def main() -> None:
+    """Draw one panel for each set, and in it one dot for each method, with its interval where there is one."""
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    methods = list(COLOURS)
+    figure = Figure(figsize=(9, 3.1), dpi=110, layout="constrained")
+    panels = figure.subplots(1, len(sets), sharey=True)
+    for panel, name in zip(panels, sets, strict=True):
+        for row in (row for row in rows if row["set"] == name):
+            f1, at = float(row["f1"]), methods.index(row["method"])
+            if row["low"]:
+                panel.plot([float(row["low"]), float(row["high"])], [at, at], color=COLOURS[row["method"]], linewidth=3)
+            panel.plot(f1, at, "o", color=COLOURS[row["method"]], markersize=7)
+            side = -8 if f1 > 0.75 else 8
+            panel.annotate(
+                row["f1"],
+                (float(row["low"] or f1) if side < 0 else f1, at),
+                xytext=(side, 0),
+                textcoords="offset points",
+                ha="right" if side < 0 else "left",
+                va="center",
+                fontsize=8,
+            )
+        panel.set(title=name, xlim=(0.4, 1.02), ylim=(len(methods) - 0.5, -0.5), xlabel="F1, d/4")
+        panel.title.set_fontsize(10)
+        panel.grid(axis="x", color="#dddddd")
+        panel.set_axisbelow(True)
+    panels[0].set_yticks(range(len(methods)), methods)
+    figure.savefig(PICTURE)
+
+
+if __name__ == "__main__":
+    main()
