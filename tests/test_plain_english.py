@@ -124,12 +124,7 @@ NOT_YET_PLAIN = {"docs/benchmarks/speed.md"}
 NOT_YET_WRAPPED = {"CHANGELOG.md", "docs/benchmarks/speed.md", "docs/filaments.md", "docs/label.md"}
 NOT_YET_SPLIT = {
     "docs/benchmarks/speed.md",
-    "docs/formats.md",
-    "docs/lab.md",
     "docs/label.md",
-    "docs/notebook.md",
-    "docs/picking.md",
-    "docs/training.md",
 }
 
 
