@@ -13,7 +13,7 @@ from vitripick.geometry import FloatArray
 GRID = np.arange(0.05, 0.96, 0.01)
 # Thresholds whose merit is within what chance does to it, and at least this, are as good as the best one.
 _PLATEAU = 0.005
-# Keeping this share of what can be found is worth so much merit: the measurement is in docs/benchmarks/sparse_labels.md.
+# Keeping this share of what can be found is worth this much merit (docs/benchmarks/sparse_labels.md).
 _KEEP_FOUND, _WORTH = 0.95, 0.4
 
 
