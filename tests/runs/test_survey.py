@@ -16,7 +16,8 @@ from vitripick.picking import diameter
 from vitripick.picking.diameter import diameters_around, sweep
 from vitripick.run_layout import SURVEY
 from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
-from vitripick.runs.survey import read_survey, spread_over
+from vitripick.runs.sample import spread_over
+from vitripick.runs.survey import read_survey
 
 APOFERRITIN = Path("examples/apoferritin/micrographs")  # 80 px
 BETA_GALACTOSIDASE = Path("examples/betagal/micrographs")  # 27 px
@@ -57,7 +58,7 @@ def no_looking(monkeypatch):
 
     def forbid():
         for name in ("diameter", "threshold"):
-            monkeypatch.setattr(survey._Look, name, lambda *a: pytest.fail("looked again"))
+            monkeypatch.setattr(survey.Sample, name, lambda *a: pytest.fail("looked again"))
 
     return forbid
 
@@ -241,14 +242,14 @@ def test_of_two_shares_that_survey_at_once_the_first_to_write_decides(general, p
     pick_many([pieces], tmp_path / "other", general, shard=Shard(1, 2))
     theirs = read_survey(tmp_path / "other" / SURVEY)
     theirs = theirs.model_copy(update={"diameter": theirs.diameter.model_copy(update={"low": 1.0})})
-    real = survey._Look.threshold
+    real = survey.Sample.threshold
 
     def meanwhile(self, settings):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / SURVEY).write_text(theirs.to_text())
         return real(self, settings)
 
-    monkeypatch.setattr(survey._Look, "threshold", meanwhile)
+    monkeypatch.setattr(survey.Sample, "threshold", meanwhile)
     ours = pick_many([pieces], tmp_path / "out", general, shard=Shard(2, 2))
     assert ours.survey.diameter.low == 1.0
     assert read_survey(tmp_path / "out" / SURVEY) == theirs

@@ -13,6 +13,7 @@ It is one file because what a sweep measures, and what is concluded from it, mus
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -243,6 +244,7 @@ def sweep(
     pixel_size: float | None = None,
     crop_px: int | None = None,
     invert: bool = False,
+    jobs: int = 1,
 ) -> Sweep:
     """Run the network on the middle of a micrograph at each assumed diameter, and return what it saw.
 
@@ -260,11 +262,14 @@ def sweep(
         Side of the middle, in working pixels; `CROP_PX` by default.
     invert
         Turn light and dark round.
+    jobs
+        Diameters to look at at once. What is seen does not depend on it.
     """
     side = CROP_PX if crop_px is None else crop_px
     scale = pixel_size or 1.0
-    seen = np.array([_look(image, model, float(d) / scale, side, invert) for d in diameters], np.float64)
-    return Sweep(np.asarray(diameters, np.float64), *seen.T)
+    with ThreadPoolExecutor(jobs, thread_name_prefix="sweep") as pool:
+        seen = list(pool.map(lambda d: _look(image, model, float(d) / scale, side, invert), diameters))
+    return Sweep(np.asarray(diameters, np.float64), *np.array(seen, np.float64).T)
 
 
 def _look(

@@ -8,7 +8,8 @@ from pathlib import Path
 from vitripick.errors import InputError, VitripickError, parameter
 from vitripick.formats import MicrographFile, read_header
 from vitripick.run_layout import FILAMENT_RECORDS
-from vitripick.runs.survey import Survey, spread_over
+from vitripick.runs.sample import spread_over
+from vitripick.runs.survey import Survey
 from vitripick.settings.pick import PickSettings
 
 

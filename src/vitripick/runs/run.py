@@ -37,11 +37,11 @@ from vitripick.runs.folder import run_before
 from vitripick.runs.jobs import in_order
 from vitripick.runs.record import Outcome, Record, read_exported, refuse_other_files, write_failures
 from vitripick.runs.resources import resource_errors
+from vitripick.runs.sample import N_SURVEYED
 from vitripick.runs.shards import Shard
 from vitripick.runs.step import FolderPicker
 from vitripick.runs.summary import RunSummary
 from vitripick.runs.survey import (
-    N_SURVEYED,
     Survey,
     open_questions,
 )

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from vitripick.models import Model
 from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.models.run import FLOOR_CONFIDENCE, expect
 from vitripick.picking.junk import check_junk_masks
-from vitripick.picking.one import check_settings, look_at_all, resolve_diameter_px
+from vitripick.picking.one import Look, check_settings, look_at_all, resolve_diameter_px
 from vitripick.run_layout import RunLayout
 from vitripick.runs.export import check_formats
 from vitripick.runs.exporter import Exporter
@@ -51,6 +52,16 @@ if TYPE_CHECKING:
 
 class ChangedFileError(MicrographError):
     """Says that a micrograph changed while it was read, so it is not complete yet."""
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """Holds what the survey saw on a micrograph, from which file and settings, and the seconds that it took."""
+
+    look: Look
+    made_from: dict[str, Any] | None
+    timings: dict[str, float]
+    seconds: float
 
 
 class FolderPicker:
@@ -96,6 +107,7 @@ class FolderPicker:
         self.use(self._asked)
         self.device, self.jobs, self._threads = str(device), jobs, threads
         self._loaded: EngineModel | None = None
+        self._ahead: dict[str, _Ahead] = {}
         self._loading, self.log = threading.Lock(), RunLog(self.layout)
 
     def use(self, settings: PickSettings, survey: Survey | None = None) -> None:
@@ -137,9 +149,9 @@ class FolderPicker:
             files,
             self.model,
             self._asked,
-            ready=self._loaded_model,
             for_sweep=self._load,
             opened=self._read,
+            look=self._look_ahead,
             jobs=self.jobs,
             layout=self.layout,
             belongs=lambda kept: self._belongs(kept, files, output_stems(files) if stems is None else stems),
@@ -230,14 +242,18 @@ class FolderPicker:
         write_failure(failure, self.layout, stem)
         return Outcome(file, stem, failure=failure)
 
-    def made_from(self, file: MicrographFile) -> dict[str, Any] | None:
-        """Return what decides which picks are stored: the file as it is now, model, settings; None without a file."""
+    def made_from(self, file: MicrographFile, settings_hash: str | None = None) -> dict[str, Any] | None:
+        """Return what decides which picks are stored: the file as it is now, model, settings; None without a file.
+
+        `settings_hash` is that of the settings to pick with, by default.
+        """
         try:
             status = os.stat(file.path)
         except OSError:
             return None
         # A STAR's pixel size overrides the header's, so it counts as a setting.
-        settings = self._settings_hash if file.pixel_size is None else f"{self._settings_hash}@{file.pixel_size:g}"
+        settings = settings_hash or self._settings_hash
+        settings = settings if file.pixel_size is None else f"{settings}@{file.pixel_size:g}"
         return {
             "size_bytes": status.st_size,
             "mtime_ns": status.st_mtime_ns,
@@ -297,7 +313,12 @@ class FolderPicker:
         cached, started = cached_share(file.path), time.perf_counter()
         with stage("read"):
             micrograph = self._read(file)
-        seen = look_at_all(micrograph, ready, self.settings)
+        ahead = self._ahead.pop(file.name, None)
+        if ahead is not None and ahead.made_from == made_from:
+            seen, started = ahead.look, started - ahead.seconds
+            timings.update({name: timings.get(name, 0.0) + took for name, took in ahead.timings.items()})
+        else:
+            seen = look_at_all(micrograph, ready, self.settings)
         if self.made_from(file) != made_from or made_from is None:
             raise ChangedFileError(f"{file.path}: changed while it was read; it is still being written. Pick it again.")
         record = Record(
@@ -326,6 +347,16 @@ class FolderPicker:
         )
         self.log.write(micrograph=file.name, seconds=record.seconds, timings=record.timings, cached=record.cached)
         return record
+
+    def _look_ahead(self, file: MicrographFile, settings: PickSettings) -> Look:
+        """Look at a micrograph for the survey, and remember what is seen, so that nobody looks again to pick it."""
+        started, made_from = time.perf_counter(), self.made_from(file, _settings_hash(settings))
+        with timed() as timings:
+            with stage("read"):
+                micrograph = self._read(file)
+            seen = look_at_all(micrograph, self._loaded_model(), settings)
+        self._ahead[file.name] = _Ahead(seen, made_from, timings, time.perf_counter() - started)
+        return seen
 
     @property
     def engine(self) -> str:

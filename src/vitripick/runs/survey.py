@@ -11,19 +11,14 @@ It is one file because each part that is found depends on the parts before it, a
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from vitripick.atomic import write_text_atomically, write_text_once
 from vitripick.cores import one_thread_of_opencv
-from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs
 from vitripick.formats.micrographs.on_disk import open_micrograph
 from vitripick.geometry import Micrograph
@@ -31,36 +26,17 @@ from vitripick.json_toml import read_json_object
 from vitripick.models import LoadedModel, Model, ModelCard
 from vitripick.models.engines import available_cores, load_on_engine
 from vitripick.picking.diameter import (
-    CROP_NEAR_PX,
     DiameterEstimate,
-    Sweep,
-    combine,
-    contrast_of,
-    diameters_around,
-    diameters_to_try,
-    is_poor,
-    stands_out,
-    sweep,
 )
-from vitripick.picking.one import check_settings, look_at_all, resolve_diameter_px
-from vitripick.picking.threshold import ThresholdChoice, choose_threshold
+from vitripick.picking.one import Look, check_settings, look_at_all
+from vitripick.picking.threshold import ThresholdChoice
 from vitripick.run_layout import RunLayout
-from vitripick.runs.jobs import in_order
 from vitripick.runs.record import digest
+from vitripick.runs.sample import N_SURVEYED, Looker, Opener, Sample
 from vitripick.settings import Settings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
 from vitripick.version import VERSION
-
-N_SURVEYED = 5
-# If a micrograph cannot be read, the next ones of its part of the run are tried, up to this number in all.
-_TRIES = 3
-# A find farther than this from the given diameter, in logarithms, must stand out among all diameters.
-_FAR = math.log(2.0)
-
-T = TypeVar("T")
-_Unit: TypeAlias = Literal["angstrom", "px"]
-Opener = Callable[[MicrographFile], Micrograph]
 
 
 class Survey(Settings):
@@ -206,7 +182,14 @@ def survey_micrographs(
         return open_micrograph(file.path, name=file.name, pixel_size=pixel_size)
 
     files = find_micrographs(inputs, include=settings.include)
-    found = survey_run(files, model, settings, ready=ready, for_sweep=ready, opened=opened, jobs=jobs)
+    if not open_questions(model.card, settings):
+        return _nothing_yet(model)
+    picks_with = ready()
+
+    def look(file: MicrographFile, settings: PickSettings) -> Look:
+        return look_at_all(opened(file), picks_with, settings)
+
+    found = survey_run(files, model, settings, for_sweep=ready, opened=opened, look=look, jobs=jobs)
     return _nothing_yet(model) if found is None else found
 
 
@@ -215,9 +198,9 @@ def survey_run(
     model: Model,
     settings: PickSettings,
     *,
-    ready: Callable[[], LoadedModel],
     for_sweep: Callable[[], LoadedModel],
     opened: Opener,
+    look: Looker,
     jobs: int = 1,
     layout: RunLayout | None = None,
     belongs: Callable[[Survey], bool] = lambda survey: True,
@@ -230,13 +213,14 @@ def survey_run(
         All micrographs of the run, as `find_micrographs` lists them. The list decides which ones are looked at.
     model, settings
         As in `survey_micrographs`.
-    ready
-        Function that returns the model ready to run; only called if micrographs must be looked at.
     for_sweep
-        Function that returns it a second time, only for the search for a diameter. An engine compiles for a limited
-        number of image sizes, and that search, which needs many, would use them up.
+        Function that returns the model ready to run, for the search for a diameter; only called if micrographs must
+        be looked at. An engine compiles for a limited number of image sizes, and that search, which needs many, would
+        use up those of the model that picks.
     opened
         Function that opens a micrograph.
+    look
+        Function that looks at a whole micrograph, with settings whose diameter is known.
     jobs
         Micrographs to look at at once.
     layout
@@ -258,11 +242,11 @@ def survey_run(
     survey = None if layout is None or of_others else kept_survey(layout, model, settings)
     if survey is None:
         survey = _nothing_yet(model)
-    look = _Look(files, ready, for_sweep, opened, jobs)
+    sample = Sample(files, for_sweep, opened, look, jobs)
     missing = [name for name in wants if getattr(survey, name) is None]
     for name in missing:
         resolved = survey.apply(settings)
-        found = look.threshold(resolved) if name == "threshold" else look.diameter(settings)
+        found = sample.threshold(resolved, model.card) if name == "threshold" else sample.diameter(settings)
         survey = survey.with_part(name, found, _made_from(name, model, resolved))
     if not missing or not survey.complete or layout is None:
         return survey
@@ -320,140 +304,6 @@ def _is_possible(survey: Survey) -> bool:
         and (survey.threshold is None or 0 <= survey.threshold.threshold <= 1)
         and all(parts.get(name) is not None for name in survey.made_from)
     )
-
-
-def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[list[MicrographFile]]:
-    """Return one list for each of `n` parts of the run: its middle file, and others to try if that is damaged.
-
-    Examples
-    --------
-    >>> files = [MicrographFile(str(i), Path()) for i in range(100)]
-    >>> [part[0].name for part in spread_over(files)]
-    ['10', '30', '50', '70', '90']
-    """
-    n = min(n, len(files))
-    bounds = [len(files) * i // n for i in range(n + 1)]
-    parts = []
-    for low, high in pairwise(bounds):
-        middle = (low + high) // 2
-        parts.append([*files[middle:high], *files[low:middle]][:_TRIES])
-    return parts
-
-
-@dataclass(frozen=True)
-class _Swept:
-    """Holds what the network saw at assumed diameters, the given one (in the same unit), and a doubted pixel size."""
-
-    sweeps: dict[str, Sweep]
-    unit: _Unit
-    given: float | None = None
-    doubted_pixel_size: float | None = None
-
-    def estimate(self) -> DiameterEstimate:
-        found = combine(self.sweeps, unit=self.unit, given=self.given)
-        return found.model_copy(update={"doubted_pixel_size": self.doubted_pixel_size})
-
-
-class _Look:
-    """Opens micrographs spread over a run, several at once, and runs the network on them."""
-
-    def __init__(
-        self,
-        files: Sequence[MicrographFile],
-        ready: Callable[[], LoadedModel],
-        for_sweep: Callable[[], LoadedModel],
-        opened: Opener,
-        jobs: int,
-    ) -> None:
-        self._parts = spread_over(files)
-        self._ready, self._for_sweep, self._opened, self._jobs = ready, for_sweep, opened, jobs
-        self._errors: list[str] = []
-
-    def diameter(self, settings: PickSettings) -> DiameterEstimate:
-        """Return the diameter seen near the given one; among all, if none is given or nothing is seen near it.
-
-        If little stands out, the micrographs are looked at a second time with light and dark turned round.
-        """
-        seen = self._swept(settings, invert=bool(settings.invert))
-        if settings.invert is not None or not is_poor(seen.sweeps):
-            return seen.estimate()
-        inverted = self._swept(settings, invert=True)
-        contrast = contrast_of(seen.sweeps, inverted.sweeps)
-        return (inverted if contrast == "white" else seen).estimate().model_copy(update={"contrast": contrast})
-
-    def _swept(self, settings: PickSettings, *, invert: bool) -> _Swept:
-        if settings.diameter_angstrom is not None:
-            return self._near(settings.diameter_angstrom, "angstrom", invert)
-        if settings.diameter_px is not None:
-            return self._near(settings.diameter_px, "px", invert)
-        return self._anywhere(invert=invert)
-
-    def _anywhere(self, unit: _Unit | None = None, given: float | None = None, *, invert: bool) -> _Swept:
-        ready = self._for_sweep()
-        # If one of them has no pixel size, the only unit that they share is pixels.
-        sizes = self._of_each(lambda m: (m.shape, m.pixel_size))
-        if not sizes:
-            raise InputError(f"none of the micrographs that were tried can be read; the first one: {self._errors[0]}")
-        in_angstrom = unit != "px" and all(pixel_size for _, pixel_size in sizes)
-
-        def sweeps(in_angstrom: bool) -> dict[str, Sweep]:
-            ranges = [diameters_to_try(shape, pixel_size if in_angstrom else None) for shape, pixel_size in sizes]
-            diameters = max(ranges, key=len)
-
-            def look(micrograph: Micrograph) -> tuple[str, Sweep]:
-                pixel_size = micrograph.pixel_size if in_angstrom else None
-                return micrograph.name, sweep(micrograph.image, ready, diameters, pixel_size=pixel_size, invert=invert)
-
-            return dict(self._of_each(look))
-
-        seen = sweeps(in_angstrom)
-        if not in_angstrom or stands_out(seen):
-            return _Swept(seen, "angstrom" if in_angstrom else "px", given)
-        # The pixel size may be wrong, as 1 Å in the header of binned micrographs is. Pixels do not depend on it.
-        in_pixels = sweeps(False)
-        if not stands_out(in_pixels):
-            return _Swept(seen, "angstrom", given)
-        pixel_size = statistics.median(pixel_size or math.nan for _, pixel_size in sizes)
-        return _Swept(in_pixels, "px", None if given is None else given / pixel_size, pixel_size)
-
-    def _near(self, given: float, unit: _Unit, invert: bool) -> _Swept:
-        ready, diameters = self._for_sweep(), diameters_around(given)
-
-        def look(micrograph: Micrograph) -> tuple[str, Sweep]:
-            given_px = resolve_diameter_px(micrograph, ready, PickSettings.model_validate({f"diameter_{unit}": given}))
-            assert given_px is not None  # one was given
-            pixel_size = given / given_px
-            return micrograph.name, sweep(
-                micrograph.image, ready, diameters, pixel_size=pixel_size, crop_px=CROP_NEAR_PX, invert=invert
-            )
-
-        seen = _Swept(dict(self._of_each(look)), unit, given)
-        near = seen.estimate()
-        # The given diameter may be in nm, or of binned micrographs. Then nothing, or only the ends of the range, fits.
-        is_silent = near.n_silent == len(near.micrographs) > 0
-        is_far = abs(math.log(near.diameter / given)) > _FAR
-        return self._anywhere(unit, given, invert=invert) if is_silent or is_far else seen
-
-    def threshold(self, settings: PickSettings) -> ThresholdChoice:
-        """Return the threshold that suits the picks on these micrographs."""
-        ready = self._ready()
-        found = self._of_each(lambda m: look_at_all(m, ready, settings).picks)
-        return choose_threshold(found, ready.card, aim=settings.aim)
-
-    def _of_each(self, ask: Callable[[Micrograph], T]) -> list[T]:
-        """Return what `ask` gives for one micrograph of each part, in their order."""
-
-        def answer(part: list[MicrographFile]) -> T | None:
-            for file in part:
-                try:
-                    return ask(self._opened(file))
-                except ResourceError:
-                    raise
-                except VitripickError as error:
-                    self._errors.append(str(error))
-            return None
-
-        return [given for given in in_order(self._parts, [answer] * self._jobs) if given is not None]
 
 
 def _made_from(name: str, model: Model, settings: PickSettings) -> str:

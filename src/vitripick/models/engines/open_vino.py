@@ -32,7 +32,14 @@ def import_openvino() -> Any:
     Errors are those of `import_engine`.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return import_engine("openvino")
+    # Its converter for models of other programs takes as long to load as the rest, and it can do without.
+    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
+    try:
+        return import_engine("openvino")
+    finally:
+        # Another user of the same process may want the converter.
+        if sys.modules["openvino.tools.ovc"] is None:
+            del sys.modules["openvino.tools.ovc"]
 
 
 class OpenVinoNetwork:

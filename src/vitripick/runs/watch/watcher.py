@@ -21,9 +21,9 @@ from vitripick.runs.export import ExportError, check_formats, warn_of_refused_ex
 from vitripick.runs.record import Outcome, Record, read_record
 from vitripick.runs.resources import resource_errors
 from vitripick.runs.run import finish_run, summary_of
+from vitripick.runs.sample import N_SURVEYED
 from vitripick.runs.step import ChangedFileError, FolderPicker
 from vitripick.runs.summary import RunSummary
-from vitripick.runs.survey import N_SURVEYED
 from vitripick.runs.watch.arrivals import Signature, Source, source_of
 from vitripick.runs.watch.ledger import Arrival, Ledger
 from vitripick.runs.watch.lock import FolderLock
