@@ -244,6 +244,15 @@ def test_openvino_sends_no_statistics_home():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_openvino_is_loaded_without_its_converter_which_others_may_still_load():
+    pytest.importorskip("openvino")
+    code = (
+        "import sys; from vitripick.models.engines.open_vino import import_openvino; import_openvino(); "
+        "assert 'openvino.tools.ovc' not in sys.modules; import openvino.tools.ovc"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_threads_that_make_the_first_inference_of_a_process_do_not_wait_for_each_other():
     """OpenVINO's own would, for good, in most processes that switch threads as often as this one."""
     pytest.importorskip("openvino")

@@ -15,7 +15,7 @@ from vitripick.models.engines import load_on_engine
 from vitripick.picking import diameter
 from vitripick.picking.diameter import diameters_around, sweep
 from vitripick.run_layout import SURVEY
-from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, survey, survey_micrographs
+from vitripick.runs import FolderPicker, PickSettings, Shard, pick_many, step, survey, survey_micrographs
 from vitripick.runs.sample import spread_over
 from vitripick.runs.survey import read_survey
 
@@ -244,10 +244,10 @@ def test_of_two_shares_that_survey_at_once_the_first_to_write_decides(general, p
     theirs = theirs.model_copy(update={"diameter": theirs.diameter.model_copy(update={"low": 1.0})})
     real = survey.Sample.threshold
 
-    def meanwhile(self, settings):
+    def meanwhile(self, settings, card):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / SURVEY).write_text(theirs.to_text())
-        return real(self, settings)
+        return real(self, settings, card)
 
     monkeypatch.setattr(survey.Sample, "threshold", meanwhile)
     ours = pick_many([pieces], tmp_path / "out", general, shard=Shard(2, 2))
@@ -381,3 +381,46 @@ def test_where_no_diameter_in_angstrom_stands_out_one_in_pixels_is_searched(gene
     assert found.apply(settings).diameter_px == estimate.diameter
     assert found.apply(settings).diameter_angstrom is None
     assert any("pixel size" in line for line in found.summary_lines())
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Names of the micrographs that a whole look was taken at, in order."""
+    names, look = [], step.look_at_all
+
+    def counted(micrograph, *arguments):
+        names.append(micrograph.name)
+        return look(micrograph, *arguments)
+
+    monkeypatch.setattr(step, "look_at_all", counted)
+    return names
+
+
+def test_what_the_survey_looked_at_is_not_looked_at_again_to_pick_it(general, pieces, tmp_path, looks):
+    summary = pick_many([pieces], tmp_path / "out", general)
+    assert sorted(looks) == ["a.mrc", "b.mrc", "c.mrc"]
+    again = pick_many([pieces], tmp_path / "again", general, summary.survey.apply(PickSettings()))
+    assert len(looks) == 6
+    for one, other in zip(summary.records, again.records, strict=True):
+        assert one.n_stored == other.n_stored
+        assert set(one.timings) == set(other.timings)
+        assert sum(one.timings.values()) <= one.seconds + 1e-3
+        stores = [read_picks(tmp_path / out / "cbox" / f"{one.stem}.cbox") for out in ("out", "again")]
+        assert np.array_equal(stores[0].x, stores[1].x)
+
+
+def test_a_micrograph_that_changed_since_the_survey_is_looked_at_again(general, pieces, tmp_path, looks):
+    mics = tmp_path / "mics"
+    mics.mkdir()
+    for name in ("a.mrc", "b.mrc"):
+        (mics / name).write_bytes((pieces / name).read_bytes())
+    pick_many(
+        [mics],
+        tmp_path / "out",
+        general,
+        on_survey=lambda found: (mics / "b.mrc").write_bytes((pieces / "c.mrc").read_bytes()),
+    )
+    assert sorted(looks) == ["a.mrc", "b.mrc", "b.mrc"]
+    pick_many([pieces / "c.mrc"], tmp_path / "c", general, read_survey(tmp_path / "out" / SURVEY).apply(PickSettings()))
+    stores = [read_picks(tmp_path / name) for name in ("out/cbox/b.cbox", "c/cbox/c.cbox")]
+    assert np.array_equal(stores[0].x, stores[1].x)
