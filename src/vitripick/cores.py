@@ -4,6 +4,7 @@ Who picks several micrographs at once gives each a thread. A library that starts
 them slows all of them down, most on a busy machine. Each library is asked here:
 
 - BLAS (NumPy, SciPy) and OpenMP (torch): `calm_libraries`, before these are imported, by the command line.
+- OpenMP (torch): `calm_torch`, where our own code imports torch first, as in a script that trains.
 - OpenCV: `one_thread_of_opencv`, where several micrographs are worked on at once.
 - The engines and torch: they are given their numbers of threads where a model is loaded (`models/engines`).
 """
@@ -27,10 +28,19 @@ def calm_libraries() -> None:
     """Let BLAS start no threads, and torch's threads sleep while they wait; what the user has set stays.
 
     NumPy and torch read this when they are imported. No step of picking or training multiplies large matrices with
-    NumPy. Torch's threads wait for each other some hundred times in a step of training, and by default they keep their
-    cores busy meanwhile. Where other programs want these cores, a step took three times as long (docs/speed.md).
+    NumPy.
     """
     os.environ.setdefault(BLAS_THREADS, "1")
+    calm_torch()
+
+
+def calm_torch() -> None:
+    """Let torch's threads sleep while they wait; what the user has set stays.
+
+    Torch's threads wait for each other some hundred times in a step of training, and by default they keep their cores
+    busy meanwhile. Where other programs want these cores, a step took three times as long (docs/speed.md). It acts
+    only if it is called before torch is imported.
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

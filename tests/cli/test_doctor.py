@@ -189,8 +189,10 @@ def test_threads_are_told_and_more_than_one_of_blas_is_a_note(monkeypatch):
     assert "BLAS 8" in found.value
 
 
-def test_the_command_line_lets_threads_of_torch_sleep_while_they_wait():
-    code = "import vitripick.cli.app, os, sys; sys.exit(os.environ['OMP_WAIT_POLICY'] != 'PASSIVE')"
+@pytest.mark.parametrize("first", ["import vitripick.cli.app", "from vitripick.training import train"])
+def test_threads_of_torch_sleep_while_they_wait(first):
+    """In the command line, and in a script that trains."""
+    code = f"{first}; import os, sys; sys.exit(os.environ['OMP_WAIT_POLICY'] != 'PASSIVE')"
     unset = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     assert subprocess.run([sys.executable, "-c", code], env=unset, check=False).returncode == 0
 

@@ -8,6 +8,7 @@ import logging
 import os
 from typing import Any
 
+from vitripick.cores import calm_torch
 from vitripick.errors import ResourceError, UsageError, used_up
 
 log = logging.getLogger("vitripick")
@@ -78,6 +79,7 @@ def import_torch(what: str) -> Any:
     """
     if not is_installed("torch"):
         raise MissingPackageError(f"{what} needs torch, which is not installed: {INSTALL_TORCH}.")
+    calm_torch()
     try:
         return import_engine("torch")
     except EngineLoadError as error:
