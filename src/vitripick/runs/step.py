@@ -349,7 +349,7 @@ class FolderPicker:
         return record
 
     def _look_ahead(self, file: MicrographFile, settings: PickSettings) -> Look:
-        """Look at a micrograph for the survey, and remember what is seen, so that nobody looks again to pick it."""
+        """Look at a micrograph for the survey, and remember what is seen, so that picking it needs no second look."""
         started, made_from = time.perf_counter(), self.made_from(file, _settings_hash(settings))
         with timed() as timings:
             with stage("read"):
