@@ -11,7 +11,7 @@ from vitripick.formats import read_micrograph
 from vitripick.simulation import read_structure
 from vitripick.training.plan import read_training_plan
 from vitripick.web.sheet import read_log
-from vitripick.web.sheets import _read_areas
+from vitripick.web.sheet_files import read_areas_file
 
 DAMAGED = Path(__file__).parents[1] / "data" / "damaged"
 
@@ -72,7 +72,7 @@ def test_a_damaged_history_of_edits_is_refused(path, tmp_path):
 @pytest.mark.parametrize("path", sorted((DAMAGED / "history").glob("areas-*.json")), ids=lambda path: path.stem)
 def test_damaged_areas_are_refused(path):
     with pytest.raises(FormatError, match="these areas cannot be read"):
-        _read_areas(path)
+        read_areas_file(path)
 
 
 def test_a_recipe_with_a_number_of_thousands_of_digits_is_refused(vitripick, tmp_path):

@@ -48,7 +48,7 @@ from vitripick.training.plan import read_training_plan
 from vitripick.web.job import read_job
 from vitripick.web.project import open_project
 from vitripick.web.sheet import read_log
-from vitripick.web.sheets import _read_areas
+from vitripick.web.sheet_files import read_areas_file
 
 _DATA = Path(__file__).parents[1] / "data"
 _SHAPE = (40, 56)
@@ -291,7 +291,7 @@ def _page(folder: Path) -> list[Reader]:
     project.write_text(json.dumps({"vitripick_project": 1, "settings": settings, "micrographs": said}))
     return [
         Reader("history", history, read_log, change_lines_of_json),
-        Reader("areas of the page", areas, _read_areas, change_json),
+        Reader("areas of the page", areas, read_areas_file, change_json),
         Reader("areas of a training", areas, lambda path: read_areas(path.parent, ["a.mrc"]), change_json),
         Reader("job.json", job, read_job, change_json),
         Reader("project.json", project, lambda _: open_project([folder / "m"], out, read_only=True), change_json),

@@ -8,7 +8,7 @@ import pytest
 
 from vitripick.geometry import Boxes
 from vitripick.web.limits import REJECTED_BOXES, picks_json, ranked, within_limits
-from vitripick.web.project import ProjectSettings
+from vitripick.web.project_settings import ProjectSettings
 
 TABLE = json.loads((Path(__file__).parent / "limits.json").read_text(encoding="utf-8"))
 BOX_SIZE_PX = TABLE["box_size_px"]

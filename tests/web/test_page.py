@@ -416,6 +416,29 @@ def test_an_edit_whose_answer_was_lost_takes_nothing_with_it_that_was_done_since
     assert near(sorted(read_picks(tmp_path / "out/labels/mic0.csv").centres.tolist()), sorted(map(list, wanted)))
 
 
+def test_a_window_looks_again_at_labels_that_the_server_has_not_read_since_they_changed(
+    browse, hand, micrographs, tmp_path
+):
+    """A server that was started again, or that has put them aside, does not know their revision."""
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 20)
+    other = page.context.new_page()
+
+    def without_revision(route):
+        answer = route.fetch()
+        body = answer.json()
+        body["revisions"] = {name: None for name in body.get("revisions", {})}
+        route.fulfill(response=answer, json=body)
+
+    other.route("**/api/status*", without_revision)
+    other.goto(page.url)
+    hand(other).saved()
+    page.bring_to_front()
+    hand(page).click(30, 40)
+    hand(page).saved()
+    other.bring_to_front()
+    hand(other).until("vitripick.sheet().labels.size === 1")
+
+
 def test_edits_in_two_windows_are_all_kept(browse, hand, micrographs, tmp_path):
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 4, expect_errors=True)
     other = page.context.new_page()

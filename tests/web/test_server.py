@@ -409,3 +409,18 @@ def test_the_first_box_is_the_same_on_every_micrograph(tmp_path, new_micrographs
     new_micrographs(tmp_path / "mics" / "large", 1, shape=(400, 500))
     project = open_session([tmp_path / "mics"], tmp_path / "out").project
     assert len({project.box_size_px(entry) for entry in project.entries.values()}) == 1
+
+
+def test_a_window_of_an_earlier_start_hears_of_every_micrograph(serve, micrographs, tmp_path):
+    """It may have missed anything, also where the new server has counted beyond its number since."""
+    server = serve(micrographs, "--out", tmp_path / "out")
+    known = server.get("/api/project")[1]["changes"]
+    server.stop()
+    server = serve(micrographs, "--out", tmp_path / "out")
+    for flag in ("complete", "excluded", None):
+        server.post(f"/api/micrographs/{server.ids()['mic0.mrc']}/flag", {"flag": flag})
+    missed = server.get(f"/api/status?since={known}")[1]
+    assert len(missed["rows"]) == 2
+    assert missed["settings"]
+    assert None in missed["revisions"].values()  # not read yet, so the window asks for it
+    assert server.get(f"/api/status?since={missed['changes']}")[1]["rows"] == []

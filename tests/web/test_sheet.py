@@ -372,3 +372,64 @@ def test_the_settings_of_the_view_do_not_grow_without_limit(opened):
     project.change(SettingsRequest(view={f"a{i}": i for i in range(50)}))
     with pytest.raises(UsageError, match="50 settings of the view"):
         project.change(SettingsRequest(view={"b": 1}))
+
+
+@pytest.mark.parametrize("flag", ["complete", "empty"])
+def test_a_mark_whose_file_found_no_room_has_it_after_the_next_start(opened, micrographs, tmp_path, monkeypatch, flag):
+    project, sheets, entry = opened()
+    full_disk(monkeypatch, only=".csv")
+    sheets.flag(entry, flag)
+    monkeypatch.undo()
+    assert on_disk(project, entry) is None
+    open_session([micrographs], tmp_path / "out")
+    assert on_disk(project, entry) == []
+
+
+def test_a_mark_that_is_taken_away_takes_its_file_first(opened, monkeypatch):
+    """A server that is killed between the two would leave a file that says "no particle here", and no mark."""
+    project, sheets, entry = opened()
+    sheets.flag(entry, "empty")
+    there = []
+    monkeypatch.setattr(project, "save", lambda: there.append(project.labels_path(entry).is_file()))
+    sheets.flag(entry, None)
+    assert there == [False]
+    assert not project.labels_path(entry).is_file()
+
+
+def test_a_mark_that_stays_for_want_of_room_keeps_its_file(opened, monkeypatch):
+    project, sheets, entry = opened()
+    sheets.flag(entry, "empty")
+    full_disk(monkeypatch, only="project.json")
+    with pytest.raises(OSError, match="No space"):
+        sheets.flag(entry, None)
+    assert (entry.flag, on_disk(project, entry)) == ("empty", [])
+
+
+def test_a_killed_server_leaves_no_micrograph_empty_that_has_labels(opened, micrographs, tmp_path, monkeypatch):
+    _, sheets, entry = opened()
+    sheets.flag(entry, "empty")
+    full_disk(monkeypatch)
+    edit(sheets, entry, add=[(1, 30, 40)])
+    monkeypatch.undo()
+    session = open_session([micrographs], tmp_path / "out")
+    assert session.project.entries[entry.id].flag is None
+    assert json.loads((tmp_path / "out/project.json").read_text())["micrographs"]["mic0.mrc"]["flag"] is None
+
+
+def test_the_list_counts_what_the_history_has_when_label_files_are_behind(opened, micrographs, tmp_path, monkeypatch):
+    project, sheets, entry = opened()
+    edit(sheets, entry, add=[(1, 30, 40)])
+    full_disk(monkeypatch, only=".csv")
+    edit(sheets, entry, add=[(2, 60, 50)])
+    monkeypatch.undo()
+    session = open_session([micrographs], tmp_path / "out")
+    assert session.project.entries[entry.id].n_labels == 2
+    assert len(on_disk(project, entry)) == 2
+
+
+def test_labels_can_be_seen_on_a_full_disk_that_has_no_room_for_their_file(opened, monkeypatch):
+    _, sheets, entry = opened()
+    full_disk(monkeypatch, only=".csv")
+    edit(sheets, entry, add=[(1, 30, 40)])
+    _, again, same = opened()
+    assert again.get(same).labels == {1: (30, 40)}

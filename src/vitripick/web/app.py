@@ -279,13 +279,14 @@ class _Api:
         """Return what changed since a window asked last, for example by another window."""
         project, sheets = self.s.project, self.s.sheets
         with project.lock:
-            # A window of a server that was started again has a count of another life.
-            entries = [e for e in project.entries.values() if e.changed > since or since > project.changes]
+            # A window of a server that was started again has a count of another life, and may have missed anything.
+            all_new = not project.first_change <= since <= project.changes
+            entries = [e for e in project.entries.values() if all_new or e.changed > since]
             return {
                 "changes": project.changes,
                 "rows": [listed(entry) for entry in entries],
                 "revisions": {entry.id: sheets.revision(entry) for entry in entries},
-                "settings": project.settings.model_dump() if project.settings_changed > since else None,
+                "settings": project.settings.model_dump() if all_new or project.settings_changed > since else None,
             }
 
     def _saved(self, entry: Entry, sheet: Sheet) -> dict[str, Any]:

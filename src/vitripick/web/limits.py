@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from vitripick.geometry import Boxes, FloatArray, estimated_size_px, keep_sizes, remove_overlaps
-from vitripick.web.project import ProjectSettings
+from vitripick.web.project_settings import ProjectSettings
 
 # A pick nearer than this to a rejected place, in boxes, is the rejected pick, found again by another model.
 REJECTED_BOXES = 0.25

@@ -19,7 +19,8 @@ from vitripick.geometry import Boxes
 from vitripick.run_layout import RunLayout
 from vitripick.runs.record import read_store
 from vitripick.web.limits import ranked, within_limits
-from vitripick.web.project import Entry, Project, ProjectSettings
+from vitripick.web.project import Entry, Project
+from vitripick.web.project_settings import ProjectSettings
 from vitripick.web.sheets import Sheets
 
 _KEPT_IN_MEMORY = 256

@@ -17,24 +17,25 @@ import hashlib
 import json
 import logging
 import math
+import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, InputError, MicrographError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, MicrographHeader, find_micrographs, output_stems, read_header
 from vitripick.json_toml import read_json_object
 from vitripick.run_layout import LABEL_HISTORY
-from vitripick.settings import Settings
 from vitripick.settings.wording import problems
 from vitripick.text import listed as listed_names
 from vitripick.text import printable_name
-from vitripick.web.requests import MAX_VIEW, Flag, SettingsRequest, ViewValue
+from vitripick.web.project_settings import ProjectSettings
+from vitripick.web.requests import MAX_VIEW, Flag, SettingsRequest
 
 log = logging.getLogger("vitripick")
 
@@ -44,35 +45,6 @@ _FIRST_BOX_SHARE = 0.06  # of the first micrograph's shorter side: the box size 
 def read_only_answer() -> str:
     """Return the answer to every attempt to change something in a read-only page."""
     return f"this page is read-only, because it was started with {parameter('read_only', True)}."
-
-
-class ProjectSettings(Settings):
-    """Holds settings of the whole project, which the page changes.
-
-    Attributes
-    ----------
-    box_size_px
-        Size of every label's box, in full-size pixels.
-    pixel_size
-        Å per pixel, where the headers have none or a wrong one.
-    threshold, minimum_distance_px, smallest_px, largest_px
-        The limits on the picks that are shown, counted and exported; 0 is no limit.
-    pick_set
-        The set of picks that is shown: `given` on the command line, or the number of a run.
-    view
-        How the page shows micrographs: contrast, filters and the like.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    box_size_px: float | None = Field(None, gt=0)
-    pixel_size: float | None = Field(None, gt=0)
-    threshold: float = Field(0.3, ge=0, le=1)
-    minimum_distance_px: float = Field(0.0, ge=0)
-    smallest_px: float = Field(0.0, ge=0)
-    largest_px: float = Field(0.0, ge=0)
-    pick_set: str | None = None
-    view: dict[str, ViewValue] = Field(default_factory=dict)
 
 
 @dataclass
@@ -124,13 +96,18 @@ class Project:
     read_only: bool = False
     # Label files that are still to be written with the new box size; a killed server goes on with them.
     sizes_pending: bool = False
-    # Every change counts one, so that a window knows what it has missed.
+    # Every change counts one, so that a window knows what it has missed. Each start counts from a number of its own, so
+    # that a window of an earlier start is recognised; JavaScript is exact to 2**53.
+    first_change: int = field(default_factory=lambda: secrets.randbelow(10**9) * 10**6)
     changes: int = 0
     settings_changed: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     # Flags of micrographs that are in `project.json` but not among the inputs of this start. They are kept.
     _others: dict[str, Any] = field(default_factory=dict)
     _guessed_box_px: float | None = None
+
+    def __post_init__(self) -> None:
+        self.changes = self.first_change
 
     def labels_path(self, entry: Entry) -> Path:
         """Return the file of one micrograph's labels."""

@@ -58,6 +58,7 @@ class Session:
             if run.has_picks:
                 self._put(run.id)
         self._choose(given=picks is not None)
+        self.sheets.catch_up()
         self.sheets.resize()  # a killed server may have left label files with an old box size
 
     def _choose(self, *, given: bool) -> None:

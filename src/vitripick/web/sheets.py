@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import FormatError, MicrographError, UsageError, VitripickError
-from vitripick.formats import read_picks, write_picks
+from vitripick.errors import MicrographError, UsageError, VitripickError
+from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
-from vitripick.json_toml import read_json_object
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import MAX_AREA_POINTS, MAX_LABELS, EditRequest, Flag
 from vitripick.web.sheet import (
@@ -33,6 +30,15 @@ from vitripick.web.sheet import (
     read_log,
     start_log,
     timed,
+)
+from vitripick.web.sheet_files import (
+    areas_json,
+    difference,
+    difference_of_areas,
+    read_areas_file,
+    read_labels,
+    trial_of,
+    written_at,
 )
 
 log = logging.getLogger("vitripick")
@@ -132,8 +138,15 @@ class Sheets:
                 raise UsageError(
                     f"this micrograph has {len(sheet.labels)} labels, so it is not empty; delete them first."
                 )
-            self._project.mark(entry, flag=flag)
-            self._written(entry, sheet)
+            if not sheet.labels and flag not in ("complete", "empty"):
+                # A file without rows says that there is no particle. It goes before the mark does, so that a killed
+                # server never leaves it without one. A file that is missing is written at the next start.
+                self._project.refuse_if_read_only()
+                self._project.labels_path(entry).unlink(missing_ok=True)
+            try:
+                self._project.mark(entry, flag=flag)
+            finally:
+                self._written(entry, sheet)
 
     def resize(self) -> None:
         """Write every label file again if the box size of the project has changed; edits need not wait for that."""
@@ -144,6 +157,18 @@ class Sheets:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_sizes, daemon=True)
                 self._writer.start()
+
+    def catch_up(self) -> None:
+        """Write the files that are older than their history, as a killed server or a full disk leaves them."""
+        project = self._project
+        for entry in () if project.read_only else project.entries.values():
+            labels = written_at(project.labels_path(entry))
+            if written_at(project.history_path(entry)) <= labels and (labels or not entry.is_fully_labelled):
+                continue
+            try:
+                self.get(entry)
+            except (VitripickError, OSError) as error:  # whoever opens this micrograph hears of it
+                log.warning("%s: %s", entry.file.name, error)
 
     def revision(self, entry: Entry) -> int | None:
         """Return the revision of a sheet that is in memory."""
@@ -228,21 +253,24 @@ class Sheets:
         self._project.note(entry)
         for other_id in [*self._behind, entry.id]:
             other = self._project.entries[other_id]
-            self._behind.add(other_id)
-            there = sheet if other is entry else self.get(other)
-            try:
-                self._write_labels(other, there)
-                self._write_areas(other, there)
-                if other.flag == "empty" and there.labels:
-                    self._project.mark(other, flag=None)
-            except OSError as error:
-                log.warning(
-                    "%s: the edits are kept in the history, but not in the label file yet (%s)",
-                    other.file.name,
-                    error.strerror,
-                )
-            else:
-                self._behind.discard(other_id)
+            self._write(other, sheet if other is entry else self.get(other))
+
+    def _write(self, entry: Entry, sheet: Sheet) -> None:
+        """Write the files that follow from the log and the mark; what finds no room is written later."""
+        self._behind.add(entry.id)
+        try:
+            self._write_areas(entry, sheet)
+            self._write_labels(entry, sheet)  # the last one: `catch_up` looks at its time
+            if entry.flag == "empty" and sheet.labels:
+                self._project.mark(entry, flag=None)
+        except OSError as error:
+            log.warning(
+                "%s: the edits are kept in the history, but not in the label file yet (%s)",
+                entry.file.name,
+                error.strerror,
+            )
+        else:
+            self._behind.discard(entry.id)
 
     def _write_labels(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.labels_path(entry)
@@ -262,40 +290,37 @@ class Sheets:
 
     def _load(self, entry: Entry) -> Sheet:
         project = self._project
-        on_disk = _read_labels(project.labels_path(entry))
-        ignored, rejected = _read_areas(project.areas_path(entry))
+        on_disk = read_labels(project.labels_path(entry))
+        ignored, rejected = read_areas_file(project.areas_path(entry))
         found = read_log(project.history_path(entry), on_disk, (ignored, rejected))
         if found is None:
             sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
             sheet.areas = dict(enumerate(ignored, start=1))
             sheet.rejected = dict(enumerate(rejected, start=1))
-            entry.n_labels = len(sheet.labels)
-            return sheet
-        sheet, passed, areas_passed = found
-        if project.read_only:
-            entry.n_labels = len(sheet.labels)
-            return sheet
-        # A file with a state that the log went through was left behind by a killed server or a full disk, so the log is
-        # right. Any other state is what another program made of it.
-        if not sheet.has_labels(sorted(on_disk)):
-            if passed:
-                self._write_labels(entry, sheet)
-            else:
-                sheet = self._take(entry, sheet, _difference(sheet, on_disk))
-        change = _difference_of_areas(sheet, ignored, rejected)
-        if any(vars(change).values()):
-            if areas_passed:
-                self._write_areas(entry, sheet)
-            else:
-                sheet = self._take(entry, sheet, change)
+        else:
+            sheet, passed, areas_passed = found
+            if not project.read_only:
+                # A file with a state that the log went through was left behind by a killed server or a full disk, so
+                # the log is right. Any other state is what another program made of it.
+                if not sheet.has_labels(sorted(on_disk)) and not passed:
+                    sheet = self._take(entry, sheet, difference(sheet, on_disk))
+                change = difference_of_areas(sheet, ignored, rejected)
+                if any(vars(change).values()) and not areas_passed:
+                    sheet = self._take(entry, sheet, change)
         entry.n_labels = len(sheet.labels)
+        if not project.read_only and not self._are_written(entry, sheet, on_disk, (ignored, rejected)):
+            self._write(entry, sheet)
         return sheet
 
-
-def trial_of(sheet: Sheet) -> Sheet:
-    """Return a copy, to try something on."""
-    copies = {name: value.copy() for name, value in vars(sheet).items() if name != "revision"}
-    return dataclasses.replace(sheet, **copies)
+    def _are_written(
+        self, entry: Entry, sheet: Sheet, on_disk: list[Point], areas: tuple[list[Polygon], list[Point]]
+    ) -> bool:
+        """Return whether the files, as they were read, and the mark are those of the sheet."""
+        if any(vars(difference_of_areas(sheet, *areas)).values()) or not sheet.has_labels(sorted(on_disk)):
+            return False
+        if sheet.labels:
+            return entry.flag != "empty"
+        return not entry.is_fully_labelled or self._project.labels_path(entry).is_file()
 
 
 def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
@@ -315,54 +340,3 @@ def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
         **known,
         **sheet.to_json(),
     }
-
-
-def _read_labels(path: Path) -> list[Point]:
-    if not path.is_file():
-        return []
-    boxes = read_picks(path)
-    return [place(x, y) for x, y in boxes.centres]
-
-
-def areas_json(sheet: Sheet) -> dict[str, Any]:
-    """Return the ignored areas and the places of rejected picks, as training reads them (`TrainingSet.areas`)."""
-    return {
-        "ignored": [[list(point) for point in area] for area in sheet.areas.values()],
-        "rejected": [list(point) for point in sheet.rejected.values()],
-    }
-
-
-def _read_areas(path: Path) -> tuple[list[Polygon], list[Point]]:
-    try:
-        content = read_json_object(path)
-        ignored = [as_polygon(points) for points in content.get("ignored", ())]
-        return ignored, [place(*point) for point in content.get("rejected", ())]
-    except FileNotFoundError:
-        return [], []
-    except (ValueError, TypeError, OverflowError) as error:
-        raise FormatError(f"{path}: these areas cannot be read ({error}); correct or remove the file.") from error
-
-
-def _difference_of_areas(sheet: Sheet, ignored: list[Polygon], rejected: list[Point]) -> Edit:
-    """Return the edit that turns the areas and rejected places of the sheet into those of the file."""
-    new_areas = [area for area in ignored if area not in sheet.areas.values()]
-    new_places = [point for point in rejected if point not in sheet.rejected.values()]
-    first = sheet.next_number()
-    return Edit(
-        add_areas=dict(enumerate(new_areas, start=first)),
-        remove_areas={number: area for number, area in sheet.areas.items() if area not in ignored},
-        reject=dict(enumerate(new_places, start=first + len(new_areas))),
-        unreject={number: point for number, point in sheet.rejected.items() if point not in rejected},
-    )
-
-
-def _difference(sheet: Sheet, on_disk: list[Point]) -> Edit:
-    """Return the edit that turns the labels of the sheet into those of the file."""
-    wanted = list(on_disk)
-    remove: dict[int, Point] = {}
-    for number, point in sheet.labels.items():
-        if point in wanted:
-            wanted.remove(point)
-        else:
-            remove[number] = point
-    return Edit(add=dict(enumerate(wanted, start=sheet.next_number())), remove=remove)

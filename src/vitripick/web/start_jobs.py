@@ -19,7 +19,8 @@ from vitripick.web.job import EFFORTS, Job, JobFolder, read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import PickRequest, TrainRequest
-from vitripick.web.sheets import Sheets, areas_json
+from vitripick.web.sheet_files import areas_json
+from vitripick.web.sheets import Sheets
 
 # A network learns nothing from fewer labels than this.
 MIN_LABELS = 5

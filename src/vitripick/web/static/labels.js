@@ -238,13 +238,14 @@ function refit(one) {
 /**
  * Take over what other windows did.
  * @param {any[][]} rows of micrographs that changed
- * @param {Record<string, number | null>} revisions
+ * @param {Record<string, number | null>} revisions null: the server has not read its labels, so they may be any
  */
 export function hear(rows, revisions) {
   const waiting = new Set([...unsaved].map((one) => one.id));
   updateRows(rows.filter(([id]) => !waiting.has(id)));
   const one = current;
-  if (one && !waiting.has(one.id) && (revisions[one.id] ?? 0) > one.revision) {
+  const now = one && revisions[one.id];
+  if (one && !waiting.has(one.id) && (now === null || (now ?? 0) > one.revision)) {
     one.stale = true;
     unsaved.add(one);
     flush();
