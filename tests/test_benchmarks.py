@@ -27,6 +27,7 @@ SMALLEST = {
     "accuracy/class2d.py": "--data DATA --sets apoferritin_empiar10146 --methods people log --iterations 1 --most 40 "
     "--out OUT --picture OUT/classes.png",
     "accuracy/contrast.py": "--data DATA",
+    "accuracy/filaments.py": "--data DATA --fields 1 --side 96",
     "accuracy/frames.py": "--data DATA",
     "accuracy/held_out.py": "--data DATA",
     "accuracy/junk.py": "--data DATA --kinds aggregates --structures apoferritin",

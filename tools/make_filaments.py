@@ -22,7 +22,7 @@ from torch import Tensor
 from vitripick.images import Preparation
 from vitripick.models import load_weights
 from vitripick.models.card import ModelCard
-from vitripick.models.filament_bundle import FilamentModel, save_filament_model
+from vitripick.models.filament_bundle import FilamentModel, load_filament_model, save_filament_model
 from vitripick.models.filament_network import FilamentNetwork, filament_loss, filament_targets
 from vitripick.simulation import bundled_structures, load_scene_recipe, read_structure
 from vitripick.simulation.filaments import BACKGROUND_WIDTHS, simulate_filament_crops
@@ -32,10 +32,18 @@ WORKING_WIDTH_PX = 12.0
 CROP_PX = 160
 STRIDE = 4
 CHUNK = 32
+# How many fields hold no filament, only what could be taken for one.
+EMPTY_CHANCE = 0.15
 # Of the other stream of fields, for judging.
 HELD_OUT_SEED = 1_000_003
 # Wide draws, but for filaments a little dirtier than the recipe has it; contrast as for particles.
-CHANGES = ("contamination.chance=0.6", "contamination.ice_balls=[0, 8]", "contamination.support_edge_chance=0.12")
+CHANGES = (
+    "contamination.chance=0.6",
+    "contamination.ice_balls=[0, 8]",
+    "contamination.support_edge_chance=0.15",
+    "contamination.stacks=[0.0, 0.2]",
+    "exposure.scan_lines_chance=0.25",
+)
 
 
 def simulate(job: tuple[int, int, int, float, str]) -> int:
@@ -46,7 +54,14 @@ def simulate(job: tuple[int, int, int, float, str]) -> int:
     structures = [read_structure(path) for path in bundled_structures().values()]
     structures = [one for one in structures if one.diameter_angstrom < 350]
     crops = simulate_filament_crops(
-        recipe, structures, working_width_px=WORKING_WIDTH_PX, crop_px=CROP_PX, seed=seed, first=worker, step=n_workers
+        recipe,
+        structures,
+        working_width_px=WORKING_WIDTH_PX,
+        crop_px=CROP_PX,
+        empty_chance=EMPTY_CHANCE,
+        seed=seed,
+        first=worker,
+        step=n_workers,
     )
     n = 0
     while n == 0 or time.time() < until:
@@ -116,6 +131,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=int, default=32, help="channels of the first layer")
     parser.add_argument("--start", help="model of particles whose trunk is the start")
+    parser.add_argument("--go-on", help="model of filaments to go on from, with fields of another seed")
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 on the CPU, too")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=1)
@@ -140,6 +156,8 @@ def main() -> None:
     network = FilamentNetwork(width=given.width, stride=STRIDE, working_width_px=WORKING_WIDTH_PX)
     if given.start:
         start_from(network, given.start)
+    if given.go_on:
+        network.load_state_dict(load_filament_model(given.go_on).network.state_dict())
     last = 0
 
     def tell(step: int, parts: dict[str, float]) -> None:
@@ -171,7 +189,7 @@ def main() -> None:
             scale_by="particle", working_diameter_px=WORKING_WIDTH_PX, background_diameters=BACKGROUND_WIDTHS
         ),
         threshold=0.6,
-        training={"fields": n, "steps": last + 1, "seed": given.seed, "held_out": report},
+        training={"fields": n, "steps": last + 1, "seed": given.seed, "from": given.go_on, "held_out": report},
     )
     save_filament_model(FilamentModel(trained, card), given.out)
 

@@ -107,7 +107,7 @@ def test_a_micrograph_without_the_pixel_size_that_a_format_needs_is_refused_befo
     assert not (rods / "out/filaments").exists()
 
 
-@pytest.mark.parametrize("idle", [("--diameter-px", 30), ("--aim", "recall"), ("--jobs", 2), ("--edge", "box")])
+@pytest.mark.parametrize("idle", [("--diameter-px", 30), ("--aim", "recall"), ("--profile",), ("--edge", "box")])
 def test_an_option_that_does_nothing_for_filaments_is_refused(vitripick, rods, words, idle):
     done = vitripick("pick", rods / "mics/a.mrc", *words, *idle, "--out", rods / "out")
     assert done.code == 2
@@ -128,3 +128,16 @@ def test_particles_and_filaments_do_not_share_a_folder(vitripick, rods, words):
     assert "this folder holds traced filaments" in vitripick(*particles, *out).err
     assert vitripick(*particles, "--out", rods / "particles").code == 0
     assert "holds picks of particles" in vitripick("pick", rods / "mics/a.mrc", *words, "--out", rods / "particles").err
+
+
+def test_shards_and_then_the_whole_give_what_one_call_gives(vitripick, rods, words):
+    both = ("pick", rods / "mics/a.mrc", rods / "mics/b.mrc", *words)
+    vitripick(*both, "--out", rods / "once", "--jobs", 1)
+    for share in ("1/2", "2/2"):
+        assert vitripick(*both, "--out", rods / "shared", "--shard", share).code == 0
+    assert len(list((rods / "shared/filaments").glob("*.csv"))) == 2
+    assert not (rods / "shared/filaments.csv").exists()
+    done = vitripick(*both, "--out", rods / "shared", "--json-lines")
+    assert [json.loads(line)["status"] for line in done.out.splitlines()[:-1]] == ["skipped", "skipped"]
+    for name in ("filaments.csv", "filaments/a.csv", "filaments/b.csv"):
+        assert (rods / "shared" / name).read_bytes() == (rods / "once" / name).read_bytes()

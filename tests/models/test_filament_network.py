@@ -6,7 +6,9 @@ from vitripick.errors import FormatError
 from vitripick.geometry import Filament
 from vitripick.images import Preparation
 from vitripick.models.card import ModelCard
+from vitripick.models.engines import load_on_engine
 from vitripick.models.filament_bundle import FilamentModel, load_filament_model, save_filament_model
+from vitripick.models.filament_card import open_filament_model
 from vitripick.models.filament_network import FilamentNetwork, filament_loss, filament_targets
 from vitripick.training.filaments import _turned, fit_filaments
 
@@ -61,9 +63,27 @@ def test_a_bundle_gives_the_same_maps_after_it_was_saved(tmp_path):
     assert load_filament_model(tmp_path / "x.safetensors").network.run(image) == pytest.approx(network.run(image))
 
 
-def test_a_model_of_particles_is_refused():
+@pytest.mark.parametrize("read", [load_filament_model, open_filament_model])
+def test_a_model_of_particles_is_refused(read):
     with pytest.raises(FormatError, match="finds particles, not filaments"):
-        load_filament_model("general")
+        read("general")
+
+
+def test_another_engine_gives_the_maps_of_torch(tmp_path, monkeypatch):
+    monkeypatch.setenv("VITRIPICK_CACHE", str(tmp_path))
+    torch.manual_seed(1)
+    network = FilamentNetwork(width=8).eval()
+    card = ModelCard(
+        name="x",
+        architecture="filaments",
+        options={"width": 8, "stride": 4, "working_width_px": 12.0},
+        preparation=Preparation(working_diameter_px=12.0),
+    )
+    save_filament_model(FilamentModel(network, card), tmp_path / "x.safetensors")
+    model = load_on_engine(open_filament_model(tmp_path / "x.safetensors"), engine="onnxruntime", filaments=True)
+    image = np.random.default_rng(1).normal(size=(1, 1, 64, 96)).astype(np.float32)
+    assert model.engine.startswith("onnxruntime")
+    assert model.network.run(image) == pytest.approx(network.run(image), abs=1e-3)
 
 
 def test_training_lowers_the_loss():

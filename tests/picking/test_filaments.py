@@ -7,7 +7,9 @@ from vitripick.errors import UsageError
 from vitripick.evaluation.filaments import evaluate_filaments
 from vitripick.geometry import Filament, Filaments, Micrograph
 from vitripick.images import Preparation
+from vitripick.models import run
 from vitripick.models.card import ModelCard
+from vitripick.models.detections import Decoding
 from vitripick.models.filament_network import filament_targets
 from vitripick.picking import filaments as module
 from vitripick.picking.filaments import trace_filaments
@@ -20,7 +22,7 @@ SHAPE = (600, 900)
 class Drawn:
     """Gives the maps of one filament, whichever part of the image it sees: the image holds columns and rows."""
 
-    stride, working_width_px = 4, 12.0
+    decoding = Decoding(kind="filaments", stride=4, pad_to=16, margin=16, numbers={"working_width_px": 12.0})
 
     def __init__(self, filament):
         self.filament = filament
@@ -54,12 +56,12 @@ def traced(monkeypatch, *, tile_px=1536):
         return Prepared(image, micrograph.shape)
 
     monkeypatch.setattr(module, "prepare", prepared)
-    monkeypatch.setattr(module, "_TILE_PX", tile_px)
+    monkeypatch.setattr(run._raw_map, "__defaults__", (tile_px,))
     micrograph = Micrograph(np.zeros(SHAPE, np.float32), name="a.mrc", pixel_size=2.0)
     return trace_filaments(micrograph, Model(TRUE.scaled(0.25)), width_angstrom=96).filaments
 
 
-@pytest.mark.parametrize("tile_px", [1536, 64])
+@pytest.mark.parametrize("tile_px", [1536, 112])
 def test_filaments_come_back_in_full_size_pixels(monkeypatch, tile_px):
     found = traced(monkeypatch, tile_px=tile_px)
     result = evaluate_filaments([found], [Filaments([TRUE])])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from vitripick.geometry import Filament
+from vitripick.simulation import filaments as module
 from vitripick.simulation import load_scene_recipe
+from vitripick.simulation.debris import broken
 from vitripick.simulation.filament_shapes import Helix, random_helix, random_path
 from vitripick.simulation.filaments import FilamentLayout, simulate_filament_crops, simulate_filaments
 from vitripick.simulation.structures.structure import Structure
@@ -72,3 +74,15 @@ def test_helices_are_as_wide_as_they_say():
         helix = random_helix(np.random.default_rng(seed))
         radius = np.hypot(*helix.subunit.points[:, :2].T)
         assert radius.max() <= 1.5 * helix.width_angstrom / 2 + 1
+
+
+def test_a_molecule_of_one_point_breaks_into_itself():
+    tiny = Structure("tiny", "soluble", 64.0, np.zeros((1, 3), np.float32), np.ones(1, np.float32), 20.0)
+    assert len(broken(tiny, np.random.default_rng(1)).points) == 1
+
+
+def test_a_speck_ends_no_filament():
+    junk = np.zeros((40, 200), bool)
+    junk[:, 60:70] = junk[:, 120:150] = True
+    path = np.column_stack([np.arange(200.0), np.full(200, 20.0)])
+    assert [len(part) for part in module._off_junk(path, junk, 10.0)] == [120, 50]

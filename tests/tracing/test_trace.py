@@ -123,3 +123,19 @@ def test_time_grows_with_the_number_of_filaments_and_not_with_its_square():
 
     seconds(5)
     assert seconds(200) < 40 * max(seconds(20), 0.01)
+
+
+def test_two_lines_that_cross_at_a_small_angle_stay_two_lines():
+    way = np.array([np.cos(np.deg2rad(12)), np.sin(np.deg2rad(12))])
+    true = [line((10, 100), (230, 100)), line((120, 100) - 110 * way, (120, 100) + 110 * way)]
+    result = judged(trace(drawn(true), typical_width=WIDTH), true)
+    assert result.n_traced == 2
+    assert result.recall > 0.95
+    assert result.false_joins == 0
+
+
+def test_a_line_that_ends_at_another_one_does_not_break_it():
+    true = [line((20, 100), (220, 100)), line((120, 103), (140, 20))]
+    found = trace(drawn(true), typical_width=WIDTH)
+    assert len(found) == 2
+    assert found[0].length > 195

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -21,7 +22,7 @@ from vitripick.text import listed
 
 _MOST_SAID = 5
 # Of the options of picking particles, these act on filaments, too.
-_OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include"})
+_OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include", "engine", "precision"})
 
 
 def _given(settings: Settings, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
@@ -46,6 +47,9 @@ def trace_into(
     settings: PickSettings,
     *,
     device: str,
+    jobs: int | None,
+    shard: str | None,
+    json_lines: bool,
     as_json: bool,
 ) -> int:
     """Trace filaments into a folder, print what was found, and return the exit code."""
@@ -53,17 +57,32 @@ def trace_into(
     if idle:
         raise UsageError(f"{listed(idle)}: this acts on particles, not on filaments; leave it out.")
     from vitripick.cli.progress import progress_bar
+    from vitripick.runs.shards import parse_shard
+
+    share = None if shard is None else parse_shard(shard)
+
+    def on_found(row: dict[str, Any]) -> None:
+        if json_lines:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
 
     with progress_bar("starting", "micrographs") as bar:
-        from vitripick.models.loading import import_torch
-
-        import_torch("tracing filaments")
-        from vitripick.models.bundle import choose_device
-        from vitripick.models.filament_bundle import DEFAULT_FILAMENT_MODEL, load_filament_model
+        from vitripick.models import device_name
+        from vitripick.models.engines import available_cores, load_on_engine
+        from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL, open_filament_model
         from vitripick.runs.filaments import trace_many
 
-        loaded = load_filament_model(model or DEFAULT_FILAMENT_MODEL, device=str(choose_device(device)))
-        summary = trace_many(micrographs, out, loaded, lines, settings, on_done=bar.update)
+        jobs = available_cores() if jobs is None else jobs
+        loaded = load_on_engine(
+            open_filament_model(model or DEFAULT_FILAMENT_MODEL),
+            engine=settings.engine,
+            precision=settings.precision,
+            device=device_name(device),
+            jobs=jobs,
+            filaments=True,
+        )
+        summary = trace_many(
+            micrographs, out, loaded, lines, settings, jobs=jobs, shard=share, on_done=bar.update, on_found=on_found
+        )
     for failure in summary.failures[:_MOST_SAID]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     for note in summary.notes[:_MOST_SAID]:
@@ -71,7 +90,13 @@ def trace_into(
     more = max(0, len(summary.failures) - _MOST_SAID) + max(0, len(summary.notes) - _MOST_SAID)
     if more:
         print(f"{more} more in {out / 'filaments.json'}", file=sys.stderr)
-    print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else summary.line())
+    if json_lines:
+        told = {key: value for key, value in summary.to_dict().items() if key not in ("micrographs", "failures")}
+        print(json.dumps({"summary": told}, ensure_ascii=False))
+    else:
+        print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else summary.line())
+    if share is not None and not (json_lines or as_json):
+        print(f"this was share {share}; when all are done, the same command without --shard joins them")
     return 4 if summary.failures else 0
 
 
@@ -175,7 +200,8 @@ def train_on_labels(
     from vitripick.formats import find_micrographs, read_micrograph
     from vitripick.formats.filaments import read_filaments
     from vitripick.models.bundle import choose_device
-    from vitripick.models.filament_bundle import DEFAULT_FILAMENT_MODEL, load_filament_model, save_filament_model
+    from vitripick.models.filament_bundle import load_filament_model, save_filament_model
+    from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL
     from vitripick.training.filament_labels import train_filaments
 
     if not micrographs or len(micrographs) != len(labels):

@@ -83,10 +83,10 @@ def _write_graph(model: str) -> Path:
     if found is not None:
         return found.path
     import_torch("--write-graph")
-    from vitripick.models import load_weights
     from vitripick.models.engines.export import write_graph
+    from vitripick.models.weights import weights_of
 
-    return write_graph(load_weights(model)).path
+    return write_graph(weights_of(open_model(model))).path
 
 
 def _describe(name: str, as_json: bool) -> None:

@@ -76,12 +76,21 @@ def pick(
 
         if not lines.filaments:
             refuse_without_filaments(lines)
-        if shard is not None or cluster is not None:
-            raise typer.BadParameter("filaments are traced on this machine, in one run", param_hint="--filaments")
-        for name, given in (("jobs", jobs), ("profile", profile), ("json_lines", json_lines)):
+        for name, given in (("cluster", cluster), ("profile", profile)):
             if given:
                 raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")
-        return trace_into(micrographs, out, model, lines, settings, device=device, as_json=as_json)
+        return trace_into(
+            micrographs,
+            out,
+            model,
+            lines,
+            settings,
+            device=device,
+            jobs=jobs,
+            shard=shard,
+            json_lines=json_lines,
+            as_json=as_json,
+        )
     from vitripick.cli.progress import progress_bar
 
     with progress_bar("starting", "micrographs") as bar:

@@ -220,6 +220,26 @@ def _read_cells(maps: Batch, decoding: Decoding, floor: float) -> Detections:
     )
 
 
+@register_decoder("filaments", confidence_channel=0)
+def _read_lines(maps: Batch, decoding: Decoding, floor: float) -> Detections:
+    """Read cells on centre lines from heat, offset x, offset y, cosine, sine, log width; by these engines are compared.
+
+    Tracing takes the maps themselves.
+    """
+    heat = sigmoid(maps[0])
+    rows, columns = np.nonzero(heat >= floor)
+    offset_x, offset_y = maps[1:3, rows, columns].astype(np.float64)
+    width = decoding.numbers["working_width_px"] * np.exp(np.clip(maps[5, rows, columns].astype(np.float64), -1.5, 1.5))
+    middle = (decoding.stride - 1) / 2
+    return Detections(
+        x=(columns + offset_x) * decoding.stride + middle,
+        y=(rows + offset_y) * decoding.stride + middle,
+        width=width,
+        height=width.copy(),
+        confidence=heat[rows, columns].astype(np.float64),
+    )
+
+
 def sigmoid(values: Batch) -> Batch:
     """Return 1 / (1 + exp(-values))."""
     # By tanh, which cannot overflow.

@@ -12,12 +12,8 @@ from safetensors.torch import load_file, save_file
 from vitripick.atomic import atomic_path
 from vitripick.errors import FormatError
 from vitripick.models.card import KEY, ModelCard, file_sha256, read_model_card, resolve
+from vitripick.models.filament_card import check_of_filaments
 from vitripick.models.filament_network import FilamentNetwork
-
-# The released model.
-DEFAULT_FILAMENT_MODEL = "filaments"
-# What the card of such a bundle calls its network.
-ARCHITECTURE = "filaments"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +28,19 @@ class FilamentModel:
         What its bundle says; its `diameter_px` and `diameter_angstrom` are the width of the filament.
     sha256
         Of the file it came from; empty for one that was never saved.
+    path
+        That file.
     """
 
     network: FilamentNetwork
     card: ModelCard
     sha256: str = ""
+    path: Path | None = None
+
+    @property
+    def detector(self) -> FilamentNetwork:
+        """Return what engines make graphs of: the network itself, as of a model of particles."""
+        return self.network
 
 
 def save_filament_model(model: FilamentModel, path: str | Path) -> None:
@@ -58,11 +62,7 @@ def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> Fil
     """
     path = resolve(name_or_path)
     card = read_model_card(path)
-    if card.architecture != ARCHITECTURE:
-        raise FormatError(
-            f"{path}: model {card.name!r} finds particles, not filaments; give a "
-            "model of filaments, such as one that a training with filaments wrote."
-        )
+    check_of_filaments(card, path)
     channels, width_px = card.options.get("width"), card.options.get("working_width_px")
     stride = card.options.get("stride")
     if not (
@@ -86,4 +86,4 @@ def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> Fil
     except (SafetensorError, RuntimeError, OSError) as error:
         raise FormatError(f"{path}: these weights cannot be read ({error}).") from error
     network = network.eval().to(device)
-    return FilamentModel(network, card, file_sha256(path))
+    return FilamentModel(network, card, file_sha256(path), path)

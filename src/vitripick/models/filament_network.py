@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vitripick.geometry import Filament, FloatArray, angle_between
+from vitripick.models.detections import Decoding
 from vitripick.models.heatmap import HeatmapDetector
 
 Batch = npt.NDArray[np.float32]
@@ -61,6 +62,17 @@ class FilamentNetwork(nn.Module):
     def stride(self) -> int:
         """Return working pixels per cell of the maps."""
         return self.trunk.stride
+
+    @property
+    def decoding(self) -> Decoding:
+        """Return how the raw maps are read, by this and every other engine."""
+        return Decoding(
+            kind="filaments",
+            stride=self.stride,
+            pad_to=self.trunk.pad_to,
+            margin=self.trunk.margin,
+            numbers={"working_width_px": self.working_width_px},
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Turn prepared images (n, 1, h, w) into raw maps (n, 6, h / stride, w / stride); sides are multiples of 16."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -18,15 +18,16 @@ from vitripick.timing import stage
 if TYPE_CHECKING:
     import torch
 
-    from vitripick.models.detector import Detector
-
 # Larger images go through the network in tiles, so that memory stays bounded: 2048² needs about 0.6 GB.
 _TILE_PX = 2048
 # Picks below this are noise to every user; above it all are stored, so that a threshold never means another run.
 FLOOR_CONFIDENCE = 0.05
 
 
-def for_inference(detector: Detector, device: torch.device | str = "cpu") -> Detector:
+_Network = TypeVar("_Network", bound="torch.nn.Module")
+
+
+def for_inference(detector: _Network, device: torch.device | str = "cpu") -> _Network:
     """Return a copy to evaluate, its batch normalisation folded into the convolutions: same maps, 1.5-2x faster."""
     import torch
     from torch import nn
@@ -87,6 +88,13 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
         # Cells that lie in the padding, wholly or for the larger part, are no part of the image.
         rows, columns = (max(1, round(side / network.decoding.stride)) for side in shape)
         return dataclasses.replace(own, junk=own.junk[:rows, :columns])
+
+
+def raw_maps(network: Network, image: Image) -> Batch:
+    """Return the raw maps of one prepared image of any size, (c, h / stride, w / stride), rounded up."""
+    padded = fill_up(image, network.decoding.pad_to)
+    rows, columns = (-(-side // network.decoding.stride) for side in image.shape)
+    return _raw_map(network, padded)[0, :, :rows, :columns]
 
 
 def expect(network: Network, shape: tuple[int, int]) -> None:

@@ -11,16 +11,14 @@ import numpy as np
 from vitripick.errors import UsageError, parameter
 from vitripick.geometry import Filament, Filaments, Micrograph, why_unseen
 from vitripick.images import prepare
-from vitripick.models.detections import sigmoid
+from vitripick.models.detections import Batch, Decoding, sigmoid
+from vitripick.models.run import raw_maps
 from vitripick.timing import stage
-from vitripick.tracing import LineMaps, Tracing, trace
+from vitripick.tracing import LineMaps, Tracing, is_edge, trace
 
 if TYPE_CHECKING:
     from vitripick.images.border import Border
-    from vitripick.models.filament_bundle import FilamentModel
-
-# A larger image goes through the network in tiles that overlap by what a place depends on.
-_TILE_PX, _MARGIN_PX, _PAD_TO = 1536, 160, 16
+    from vitripick.models.model import LoadedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Traced:
 
 def trace_filaments(
     micrograph: Micrograph,
-    model: FilamentModel,
+    model: LoadedModel,
     *,
     width_px: float | None = None,
     width_angstrom: float | None = None,
@@ -55,7 +53,7 @@ def trace_filaments(
     micrograph
         From `read_micrograph`.
     model
-        From `load_filament_model`.
+        From `load_filament_model`, or of `open_filament_model` on an engine.
     width_px, width_angstrom
         Width of the filament, one of the two; by default that of the model's own filament.
     tracing
@@ -81,16 +79,19 @@ def trace_filaments(
     if not prepared.image.any():
         return Traced(Filaments([], **known), prepared.warnings)  # type: ignore[arg-type]
     with stage("network"):
-        maps = _maps(model, prepared.image)
-    maps = _without_border(maps, prepared.border, model.network.stride)
+        raw = raw_maps(model.network, prepared.image)
+    how = model.network.decoding
+    stride, typical = how.stride, how.numbers["working_width_px"]
+    maps = _without_border(_maps(raw, how), prepared.border, stride)
     with stage("decode"):
-        found = trace(maps, tracing, typical_width=model.network.working_width_px / model.network.stride)
-    stride, (scale_y, scale_x) = model.network.stride, prepared.scale
+        found = trace(maps, tracing, typical_width=typical / stride)
+    scale_y, scale_x = prepared.scale
     filaments = []
     for one in found:
-        x, y = prepared.to_full(
-            one.points[:, 0] * stride + (stride - 1) / 2, one.points[:, 1] * stride + (stride - 1) / 2
-        )
+        working = one.scaled(stride)
+        if is_edge(prepared.image, working, typical):
+            continue
+        x, y = prepared.to_full(working.points[:, 0], working.points[:, 1])
         x, y = np.clip(x, 0, micrograph.shape[1] - 1), np.clip(y, 0, micrograph.shape[0] - 1)
         wide = one.width * stride / float(np.sqrt(scale_x * scale_y))
         filaments.append(Filament.through(np.column_stack([x, y]), width=wide, confidence=one.confidence))
@@ -98,7 +99,7 @@ def trace_filaments(
 
 
 def resolve_width_px(
-    micrograph: Micrograph, model: FilamentModel, width_px: float | None, width_angstrom: float | None
+    micrograph: Micrograph, model: LoadedModel, width_px: float | None, width_angstrom: float | None
 ) -> float:
     """Return the filament's width in pixels of this micrograph: as given, else that of the model's own filament.
 
@@ -129,28 +130,9 @@ def resolve_width_px(
     return width_angstrom / micrograph.pixel_size
 
 
-def _maps(model: FilamentModel, image: np.ndarray) -> LineMaps:  # type: ignore[type-arg]
-    """Return the maps of a prepared image, in cells of the network's stride."""
-    stride = model.network.stride
-    rows, columns = image.shape
-    out_rows, out_columns = -(-rows // stride), -(-columns // stride)
-    raw = np.empty((6, out_rows, out_columns), np.float32)
-    for top in range(0, rows, _TILE_PX):
-        for left in range(0, columns, _TILE_PX):
-            bottom, right = min(top + _TILE_PX, rows), min(left + _TILE_PX, columns)
-            high, low = max(top - _MARGIN_PX, 0), min(bottom + _MARGIN_PX, rows)
-            first, last = max(left - _MARGIN_PX, 0), min(right + _MARGIN_PX, columns)
-            tile = image[high:low, first:last]
-            padding = [(0, -length % _PAD_TO) for length in tile.shape]
-            tile = np.pad(tile, padding)
-            part = model.network.run(tile[None, None])[0]
-            # Tiles begin at multiples of the stride.
-            to_rows, to_columns = -(-(bottom - top) // stride), -(-(right - left) // stride)
-            from_row, from_column = (top - high) // stride, (left - first) // stride
-            raw[:, top // stride : top // stride + to_rows, left // stride : left // stride + to_columns] = part[
-                :, from_row : from_row + to_rows, from_column : from_column + to_columns
-            ]
-    width = model.network.working_width_px / stride * np.exp(np.clip(raw[5], -1.5, 1.5))
+def _maps(raw: Batch, how: Decoding) -> LineMaps:
+    """Return what raw maps say, in cells of the network's stride."""
+    width = how.numbers["working_width_px"] / how.stride * np.exp(np.clip(raw[5], -1.5, 1.5))
     return LineMaps(sigmoid(raw[0]), raw[1], raw[2], raw[3], raw[4], width)
 
 

@@ -14,7 +14,9 @@ def broken(structure: Structure, rng: np.random.Generator) -> Structure:
     """Return about half of a molecule: what lies on one side of a random plane near its middle."""
     normal = rng.standard_normal(3)
     along = structure.points @ (normal / np.linalg.norm(normal)).astype(np.float32)
-    return structure.part(along > np.quantile(along, rng.uniform(0.35, 0.65)), name=f"{structure.name} broken")
+    far = along > np.quantile(along, rng.uniform(0.35, 0.65))
+    # At a coarse pixel size a small molecule is a single point, which no plane divides.
+    return structure.part(far if far.any() else ~far, name=f"{structure.name} broken")
 
 
 def subunit(structure: Structure, rng: np.random.Generator, *, mass_kda: float) -> Structure:

@@ -283,7 +283,7 @@ def _paths(
                 if len(taken) and far.min() < 2.5 * width_px:
                     continue
                 taken = np.concatenate([taken, few])
-            paths += _off_junk(one, junk, 3 * width_px / step)
+            paths += _off_junk(one, junk, width_px / step)
     return paths
 
 
@@ -293,14 +293,19 @@ def _broken(path: FloatArray, gap: float, rng: np.random.Generator) -> list[Floa
     return [path[steps < at - gap / 2], path[steps > at + gap / 2]]
 
 
-def _off_junk(path: FloatArray, junk: npt.NDArray[np.bool_], shortest: float) -> list[FloatArray]:
-    """Return the parts of a path outside of thick contaminants: the others are hidden, and no one would want them."""
+def _off_junk(path: FloatArray, junk: npt.NDArray[np.bool_], width: float) -> list[FloatArray]:
+    """Return the parts of a path outside of thick contaminants: the others are hidden, and no one would want them.
+
+    A speck, less than 1.5 widths of the path, ends no filament. The width is in points of the path.
+    """
     rows, columns = junk.shape
     x, y = np.rint(path).astype(int).T
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
     bad = np.zeros(len(path), bool)
     bad[inside] = junk[y[inside], x[inside]]
-    return [part for part in _runs(path, ~bad) if len(part) > shortest]
+    for low, high in _edges(bad):
+        bad[low:high] &= high - low >= 1.5 * width or low == 0 or high == len(bad)
+    return [part for part in _runs(path, ~bad) if len(part) > 3 * width]
 
 
 def _pieces_inside(path: FloatArray, shape: tuple[int, int]) -> list[FloatArray]:
@@ -311,8 +316,13 @@ def _pieces_inside(path: FloatArray, shape: tuple[int, int]) -> list[FloatArray]
 
 def _runs(path: FloatArray, keep: npt.NDArray[np.bool_]) -> list[FloatArray]:
     """Return the runs of consecutive points that are kept."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
-    return [path[low:high] for low, high in zip(edges[::2], edges[1::2], strict=True)]
+    return [path[low:high] for low, high in _edges(keep)]
+
+
+def _edges(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return (first, one past the last) of each run of true flags."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _with_filaments(

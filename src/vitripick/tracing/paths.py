@@ -1,4 +1,4 @@
-"""From points on centre lines to paths: short pieces first, then pieces joined over crossings and gaps."""
+"""From points on centre lines to paths: short pieces first, joined to longer ones, which are cut where they bend."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from vitripick.geometry import Filament, FloatArray
+from vitripick.tracing.joining import joined
+from vitripick.tracing.links import Indices, runs_of
 from vitripick.tracing.maps import SPACING_WIDTHS, LineMaps, LinePoints, line_points
 
 # Neighbours on one line are at most this many spacings apart, and turned by at most this much.
 _LINK_SPACINGS = 2.4
 _LINK_RADIANS = 0.6
-# An end of a piece is the mean of this many points: its direction is that of a chord, not of one point.
-_END_POINTS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Tracing:
-    """Says how maps become paths; lengths are in widths of the filament.
+    """How maps become paths; lengths are in widths of the filament.
 
     Attributes
     ----------
@@ -67,7 +66,7 @@ def trace(maps: LineMaps, tracing: Tracing | None = None, *, typical_width: floa
     if len(points) < 2:
         return []
     chains = _chains(points, typical_width)
-    chains = _joined(chains, points, maps, tracing, typical_width)
+    chains = joined(chains, points, maps.heat, longest_gap=tracing.longest_gap, width=typical_width)
     found = []
     for chain in chains:
         for part in _unbent(points.at[chain], chain, np.deg2rad(tracing.largest_bend_degrees) / typical_width):
@@ -82,7 +81,7 @@ def trace(maps: LineMaps, tracing: Tracing | None = None, *, typical_width: floa
     return sorted(found, key=lambda one: -one.length)
 
 
-def _chains(points: LinePoints, width: float) -> list[npt.NDArray[np.intp]]:
+def _chains(points: LinePoints, width: float) -> list[Indices]:
     """Return runs of points that follow one another along a line: each point takes its best neighbour on each side."""
     spacing = max(0.8, SPACING_WIDTHS * width)
     tree = cKDTree(points.at)
@@ -102,7 +101,7 @@ def _chains(points: LinePoints, width: float) -> list[npt.NDArray[np.intp]]:
     i, j, cost, side_i, side_j = i[fits], j[fits], cost[fits], side_i[fits], side_j[fits]
     # The slot of a point: 0 ahead, 1 behind, in its own direction. The other point lies on the opposite side of j.
     ends = np.column_stack([2 * i + (side_i < 0), 2 * j + (side_j > 0)])
-    return _runs_of(ends[np.argsort(cost, kind="stable")], len(points))
+    return [slots // 2 for slots in runs_of(ends[np.argsort(cost, kind="stable")], len(points))]
 
 
 def _off(heading: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -113,119 +112,9 @@ def _off(heading: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArray
     return bend, np.where(ahead, 1.0, -1.0)
 
 
-def _runs_of(ends: npt.NDArray[np.intp], n: int) -> list[npt.NDArray[np.intp]]:
-    """Return runs of nodes, from links in the order in which they are to be made; each slot takes one link.
-
-    Parameters
-    ----------
-    ends : (m, 2)
-        Slots: node times two, plus 0 or 1 for its side.
-    n
-        Number of nodes.
-    """
-    partner = [-1] * (2 * n)
-    parent = list(range(n))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for a, b in ends.tolist():
-        if partner[a] < 0 and partner[b] < 0:
-            first, second = root(a // 2), root(b // 2)
-            if first != second:  # no rings
-                parent[first] = second
-                partner[a], partner[b] = b, a
-    runs, seen = [], [False] * n
-    for node in range(n):
-        if seen[node] or (partner[2 * node] >= 0 and partner[2 * node + 1] >= 0):
-            continue
-        slot = 2 * node + (1 if partner[2 * node] < 0 else 0)
-        run = [node]
-        seen[node] = True
-        while partner[slot] >= 0:
-            slot = partner[slot]
-            seen[slot // 2] = True
-            run.append(slot // 2)
-            slot ^= 1
-        runs.append(np.array(run, np.intp))
-    return runs
-
-
-def _joined(
-    chains: list[npt.NDArray[np.intp]], points: LinePoints, maps: LineMaps, tracing: Tracing, width: float
-) -> list[npt.NDArray[np.intp]]:
-    """Return the pieces, joined end to end where they go on: over gaps and through crossings."""
-    chains = [chain for chain in chains if len(chain) > 1]
-    if len(chains) < 2:
-        return chains
-    tips, ways = np.empty((2 * len(chains), 2)), np.empty(2 * len(chains))
-    for number, chain in enumerate(chains):
-        for side, end in enumerate((chain[::-1], chain)):  # 0 ahead: the last point; 1 behind: the first
-            some = points.at[end[:_END_POINTS]]
-            tips[2 * number + side] = some[0]
-            chord = some[0] - some[-1]
-            ways[2 * number + side] = np.arctan2(chord[1], chord[0])
-    pairs = cKDTree(tips).query_pairs(tracing.longest_gap * width, output_type="ndarray")
-    pairs = pairs[pairs[:, 0] // 2 != pairs[:, 1] // 2]
-    if not len(pairs):
-        return chains
-    a, b = pairs[:, 0], pairs[:, 1]
-    step = tips[b] - tips[a]
-    distance = np.hypot(step[:, 0], step[:, 1])
-    heading = np.arctan2(step[:, 1], step[:, 0])
-    # Ends that have grown past one another lie behind each other; a short overlap is no gap.
-    short = distance < 0.5 * width
-    turn = _full(ways[a], ways[b] + np.pi)
-    bend_a = np.where(short, 0.0, _full(heading, ways[a]))
-    bend_b = np.where(short, 0.0, _full(heading, ways[b] + np.pi))
-    limit = 0.3 + 0.35 / (1 + distance / width)
-    fits = (np.abs(turn) < 0.75) & (np.abs(bend_a) < limit) & (np.abs(bend_b) < limit)
-    lack = 1 - _heat_between(tips[a], tips[b], maps.heat)
-    cost = distance / width * (0.3 + lack) + 3 * (bend_a**2 + bend_b**2) + 1.5 * turn**2
-    fits &= cost < 1.3 * tracing.longest_gap
-    a, b, cost = a[fits], b[fits], cost[fits]
-    runs = _runs_of(np.column_stack([a, b])[np.argsort(cost, kind="stable")], len(chains))
-    result = []
-    for run in runs:
-        if len(run) == 1:
-            result.append(chains[run[0]])
-            continue
-        whole = _oriented(run, chains, points)
-        result.append(np.concatenate(whole))
-    return result
-
-
-def _oriented(
-    run: npt.NDArray[np.intp], chains: list[npt.NDArray[np.intp]], points: LinePoints
-) -> list[npt.NDArray[np.intp]]:
-    """Return the chains of a run, each turned so that it begins where the one before it ends."""
-    first, second = chains[run[0]], chains[run[1]]
-    gaps = [
-        min(np.hypot(*(points.at[end] - points.at[other])) for other in (second[0], second[-1]))
-        for end in (first[0], first[-1])
-    ]
-    result = [first if gaps[1] <= gaps[0] else first[::-1]]
-    for number in run[1:]:
-        chain, last = chains[number], points.at[result[-1][-1]]
-        near = np.hypot(*(points.at[chain[0]] - last)) <= np.hypot(*(points.at[chain[-1]] - last))
-        result.append(chain if near else chain[::-1])
-    return result
-
-
 def _full(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the difference of two headings, in [-pi, pi)."""
     return np.asarray(np.mod(first - second + np.pi, 2 * np.pi) - np.pi)
-
-
-def _heat_between(first: FloatArray, second: FloatArray, heat: npt.NDArray[np.floating]) -> FloatArray:
-    """Return the mean heat along straight lines, (n,)."""
-    share = np.linspace(0, 1, 9)[None, :]
-    x = first[:, :1] + share * (second[:, :1] - first[:, :1])
-    y = first[:, 1:] + share * (second[:, 1:] - first[:, 1:])
-    return np.asarray(map_coordinates(heat, [y, x], order=1, mode="nearest").mean(axis=1), np.float64)
 
 
 def _mean_heat(path: FloatArray, heat: npt.NDArray[np.floating]) -> float:
@@ -247,7 +136,7 @@ def _smoothed(path: FloatArray) -> FloatArray:
     return path
 
 
-def _unbent(path: FloatArray, chain: npt.NDArray[np.intp], limit: float) -> list[npt.NDArray[np.intp]]:
+def _unbent(path: FloatArray, chain: Indices, limit: float) -> list[Indices]:
     """Return the parts of a chain between places where it bends more than `limit`, rad per cell."""
     if len(chain) < 5:
         return [chain]

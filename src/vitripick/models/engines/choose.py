@@ -7,7 +7,7 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vitripick.cores import usable_cores
 from vitripick.errors import UsageError, parameter
@@ -16,6 +16,7 @@ from vitripick.models.detections import DECODERS, Network
 from vitripick.models.device import device_name
 from vitripick.models.engines import graph as graphs
 from vitripick.models.engines.graph import Graph
+from vitripick.models.filament_card import check_kind
 from vitripick.models.loading import (
     INSTALL_TORCH,
     EngineLoadError,
@@ -100,6 +101,7 @@ def load_on_engine(
     device: str = "cpu",
     jobs: int = 1,
     threads: int | None = None,
+    filaments: bool = False,
 ) -> EngineModel:
     """Bring a model to the engine asked for, or to the fastest sound one that is here.
 
@@ -120,16 +122,20 @@ def load_on_engine(
         Calls that will run side by side.
     threads
         Of the network, for all jobs together; one for each core by default.
+    filaments
+        Whether it is to trace filaments; a model of the other kind is refused.
 
     Raises
     ------
     UsageError
-        If the engine is not installed, or does not go with the precision or the device.
+        If the engine is not installed, or does not go with the precision or the device, or the model is of the other
+        kind.
     MissingPackageError
         If torch is needed and not installed: for another device, or for a model without a graph.
     GraphExportError
         If the engine asked for cannot run this network.
     """
+    check_kind(model, filaments=filaments)
     threads = available_cores() if threads is None else threads
     if device != "cpu" or engine == "torch":
         if device != "cpu" and engine not in ("auto", "torch"):
@@ -204,12 +210,12 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
         )
     try:
         import_torch("a graph of this model")
-        from vitripick.models.bundle import load_weights
         from vitripick.models.engines.export import GraphExportError, make_graph
+        from vitripick.models.weights import weights_of
     except EngineLoadError as error:
         return f"no graph could be made, since {error}"
     try:
-        return make_graph(load_weights(model), precision)
+        return make_graph(weights_of(model), precision)
     except GraphExportError as error:
         if precision == "int8":
             raise
@@ -230,12 +236,12 @@ def _on_torch(
             f"{parameter('engine', 'torch')} or {parameter('device')}."
         )
     torch = import_torch(what or "picking without ONNX Runtime and OpenVINO")
-    from vitripick.models.bundle import load_weights
     from vitripick.models.run import for_inference
+    from vitripick.models.weights import weights_of
 
     # Beside a GPU, the cores read and prepare, each in a thread of its own.
     torch.set_num_threads(max(1, threads) if device == "cpu" else 1)
-    detector = for_inference(load_weights(model).detector, device)
+    detector: Any = for_inference(weights_of(model).detector, device)  # type: ignore[type-var]
     version = f"torch {torch.__version__}"
     if device == "cpu":
         return EngineModel(detector, model.card, model.sha256, model.path, f"{version}, fp32", note)

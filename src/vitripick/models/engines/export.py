@@ -19,10 +19,10 @@ from vitripick.errors import InputError, UsageError, VitripickError, parameter
 from vitripick.geometry import Image
 from vitripick.models.bundle import TorchModel
 from vitripick.models.detections import Detections, Network, decode
-from vitripick.models.detector import Detector
 from vitripick.models.engines.calibration import calibration_images
 from vitripick.models.engines.graph import Graph, GraphInfo, GraphPrecision, beside, keep_graph
 from vitripick.models.engines.onnx_runtime import OnnxRuntimeNetwork
+from vitripick.models.filament_bundle import FilamentModel
 from vitripick.models.loading import INSTALL_TORCH, EngineLoadError, import_engine, is_installed
 from vitripick.models.run import for_inference
 
@@ -48,7 +48,7 @@ class GraphExportError(VitripickError):
     exit_code = 5
 
 
-def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | None = None) -> Graph:
+def make_graph(model: TorchModel | FilamentModel, precision: GraphPrecision, *, place: Path | None = None) -> Graph:
     """Export the model, quantise it where asked, compare the graph with torch, and keep it.
 
     Parameters
@@ -69,7 +69,7 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
     OSError
         If it cannot be written.
     """
-    detector = for_inference(model.detector)
+    detector: Any = for_inference(model.detector)  # type: ignore[type-var]
     decoding = detector.decoding
     images = calibration_images(
         model.card.preparation, n=_N_COMPARED, pad_to=decoding.pad_to, first_seed=_COMPARED_FROM
@@ -99,7 +99,7 @@ def make_graph(model: TorchModel, precision: GraphPrecision, *, place: Path | No
         return keep_graph(path.read_bytes(), info, place)
 
 
-def write_graph(model: TorchModel) -> Graph:
+def write_graph(model: TorchModel | FilamentModel) -> Graph:
     """Make the fp32 graph beside the bundle, with which the model picks where torch is not installed.
 
     Parameters
@@ -119,7 +119,7 @@ def write_graph(model: TorchModel) -> Graph:
     return make_graph(model, "fp32", place=beside(model.path, "fp32"))
 
 
-def write_graph_or_warn(model: TorchModel) -> Graph | None:
+def write_graph_or_warn(model: TorchModel | FilamentModel) -> Graph | None:
     """Make the graph beside a new bundle, as `write_graph`; where that fails, a warning says why, and None comes back.
 
     Raises
@@ -158,7 +158,7 @@ def _n_near(found: Detections, others: Detections, within_px: float) -> int:
     return int((distance <= within_px).sum())
 
 
-def _export(detector: Detector, image: Image, path: Path) -> None:
+def _export(detector: nn.Module, image: Image, path: Path) -> None:
     if not is_installed("onnx"):
         raise GraphExportError(f"a graph for a faster engine needs onnx, which is not installed: {INSTALL_TORCH}")
     names = {"images": {0: "n", 2: "h", 3: "w"}, "raw": {0: "n", 2: "rows", 3: "columns"}}

@@ -1,0 +1,333 @@
+"""A folder of traced filaments: what it keeps of each micrograph, and the files that are written from that."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vitripick.atomic import write_bytes_atomically, write_text_atomically
+from vitripick.encoding import check_output_name
+from vitripick.errors import InputError, UsageError, VitripickError, parameter
+from vitripick.formats import MicrographFile, read_micrograph, write_coordinate_files_star
+from vitripick.formats.filaments import read_filaments, write_filaments
+from vitripick.formats.filaments.files import filament_format
+from vitripick.geometry import Filaments, Micrograph
+from vitripick.json_toml import read_json_object
+from vitripick.models.model import LoadedModel
+from vitripick.picking.filaments import resolve_width_px, trace_filaments
+from vitripick.pictures.filaments import filaments_png
+from vitripick.run_layout import AUTOPICK, FILAMENT_RECORDS, STAR
+from vitripick.runs.folder import is_run_folder
+from vitripick.settings.filaments import FilamentSettings
+from vitripick.settings.pick import PickSettings
+from vitripick.text import listed
+from vitripick.tracing import Tracing
+
+# What a run keeps of each micrograph: the polylines, and what they were made with.
+_STORE, _RECORDS = "filaments", FILAMENT_RECORDS
+# Widths of a filament between segments, and the shortest filament, where nothing is said.
+_SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 5.0
+# Of the formats, those whose files RELION finds by their ending.
+_OF_RELION = ("star", "start-end-star")
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Holds the filaments of one micrograph as the folder keeps them.
+
+    Attributes
+    ----------
+    filaments
+        In full-size pixels.
+    width_px
+        The width that they were traced at.
+    warnings
+        Faults of the file that were tolerated.
+    notes
+        What this call changed beside that, for the user.
+    skipped
+        Whether they were there before.
+    """
+
+    filaments: Filaments
+    width_px: float
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class FailedTrace:
+    """Says why a micrograph was not traced."""
+
+    file: MicrographFile
+    error: VitripickError
+
+
+class FilamentFolder:
+    """Traces micrographs into one folder, from several threads if need be, and writes what describes all of them.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    model
+        From `load_filament_model`, or of `open_filament_model` on an engine.
+    lines
+        How to trace.
+    settings
+        Of the options of picking: threshold, pixel size, invert, formats, overlays, which micrographs.
+    star_folder
+        Where RELION's files go instead, in a RELION job.
+
+    Raises
+    ------
+    InputError, UsageError
+        If the folder holds picks of particles, or the settings cannot work for any micrograph.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        model: LoadedModel,
+        lines: FilamentSettings,
+        settings: PickSettings | None = None,
+        *,
+        star_folder: Path | None = None,
+    ) -> None:
+        check_output_name(out)
+        settings = settings or PickSettings()
+        for name in settings.formats:
+            filament_format(name)
+        if lines.width_px is not None and lines.width_angstrom is not None:
+            raise UsageError("give the width in Å or in pixels, not both.")
+        if is_run_folder(out):
+            raise InputError(
+                f"{out}: this folder holds picks of particles; give another {parameter('out')} for filaments."
+            )
+        self.out, self._star_folder = Path(out), star_folder
+        self._model, self._lines, self.settings = model, lines, settings
+        made_with = {
+            "model": model.sha256,
+            "settings": lines.model_dump(exclude={"spacing_angstrom"}),
+            "picking": [settings.threshold, settings.pixel_size, settings.invert],
+        }
+        self._made_with = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
+
+    def attempt(self, file: MicrographFile, stem: str) -> Stored | FailedTrace:
+        """Trace a micrograph, unless it was, and write its files; a failure is returned, not raised."""
+        try:
+            stored = self._of_file(file, stem)
+            self._export(stem, stored)
+        except VitripickError as error:
+            return FailedTrace(file, error)
+        return stored
+
+    def known(self, file: MicrographFile, stem: str) -> bool:
+        """Return whether this very file was traced with these settings."""
+        before = _record(self._record_path(stem))
+        return before.get("file") == _key(file) and before.get("made_with") == self._made_with
+
+    def owner(self, stem: str) -> str | None:
+        """Return the name of the micrograph whose outputs have this stem; None if there is none."""
+        name = _record(self._record_path(stem)).get("micrograph")
+        return None if name is None else str(name)
+
+    def _record_path(self, stem: str) -> Path:
+        return self.out / _RECORDS / f"{stem}.json"
+
+    def _of_file(self, file: MicrographFile, stem: str) -> Stored:
+        """Return the filaments of a micrograph, traced now, or before from this very file with these settings."""
+        key, before = _key(file), _record(self._record_path(stem))
+        if before.get("file") == key and before.get("made_with") == self._made_with:
+            stored = self._read(stem, before)
+            if self.settings.overlays and not self._picture(stem).is_file():
+                self._draw(stem, read_micrograph(file.path), stored.filaments)
+            return stored
+        micrograph = read_micrograph(file.path, name=file.name, pixel_size=self.settings.pixel_size or file.pixel_size)
+        stored = self._trace(micrograph)
+        write_filaments(stored.filaments, self.out / _STORE / f"{stem}.csv", format="csv")
+        facts = {
+            "micrograph": file.name,
+            "file": key,
+            "made_with": self._made_with,
+            "shape": list(micrograph.shape),
+            "pixel_size": micrograph.pixel_size,
+            "width_px": stored.width_px,
+            "warnings": list(stored.warnings),
+        }
+        write_text_atomically(self._record_path(stem), json.dumps(facts, ensure_ascii=False) + "\n")
+        if self.settings.overlays:
+            self._draw(stem, micrograph, stored.filaments)
+        elif self._picture(stem).is_file():
+            self._picture(stem).unlink()
+            note = f"{file.name}: its overlay showed other filaments and was removed"
+            return replace(stored, notes=(note,))
+        return stored
+
+    def _trace(self, micrograph: Micrograph) -> Stored:
+        settings, lines, name = self.settings, self._lines, micrograph.name
+        needs_angstrom = [word for word in settings.formats if filament_format(word).needs_pixel_size]
+        if lines.minimum_length_angstrom is not None:
+            needs_angstrom.append("a length in Å")
+        if lines.spacing_angstrom is not None:
+            needs_angstrom.append("a spacing in Å")
+        if needs_angstrom and micrograph.pixel_size is None:
+            raise UsageError(
+                f"{name}: {listed(needs_angstrom)} needs the pixel size, which this file does not state; give "
+                f"{parameter('pixel_size')}, or another {parameter('format')}."
+            )
+        width = resolve_width_px(micrograph, self._model, lines.width_px, lines.width_angstrom)
+        shortest = _SHORTEST_WIDTHS
+        if lines.minimum_length_angstrom is not None and micrograph.pixel_size is not None:
+            shortest = lines.minimum_length_angstrom / micrograph.pixel_size / width
+        traced = trace_filaments(
+            micrograph,
+            self._model,
+            width_px=width,
+            tracing=Tracing(
+                threshold=self._model.card.threshold if settings.threshold is None else settings.threshold,
+                minimum_length=shortest,
+                largest_bend_degrees=lines.largest_bend_degrees,
+                crossings=lines.crossings == "pass",
+            ),
+            invert=bool(settings.invert),
+        )
+        return Stored(traced.filaments.with_width(width), width, traced.warnings)
+
+    def _read(self, stem: str, record: dict[str, Any]) -> Stored:
+        (one,) = read_filaments(self.out / _STORE / f"{stem}.csv", pixel_size=record["pixel_size"])
+        known = (record["micrograph"], tuple(record["shape"]), record["pixel_size"])
+        return Stored(Filaments(one.filaments, *known), record["width_px"], tuple(record["warnings"]), skipped=True)
+
+    def spacing_px(self, stored: Stored) -> float:
+        """Return the distance of segments in pixels.
+
+        Raises
+        ------
+        UsageError
+            If it is asked for in Å, and the pixel size is not known.
+        """
+        one = stored.filaments
+        if self._lines.spacing_angstrom is None:
+            return _SPACING_WIDTHS * stored.width_px
+        if one.pixel_size is None:
+            raise UsageError(
+                f"{one.micrograph}: a spacing in Å needs the pixel size, which this file does not state; give "
+                f"{parameter('pixel_size')}."
+            )
+        return self._lines.spacing_angstrom / one.pixel_size
+
+    def _path(self, stem: str, format_name: str) -> Path:
+        ending = STAR.ending if format_name in _OF_RELION else filament_format(format_name).suffix
+        if format_name == "star" and self._star_folder is not None:
+            return self._star_folder / f"{stem}{ending}"
+        return self.out / format_name / f"{stem}{ending}"
+
+    def _export(self, stem: str, stored: Stored) -> None:
+        spacing = self.spacing_px(stored)
+        for name in self.settings.formats:
+            if not filament_format(name).joined:
+                write_filaments(stored.filaments, self._path(stem, name), format=name, spacing_px=spacing)
+
+    def row(self, stored: Stored) -> dict[str, Any]:
+        """Return the line of a micrograph in the table of all: its filaments, their length, segments, confidence."""
+        one = stored.filaments
+        lengths = np.array([filament.length for filament in one])
+        confidences = np.array([filament.confidence for filament in one])
+        known = len(one) > 0 and np.isfinite(confidences).all()
+        return {
+            "micrograph": str(one.micrograph),
+            "filaments": len(one),
+            "length_px": round(one.length, 1),
+            "segments": len(one.segments(spacing=self.spacing_px(stored))),
+            "longest_px": round(float(lengths.max()), 1) if len(one) else 0.0,
+            "confidence": round(float(np.average(confidences, weights=lengths)), 3) if known else None,
+        }
+
+    def earlier(self, taken: set[str]) -> tuple[dict[str, Stored], int]:
+        """Return by stem what earlier calls traced with the same settings, and the number of those of other settings.
+
+        Parameters
+        ----------
+        taken
+            Stems to leave out.
+        """
+        kept: dict[str, Stored] = {}
+        other = 0
+        for path in sorted((self.out / _RECORDS).glob("*.json")):
+            record = _record(path)
+            if path.stem in taken or not record:
+                continue
+            if record["made_with"] == self._made_with:
+                kept[path.stem] = self._read(path.stem, record)
+                self._export(path.stem, kept[path.stem])
+            else:
+                other += 1
+        return kept, other
+
+    def _picture(self, stem: str) -> Path:
+        return self.out / "overlays" / f"{stem}.png"
+
+    def _draw(self, stem: str, micrograph: Micrograph, filaments: Filaments) -> None:
+        write_bytes_atomically(self._picture(stem), filaments_png(micrograph.image, filaments))
+
+    def write_whole(self, found: dict[str, Stored]) -> None:
+        """Write what describes the whole folder: the joined formats, RELION's list, the table.
+
+        Parameters
+        ----------
+        found
+            All micrographs by the stem of their outputs.
+        """
+        if "star" in self.settings.formats and found:
+            rows = [(str(one.filaments.micrograph), self._path(stem, "star").as_posix()) for stem, one in found.items()]
+            write_coordinate_files_star(rows, (self._star_folder or self.out) / AUTOPICK)
+        everything = [one.filaments for one in found.values()]
+        for name in self.settings.formats:
+            entry = filament_format(name)
+            if entry.joined and everything:
+                step = _step(self._lines, everything)
+                write_filaments(everything, self.out / f"filaments{entry.suffix}", format=name, **step)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.row(one) for one in found.values())
+        write_text_atomically(self.out / TABLE, table.getvalue())
+
+
+# The table with a line for each micrograph, and its columns.
+TABLE = "filaments.csv"
+_COLUMNS = ["micrograph", "filaments", "length_px", "segments", "longest_px", "confidence"]
+_KEYS = {"micrograph", "file", "made_with", "shape", "pixel_size", "width_px", "warnings"}
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Return what was kept of a micrograph; nothing if it is missing, damaged, or its polylines are gone."""
+    try:
+        found = read_json_object(path)
+    except (OSError, ValueError):
+        return {}
+    store = path.parent.parent / _STORE / f"{path.stem}.csv"
+    return found if set(found) >= _KEYS and store.is_file() else {}
+
+
+def _key(file: MicrographFile) -> list[Any]:
+    """Return what tells this very file from another one of its name."""
+    stat = file.path.stat()
+    return [str(file.path), stat.st_size, stat.st_mtime_ns]
+
+
+def _step(lines: FilamentSettings, found: Sequence[Filaments]) -> dict[str, float]:
+    if lines.spacing_angstrom is not None:
+        return {"spacing_angstrom": lines.spacing_angstrom}
+    widths = [filament.width for one in found for filament in one]
+    return {"spacing_px": _SPACING_WIDTHS * float(np.median(widths))} if widths else {"spacing_px": 1.0}
