@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from vitripick.cli.command import filled
 from vitripick.programs.relion import known_labels
 from vitripick.settings import Settings, is_option, option_of
+from vitripick.settings.classes import ClassesSettings
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.optics import MICROSCOPE, OpticsSettings
@@ -41,6 +42,11 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     (
         ConvertSettings,
         "## Converting\n\nFor `vitripick convert`, in Python by name in `vitripick.runs.convert_picks`.",
+    ),
+    (
+        ClassesSettings,
+        "## Two-dimensional classes\n\nFor `vitripick classes`, in Python "
+        "`vitripick.settings.classes.ClassesSettings`;\n[classes.md](classes.md) explains them.",
     ),
     (
         OpticsSettings,

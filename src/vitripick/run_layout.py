@@ -10,6 +10,7 @@ A run folder is what `vitripick pick --out` makes (docs/picking.md shows it):
     junk/STEM.png              what the network takes for junk, where it says so
     survey.json                the diameter and the threshold that were found before the first micrograph
     quality.csv                a line for each micrograph: junk, confidence, what it is suspected of
+    classes/                   two-dimensional classes of the picks (`vitripick classes`)
     distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
     log/                       times, and what batch jobs printed; no result
@@ -30,6 +31,8 @@ from vitripick.text import printable_name
 FILAMENT_RECORDS = "filament_records"
 RUN, SURVEY, FAILURES, QUALITY = "run.json", "survey.json", "failures.jsonl", "quality.csv"
 RECORDS, FAILED, LOG, DISTRIBUTIONS = "micrographs", "failed", "log", "distributions"
+# Two-dimensional classes, and the file there that says what they are.
+CLASSES, CLASSES_FILE = "classes", "classes.json"
 # Of a project of `vitripick label`: what was done to the labels of each micrograph.
 LABEL_HISTORY = "history"
 STATUS, LOCK, STOP, REPORT, AUTOPICK = "status.json", "watch.lock", "STOP", "report.html", "autopick.star"
@@ -57,7 +60,7 @@ PICTURES = {
     "junk_mask": Place("junk_masks", ".png"),
 }
 # Folders of pictures, which a search for micrographs passes over.
-PICTURE_FOLDERS = tuple(sorted({DISTRIBUTIONS, *(place.folder for place in PICTURES.values())}))
+PICTURE_FOLDERS = tuple(sorted({DISTRIBUTIONS, CLASSES, *(place.folder for place in PICTURES.values())}))
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,11 @@ class RunLayout:
     def failed(self) -> Path:
         """Return the folder of the failures."""
         return self.out / FAILED
+
+    @property
+    def classes(self) -> Path:
+        """Return the folder of the two-dimensional classes."""
+        return self.out / CLASSES
 
     @property
     def log(self) -> Path:

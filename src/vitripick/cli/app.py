@@ -12,6 +12,7 @@ import sys
 import typer
 
 from vitripick.cli import (
+    classes,
     convert,
     cryosparc,
     cryosparc_job,
@@ -54,6 +55,7 @@ for module in (
     cryosparc,
     cryosparc_job,
     extract,
+    classes,
     handover,
     train,
     label,

@@ -59,6 +59,12 @@ class RunFolder:
         known = [d for d in stated if d is not None]
         return float(np.median(known)) if known else None
 
+    @property
+    def box_size_px(self) -> float | None:
+        """Return the size of the boxes as exported: the one that was asked for, else the particle's diameter."""
+        asked = self.run.get("settings", {}).get("box_size_px")
+        return float(asked) if is_number(asked) and asked > 0 else self.diameter_px
+
     def read_picks(self, *, cut_ones: bool = False) -> dict[str, Boxes]:
         """Return the run's picks of any confidence by micrograph, each with its shape and pixel size.
 

@@ -1,0 +1,5 @@
+"""Two-dimensional classes of particle images, to judge picks by: arrays in, averages and members out."""
+
+from vitripick.classes.classify import Assigned, Classes, OneClass, classify
+
+__all__ = ["Assigned", "Classes", "OneClass", "classify"]
