@@ -5,9 +5,11 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+import typer
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from vitripick.cli.app import app
 from vitripick.cli.command import filled
 from vitripick.programs.relion import known_labels
 from vitripick.settings import Settings, is_option, option_of
@@ -50,7 +52,8 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     ),
     (
         OpticsSettings,
-        "## Cutting out particles\n\nFor `vitripick extract`, whose other options `vitripick extract --help` lists.",
+        "## Cutting out particles\n\nFor `vitripick extract`; its other options stand "
+        "[below](#what-else-each-command-takes).",
     ),
     (TrainingSet, "## Training: the labels\n\nFor `vitripick train`, in Python `vitripick.training.TrainingSet`."),
     (
@@ -64,7 +67,29 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
 
 def page() -> str:
     """Return the text of docs/options.md."""
-    return "\n".join([INTRODUCTION, *(section(settings, title) for settings, title in SECTIONS)])
+    sections = "\n".join([INTRODUCTION, *(section(settings, title) for settings, title in SECTIONS)])
+    return f"{sections}\n{own_options(sections)}"
+
+
+def own_options(above: str) -> str:
+    """Return a table of what each command takes beside the options that stand `above` in the same words."""
+    heading = "## What else each command takes\n\nArguments in capitals; `--help` of each command shows the same.\n"
+    rows = [heading, _row(["command", "option", "default", "what it does"]), "|---|---|---|---|"]
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        for given in command.params:
+            said = getattr(given, "help", None) or ""
+            what = " ".join((said if "{port}" in said else filled(said)).split()).replace("\u2011", "-")
+            typed = next((flag for flag in given.opts if flag.startswith("--")), given.name.upper())
+            default = ", ".join(given.default) if isinstance(given.default, list | tuple) else given.default
+            if typed != "--help" and f"| `{typed}` |" not in _rows_with(above, what):
+                shown = "" if default in (None, False) or callable(default) else str(default)
+                rows.append(_row([f"`{name}`", f"`{typed}`", shown, what]))
+    return "\n".join(rows) + "\n"
+
+
+def _rows_with(text: str, what: str) -> str:
+    """Return the rows of a page that explain an option in these words."""
+    return "\n".join(line for line in text.splitlines() if line.endswith(f"| {what} |"))
 
 
 def section(settings: type[Settings], title: str) -> str:

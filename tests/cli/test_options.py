@@ -170,6 +170,13 @@ def test_the_page_of_options_is_up_to_date():
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: python tools/write_options_page.py"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_stands_in_the_page_of_options(name):
+    page = Path("docs/options.md").read_text(encoding="utf-8")
+    typed = {flag for given in COMMANDS[name].params for flag in given.opts if flag.startswith("--")} - {"--help"}
+    assert [flag for flag in sorted(typed) if f"| `{flag}` |" not in page] == []
+
+
 def test_every_parameter_that_a_message_names_is_an_option_of_a_command():
     typed = {name for command in COMMANDS.values() for given in command.params for name in given.opts}
     named = dict(named_parameters())
