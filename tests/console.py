@@ -1,10 +1,16 @@
-"""Reads the commands of a page, and compares what they print with what the page shows."""
+"""Reads the commands of a page, runs them, and compares what they print with what the page shows."""
 
+import contextlib
+import io
 import re
+import shlex
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_MARK = re.compile(r"^<!-- (not run|not compared): (.+) -->$")
+from vitripick.cli.app import run
+
+_MARK = re.compile(r"^<!-- (not run|not compared|ends with \d+): (.+) -->$")
 _HERE = re.compile(r"<<'(\w+)'")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 # How long it took, and what ran the network: other machines are faster, or have other engines.
@@ -19,6 +25,7 @@ class Step:
     shown: tuple[str, ...]
     not_run: str | None = None
     not_compared: str | None = None
+    ends_with: int = 0
 
 
 def steps(page: Path) -> list[Step]:
@@ -51,8 +58,33 @@ def _of_block(block: list[str], marks: dict[str, str]) -> list[Step]:
         first = at
         while at < len(block) and not block[at].startswith("$ "):
             at += 1
-        found.append(Step(command, tuple(block[first:at]), marks.get("not run"), marks.get("not compared")))
+        code = next((int(mark.split()[-1]) for mark in marks if mark.startswith("ends with")), 0)
+        found.append(Step(command, tuple(block[first:at]), marks.get("not run"), marks.get("not compared"), code))
     return found
+
+
+def run_all(page: Path) -> dict[str, list[str]]:
+    """Run the commands of a page here, and return what each one printed otherwise than the page shows."""
+    wrong = {}
+    for step in steps(page):
+        if step.not_run is None:
+            printed = printed_by(step)
+            if step.not_compared is None and (found := differences(step.shown, printed)):
+                wrong[step.command] = found
+    return wrong
+
+
+def printed_by(step: Step) -> str:
+    """Return what a command prints on both streams; it has to end with the exit code that the page says."""
+    if step.command.startswith("vitripick "):
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+            code = run(shlex.split(step.command)[1:])
+    else:
+        ran = subprocess.run(["bash", "-c", step.command], capture_output=True, text=True)
+        text, code = io.StringIO(ran.stdout + ran.stderr), ran.returncode
+    assert code == step.ends_with, text.getvalue()
+    return text.getvalue()
 
 
 def differences(shown: tuple[str, ...], printed: str) -> list[str]:

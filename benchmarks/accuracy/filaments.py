@@ -130,7 +130,7 @@ def rods(data: Path, model: LoadedModel, tracing: Tracing, pictures: Path | None
 
 
 def empties(data: Path, model: LoadedModel, tracing: Tracing, pictures: Path | None) -> None:
-    """Print what is traced where no filament is, at several widths, because nobody knows the pixel size."""
+    """Print what is traced where no filament is, at several widths, because the pixel size is not known."""
     print("\n| no filament is here | micrographs | " + " | ".join(f"{width} px" for width in EMPTY_WIDTHS_PX) + " |")
     print("|---|---|" + "---|" * len(EMPTY_WIDTHS_PX))
     for kind in EMPTY:

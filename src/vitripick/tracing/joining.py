@@ -19,7 +19,7 @@ _MEET_WIDTHS = 0.6
 _LONGEST_MEETING_WIDTHS = 7.0
 # A shorter piece between two meetings may belong to both lines, so it joins only what is left.
 _SHARED_WIDTHS = 4.0
-# The direction of an end is that of a line through so many points.
+# The direction of an end is that of a line through this many points.
 _END_POINTS = 6
 
 

@@ -20,7 +20,7 @@ _LINK_RADIANS = 0.6
 
 @dataclass(frozen=True, eq=False)
 class Tracing:
-    """How maps become paths; lengths are in widths of the filament.
+    """Says how maps become paths; lengths are in widths of the filament.
 
     Attributes
     ----------
