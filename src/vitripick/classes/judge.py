@@ -32,7 +32,7 @@ _LESS_ALIKE, _SMOOTHER = 0.65, 0.65
 _SMALL = 0.75
 # Far less alike, it is junk at any size.
 _FAR_LESS_ALIKE = 0.4
-# A class shows nothing if so many of its members are as faint as noise.
+# A class shows nothing if this many of its members are as faint as noise.
 _FAINT_SHARE = 0.6
 # Fewer members say nothing by themselves.
 _FEW = 4

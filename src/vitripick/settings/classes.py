@@ -27,7 +27,7 @@ ClassList: TypeAlias = Annotated[str | None, AfterValidator(_class_list)]
 
 
 class ClassesSettings(Settings):
-    """How to sort the picks of a run into classes, and which of them to keep."""
+    """Says how to sort the picks of a run into classes, and which of them to keep."""
 
     n: int = option(
         30,

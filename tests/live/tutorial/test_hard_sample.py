@@ -1,6 +1,5 @@
 """The second tutorial: every command runs, and prints what the page shows; the model of one's own finds more."""
 
-import json
 from pathlib import Path
 
 from console import printed_by, run_all, steps
