@@ -37,6 +37,8 @@ NOT_RUN = {
     "convert topaz.txt": "it needs a file of Topaz; tests/cli/test_convert.py makes one",
     "a.xyz": "its format is made up, to show how one is added",
     "--format xyz": "its format is made up, to show how one is added",
+    "vitripick classes": "it needs enough particles for classes; tests/cli/test_classes.py makes them",
+    "picks/classes/kept.star": "it follows from `vitripick classes`; tests/cli/test_classes.py runs that",
     "vitripick doctor": "tests/cli/test_doctor.py runs it",
     "vitripick simulate --out sim ": "tests/cli/test_simulate.py runs it",
     "vitripick pick examples/apoferritin/micrographs": "tests/test_tutorials.py runs it",

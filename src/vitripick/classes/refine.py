@@ -137,7 +137,7 @@ def find_classes(
     diameter_px
         Of the particle, in their pixels.
     n_classes
-        At most so many.
+        At most this many.
     seed
         Decides where the search begins.
     n_threads

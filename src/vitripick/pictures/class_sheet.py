@@ -35,7 +35,7 @@ class ClassTile:
     guess
         particle, edge, junk or empty.
     kept
-        Whether its picks are kept; None where nobody has chosen.
+        Whether its picks are kept; None where no one has chosen.
     """
 
     average: Image
