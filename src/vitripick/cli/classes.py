@@ -107,5 +107,5 @@ def _next(run: Path, culled: Culled | None) -> list[str]:
     typed = shlex.join(["--labels", str(culled.kept), "--rejected", str(culled.rejected)])
     return [
         f"{culled.n_kept} picks kept in {culled.folder}, {culled.n_rejected} left out",
-        f"teach a model: vitripick train --micrographs MICROGRAPHS {typed}",
+        f"teach a model: vitripick train --micrographs MICROGRAPHS {typed} --out MODEL",
     ]
