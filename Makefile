@@ -45,7 +45,7 @@ $(LIVE_PARTS): live-%: $(VENV)/.installed-dev
 
 # The documentation as a site, strict about links: open site/index.html.
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m sphinx -q -W --keep-going -c tools/site -d build/doctrees . site
+	$(BIN)/python -m sphinx -q -a -W --keep-going -c tools/site -d build/doctrees . site
 	@echo "Open site/index.html."
 
 # A source archive, and a wheel made of it, in dist/.

@@ -25,8 +25,9 @@ def main() -> None:
         rows = list(csv.DictReader(file))
     sets = list(dict.fromkeys(row["set"] for row in rows))
     methods = list(COLOURS)
-    figure = Figure(figsize=(9, 3.1), dpi=110, layout="constrained")
-    panels = figure.subplots(1, len(sets), sharey=True)
+    # Two by two, so that the text can be read on a phone.
+    figure = Figure(figsize=(6.6, 4.6), dpi=150, layout="constrained")
+    panels = figure.subplots(2, len(sets) // 2, sharex=True, sharey=True).ravel()
     for panel, name in zip(panels, sets, strict=True):
         for row in (row for row in rows if row["set"] == name):
             f1, at = float(row["f1"]), methods.index(row["method"])
@@ -43,10 +44,12 @@ def main() -> None:
                 va="center",
                 fontsize=8,
             )
-        panel.set(title=name, xlim=(0.4, 1.02), ylim=(len(methods) - 0.5, -0.5), xlabel="F1, d/4")
+        panel.set(title=name, xlim=(0.4, 1.02), ylim=(len(methods) - 0.5, -0.5))
         panel.title.set_fontsize(10)
         panel.grid(axis="x", color="#dddddd")
         panel.set_axisbelow(True)
+    for panel in panels[-2:]:
+        panel.set_xlabel("F1, d/4")
     panels[0].set_yticks(range(len(methods)), methods)
     figure.savefig(PICTURE)
 
