@@ -94,7 +94,7 @@ def _rows_with(text: str, what: str) -> str:
 
 def section(settings: type[Settings], title: str) -> str:
     """Return the table of one settings class."""
-    labels = known_labels() if settings is PickSettings else []
+    labels = known_labels() if settings in (PickSettings, FilamentSettings) else []
     columns = ["command line", "Python", *(["RELION label"] if labels else []), "default", "what it does"]
     heading, text = title.split("\n\n")
     rows = [heading, "", "\n".join(textwrap.wrap(text, 100)) + "\n", _row(columns), "|---" * len(columns) + "|"]

@@ -1,6 +1,7 @@
 """From the command line: trace, convert, judge, with the released model on a simulated micrograph."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,3 +142,51 @@ def test_shards_and_then_the_whole_give_what_one_call_gives(vitripick, rods, wor
     assert [json.loads(line)["status"] for line in done.out.splitlines()[:-1]] == ["skipped", "skipped"]
     for name in ("filaments.csv", "filaments/a.csv", "filaments/b.csv"):
         assert (rods / "shared" / name).read_bytes() == (rods / "once" / name).read_bytes()
+
+
+MICROGRAPHS = """data_optics
+
+loop_
+_rlnOpticsGroup #1
+_rlnMicrographPixelSize #2
+1 5.0
+
+data_micrographs
+
+loop_
+_rlnMicrographName #1
+_rlnOpticsGroup #2
+mics/a.mrc 1
+
+"""
+
+
+@pytest.fixture
+def job(project, tmp_path, monkeypatch):
+    """Return what runs an External job in a project of RELION with the micrograph."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mics").mkdir()
+    (tmp_path / "mics/a.mrc").symlink_to(project / "mics/a.mrc")
+    (tmp_path / "micrographs.star").write_text(MICROGRAPHS)
+    return ("relion", "--o", "External/job001/", "--in_mics", "micrographs.star", "--filaments", "Yes")
+
+
+def test_a_job_of_relion_leaves_segments_where_relion_looks_for_them(vitripick, job, width):
+    done = vitripick(*job, "--width_angstrom", width, "--spacing_angstrom", 50, "--j", 1)
+    assert done.code == 0, done.err
+    assert Path("External/job001/RELION_JOB_EXIT_SUCCESS").exists()
+    (listed,) = [
+        line.split() for line in Path("External/job001/autopick.star").read_text().splitlines() if ".mrc" in line
+    ]
+    assert listed[0] == "mics/a.mrc"
+    written = Path(listed[1]).read_text()
+    for label in ("HelicalTubeID", "AnglePsiPrior", "HelicalTrackLengthAngst"):
+        assert f"_rln{label} " in written
+    assert "External/job001/autopick.star" in Path("External/job001/RELION_OUTPUT_NODES.star").read_text()
+
+
+def test_a_job_of_relion_names_labels_that_do_nothing_for_filaments(vitripick, job):
+    done = vitripick(*job, "--diameter_angstrom", 100, "--j", 1)
+    assert done.code == 2
+    assert "--diameter_angstrom" in done.err
+    assert Path("External/job001/RELION_JOB_EXIT_FAILURE").exists()

@@ -30,7 +30,7 @@ from vitripick.settings import (
     option_of,
 )
 from vitripick.settings.convert import ConvertSettings
-from vitripick.settings.filaments import FILAMENTS
+from vitripick.settings.filaments import FILAMENTS, FilamentSettings
 from vitripick.settings.optics import MICROSCOPE, OpticsSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.simulate import SimulateSettings
@@ -91,7 +91,12 @@ def test_every_option_of_picking_is_an_option_of_the_command(command):
 
 
 def test_every_option_of_picking_but_format_and_include_is_a_label_in_relion():
-    assert set(known_labels()) == {*option_names(PickSettings).values(), "model", "device"} - {"format", "include"}
+    assert set(known_labels()) == {
+        *option_names(PickSettings).values(),
+        *option_names(FilamentSettings).values(),
+        "model",
+        "device",
+    } - {"format", "include"}
     job = parse_relion_arguments(
         ["--o", "External/job1/", "--in_mics", "a.star", "--minimum_distance", "0.7", "--patches", "2x3", "--overlays"]
     )

@@ -14,29 +14,12 @@ import typer
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.geometry import Filaments
 from vitripick.run_layout import FILAMENT_RECORDS
-from vitripick.settings import Settings, option_of
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
 
 _MOST_SAID = 5
-# Of the options of picking particles, these act on filaments, too.
-_OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include", "engine", "precision"})
-
-
-def _given(settings: Settings, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
-    """Return the options of these settings that are not left at their defaults, as the user writes them."""
-    fields = type(settings).model_fields
-    changed = [name for name in fields if name not in leave_out and getattr(settings, name) != fields[name].default]
-    return sorted(parameter(option_of(fields[name]).name or name) for name in changed)
-
-
-def refuse_without_filaments(lines: FilamentSettings) -> None:
-    """Raise `UsageError` if an option of filaments was given, but not `--filaments`, without which it does nothing."""
-    given = _given(lines)
-    if given:
-        raise UsageError(f"{listed(given)} needs {parameter('filaments', True)}.")
 
 
 def trace_into(
@@ -53,9 +36,6 @@ def trace_into(
     as_json: bool,
 ) -> int:
     """Trace filaments into a folder, print what was found, and return the exit code."""
-    idle = _given(settings, leave_out=_OF_BOTH)
-    if idle:
-        raise UsageError(f"{listed(idle)}: this acts on particles, not on filaments; leave it out.")
     from vitripick.cli.progress import progress_bar
     from vitripick.runs.shards import parse_shard
 

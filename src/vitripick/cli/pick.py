@@ -12,7 +12,7 @@ import typer
 from vitripick.cli import options
 from vitripick.errors import UsageError, parameter
 from vitripick.settings import MACHINE
-from vitripick.settings.filaments import FilamentSettings
+from vitripick.settings.filaments import FilamentSettings, check_filament_options
 from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ def pick(
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
     if jobs is not None and cluster is not None:
         raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
-    if lines != FilamentSettings():
-        from vitripick.cli.filaments import refuse_without_filaments, trace_into
+    check_filament_options(lines, settings)
+    if lines.filaments:
+        from vitripick.cli.filaments import trace_into
 
-        if not lines.filaments:
-            refuse_without_filaments(lines)
         for name, given in (("cluster", cluster), ("profile", profile)):
             if given:
                 raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +22,8 @@ from vitripick.errors import InputError, UsageError, parameters_spelled
 from vitripick.formats import find_micrographs
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models import DEFAULT_MODEL, device_name, open_model
+from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL
+from vitripick.programs.relion_filaments import trace_as_job
 from vitripick.programs.relion_names import (
     COORDS_SUFFIX,
     STORE_FOLDER,
@@ -31,12 +33,17 @@ from vitripick.programs.relion_names import (
     with_one_stack,
 )
 from vitripick.run_layout import STAR, RunLayout
+from vitripick.runs.filaments import FilamentSummary
 from vitripick.runs.run import Listener, Machine, Run
 from vitripick.runs.summary import RunSummary
-from vitripick.settings import option_names, plain_type
+from vitripick.settings import Settings, option_names, plain_type
+from vitripick.settings.filaments import FilamentSettings, check_filament_options
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.wording import first_problem
 from vitripick.text import count
+
+JobSummary: TypeAlias = RunSummary | FilamentSummary
+S = TypeVar("S", bound=Settings)
 
 SUCCESS, FAILURE, ABORTED = (f"RELION_JOB_EXIT_{end}" for end in ("SUCCESS", "FAILURE", "ABORTED"))
 ABORT_NOW = "RELION_JOB_ABORT_NOW"
@@ -47,9 +54,15 @@ _NODE_TYPE, _NODE_NUMBER = "MicrographCoordsGroup.star.relion.autopick", "2"
 # A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
 # RELION's own, and its STAR says which micrographs, so these are no labels.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name not in ("formats", "include")}
-_SWITCHES = {label for label, name in _LABELS.items() if plain_type(PickSettings.model_fields[name])[0] is bool}
+_OF_FILAMENTS = {label: name for name, label in option_names(FilamentSettings).items()}
+_SWITCHES = {
+    label
+    for labels, settings in ((_LABELS, PickSettings), (_OF_FILAMENTS, FilamentSettings))
+    for label, name in labels.items()
+    if plain_type(settings.model_fields[name])[0] is bool
+}
 # Messages name each parameter of the library by these labels; RELION itself gives the threads and the job's folder.
-_NAMES = {**option_names(PickSettings), "jobs": "j", "out": "o"}
+_NAMES = {**option_names(PickSettings), **option_names(FilamentSettings), "jobs": "j", "out": "o"}
 _OTHER_INPUTS = ("in_movies", "in_coords", "in_parts", "in_3dref", "in_mask")
 _LINE_SECONDS = 60.0
 
@@ -68,8 +81,8 @@ class RelionJob:
         Threads of the network on a CPU.
     model, device
         As in `pick`.
-    settings
-        The settings that the other labels give.
+    settings, lines
+        The settings that the other labels give: of picking, and of tracing filaments.
     """
 
     folder: Path
@@ -78,9 +91,10 @@ class RelionJob:
     model: str = DEFAULT_MODEL
     device: str = "auto"
     settings: PickSettings = field(default_factory=PickSettings)
+    lines: FilamentSettings = field(default_factory=FilamentSettings)
 
 
-def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = lambda line: None) -> RunSummary | None:
+def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = lambda line: None) -> JobSummary | None:
     """Run an External job from its command line, and leave the file that says how it ended.
 
     Parameters
@@ -92,7 +106,7 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
 
     Returns
     -------
-    RunSummary or None
+    RunSummary, FilamentSummary or None
         None if the job was asked to abort.
 
     Raises
@@ -113,7 +127,7 @@ def run_relion_job(arguments: Sequence[str], *, tell: Callable[[str], None] = la
         if summary is None:
             end = ABORTED
             tell("aborted; Continue goes on from here")
-        elif summary.records:
+        elif summary.records if isinstance(summary, RunSummary) else summary.micrographs:
             end = SUCCESS
         return summary
     except KeyboardInterrupt:
@@ -166,7 +180,7 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
         raise UsageError(f"--j {threads}: the number of threads should be a whole number above zero.")
     given.pop("o")
     given.pop("pipeline_control", None)
-    unknown = sorted(set(given) - {*_LABELS, "model", "device"})
+    unknown = sorted(set(given) - {*_LABELS, *_OF_FILAMENTS, "model", "device"})
     if unknown:
         raise UsageError(
             f"unknown label{'s' if len(unknown) > 1 else ''} {', '.join('--' + name for name in unknown)}; the labels "
@@ -174,24 +188,32 @@ def parse_relion_arguments(arguments: Sequence[str]) -> RelionJob:
         )
     # A label with an empty value in the GUI counts as not given, unless it is a switch.
     known = {name: value for name, value in given.items() if value or name in _SWITCHES}
-    fields: dict[str, Any] = {_LABELS[name]: _value(name, known[name]) for name in _LABELS if name in known}
-    try:
-        settings = PickSettings(formats=("star",), **fields)
-    except ValidationError as error:
-        name, _, reason = first_problem(error, PickSettings)
-        label = next(label for label, target in _LABELS.items() if target == name)
-        raise UsageError(f"--{label} {known[label]}: {reason}{'' if reason.endswith('?') else '.'}") from error
+    settings = _settings(PickSettings, _LABELS, known, formats=("star",))
+    lines = _settings(FilamentSettings, _OF_FILAMENTS, known)
+    check_filament_options(lines, settings)
     return RelionJob(
         folder=folder,
         micrographs=Path(star),
         threads=int(threads),
-        model=known.get("model") or DEFAULT_MODEL,
+        model=known.get("model") or (DEFAULT_FILAMENT_MODEL if lines.filaments else DEFAULT_MODEL),
         device=known.get("device") or "auto",
         settings=settings,
+        lines=lines,
     )
 
 
-def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
+def _settings(settings: type[S], labels: dict[str, str], known: dict[str, str], **fixed: Any) -> S:
+    """Return the settings that the known labels give; an impossible value is an error that names its label."""
+    fields: dict[str, Any] = {labels[name]: _value(name, known[name]) for name in labels if name in known}
+    try:
+        return settings(**fixed, **fields)
+    except ValidationError as error:
+        name, _, reason = first_problem(error, settings)
+        label = next(label for label, target in labels.items() if target == name)
+        raise UsageError(f"--{label} {known[label]}: {reason}{'' if reason.endswith('?') else '.'}") from error
+
+
+def _pick(job: RelionJob, say: Callable[[str], None]) -> JobSummary | None:
     layout = RunLayout(job.folder / STORE_FOLDER, star_folder=job.folder)
     files = find_micrographs([job.micrographs])
     for name in (str(job.folder), *(file.name for file in files)):
@@ -214,8 +236,32 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         nonlocal line_at
         if time.monotonic() - line_at >= _LINE_SECONDS:
             line_at = time.monotonic()
-            say(f"{done} of {total} micrographs, {run.n_picks} picks")
+            say(f"{done} of {total} micrographs" + ("" if job.lines.filaments else f", {run.n_picks} picks"))
 
+    def write_outputs() -> None:
+        suffix = job.folder / COORDS_SUFFIX
+        write_text_atomically(suffix, f"{job.micrographs}\n")
+        _write_nodes(job.folder, suffix if is_version_3 else layout.autopick_star)
+
+    if job.lines.filaments:
+        say(f"tracing filaments on {count('micrograph', len(files))} of {job.micrographs}")
+        traced = trace_as_job(
+            layout,
+            files,
+            stems,
+            job.lines,
+            job.settings,
+            model=job.model,
+            device=device_name(job.device),
+            threads=job.threads,
+            stop=(job.folder / ABORT_NOW).exists,
+            on_done=on_done,
+        )
+        if traced is not None:
+            write_outputs()
+            for line in traced.lines():
+                say(line)
+        return traced
     run = Run(
         files,
         layout,
@@ -233,9 +279,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> RunSummary | None:
         if not run.pick(stop=(job.folder / ABORT_NOW).exists):
             return None
         summary = run.finish()
-        suffix = job.folder / COORDS_SUFFIX
-        write_text_atomically(suffix, f"{job.micrographs}\n")
-        _write_nodes(job.folder, suffix if is_version_3 else layout.autopick_star)
+        write_outputs()
     for failure in summary.failures:
         say(f"failed: {failure['error']}")
     if summary.failures:
@@ -268,7 +312,7 @@ def _write_nodes(folder: Path, output: Path) -> None:
 
 def known_labels() -> list[str]:
     """Return the labels that a user may give in RELION's GUI."""
-    return sorted([*_LABELS, "model", "device"])
+    return sorted([*_LABELS, *_OF_FILAMENTS, "model", "device"])
 
 
 def _labels_and_values(arguments: Sequence[str], *, strict: bool) -> list[tuple[str, str]]:

@@ -60,6 +60,11 @@ class FilamentSummary:
         on = count("micrograph", len(self.micrographs))
         return f"{count('filament', n)}, {count('segment', segments)} on {on}: {self.out}"
 
+    def lines(self) -> list[str]:
+        """Return what people should read, line by line: failures, notes, the sentence."""
+        failed = [f"failed: {failure['error']}" for failure in self.failures]
+        return [*failed, *(f"note: {note}" for note in self.notes), self.line()]
+
 
 def trace_many(
     inputs: Sequence[str | Path],

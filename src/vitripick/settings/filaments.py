@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from vitripick.settings import Option, Settings, option
+from vitripick.errors import UsageError, parameter
+from vitripick.settings import Option, Settings, option, option_of
+from vitripick.settings.pick import PickSettings
+from vitripick.text import listed
 
 FILAMENTS = "Filaments"
 Crossings: TypeAlias = Literal["pass", "cut"]
@@ -47,3 +50,24 @@ class FilamentSettings(Settings):
     crossings: Crossings = option(
         "pass", "Let filaments pass through crossings, or cut them out.", about=Option(FILAMENTS)
     )
+
+
+# Of the options of picking particles, these act on filaments, too.
+_OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include", "engine", "precision"})
+
+
+def check_filament_options(lines: FilamentSettings, picking: PickSettings) -> None:
+    """Raise `UsageError` if an option was given that does nothing: of filaments without them, or of particles."""
+    if lines.filaments:
+        idle = _given(picking, leave_out=_OF_BOTH)
+        if idle:
+            raise UsageError(f"{listed(idle)}: this acts on particles, not on filaments; leave it out.")
+    elif lines != FilamentSettings():
+        raise UsageError(f"{listed(_given(lines))} needs {parameter('filaments', True)}.")
+
+
+def _given(settings: Settings, *, leave_out: frozenset[str] = frozenset()) -> list[str]:
+    """Return the options of these settings that are not left at their defaults, as the user writes them."""
+    fields = type(settings).model_fields
+    changed = [name for name in fields if name not in leave_out and getattr(settings, name) != fields[name].default]
+    return sorted(parameter(option_of(fields[name]).name or name) for name in changed)
