@@ -37,7 +37,7 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     ),
     (
         FilamentSettings,
-        "## Filaments\n\nFor `vitripick pick`, in Python `vitripick.settings.filaments.FilamentSettings`; "
+        "## Filaments\n\nFor `vitripick pick` and `watch`, in Python `vitripick.settings.filaments.FilamentSettings`; "
         "[filaments.md](filaments.md) explains them.",
     ),
     (WatchSettings, "## Watching\n\nFor `vitripick watch`, in Python `vitripick.settings.watch.WatchSettings`."),

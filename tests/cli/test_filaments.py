@@ -1,6 +1,7 @@
 """From the command line: trace, convert, judge, with the released model on a simulated micrograph."""
 
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,19 @@ def test_a_job_of_relion_names_labels_that_do_nothing_for_filaments(vitripick, j
     assert done.code == 2
     assert "--diameter_angstrom" in done.err
     assert Path("External/job001/RELION_JOB_EXIT_FAILURE").exists()
+
+
+def test_watching_traces_what_is_there_and_what_arrives(vitripick, rods, words):
+    late = rods / "late.mrc"
+    (rods / "mics/b.mrc").rename(late)
+    timer = threading.Timer(0.6, lambda: late.rename(rods / "mics/b.mrc"))
+    timer.start()
+    quick = ("--settle", 0.05, "--poll", 0.05, "--tries", 1, "--idle-timeout", 1.5, "--json-lines")
+    done = vitripick("watch", rods / "mics", *words, *quick, "--out", rods / "watched")
+    assert done.code == 4, "one is damaged"
+    told = {row["micrograph"]: row["status"] for row in map(json.loads, done.out.splitlines())}
+    assert told == {"a.mrc": "done", "b.mrc": "done", "cut.mrc": "failed"}
+    vitripick("pick", rods / "mics/a.mrc", rods / "mics/b.mrc", *words, "--out", rods / "picked")
+    lines = [sorted((rods / run / "filaments.csv").read_text().splitlines()) for run in ("watched", "picked")]
+    assert lines[0] == lines[1]
+    assert json.loads((rods / "watched/status.json").read_text())["done"] == 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,7 +17,11 @@ from vitripick.run_layout import FILAMENT_RECORDS
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
+from vitripick.settings.watch import WatchSettings
 from vitripick.text import listed
+
+if TYPE_CHECKING:
+    from vitripick.runs.watch.filaments import FilamentWatcher
 
 _MOST_SAID = 5
 
@@ -78,6 +82,41 @@ def trace_into(
     if share is not None and not (json_lines or as_json):
         print(f"this was share {share}; when all are done, the same command without --shard joins them")
     return 4 if summary.failures else 0
+
+
+def filament_watcher(
+    source: Path,
+    out: Path,
+    model: str | None,
+    lines: FilamentSettings,
+    settings: PickSettings,
+    waiting: WatchSettings,
+    device: str,
+    *,
+    stop_file: Path | None,
+    tell: Callable[[str], None],
+    as_lines: bool,
+) -> FilamentWatcher:
+    """Return what traces filaments on micrographs as they arrive; with `as_lines` it prints one for each."""
+    from vitripick.models.engines import load_on_engine
+    from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL, open_filament_model
+    from vitripick.runs.filament_folder import FilamentFolder
+    from vitripick.runs.watch.filaments import FilamentWatcher
+
+    loaded = load_on_engine(
+        open_filament_model(model or DEFAULT_FILAMENT_MODEL),
+        engine=settings.engine,
+        precision=settings.precision,
+        device=device,
+        filaments=True,
+    )
+
+    def on_found(row: dict[str, Any]) -> None:
+        if as_lines:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+
+    folder = FilamentFolder(out, loaded, lines, settings)
+    return FilamentWatcher(source, folder, waiting, stop_file=stop_file, tell=tell, on_found=on_found)
 
 
 def convert_filaments(

@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vitripick.cli import options
+from vitripick.settings.filaments import FilamentSettings, check_filament_options
 from vitripick.settings.pick import PickSettings
 from vitripick.settings.watch import WAITING, WatchSettings
+
+if TYPE_CHECKING:
+    from vitripick.runs.watch.filaments import FilamentWatcher
 
 
 @options.with_settings
@@ -21,6 +25,7 @@ def watch(
     source: Annotated[Path, typer.Argument(help="The folder they arrive in, or a RELION micrographs STAR that grows.")],
     out: Annotated[Path, typer.Option(help="Folder for the picks; run again to go on where it stopped.")],
     settings: PickSettings,
+    lines: FilamentSettings,
     waiting: WatchSettings,
     model: options.ModelName = None,
     device: options.Device = "auto",
@@ -41,15 +46,25 @@ def watch(
     def tell(line: str) -> None:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}", file=sys.stderr, flush=True)
 
-    picker = FolderPicker(out, open_model(model or DEFAULT_MODEL), settings, device=device_name(device))
-    watcher = Watcher(
-        source,
-        picker,
-        waiting,
-        stop_file=stop_file,
-        tell=tell,
-        on_outcome=print_line if json_lines else None,
-    )
+    check_filament_options(lines, settings)
+    watcher: Watcher | FilamentWatcher
+    if lines.filaments:
+        from vitripick.cli.filaments import filament_watcher
+
+        place = device_name(device)
+        watcher = filament_watcher(
+            source, out, model, lines, settings, waiting, place, stop_file=stop_file, tell=tell, as_lines=json_lines
+        )
+    else:
+        picker = FolderPicker(out, open_model(model or DEFAULT_MODEL), settings, device=device_name(device))
+        watcher = Watcher(
+            source,
+            picker,
+            waiting,
+            stop_file=stop_file,
+            tell=tell,
+            on_outcome=print_line if json_lines else None,
+        )
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         # The first one lets the micrograph in hand be finished; who cannot wait asks again.

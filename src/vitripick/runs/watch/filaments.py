@@ -1,0 +1,222 @@
+"""Trace filaments on micrographs as they arrive: scan, wait until a file is whole, trace it, scan again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitripick.atomic import remove_leftovers
+from vitripick.errors import ResourceError, UsageError
+from vitripick.formats import MicrographFile
+from vitripick.formats.micrographs.finding import output_stems, whole_stem
+from vitripick.run_layout import STOP
+from vitripick.runs.filament_folder import FailedTrace, FilamentFolder, Stored
+from vitripick.runs.filaments import FilamentSummary, join
+from vitripick.runs.resources import resource_errors
+from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
+from vitripick.runs.watch.lock import FolderLock
+from vitripick.runs.watch.schedule import JoinSchedule
+from vitripick.runs.watch.status import StatusReport, in_a_line
+from vitripick.settings.watch import WatchSettings
+
+
+@dataclass
+class _Waiting:
+    """Describes a micrograph that is still to be traced; times are those of `time.monotonic`."""
+
+    file: MicrographFile
+    signature: Signature
+    since: float
+    next_try: float
+    n_tries: int = 0
+
+
+class FilamentWatcher:
+    """Traces filaments on micrographs that arrive in one place.
+
+    Parameters
+    ----------
+    source
+        A folder, or a RELION micrographs STAR that grows.
+    folder
+        Where filaments go, with the model and the settings.
+    settings
+        How to watch; defaults if None.
+    stop_file
+        The watcher ends when this file appears, and removes it; `OUT/STOP` by default.
+    tell
+        Called with a line for people once a minute and on failures.
+    on_found
+        Called with the line of each micrograph in the table, or with its failure.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        folder: FilamentFolder,
+        settings: WatchSettings | None = None,
+        *,
+        stop_file: Path | None = None,
+        tell: Callable[[str], None] = lambda line: None,
+        on_found: Callable[[dict[str, Any]], None] = lambda row: None,
+    ) -> None:
+        self.settings = settings or WatchSettings()
+        self._folder = folder
+        self._source: Source = source_of(source, folder.out, folder.settings.include)
+        self._stop_file = stop_file or folder.out / STOP
+        self._say, self._on_found = tell, on_found
+        self._stop_reason: str | None = None
+        self._waiting: dict[str, _Waiting] = {}
+        # What each file looked like when it was traced, or given up.
+        self._seen: dict[str, Signature] = {}
+        self._found: dict[str, Stored] = {}
+        self._failed: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._changed, self._active = False, time.monotonic()
+        self._schedule = JoinSchedule(self.settings.join_seconds)
+        self._progress = StatusReport(
+            folder.out, tell, status_seconds=self.settings.status_seconds, line_seconds=self.settings.line_seconds
+        )
+
+    def request_stop(self, reason: str) -> None:
+        """Ask the watcher to finish its micrograph, write the joined files and end; a signal handler may call this."""
+        self._stop_reason = self._stop_reason or reason
+
+    def run(self) -> FilamentSummary:
+        """Watch until a stop file, a request or the idle timeout ends it, and return what the folder holds.
+
+        Raises
+        ------
+        UsageError
+            If another watcher is at work in the folder.
+        ResourceError
+            If disk, memory or GPU memory runs out; what is done stays.
+        """
+        out = self._folder.out
+        with resource_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+            with FolderLock(out) as lock:
+                remove_leftovers(out)
+                try:
+                    self._loop(lock)
+                    summary = self._join()
+                except BaseException as error:
+                    # A full disk cannot take this file either, so its error is ignored and the first one raised.
+                    with suppress(OSError):
+                        self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
+                    raise
+                self._progress.write(self.status(), "stopped", self._stop_reason or "")
+                self._say(in_a_line(self.status()))
+        return summary
+
+    def status(self) -> dict[str, Any]:
+        """Return counts, rate and lag as they are now; the picks are filaments."""
+        return self._progress.status(
+            found=self._source.n_found,
+            waiting_since=[one.since for one in list(self._waiting.values())],
+            n_picks=[len(one.filaments) for one in list(self._found.values())],
+            n_failed=len(self._failed),
+            passed_by=self._source.passed_by,
+        )
+
+    def _loop(self, lock: FolderLock) -> None:
+        next_scan = 0.0
+        while not self._should_stop(lock):
+            now = time.monotonic()
+            if now >= next_scan:
+                self._scan()
+                # A slow scan means a slow file server, so it is scanned less often.
+                next_scan = now + max(self.settings.poll_seconds, 10 * (time.monotonic() - now))
+            ready = min(
+                (one for one in self._waiting.values() if one.next_try <= now), key=lambda one: one.since, default=None
+            )
+            if ready is not None:
+                self._trace(ready)
+                self._active = time.monotonic()
+            elif self._changed and self._schedule.may_join():
+                self._join()
+            else:
+                time.sleep(min(0.2, self.settings.poll_seconds))
+            self._progress.report_if_due(self.status)
+            if self._changed and self._schedule.must_join():
+                self._join()
+
+    def _should_stop(self, lock: FolderLock) -> bool:
+        if lock.lost:
+            raise UsageError(f"{self._folder.out}: another watcher has taken this folder over; this one stops.")
+        if self._stop_reason is None and self._stop_file.exists():
+            self._stop_file.unlink(missing_ok=True)
+            self._stop_reason = f"stop file {self._stop_file}"
+        idle = self.settings.idle_timeout_seconds
+        if idle is not None and not self._waiting and time.monotonic() - self._active > idle:
+            self._stop_reason = self._stop_reason or f"nothing arrived for {idle:g} s"
+        return self._stop_reason is not None
+
+    def _scan(self) -> None:
+        """Note new and changed files, and forget those that went before they were traced."""
+        now, there = time.monotonic(), set()
+        for file, signature in self._source.scan({*self._owners.values()} - set(self._failed)):
+            there.add(file.name)
+            before = self._waiting.get(file.name)
+            if before is not None:
+                if before.signature != signature:
+                    self._waiting[file.name] = _Waiting(file, signature, now, now + self.settings.settle_seconds)
+            elif signature is not None and self._seen.get(file.name, ()) != signature:
+                wait = 0.0 if self._folder.known(file, self._stem(file)) else self.settings.settle_seconds
+                self._waiting[file.name] = _Waiting(file, signature, now, now + wait)
+                self._active = now
+        for name in set(self._waiting) - there:
+            del self._waiting[name]
+
+    def _stem(self, file: MicrographFile) -> str:
+        """Return the name of a micrograph's outputs: without suffix, or the whole name if another one has that."""
+        bare = output_stems([file])[file.name]
+        for stem in (bare, whole_stem(file.name)):
+            if (self._owners.get(stem) or self._folder.owner(stem)) in (None, file.name):
+                return stem
+        raise UsageError(
+            f"{self._folder.out}: this folder holds filaments of another micrograph that is called {bare}."
+        )
+
+    def _trace(self, one: _Waiting) -> None:
+        """Trace a file if it has not changed; otherwise put it off, or note its failure."""
+        name, now = one.file.name, time.monotonic()
+        signature = signature_of(one.file.path)
+        if signature != one.signature:
+            one.signature, one.since, one.next_try = signature, now, now + self.settings.settle_seconds
+            return
+        stem = self._stem(one.file)
+        result = self._folder.attempt(one.file, stem)
+        if isinstance(result, FailedTrace):
+            if isinstance(result.error, ResourceError):
+                raise result.error
+            one.n_tries += 1
+            if one.n_tries < self.settings.tries:
+                one.next_try = time.monotonic() + self.settings.retry_seconds * 2 ** (one.n_tries - 1)
+                return
+            self._failed[name] = str(result.error)
+            self._say(f"failed: {result.error}")
+            self._on_found({"status": "failed", "micrograph": name, "error": str(result.error)})
+        else:
+            self._failed.pop(name, None)
+            self._found[stem] = result
+            self._owners[stem] = name
+            self._progress.finished(since=one.since)
+            self._on_found({"status": "skipped" if result.skipped else "done", **self._folder.row(result)})
+        self._seen[name] = one.signature
+        del self._waiting[name]
+        self._changed = True
+
+    def _join(self) -> FilamentSummary:
+        """Write what describes the whole folder."""
+        started = time.monotonic()
+        summary = FilamentSummary(self._folder.out)
+        summary.failures = [{"micrograph": name, "error": error} for name, error in self._failed.items()]
+        join(self._folder, summary, self._found)
+        self._changed = False
+        self._schedule.joined(started)
+        return summary
