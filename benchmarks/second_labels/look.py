@@ -131,9 +131,7 @@ def candidates(micrograph: Micrograph, labels: Boxes, model, diameter: float, sh
     keep = [i for i, name in enumerate(source) if name != "random"]
     keep += [i for i, name in enumerate(source) if name == "random"][:n_random]
     order = rng.permutation(keep)
-    return Candidates(
-        np.array(x)[order], np.array(y)[order], [source[i] for i in order], np.array(confidence)[order]
-    )
+    return Candidates(np.array(x)[order], np.array(y)[order], [source[i] for i in order], np.array(confidence)[order])
 
 
 def cells_of(micrograph: Micrograph, found: Candidates, diameter: float, folder: str) -> list[np.ndarray]:
@@ -189,7 +187,9 @@ def compile_all(arguments: argparse.Namespace) -> None:
     for short in CHOSEN:
         sheets = [sheet for sheet in key if sheet.startswith(f"{short}_")]
         said = {
-            one: [v for sheet in sheets for v in verdicts(arguments.passes / one / f"{sheet}.txt", len(key[sheet]["x"]))]
+            one: [
+                v for sheet in sheets for v in verdicts(arguments.passes / one / f"{sheet}.txt", len(key[sheet]["x"]))
+            ]
             for one in passes
         }
         source = np.array([name for sheet in sheets for name in key[sheet]["source"]])

@@ -1,0 +1,197 @@
+"""How near the limit of the noise a model is: beside it, an observer that knows molecule, optics and noise.
+
+    .venv/bin/python benchmarks/accuracy/ideal_observer.py --out OUT
+    .venv/bin/python benchmarks/accuracy/ideal_observer.py --out OUT --structures b2ar_gs cftr --orientations 600
+
+The observer knows the molecule (with a micelle, if it has one), the optics and the spectrum of the micrograph; not where
+the molecules are, nor how they are turned. At each place it takes the likelihood ratio "a molecule here" over "noise",
+averaged over orientations: the best that can be done for molecules that lie alone (the likelihood of a signal known
+except for its parameters; Green & Swets 1966, Sigworth 2004 for micrographs). It is not exact where molecules crowd, and
+falls short of the limit where orientations are too few, so the table says what half of them give. The observer also
+gets the best of several amplitudes. All are judged by AUC at a quarter of the diameter, away from the border.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy import fft
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import HELD_OUT, cell, figures, table
+
+from vitripick.evaluation import evaluate
+from vitripick.geometry import Boxes, Micrograph, remove_overlaps
+from vitripick.models import Model, load_model
+from vitripick.picking import pick, pick_blobs
+from vitripick.simulation import bundled_structures, load_scene_recipe, read_structure, simulate_micrograph
+from vitripick.simulation.membrane import belt
+from vitripick.simulation.micrograph import Simulated
+from vitripick.simulation.optics import Optics, contrast_transfer, envelope, frequencies
+from vitripick.simulation.poses import uniform_rotations
+from vitripick.simulation.projection import Particles, project_all
+from vitripick.simulation.structures.structure import Structure
+
+# Clean micrographs: dirt has no likelihood here, and lossy files change the noise.
+CHANGES = [
+    *("contamination.chance=0", "exposure.lowpass_chance=0"),
+    *("exposure.eight_bit_chance=0", "exposure.jpeg_chance=0"),
+]
+# Finer detail than this sigma is worth little at these doses, and needs many more orientations.
+LOWPASS_ANGSTROM = 8.0
+# In parts of the amplitude at which the strongest places look just like the average molecule.
+AMPLITUDES = (0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4)
+COLUMNS = [
+    *("structure", "kDa", "d, Å", "micrographs", "observer AUC", "with half the orientations"),
+    *("model AUC", "blobs AUC", "share of the limit"),
+]
+
+
+def main() -> None:
+    """Judge every structure that has no result yet, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="where cells are kept")
+    parser.add_argument("--data", type=Path, help="folder of structures; those of the package by default")
+    parser.add_argument("--structures", nargs="+", default=list(HELD_OUT))
+    parser.add_argument("--micrographs", type=int, default=2)
+    parser.add_argument("--orientations", type=int, default=400)
+    parser.add_argument("--side", type=int, default=768, help="pixels of a micrograph")
+    parser.add_argument("--model", default="general")
+    parser.add_argument("--recipe", default="general")
+    given = parser.parse_args()
+    model, known, rows = load_model(given.model), bundled_structures(), []
+    for name in given.structures:
+        structure = read_structure(given.data / f"{name}.npz" if given.data else known.get(name, name))
+
+        def compute(structure: Structure = structure) -> dict[str, float]:
+            return judged(structure, model, given)
+
+        key = f"{name}_{given.micrographs}_{given.orientations}_{given.side}_{Path(given.model).stem}"
+        found = cell(given.out / "cells" / f"{key}.json", compute)
+        share = found["model"] / max(found["observer"], 1e-9)
+        rows.append(
+            [name, round(structure.mass_kda), round(structure.diameter_angstrom), given.micrographs,
+             *(found[key] for key in ("observer", "half", "model", "blobs")), round(share, 3)]
+        )  # fmt: skip
+        print(table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
+    print("\n" + table(COLUMNS, rows))
+
+
+def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dict[str, float]:
+    """AUC of all on the same micrographs."""
+    recipe = load_scene_recipe(given.recipe, changes=CHANGES)
+    # Some 24 pixels across, so that all are seen at one scale; the model scales by itself.
+    pixel_size = max(1.5, structure.diameter_angstrom / 24)
+    truth, found = [], {name: [] for name in ("model", "blobs", *range(2 * len(AMPLITUDES)))}
+    for i in range(given.micrographs):
+        seed = np.random.default_rng([23, i])
+        scene = simulate_micrograph(
+            recipe, [structure], seed, shape=(given.side, given.side), pixel_size=pixel_size, name=f"{i}.mrc"
+        )
+        truth.append(scene.boxes)
+        diameter = structure.diameter_angstrom / pixel_size
+        micrograph = Micrograph(scene.image, pixel_size=pixel_size, name=f"{i}.mrc")
+        found["model"].append(pick(micrograph, model, diameter_px=diameter, threshold=0.0))
+        found["blobs"].append(pick_blobs(micrograph, diameter_px=diameter))
+        half, whole = likelihoods(scene, structure, given.orientations)
+        for j, ratio in enumerate([*half, *whole]):
+            found[j].append(places(ratio, diameter, micrograph))
+    auc = {
+        name: float(figures(evaluate(named(picks), named(truth)))["auc_distance"] or 0.0)
+        for name, picks in found.items()
+    }
+    n = len(AMPLITUDES)
+    best = {"half": max(auc[j] for j in range(n)), "observer": max(auc[j] for j in range(n, 2 * n))}
+    return {**best, "model": auc["model"], "blobs": auc["blobs"]}
+
+
+def named(each: list[Boxes]) -> dict[str, Boxes]:
+    """Return boxes by micrograph."""
+    return {boxes.micrograph: boxes for boxes in each}
+
+
+def likelihoods(scene: Simulated, structure: Structure, n: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the logarithm of the likelihood ratio at each place, one for each amplitude: of n/2 and n orientations."""
+    rng = np.random.default_rng(1)
+    image, px = scene.image.astype(np.float32), scene.pixel_size
+    image -= image.mean()
+    spectrum = fft.rfft2(image)
+    power = _radial(np.abs(spectrum) ** 2, image.shape)
+    ky, kx = frequencies(image.shape, px)
+    optics = Optics(**scene.parameters["optics"])
+    passed = np.exp(-((ky**2 + kx**2) * LOWPASS_ANGSTROM**2) / 2)
+    transfer = contrast_transfer(image.shape, px, optics) * envelope(ky, kx, optics.b_factor) * passed
+    whitener = 1 / np.sqrt(power + 1e-12)
+    white = spectrum * whitener * passed
+    size = int(np.ceil(1.4 * structure.diameter_angstrom / px)) | 1
+    middle = np.array([(size - 1) / 2])
+    disc = belt(structure, rng) if structure.slab is not None else None
+    scale = None
+    totals: list[np.ndarray] = []
+    half: list[np.ndarray] = []
+    for i, rotation in enumerate(uniform_rotations(n, rng)):
+        parts = [Particles(body, rotation[None], middle, middle) for body in (structure, disc) if body is not None]
+        template = np.zeros(image.shape, np.float32)
+        template[:size, :size] = project_all(parts, (size, size), pixel_size=px)
+        template = np.roll(template, (-(size // 2), -(size // 2)), (0, 1))
+        seen = fft.rfft2(template) * transfer * whitener
+        # Each whitened coefficient of noise has variance 1, so a template's energy is the variance of its match.
+        energy = _summed(np.abs(seen) ** 2, image.shape)
+        match = (fft.irfft2(white * np.conj(seen), s=image.shape) * image.size).astype(np.float32)
+        if scale is None:
+            # The strongest hundred places set the amplitude: there, match = amplitude * energy.
+            strongest = np.sort(_peaks(match, structure.diameter_angstrom / px))[-100:]
+            scale = float(np.median(strongest)) / energy
+        for j, amplitude in enumerate(AMPLITUDES):
+            a = amplitude * scale
+            ratio = a * match - 0.5 * a * a * energy
+            if i == 0:
+                totals.append(ratio)
+            else:
+                np.logaddexp(totals[j], ratio, out=totals[j])
+        if i == n // 2 - 1:
+            half = [total.copy() for total in totals]
+    return half, totals
+
+
+def _radial(power: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the power spectrum averaged over directions, at each frequency."""
+    ky, kx = frequencies(shape, 1.0)
+    ring = np.minimum((np.hypot(ky, kx) * 2 * 120).astype(int), 170)
+    sums, counts = np.bincount(ring.ravel(), power.ravel()), np.bincount(ring.ravel())
+    return (sums / np.maximum(counts, 1))[ring]
+
+
+def _summed(half: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return the sum over all frequencies, of values at those of a half transform."""
+    whole = 2 * float(half.sum()) - float(half[:, 0].sum())
+    return whole - (float(half[:, -1].sum()) if shape[1] % 2 == 0 else 0.0)
+
+
+def _peaks(values: np.ndarray, diameter: float) -> np.ndarray:
+    side = int(0.6 * diameter) | 1
+    return values[values == cv2.dilate(values, np.ones((side, side), np.uint8))]
+
+
+def places(ratio: np.ndarray, diameter: float, micrograph: Micrograph) -> Boxes:
+    """Return the peaks of the likelihood ratio, the best first; confidence is their rank."""
+    side = int(0.6 * diameter) | 1
+    smooth = np.ascontiguousarray(ratio, np.float32)
+    rows, columns = np.nonzero(smooth == cv2.dilate(smooth, np.ones((side, side), np.uint8)))
+    strength = smooth[rows, columns]
+    # One scale for all micrographs of a structure: the ratio itself, squeezed into 0-1.
+    confidence = 0.5 + np.arctan(strength / 20) / np.pi
+    found = Boxes.at(
+        columns.astype(np.float64), rows.astype(np.float64), size_px=diameter, confidence=confidence,
+        micrograph=micrograph.name, shape=micrograph.shape, pixel_size=micrograph.pixel_size,
+    )  # fmt: skip
+    # Beside a molecule every place looks more like one than noise does.
+    return remove_overlaps(found, minimum_distance_px=0.75 * diameter)
+
+
+if __name__ == "__main__":
+    main()
