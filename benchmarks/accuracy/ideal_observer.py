@@ -3,12 +3,13 @@
     .venv/bin/python benchmarks/accuracy/ideal_observer.py --out OUT
     .venv/bin/python benchmarks/accuracy/ideal_observer.py --out OUT --structures b2ar_gs cftr --orientations 600
 
-The observer knows the molecule (with a micelle, if it has one), the optics and the spectrum of the micrograph; not where
-the molecules are, nor how they are turned. At each place it takes the likelihood ratio "a molecule here" over "noise",
-averaged over orientations: the best that can be done for molecules that lie alone (the likelihood of a signal known
-except for its parameters; Green & Swets 1966, Sigworth 2004 for micrographs). It is not exact where molecules crowd, and
-falls short of the limit where orientations are too few, so the table says what half of them give. The observer also
-gets the best of several amplitudes. All are judged by AUC at a quarter of the diameter, away from the border.
+The observer knows the molecule (with a micelle, if it has one), the optics and the spectrum of the micrograph. It does
+not know where the molecules are, nor how they are turned. At each place it takes the likelihood ratio of "a molecule
+here" over "noise", averaged over orientations: the best that can be done for molecules that lie alone (the likelihood
+of a signal known except for its parameters; Green & Swets 1966, Sigworth 2004 for micrographs). It is not exact where
+molecules crowd, and falls short of the limit where orientations are too few, so the table says what half of them give.
+The observer also gets the best of several amplitudes. All are judged by AUC at a quarter of the diameter, away from the
+border.
 """
 
 from __future__ import annotations
