@@ -130,12 +130,13 @@ def likelihoods(scene: Simulated, structure: Structure, n: int) -> tuple[list[np
     white = spectrum * whitener * passed
     size = int(np.ceil(1.4 * structure.diameter_angstrom / px)) | 1
     middle = np.array([(size - 1) / 2])
-    disc = belt(structure, rng) if structure.slab is not None else None
     scale = None
     totals: list[np.ndarray] = []
     half: list[np.ndarray] = []
     for i, rotation in enumerate(uniform_rotations(n, rng)):
-        parts = [Particles(body, rotation[None], middle, middle) for body in (structure, disc) if body is not None]
+        # Each micelle is another one, so the likelihood is averaged over these, too.
+        bodies = [structure, *([belt(structure, rng)] if structure.slab is not None else [])]
+        parts = [Particles(body, rotation[None], middle, middle) for body in bodies]
         template = np.zeros(image.shape, np.float32)
         template[:size, :size] = project_all(parts, (size, size), pixel_size=px)
         template = np.roll(template, (-(size // 2), -(size // 2)), (0, 1))
