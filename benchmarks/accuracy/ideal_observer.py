@@ -118,8 +118,8 @@ def named(each: list[Boxes]) -> dict[str, Boxes]:
 def likelihoods(scene: Simulated, structure: Structure, n: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return the logarithm of the likelihood ratio at each place, one for each amplitude: of n/2 and n orientations."""
     rng = np.random.default_rng(1)
-    image, px = scene.image.astype(np.float32), scene.pixel_size
-    image -= image.mean()
+    px = scene.pixel_size
+    image = flattened(scene.image, structure.diameter_angstrom / px)
     spectrum = fft.rfft2(image)
     power = _radial(np.abs(spectrum) ** 2, image.shape)
     ky, kx = frequencies(image.shape, px)
@@ -158,6 +158,18 @@ def likelihoods(scene: Simulated, structure: Structure, n: int) -> tuple[list[np
         if i == n // 2 - 1:
             half = [total.copy() for total in totals]
     return half, totals
+
+
+def flattened(image: np.ndarray, diameter: float) -> np.ndarray:
+    """Return an image without the beam's gradient, hot pixels and a jump between opposite edges."""
+    image = image.astype(np.float32)
+    image = image / cv2.GaussianBlur(image, (0, 0), 2 * diameter, borderType=cv2.BORDER_REFLECT) - 1
+    deviation = 1.4826 * float(np.median(np.abs(image - np.median(image))))
+    image = np.where(np.abs(image) > 6 * deviation, 0.0, image).astype(np.float32)
+    rim = max(2, round(diameter / 2))
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(rim) + 0.5) / rim)
+    window = [np.concatenate([rise, np.ones(n - 2 * rim), rise[::-1]]) for n in image.shape]
+    return np.asarray(image * window[0][:, None] * window[1][None, :], np.float32)
 
 
 def _radial(power: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
