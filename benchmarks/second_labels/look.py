@@ -2,10 +2,12 @@
 
     .venv/bin/python benchmarks/second_labels/look.py sheets --data DATA --out SHEETS
     .venv/bin/python benchmarks/second_labels/look.py compile --data DATA --out SHEETS
+    .venv/bin/python benchmarks/second_labels/look.py judge --data DATA --out SHEETS
 
 `sheets` draws a hundred candidates a sheet: the first labels, picks of the model, blobs, and random places, mixed, and
 nothing says which is which. The protocol is README.md beside this file. Each pass writes one text file a sheet, ten
-lines of ten letters: `p` a particle, `n` none, `u` unsure. `compile` writes the second labels and how far passes agree.
+lines of ten letters: `p` a particle, `n` none, `u` unsure. `compile` writes the second labels and how far passes agree;
+`judge` compares a model's picks with first and second labels.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from scipy.spatial import cKDTree
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
 from _shared import table
 
-from vitripick.formats import pair_labels, read_all_picks, read_micrograph, write_picks
-from vitripick.geometry import Boxes, Micrograph
+from vitripick.evaluation import evaluate
+from vitripick.formats import pair_labels, read_all_picks, read_micrograph, read_picks, write_picks
+from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.images import normalise_locally
 from vitripick.models import open_model
 from vitripick.models.engines import load_on_engine
@@ -66,15 +69,19 @@ class Candidates:
 def main() -> None:
     """Draw the sheets, or read the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["sheets", "compile"])
+    parser.add_argument("what", choices=["sheets", "compile", "judge"])
     parser.add_argument("--data", type=Path, required=True, help="folder with real/")
     parser.add_argument("--out", type=Path, required=True, help="where the sheets are")
     parser.add_argument("--passes", type=Path, default=HERE / "passes", help="folder with a folder for each pass")
+    parser.add_argument("--model", default="general", help="judge: the model")
+    parser.add_argument("--threshold", type=float, help="judge: instead of the model's own")
     arguments = parser.parse_args()
     if arguments.what == "sheets":
         draw_all(arguments.data, arguments.out)
-    else:
+    elif arguments.what == "compile":
         compile_all(arguments)
+    else:
+        judge_all(arguments)
 
 
 def draw_all(data: Path, out: Path) -> None:
@@ -220,6 +227,52 @@ def compile_all(arguments: argparse.Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         x, y = np.array(places).T
         write_picks(Boxes.at(x, y, size_px=sizes[folder], micrograph=name), path)
+
+
+def judge_all(arguments: argparse.Namespace) -> None:
+    """Print how a model's picks compare with the first labels, the second ones, and with both taken together."""
+    model = load_on_engine(open_model(arguments.model), engine="auto", precision="auto", device="cpu", jobs=1)
+    rows = []
+    for short, (folder, diameter, share, names) in CHOSEN.items():
+        root = arguments.data / "real" / folder
+        first, second, either, picks = {}, {}, {}, {}
+        for stem in names:
+            micrograph = read_micrograph(root / "micrographs" / f"{stem}.mrc", name=f"{stem}.mrc")
+            found = read_all_picks(root / "coordinates")
+            key = micrograph.name
+            own = pair_labels([key], found).pairs[key]
+            again = read_picks(HERE / "labels" / folder / f"{stem}.csv").renamed(key)
+            first[key] = in_area(own, micrograph, diameter, share)
+            second[key] = again.of(shape=micrograph.shape)
+            either[key] = remove_overlaps(joined(first[key], second[key]), minimum_distance_px=diameter / 3)
+            picks[key] = in_area(
+                pick(micrograph, model, diameter_px=diameter, threshold=0.0), micrograph, diameter, share
+            )
+        for name, labels in (("first", first), ("second", second), ("either", either)):
+            threshold = arguments.threshold or model.card.threshold
+            found = evaluate(picks, labels, diameter_px=diameter, threshold=threshold, chance_level=False)
+            at = found.criteria["distance"]
+            rows.append(
+                [short, name, found.n_labels, at.default.f1, at.default.precision, at.default.recall, at.best.f1,
+                 at.best.threshold, at.auc, at.calibration_error]
+            )  # fmt: skip
+    head = ["set", "labels", "n", "F1 d/4", "precision", "recall", "best F1", "at", "AUC d/4", "ECE"]
+    print(table(head, rows))
+
+
+def in_area(boxes: Boxes, micrograph: Micrograph, diameter: float, share: float) -> Boxes:
+    """Return the boxes in the part of the micrograph that was looked at."""
+    rows, columns = micrograph.shape
+    right, edge = columns * share, diameter / 2
+    keep = (boxes.x >= edge) & (boxes.x < right - edge) & (boxes.y >= edge) & (boxes.y < rows - edge)
+    return boxes.select(keep).of(shape=micrograph.shape)
+
+
+def joined(one: Boxes, other: Boxes) -> Boxes:
+    """Return the places of two sets of labels, as labels."""
+    x, y = np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y])
+    size = float(np.concatenate([one.width, other.width]).mean())
+    return Boxes.at(x, y, size_px=size, micrograph=one.micrograph, shape=one.shape)
 
 
 SOURCES = ("label", "model", "blob", "random")
