@@ -37,9 +37,9 @@ from vitripick.simulation.poses import uniform_rotations
 from vitripick.simulation.projection import Particles, project_all
 from vitripick.simulation.structures.structure import Structure
 
-# Clean micrographs: dirt has no likelihood here, and lossy files change the noise.
+# Few molecules and no dirt: neighbours have no likelihood here. Lossy files would change the noise.
 CHANGES = [
-    *("contamination.chance=0", "exposure.lowpass_chance=0"),
+    *("particles.count=60", "contamination.chance=0", "exposure.lowpass_chance=0"),
     *("exposure.eight_bit_chance=0", "exposure.jpeg_chance=0"),
 ]
 # Finer detail than this sigma is worth little at these doses, and needs many more orientations.
