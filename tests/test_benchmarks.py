@@ -30,6 +30,7 @@ SMALLEST = {
     "accuracy/filaments.py": "--data DATA --fields 1 --side 96",
     "accuracy/frames.py": "--data DATA",
     "accuracy/held_out.py": "--data DATA",
+    "accuracy/ideal_observer.py": "--out OUT --structures hemoglobin --orientations 2 --micrographs 1 --side 384",
     "accuracy/junk.py": "--data DATA --kinds aggregates --structures apoferritin",
     "accuracy/particle_free.py": "--data DATA",
     "accuracy/survey.py": "--data DATA --sets apoferritin_empiar10146 --out OUT",
@@ -68,6 +69,8 @@ NEED_RELION = ("accuracy/class2d.py", "speed/peers.py")
 # These only show their help here, for the reason beside them.
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",
+    "paper/klh.py": "KLH is not among the examples",
+    "second_labels/look.py": "its micrographs are not among the examples",
     "training/from_zero.py": "it drives a browser through three trainings, which takes minutes",
 }
 

@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dict[str, float]:
-    """AUC of all on the same micrographs."""
+    """Return the AUC of all on the same micrographs."""
     recipe = load_scene_recipe(given.recipe, changes=CHANGES)
     # Some 24 pixels across, so that all are seen at one scale; the model scales by itself.
     pixel_size = max(1.5, structure.diameter_angstrom / 24)

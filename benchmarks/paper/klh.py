@@ -35,7 +35,7 @@ from vitripick.training import TrainingSet, default_settings, train
 SET = "klh_deepcryopicker"
 NAMES = [f"KLH_00{i}" for i in range(1, 6)]
 DIAMETER_PX = 80.0
-# Which way each labelled particle lies, in the order of its file: s from the side, t from the top; told by eye.
+# Which way each labelled particle lies, in the order of its file: s from the side, t from the top; seen by eye.
 VIEWS = {
     "KLH_001": 14 * "s" + 7 * "t",
     "KLH_002": 18 * "s" + 7 * "t",
@@ -121,20 +121,20 @@ def one(kind: str, views: str, chosen: tuple[str, ...], seed: int, run: Path, gi
 
 
 def labels_of(root: Path, name: str, views: str) -> Boxes:
-    """The particles of a micrograph that count: all, or those seen from the side."""
+    """Return the particles of a micrograph that count: all, or those seen from the side."""
     labels = boxes_in(root / "coordinates" / f"{name}.csv")
     keep = np.array([views == "all" or letter == "s" for letter in VIEWS[name]])
     return labels.select(keep)
 
 
 def boxes_in(path: Path) -> Boxes:
-    """The boxes of one file."""
+    """Return the boxes of one file."""
     found = read_picks(path)
     return found.renamed(f"{path.stem}.mrc")
 
 
 def judged(model: TorchModel, root: Path, views: str, names: list[str], device: str) -> dict[str, Any]:
-    """Figures on some micrographs at the model's own threshold, and what of rods and ignored objects is picked."""
+    """Return figures on some micrographs at the model's own threshold, and the rods and ignored objects picked."""
     ready = TorchModel(for_inference(model.detector, choose_device(device)), model.card, model.sha256)
     picks, labels, ignored, rods, broken = {}, {}, {}, 0, 0
     for name in names:
@@ -158,7 +158,7 @@ def judged(model: TorchModel, root: Path, views: str, names: list[str], device: 
 
 
 def rod_points(root: Path, name: str) -> np.ndarray:
-    """Points along the centre lines of a micrograph's rods; (0, 2) where it has none."""
+    """Return points along the centre lines of a micrograph's rods; (0, 2) where it has none."""
     path = root / "filaments" / f"{name}.csv"
     if not path.is_file():
         return np.empty((0, 2))
@@ -167,7 +167,7 @@ def rod_points(root: Path, name: str) -> np.ndarray:
 
 
 def nearest(boxes: Boxes, points: np.ndarray) -> np.ndarray:
-    """Distance of each box's centre to the nearest point; infinite where there is none."""
+    """Return the distance of each box's centre to the nearest point; infinite where there is none."""
     if not len(points):
         return np.full(len(boxes), np.inf)
     apart = np.hypot(boxes.x[:, None] - points[None, :, 0], boxes.y[:, None] - points[None, :, 1])

@@ -58,7 +58,7 @@ RANDOM = 0.12
 
 @dataclass(frozen=True)
 class Candidates:
-    """Places on one micrograph: x, y (n,) in pixels, and where each comes from."""
+    """Holds places on one micrograph: x, y (n,) in pixels, and where each comes from."""
 
     x: np.ndarray
     y: np.ndarray
@@ -114,7 +114,7 @@ def draw_all(data: Path, out: Path) -> None:
 
 
 def candidates(micrograph: Micrograph, labels: Boxes, model, diameter: float, share: float, *, seed: int) -> Candidates:
-    """Places of all sources inside the area, none nearer than a third of a diameter to another, in random order."""
+    """Return places of all sources inside the area, a third of a diameter or more apart, in random order."""
     rng = np.random.default_rng(seed)
     rows, columns = micrograph.shape
     right, edge = columns * share, diameter / 2

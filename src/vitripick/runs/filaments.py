@@ -176,7 +176,7 @@ def trace_files(
 
 
 def join(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stored]) -> None:
-    """Complete a summary with what earlier calls traced, and write the files that describe the whole folder."""
+    """Add what earlier calls traced to a summary, and write the files that describe the whole folder."""
     kept, other = folder.earlier(set(found))
     found = {**found, **kept}
     _tell(folder, summary, found)
