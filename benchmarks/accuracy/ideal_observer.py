@@ -28,7 +28,7 @@ from _shared import HELD_OUT, cell, figures, table
 from vitripick.evaluation import evaluate
 from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.models import Model, load_model
-from vitripick.picking import pick, pick_blobs
+from vitripick.picking import one, pick, pick_blobs
 from vitripick.simulation import bundled_structures, load_scene_recipe, read_structure, simulate_micrograph
 from vitripick.simulation.membrane import belt
 from vitripick.simulation.micrograph import Simulated
@@ -85,6 +85,8 @@ def main() -> None:
 def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dict[str, float]:
     """Return the AUC of all on the same micrographs."""
     recipe = load_scene_recipe(given.recipe, changes=CHANGES)
+    # Picks are stored from confidence 0.05 on. Fainter molecules would count as never found.
+    one.FLOOR_CONFIDENCE = 0.0005
     # Some 24 pixels across, so that all are seen at one scale; the model scales by itself.
     pixel_size = max(1.5, structure.diameter_angstrom / 24)
     truth, found = [], {name: [] for name in ("model", "blobs", *range(2 * len(AMPLITUDES)))}
