@@ -29,6 +29,7 @@ include_patterns = [
     "CHANGELOG.md",
     "*/README.md",
     "integrations/*/README.md",
+    "benchmarks/*/README.md",
     "tests/live/README.md",
 ]
 exclude_patterns = [".*", "node_modules", "src", "demo", "dist", "build", "site"]
