@@ -3,9 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
+from vitripick.formats import read_micrograph
+from vitripick.formats.filaments import read_filaments
 from vitripick.geometry import Filament
+from vitripick.settings.simulate import SimulateSettings
 from vitripick.simulation import filaments as module
-from vitripick.simulation import load_scene_recipe
+from vitripick.simulation import load_scene_recipe, simulate_folder
 from vitripick.simulation.debris import broken
 from vitripick.simulation.filament_shapes import Helix, random_helix, random_path
 from vitripick.simulation.filaments import FilamentLayout, simulate_filament_crops, simulate_filaments
@@ -86,3 +89,26 @@ def test_a_speck_ends_no_filament():
     junk[:, 60:70] = junk[:, 120:150] = True
     path = np.column_stack([np.arange(200.0), np.full(200, 20.0)])
     assert [len(part) for part in module._off_junk(path, junk, 10.0)] == [120, 50]
+
+
+@pytest.mark.parametrize("helix", [{}, {"rise_angstrom": 60, "twist_degrees": 30, "radius_angstrom": 20}])
+def test_a_folder_of_filaments_holds_their_centre_lines_and_goes_on(tmp_path, helix):
+    settings = SimulateSettings(
+        n_micrographs=1, filaments=True, n_filaments=6, shape=(160, 200), pixel_size=6.0, overlays=True, **helix
+    )
+    made = [simulate_folder(CLEAN, tmp_path, ["apoferritin"], settings, n_workers=1) for _ in "ab"]
+    assert [one.n_skipped for one in made] == [0, 1]
+    (true,) = read_filaments(tmp_path / "labels/simulated_0001.csv")
+    assert len(true) == made[0].n_particles == made[1].n_particles > 0
+    image = read_micrograph(tmp_path / "micrographs/simulated_0001.mrc").image
+    at = np.rint(np.concatenate([one.points for one in true])).astype(int)
+    assert image[at[:, 1], at[:, 0]].mean() < image.mean(), "filaments are dark"
+    segments = true.segments(spacing=true.filaments[0].width / 2)
+    (read,) = read_filaments(tmp_path / "star/simulated_0001.star", pixel_size=6.0)
+    assert len(read) == len(np.unique(segments.filament))
+    assert (tmp_path / "overlays/simulated_0001.png").is_file()
+
+
+def test_a_rise_without_filaments_is_refused():
+    with pytest.raises(ValueError, match=r"rise_angstrom.* acts on filaments only"):
+        SimulateSettings(rise_angstrom=5)

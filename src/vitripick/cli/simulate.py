@@ -67,11 +67,13 @@ def simulate(
             )
         )
         return
-    print(f"{len(summary.names)} micrographs with {summary.n_particles} particles in {out}")
+    what = "filaments" if settings.filaments else "particles"
+    print(f"{len(summary.names)} micrographs with {summary.n_particles} {what} in {out}")
     if summary.n_skipped:
         print(f"{summary.n_skipped} of them were there already")
     images, labels = shlex.quote(f"{out}/micrographs"), shlex.quote(f"{out}/labels")
-    print(f"train with: vitripick train --micrographs {images} --labels {labels} --out RUN")
+    with_what = "--filaments " if settings.filaments else ""
+    print(f"train with: vitripick train {with_what}--micrographs {images} --labels {labels} --out RUN")
 
 
 def _list(as_json: bool) -> None:

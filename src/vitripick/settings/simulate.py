@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, model_validator
 
+from vitripick.errors import parameter
 from vitripick.settings import OUTPUT, Option, RowsColumns, Settings, option
 
 Kind: TypeAlias = Literal["soluble", "membrane", "nucleoprotein", "virus", "filament"]
 KINDS: tuple[str, ...] = get_args(Kind)
-SCENE, STRUCTURES = "Scene", "Structures"
+SCENE, STRUCTURES, LINES = "Scene", "Structures", "Filaments"
 _LEAST_SIDE = 32
+# Settings that act on filaments only.
+OF_LINES = ("n_filaments", "rise_angstrom", "twist_degrees", "radius_angstrom", "n_starts", "crossings")
 
 
 def _not_tiny(shape: tuple[int, int]) -> tuple[int, int]:
@@ -56,3 +59,32 @@ class SimulateSettings(Settings):
     )
     dtype: Literal["float32", "float16"] = option("float32", "Numbers in the MRC files.", about=Option(OUTPUT))
     overlays: bool = option(False, "Draw a PNG of every micrograph with its particles.", about=Option(OUTPUT))
+    filaments: bool = option(
+        False, "Simulate filaments, labelled by their centre lines, instead of particles.", about=Option(LINES)
+    )
+    n_filaments: int = option(10, "How many paths of filaments a micrograph has.", about=Option(LINES), ge=0, le=10_000)
+    rise_angstrom: float | None = option(
+        None,
+        "From one copy of the structure to the next, along the axis (its z); without it, the seed draws a filament.",
+        about=Option(LINES),
+        gt=0,
+        allow_inf_nan=False,
+    )
+    twist_degrees: float = option(
+        0.0, "From one copy of the structure to the next, around the axis.", about=Option(LINES), allow_inf_nan=False
+    )
+    radius_angstrom: float = option(
+        0.0, "From the axis to the structure's centre.", about=Option(LINES), ge=0, allow_inf_nan=False
+    )
+    n_starts: int = option(
+        1, "Copies of the structure around the axis at each step.", about=Option(LINES), ge=1, le=100
+    )
+    crossings: bool = option(True, "Let filaments cross.", about=Option(LINES))
+
+    @model_validator(mode="after")
+    def _only_with_filaments(self) -> SimulateSettings:
+        idle = [name for name in OF_LINES if getattr(self, name) != type(self).model_fields[name].default]
+        if idle and not self.filaments:
+            typed = ", ".join(parameter(name) for name in idle)
+            raise ValueError(f"{typed} acts on filaments only; give {parameter('filaments', True)}, too")
+        return self

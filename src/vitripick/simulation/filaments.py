@@ -74,6 +74,11 @@ class SimulatedFilaments:
     junk: npt.NDArray[np.bool_]
     parameters: dict[str, Any]
 
+    @property
+    def width_px(self) -> float:
+        """Return the width of the filaments in pixels."""
+        return float(self.parameters["helix"]["width_angstrom"]) / self.pixel_size
+
 
 def simulate_filaments(
     recipe: SceneRecipe,

@@ -4,6 +4,7 @@ micrographs/NAME.mrc     the images
 labels/NAME.cbox         the true particles
 star/NAME.star           the same for RELION
 csv/NAME.csv             and for scripts
+                         (of filaments, labels are NAME.csv, and star and cbox hold segments)
 parameters/NAME.json     everything that was drawn; written last
 overlays/NAME.png        with `overlays`: the image with its particles
 simulation.json          recipe, seed, structures
@@ -23,12 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from vitripick.atomic import write_text_atomically
+from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.formats import read_micrograph, read_picks, write_mrc, write_picks
+from vitripick.formats.filaments import read_filaments, write_filaments
 from vitripick.json_toml import read_json_object
-from vitripick.settings.simulate import SimulateSettings
-from vitripick.simulation.micrograph import simulate_micrograph
+from vitripick.settings.simulate import OF_LINES, SimulateSettings
+from vitripick.simulation.filament_sample import filaments_by
+from vitripick.simulation.filaments import SimulatedFilaments
+from vitripick.simulation.micrograph import Simulated, simulate_micrograph
 from vitripick.simulation.scene_recipe import SceneRecipe
 from vitripick.simulation.structures import bundled_structures, find_structures, read_structure
 from vitripick.simulation.structures.index import index_entry
@@ -53,7 +57,7 @@ class SimulationSummary:
     n_skipped
         How many of these were there already.
     n_particles
-        True particles in all micrographs.
+        True particles in all micrographs, or filaments.
     """
 
     out: Path
@@ -144,7 +148,7 @@ def simulate_folder(
         if on_progress is not None:
             on_progress(n_done, len(names), name)
     if settings.overlays:
-        _draw_overlays(out, names)
+        _draw_overlays(out, names, filaments=settings.filaments)
     return SimulationSummary(out, names, len(done), n_particles)
 
 
@@ -186,16 +190,28 @@ def _simulate_one(job: _Job, structures: list[Structure], index: int, name: str)
     """Simulate and write one micrograph; return its number of particles."""
     seed, dtype = job.settings.seed, job.settings.dtype
     rng = np.random.default_rng([seed, index])
-    simulated = simulate_micrograph(job.recipe, structures, rng, name=f"{name}.mrc")
+    simulated: Simulated | SimulatedFilaments
+    if job.settings.filaments:
+        simulated = filaments_by(job.settings, job.recipe, structures, rng, name=f"{name}.mrc")
+    else:
+        simulated = simulate_micrograph(job.recipe, structures, rng, name=f"{name}.mrc")
     out, record_path = job.out, job.out / "parameters" / f"{name}.json"
     # An earlier recipe may have left a record of this name; it must not vouch for the image that comes now.
     record_path.unlink(missing_ok=True)
     write_mrc(out / "micrographs" / f"{name}.mrc", simulated.image, pixel_size=simulated.pixel_size, dtype=dtype)
-    for folder, suffix in (("labels", ".cbox"), ("star", ".star"), ("csv", ".csv")):
-        write_picks(simulated.boxes, out / folder / f"{name}{suffix}")
-    record = {"micrograph": f"{name}.mrc", "seed": seed, "index": index, **simulated.parameters, "key": job.key}
+    told = dict(simulated.parameters)
+    if isinstance(simulated, SimulatedFilaments):
+        for folder, suffix in (("labels", ".csv"), ("star", ".star"), ("cbox", ".cbox")):
+            spacing = 0.5 * simulated.width_px
+            write_filaments(simulated.filaments, out / folder / f"{name}{suffix}", spacing_px=spacing)
+        told["n_filaments"] = n = len(simulated.filaments)
+    else:
+        for folder, suffix in (("labels", ".cbox"), ("star", ".star"), ("csv", ".csv")):
+            write_picks(simulated.boxes, out / folder / f"{name}{suffix}")
+        n = len(simulated.boxes)
+    record = {"micrograph": f"{name}.mrc", "seed": seed, "index": index, **told, "key": job.key}
     write_text_atomically(record_path, json.dumps(record, indent=1) + "\n")
-    return len(simulated.boxes)
+    return n
 
 
 def _done(job: _Job, name: str) -> int | None:
@@ -204,8 +220,12 @@ def _done(job: _Job, name: str) -> int | None:
     if not record.is_file() or not (job.out / "micrographs" / f"{name}.mrc").is_file():
         return None
     table = _record(record)
-    particles = table.get("particles")
-    return len(particles) if table.get("key") == job.key and isinstance(particles, list) else None
+    if table.get("key") != job.key:
+        return None
+    particles, n_filaments = table.get("particles"), table.get("n_filaments")
+    if job.settings.filaments:
+        return n_filaments if isinstance(n_filaments, int) else None
+    return len(particles) if isinstance(particles, list) else None
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -246,6 +266,8 @@ def _key(recipe: SceneRecipe, paths: Sequence[Path], molecules: Sequence[Structu
     """Return a digest of everything that decides the bytes of a micrograph, besides its index."""
     options = [settings.kind, settings.assembly, settings.seed, settings.dtype]
     table = [recipe.model_dump(), *options, VERSION]
+    if settings.filaments:
+        table.append(settings.model_dump(include=set(OF_LINES)))
     digest = hashlib.sha256(json.dumps(table, sort_keys=True).encode())
     for path, molecule in zip(paths, molecules, strict=True):
         digest.update(path.stem.encode() + path.read_bytes())
@@ -270,8 +292,16 @@ def _provenance(job: _Job) -> dict[str, Any]:
     }
 
 
-def _draw_overlays(out: Path, names: Sequence[str]) -> None:
-    """Draw a PNG of each micrograph with its particles."""
+def _draw_overlays(out: Path, names: Sequence[str], *, filaments: bool) -> None:
+    """Draw a PNG of each micrograph with its particles, or filaments."""
+    if filaments:
+        from vitripick.pictures.filaments import filaments_png
+
+        for name in names:
+            image = read_micrograph(out / "micrographs" / f"{name}.mrc").image
+            (true,) = read_filaments(out / "labels" / f"{name}.csv")
+            write_bytes_atomically(out / "overlays" / f"{name}.png", filaments_png(image, true))
+        return
     from vitripick.pictures import draw_overlay  # matplotlib takes half a second to load, and few runs draw
 
     for name in names:
