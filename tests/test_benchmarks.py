@@ -39,6 +39,7 @@ SMALLEST = {
     "simulation/realism.py": "--data DATA --structures DATA/structures --crops 4 --out OUT",
     "speed/engines.py": "--data DATA --engines torch",
     "speed/file_to_star.py": "--shape 512x512 --diameter-px 60",
+    "speed/filaments.py": "--side 1024 --files 1 --repeats 1 --counts 5",
     "speed/gpu.py": "--device cpu --seconds 1 --files 4 --shape 512x512 --batches 1 --architectures heatmap",
     "speed/instructions.py": "--side 64 --runs 1 --repeats 1 --engines onnxruntime",
     "speed/peers.py": "--shape 2048x2048 --files 2 --repeats 1",
