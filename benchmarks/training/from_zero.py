@@ -58,8 +58,8 @@ class User:
         sx, sy = self.page.evaluate("([x, y]) => vitripick.viewport.toScreen(x, y)", [x, y])
         self.page.mouse.click(box["x"] + sx, box["y"] + sy, **options)  # type: ignore[arg-type]
 
-    def add_missing(self) -> None:
-        """Click ten particles that are neither labelled nor picked."""
+    def add_missing(self, at_most: int = CLICKS) -> None:
+        """Click particles that are neither labelled nor picked."""
         self.page.evaluate("vitripick.viewport.fit()")
         shown = [*self.page.evaluate("[...vitripick.sheet().labels.values()]"), *self._picks()]
         truth = self.truth[self.name]
@@ -70,7 +70,7 @@ class User:
             there = np.array(shown)
             far = [np.hypot(*(there - centre).T).min() > self.diameter / 4 for centre in todo.centres]
             todo = todo.select(np.array(far, dtype=bool))
-        for i in self.rng.permutation(len(todo))[:CLICKS]:
+        for i in self.rng.permutation(len(todo))[:at_most]:
             self.click(todo.x[i], todo.y[i])
             self.n_clicks += 1
 
@@ -121,6 +121,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--clicks", type=int, default=CLICKS, help="in the first round, on as many micrographs as needed"
+    )
+    parser.add_argument("--start", default="scratch", help="of the first round, as the page names it")
     arguments = parser.parse_args()
     folder = arguments.data / arguments.set
     files = find_micrographs([folder / "micrographs"])
@@ -145,8 +150,8 @@ def main() -> None:
             page.evaluate(f"vitripick.open('{first_id}')")
             user.until(f"vitripick.currentPicture()?.id === '{first_id}'")
             page.click("#tab-train")
-            page.select_option("#train-start", "scratch")
-            for number in (1, 2, 3):
+            page.select_option("#train-start", arguments.start)
+            for number in range(1, arguments.rounds + 1):
                 if number == 3:
                     # The micrograph that the model is least sure of.
                     user.press("#pick-all", "picking all")
@@ -162,7 +167,13 @@ def main() -> None:
                     page.click("#accept")
                     page.keyboard.press("f")  # as complete as an eye makes it
                 else:
-                    user.add_missing()
+                    user.add_missing(arguments.clicks)
+                    while user.n_clicks < arguments.clicks:
+                        labelled.append(user.name)
+                        page.click("#next")
+                        user.until("vitripick.currentPicture()?.id === vitripick.sheet()?.id")
+                        user.until(f"vitripick.sheet().name !== '{labelled[-1]}'")
+                        user.add_missing(arguments.clicks - user.n_clicks)
                 page.evaluate("vitripick.flush()")
                 page.wait_for_timeout(300)
                 labelled.append(user.name)

@@ -1,9 +1,8 @@
-"""A real server in a process of its own, spoken to over real sockets; and Debian's Chromium for the page."""
+"""A real server in a process of its own, spoken to over real sockets; and pages of it."""
 
 import http.client
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,6 @@ from vitripick.formats import write_mrc
 
 _LINK = re.compile(r"http://([\w.:]+|\[[\w:]+\]):(\d+)/\?token=(\S+)")
 _LINK_FILE = re.compile(r"link(?: for another one)? is in (.*?)(?:, which only you can read)?\.$")
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def free_port():
@@ -168,24 +166,6 @@ def running_server():
 @pytest.fixture
 def micrographs(tmp_path):
     return make_micrographs(tmp_path / "mics")
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A headless browser for all tests. Its absence fails them: a page nobody looked at is not tested."""
-    from playwright.sync_api import sync_playwright
-
-    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.fail("the page is tested in Chromium, which is not here; on Debian and Ubuntu: apt-get install chromium")
-    arguments = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync"
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

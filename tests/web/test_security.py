@@ -397,7 +397,13 @@ def test_a_warning_goes_with_an_open_address(micrographs, tmp_path):
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [("localhost:80", "localhost"), ("[::1]:80", "::1"), ("127.0.0.1", "127.0.0.1"), ("Example.org:1", "example.org")],
+    [
+        ("localhost:80", "localhost"),
+        ("[::1]:80", "::1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("Example.org:1", "example.org"),
+        ("[::1", ""),
+    ],
 )
 def test_the_name_in_a_host_header(header, name):
     assert host_name(header) == name

@@ -232,6 +232,19 @@ def test_histograms_count_every_pick(serve, micrographs, tmp_path):
     assert {an_id: sum(bins) for an_id, bins in answer["micrographs"].items()} == {server.ids()["mic0.mrc"]: 4}
 
 
+def test_picks_at_a_threshold_are_counted_one_by_one(serve, micrographs, tmp_path):
+    confidence = [0.3449, 0.345, 0.3451, 0.9]
+    write_picks(Boxes.at([20, 40, 60, 80], [20] * 4, size_px=9, confidence=confidence), tmp_path / "picks" / "mic0.csv")
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "picks")
+    assert server.get("/api/picks/given/counts?threshold=0.3")[1]["counts"] == {}  # nothing is read yet
+    server.get("/api/picks/given")
+    for threshold, n in [(0.3, 4), (0.345, 3), (0.3451, 2), (1, 0)]:
+        assert server.get(f"/api/picks/given/counts?threshold={threshold}")[1]["counts"] == {
+            server.ids()["mic0.mrc"]: n
+        }
+    assert server.get("/api/picks/given/counts?threshold=nan")[0] == 400
+
+
 def test_a_second_server_on_the_project_is_refused(serve, micrographs, tmp_path):
     serve(micrographs, "--out", tmp_path / "out")
     command = [sys.executable, "-m", "vitripick.cli.app", "label", str(micrographs), "--out", str(tmp_path / "out")]

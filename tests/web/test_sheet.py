@@ -8,9 +8,11 @@ import time
 
 import pytest
 
-from vitripick.errors import FormatError, UsageError
+from vitripick.errors import FormatError, UsageError, parameters_spelled
 from vitripick.formats import read_picks, write_picks
 from vitripick.geometry import Boxes
+from vitripick.settings.spelling import as_flag
+from vitripick.web.own_files import ProjectLock
 from vitripick.web.project import open_project
 from vitripick.web.requests import EditRequest, SettingsRequest
 from vitripick.web.session import open_session
@@ -433,3 +435,12 @@ def test_labels_can_be_seen_on_a_full_disk_that_has_no_room_for_their_file(opene
     edit(sheets, entry, add=[(1, 30, 40)])
     _, again, same = opened()
     assert again.get(same).labels == {1: (30, 40)}
+
+
+def test_a_disk_without_locks_is_not_taken_for_another_server(tmp_path, monkeypatch):
+    def no_locks(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(UsageError, match=r"this disk cannot say.*--read-only"), parameters_spelled(as_flag):
+        ProjectLock(tmp_path / "out").take()

@@ -66,6 +66,23 @@ def test_enter_in_the_list_opens_and_accepts_nothing(browse, hand, micrographs, 
     assert len(user.labels()) == 2
 
 
+def test_marks_of_several_micrographs_are_undone_together_and_each_to_what_it_was(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 16)
+    user = hand(page)
+    page.keyboard.press("f")
+    user.until("vitripick.store.rows[0].flag === 'complete'")
+    rows = page.locator(".list-row:not([hidden])")
+    rows.nth(1).click(modifiers=["Shift"])
+    page.click("#marked [data-flag=excluded]")
+    user.until("vitripick.store.rows.every((row) => row.flag === 'excluded')")
+    page.focus("#overlay")
+    page.keyboard.press("Control+z")
+    said(user, "marks of 2 micrographs")
+    assert page.evaluate("vitripick.store.rows.map((row) => row.flag)") == ["complete", None]
+    page.keyboard.press("Control+y")
+    user.until("vitripick.store.rows.every((row) => row.flag === 'excluded')")
+
+
 @pytest.mark.parametrize("text", ["", "0", "-3"])
 def test_a_box_that_is_none_leaves_the_box_as_it_was(browse, hand, micrographs, tmp_path, text):
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 30)

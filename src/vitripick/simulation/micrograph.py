@@ -55,6 +55,8 @@ class Simulated:
         Where thick contaminants, clumps and filaments are: a picker should pick nothing there.
     parameters
         Everything that was drawn, ready for JSON.
+    clean : (rows, columns), float32, or None
+        What a camera without noise would count of particles and dirt in ice without grain; only if asked for.
     """
 
     image: Image
@@ -62,6 +64,7 @@ class Simulated:
     pixel_size: float
     junk: npt.NDArray[np.bool_]
     parameters: dict[str, Any]
+    clean: Image | None = None
 
 
 def simulate_micrograph(
@@ -73,6 +76,7 @@ def simulate_micrograph(
     pixel_size: float | None = None,
     structure: Structure | None = None,
     name: str | None = None,
+    with_clean: bool = False,
 ) -> Simulated:
     """Simulate one micrograph of one kind of particle.
 
@@ -88,6 +92,8 @@ def simulate_micrograph(
         If given, they go before what the recipe says and what is drawn.
     name
         Name of the micrograph, for the boxes.
+    with_clean
+        Whether `clean` is wanted, too, which recipes with the paper's noise do not have.
 
     Returns
     -------
@@ -113,10 +119,11 @@ def simulate_micrograph(
     scene = SceneBuilder(recipe, field, rng).build(
         structure, thickness_angstrom=thickness, voltage_kv=optics.voltage_kv, filaments=filaments
     )
+    clean = None
     if recipe.noise is not None:
         image, drawn = _with_gaussian_noise(scene, optics, recipe.noise, rng)
     else:
-        image, drawn = exposed(scene, optics, recipe, thickness, rng)
+        image, drawn, clean = _exposed(scene, optics, recipe, thickness, rng, with_clean=with_clean)
     boxes = _boxes(scene, structure, recipe, name)
     parameters = {
         "structure": structure.name,
@@ -130,7 +137,7 @@ def simulate_micrograph(
         "particles": _particle_records(scene, boxes),
         "contaminants": [asdict(contaminant) for contaminant in scene.contaminants],
     }
-    return Simulated(image, boxes, pixel_size, field.cut(scene.junk).copy(), parameters)
+    return Simulated(image, boxes, pixel_size, field.cut(scene.junk).copy(), parameters, clean)
 
 
 def particle_contrast(scene: Scene, optics: Optics, *, phase_per_potential: float) -> Image:
@@ -182,36 +189,68 @@ def exposed(
     scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
 ) -> tuple[Image, dict[str, Any]]:
     """Return the micrograph of a scene in ice, and what was drawn for it, ready for JSON."""
+    return _exposed(scene, optics, recipe, thickness_angstrom, rng, with_clean=False)[:2]
+
+
+def _exposed(
+    scene: Scene,
+    optics: Optics,
+    recipe: SceneRecipe,
+    thickness_angstrom: float,
+    rng: np.random.Generator,
+    *,
+    with_clean: bool,
+) -> tuple[Image, dict[str, Any], Image | None]:
+    """Return what `exposed` returns, and the same without the noise if that is wanted."""
     field, exposure = scene.field, recipe.exposure
     if recipe.stain is None:
-        intensity, signal, background_power, drawn = _frozen(scene, optics, recipe, thickness_angstrom, rng)
+        intensity, signal, background_power, drawn, pure = _frozen(
+            scene, optics, recipe, thickness_angstrom, rng, with_clean=with_clean
+        )
     else:
         intensity, told = stained_intensity(scene, optics, recipe.stain, rng)
         # What is not flat is signal where a particle is, and background elsewhere.
         signal = intensity - np.float32(intensity.mean())
         off = ~_under_particles(scene)
         background_power = float(field.cut(signal)[off].var()) if off.any() else 0.0
-        drawn = {"stain": told}
+        drawn, pure = {"stain": told}, intensity if with_clean else None
 
     dose, detector, history, lit = _draw_exposure(exposure, field, rng)
-    seen = field.cut(intensity) * illumination(field.shape, rng, **lit)
+    beam = illumination(field.shape, rng, **lit)
+    seen = field.cut(intensity) * beam
     per_pixel = dose * field.pixel_size**2
     counts = expose(seen, rng, dose_per_pixel=per_pixel, pixel_size=field.pixel_size, detector=detector)
     noise_power = background_power + 1 / (per_pixel * max(float(seen.mean()), 1e-3))
-    return pass_through(counts, history), {
-        **drawn,
-        "dose_per_square_angstrom": dose,
-        "detector": detector.model_dump(),
-        "illumination": lit,
-        "history": history.model_dump(),
-        "snr": _power_under(signal, scene) / noise_power,
-    }
+    clean = None
+    if pure is not None:
+        clean = pass_through(field.cut(pure) * beam * np.float32(per_pixel), History(inverted=history.inverted))
+    return (
+        pass_through(counts, history),
+        {
+            **drawn,
+            "dose_per_square_angstrom": dose,
+            "detector": detector.model_dump(),
+            "illumination": lit,
+            "history": history.model_dump(),
+            "snr": _power_under(signal, scene) / noise_power,
+        },
+        clean,
+    )
 
 
 def _frozen(
-    scene: Scene, optics: Optics, recipe: SceneRecipe, thickness_angstrom: float, rng: np.random.Generator
-) -> tuple[Image, Image, float, dict[str, Any]]:
-    """Return the intensity behind a scene in ice, what particles add to it, the rest's power, and what was drawn."""
+    scene: Scene,
+    optics: Optics,
+    recipe: SceneRecipe,
+    thickness_angstrom: float,
+    rng: np.random.Generator,
+    *,
+    with_clean: bool,
+) -> tuple[Image, Image, float, dict[str, Any], Image | None]:
+    """Return the intensity behind a scene in ice, what particles add to it, the rest's power, and what was drawn.
+
+    The last is that intensity without the grain of the ice, if it is wanted.
+    """
     field, ice = scene.field, recipe.ice
     wedge, waviness = draw(rng, ice.wedge) * _field_share(field), draw(rng, ice.waviness)
     structure_factor = draw(rng, ice.structure_factor, log=True)
@@ -220,14 +259,22 @@ def _frozen(
     sigma = interaction_constant(optics.voltage_kv)
     signal = particle_contrast(scene, optics, phase_per_potential=contrast * sigma)
     grain = ice_potential(thickness, field.pixel_size, rng, structure_factor=structure_factor)
-    grain += project_all(scene.debris, field.padded, pixel_size=field.pixel_size)
+    debris = project_all(scene.debris, field.padded, pixel_size=field.pixel_size)
+    grain += debris
     background = weak_contrast(grain * np.float32(contrast * sigma), field.pixel_size, optics)
     intensity = 1 + signal + background
+    pure = None
+    if with_clean:
+        pure = 1 + signal + weak_contrast(debris * np.float32(contrast * sigma), field.pixel_size, optics)
+    wanted = [intensity] if pure is None else [intensity, pure]
     if scene.bodies is not None:
-        intensity *= wave_intensity(
-            scene.bodies.phase_potential * np.float32(sigma), scene.bodies.loss, field.pixel_size, optics
-        )
-    intensity *= np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
+        bodies = scene.bodies
+        wave = wave_intensity(bodies.phase_potential * np.float32(sigma), bodies.loss, field.pixel_size, optics)
+        for one in wanted:
+            one *= wave
+    passed = np.exp(-thickness / np.float32(mean_free_path_angstrom(optics.voltage_kv)))
+    for one in wanted:
+        one *= passed
     drawn = {
         "thickness_angstrom": thickness_angstrom,
         "wedge": wedge,
@@ -235,7 +282,7 @@ def _frozen(
         "structure_factor": structure_factor,
     }
     background_power = float(field.cut(background).var())
-    return intensity, signal, background_power, {"ice": drawn, "contrast": contrast}
+    return intensity, signal, background_power, {"ice": drawn, "contrast": contrast}, pure
 
 
 def _field_share(field: Field) -> float:

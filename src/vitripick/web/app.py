@@ -86,6 +86,7 @@ def make_app(
         get(one + "/tiles/{column:int}/{row:int}", api.tile),
         get("/api/picks/{set}", api.histograms),
         get("/api/picks/{set}/curve", api.curve),
+        get("/api/picks/{set}/counts", api.counts),
         get("/api/picks/{set}/ranking", api.ranking),
         get("/api/montage", api.montage),
         get("/api/picks/{set}/{id}", api.picks),
@@ -155,6 +156,15 @@ class _Api:
 
     def histograms(self, request: HttpRequest) -> dict[str, Any]:
         return self.s.pick_sets.histograms(request.path_params["set"])
+
+    def counts(self, request: HttpRequest) -> dict[str, Any]:
+        try:
+            threshold = float(request.query_params.get("threshold", ""))
+        except ValueError:
+            threshold = math.nan
+        if not 0 <= threshold <= 1:
+            raise UsageError("a threshold is a number from 0 to 1.")
+        return {"threshold": threshold, "counts": self.s.pick_sets.counts(request.path_params["set"], threshold)}
 
     def curve(self, request: HttpRequest) -> dict[str, Any]:
         return self.s.pick_sets.curve(request.path_params["set"])
@@ -350,7 +360,8 @@ def _filter(request: HttpRequest) -> Filter:
             value = math.nan
         return round(value, 1)
 
-    return Filter(low_pass_angstrom=number("low"), high_pass_angstrom=number("high"))
+    denoised = request.query_params.get("denoised") == "1"
+    return Filter(low_pass_angstrom=number("low"), high_pass_angstrom=number("high"), denoised=denoised)
 
 
 def _jpeg(data: bytes) -> Response:

@@ -15,7 +15,7 @@ from vitripick.evaluation import judge, precision_recall_curve
 from vitripick.evaluation.metrics import join
 from vitripick.formats import pair_labels, read_all_picks, recentre_in_micrographs
 from vitripick.formats.names.pairing import match_names
-from vitripick.geometry import Boxes
+from vitripick.geometry import Boxes, FloatArray
 from vitripick.run_layout import RunLayout
 from vitripick.runs.record import read_store
 from vitripick.web.limits import ranked, within_limits
@@ -46,6 +46,8 @@ class PickSet:
         Names of the micrographs that the model was trained on.
     histograms
         Micrograph id to the number of picks in each bin of confidence, for the files that were read so far.
+    confidences
+        The confidences of the same picks, rising.
     """
 
     id: str
@@ -54,6 +56,7 @@ class PickSet:
     threshold: float | None = None
     trained_on: frozenset[str] = frozenset()
     histograms: dict[str, list[int]] = field(default_factory=dict)
+    confidences: dict[str, FloatArray] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page's list shows."""
@@ -78,6 +81,7 @@ class PickSets:
             before = self._sets.get(pick_set.id)
             if grown and before is not None:
                 pick_set.histograms = before.histograms
+                pick_set.confidences = before.confidences
             self._sets[pick_set.id] = pick_set
             self._paths.pop(pick_set.id, None)
             for key in [key for key in self._cache if key[0] == pick_set.id]:
@@ -161,9 +165,15 @@ class PickSets:
                 pick_set.histograms[entry_id] = [0] * N_BINS
                 continue
             confidence = np.nan_to_num(boxes.confidence, nan=1.0)
+            pick_set.confidences[entry_id] = np.sort(confidence)
             counts, _ = np.histogram(np.clip(confidence, 0, 1), bins=N_BINS, range=(0, 1))
             pick_set.histograms[entry_id] = counts.tolist()
         return {"complete": len(todo) <= at_most, "n_bins": N_BINS, "micrographs": pick_set.histograms}
+
+    def counts(self, pick_set_id: str, threshold: float) -> dict[str, int]:
+        """Return the number of picks at or above a threshold, for every micrograph that `histograms` has read."""
+        known = dict(self.named(pick_set_id).confidences)
+        return {entry_id: len(every) - int(np.searchsorted(every, threshold)) for entry_id, every in known.items()}
 
     def curve(self, pick_set_id: str) -> dict[str, Any]:
         """Return precision and recall of the picks against the labels, at every threshold.

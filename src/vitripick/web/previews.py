@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vitripick.errors import MicrographError, UsageError
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Image, Micrograph, grey_range
+from vitripick.models.denoiser import denoise_and_measure
 from vitripick.web.project import Entry, Project
 from vitripick.web.spectrum import picture_of, power_spectrum
 
@@ -30,6 +31,8 @@ TILE_PX = 1024
 # from the median. The page stretches the contrast further.
 _TAILS_PERCENT, _SPREADS = 0.05, 12.0
 _JPEG_QUALITY = 92
+# A denoised picture spans at least this number of spreads of the noise that was there.
+_NOISE_SPREADS = 4.0
 # A full-size float32 micrograph takes 64 to 94 MB, a reduced one 16 MB, a JPEG 2 MB.
 _KEEP_FULL, _KEEP_REDUCED, _KEEP_JPEG = 3, 8, 24
 
@@ -74,10 +77,13 @@ class Filter:
         Leave out detail finer than this.
     high_pass_angstrom
         Leave out shades wider than this.
+    denoised
+        Show what the denoiser guesses, without a low-pass.
     """
 
     low_pass_angstrom: float = 0.0
     high_pass_angstrom: float = 0.0
+    denoised: bool = False
 
     def __post_init__(self) -> None:
         for value in (self.low_pass_angstrom, self.high_pass_angstrom):
@@ -87,10 +93,19 @@ class Filter:
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """Is an image for the screen before filtering; `pixel_size` belongs to this image, in Å per pixel."""
+    """Is an image for the screen before filtering.
+
+    Attributes
+    ----------
+    image, pixel_size
+        The pixel size belongs to this image, in Å per pixel.
+    least_range
+        Black and white are at least so far apart, because what is fainter may be nothing.
+    """
 
     image: Image
     pixel_size: float
+    least_range: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +125,7 @@ class Previews:
         self._project = project
         self._full: _Cache[Micrograph] = _Cache(_KEEP_FULL)
         self._reduced: _Cache[_Reduced] = _Cache(_KEEP_REDUCED)
+        self._denoised: _Cache[_Reduced] = _Cache(_KEEP_REDUCED)
         self._spectra: _Cache[bytes] = _Cache(_KEEP_JPEG)
         self._shown: _Cache[_Shown] = _Cache(_KEEP_JPEG)
 
@@ -131,11 +147,14 @@ class Previews:
         x1, y1 = min(x0 + TILE_PX, width), min(y0 + TILE_PX, height)
         if not (0 <= x0 < width and 0 <= y0 < height):
             raise UsageError("there is no such tile.")
-        sigma = _sigma_px(filtering.low_pass_angstrom, self._project.pixel_size(entry) or 1.0)
-        margin = math.ceil(3 * sigma)
-        left, top = min(margin, x0), min(margin, y0)
-        part = micrograph.image[y0 - top : y1 + margin, x0 - left : x1 + margin]
-        part = _blurred(part, sigma)[top : top + y1 - y0, left : left + x1 - x0]
+        if filtering.denoised:
+            part = _upsampled(self._denoise(entry).image, micrograph.shape, (x0, y0, x1, y1))
+        else:
+            sigma = _sigma_px(filtering.low_pass_angstrom, self._project.pixel_size(entry) or 1.0)
+            margin = math.ceil(3 * sigma)
+            left, top = min(margin, x0), min(margin, y0)
+            part = micrograph.image[y0 - top : y1 + margin, x0 - left : x1 + margin]
+            part = _blurred(part, sigma)[top : top + y1 - y0, left : left + x1 - x0]
         if shown.background is not None:
             part = part - _upsampled(shown.background, micrograph.shape, (x0, y0, x1, y1))
         return encode_jpeg(_grey(part, shown.darkest, shown.brightest))
@@ -166,10 +185,21 @@ class Previews:
 
         return self._reduced.get((entry.id, self._project.settings.pixel_size), make)
 
+    def _denoise(self, entry: Entry) -> _Reduced:
+        def make() -> _Reduced:
+            reduced = self._reduce(entry)
+            known = self._project.pixel_size(entry)
+            image, spread = denoise_and_measure(reduced.image, pixel_size=known and reduced.pixel_size)
+            return _Reduced(image, reduced.pixel_size, _NOISE_SPREADS * spread)
+
+        return self._denoised.get((entry.id, self._project.settings.pixel_size), make)
+
     def _show(self, entry: Entry, filtering: Filter) -> _Shown:
         def make() -> _Shown:
-            reduced = self._reduce(entry)
-            image = _blurred(reduced.image, _sigma_px(filtering.low_pass_angstrom, reduced.pixel_size))
+            reduced = self._denoise(entry) if filtering.denoised else self._reduce(entry)
+            image = reduced.image
+            if not filtering.denoised:
+                image = _blurred(image, _sigma_px(filtering.low_pass_angstrom, reduced.pixel_size))
             background = None
             if filtering.high_pass_angstrom > 0:
                 background = _wide_blur(reduced.image, _sigma_px(filtering.high_pass_angstrom, reduced.pixel_size))
@@ -177,6 +207,9 @@ class Previews:
             step = max(1, image.size // 250_000)  # a sample gives the same grey scale
             sample = image.ravel()[::step]
             darkest, brightest = grey_range(sample, tails_percent=_TAILS_PERCENT, spreads=_SPREADS)
+            lacking = reduced.least_range - (brightest - darkest)
+            if lacking > 0:
+                darkest, brightest = darkest - lacking / 2, brightest + lacking / 2
             if brightest <= darkest:
                 darkest, brightest = darkest - 0.5, brightest + 0.5
             jpeg = encode_jpeg(_grey(image, darkest, brightest))

@@ -211,7 +211,8 @@ def is_loopback(host: str) -> bool:
 def host_name(host: str) -> str:
     """Return the host of a Host header, without port and brackets, in lower case."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, closed, _ = host[1:].partition("]")
+        return name.lower() if closed else ""
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from vitripick.formats import read_picks, write_mrc
 
@@ -50,7 +49,7 @@ def free_ports(n):
 
 
 @pytest.mark.parametrize("stripped", ["", "/"], ids=["the proxy hands the path on", "the proxy takes the path away"])
-def test_a_label_is_made_and_saved_through_the_proxy(tmp_path, stripped):
+def test_a_label_is_made_and_saved_through_the_proxy(chromium, tmp_path, stripped):
     write_mrc(tmp_path / "mics" / "a.mrc", np.random.default_rng(0).standard_normal((90, 120)).astype(np.float32))
     front, port = free_ports(2)
     certificate = ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-subj", "/CN=localhost"]
@@ -65,18 +64,15 @@ def test_a_label_is_made_and_saved_through_the_proxy(tmp_path, stripped):
     try:
         link = wait_for_link(tmp_path / "out" / ".link")
         assert link.startswith(f"https://localhost:{front}/node/here/{port}/?token=")
-        with sync_playwright() as playwright:
-            arguments = ["--headless", "--no-sandbox", "--disable-gpu"]
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-            page = browser.new_page(ignore_https_errors=True)
-            page.goto(link)
-            wait_until(page, "window.vitripick?.currentPicture()")
-            box = page.locator("#overlay").bounding_box()
-            page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-            page.evaluate("vitripick.flush()")
-            page.reload()
-            wait_until(page, "window.vitripick?.sheet()?.labels.size === 1")
-            browser.close()
+        page = chromium.new_page(ignore_https_errors=True)
+        page.goto(link)
+        wait_until(page, "window.vitripick?.currentPicture()")
+        box = page.locator("#overlay").bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.evaluate("vitripick.flush()")
+        page.reload()
+        wait_until(page, "window.vitripick?.sheet()?.labels.size === 1")
+        page.close()
         assert len(read_picks(tmp_path / "out" / "labels" / "a.csv")) == 1
     finally:
         for process in (server, nginx):

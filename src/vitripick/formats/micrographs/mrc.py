@@ -210,6 +210,7 @@ def write_mrc(
     *,
     pixel_size: float | None = None,
     dtype: npt.DTypeLike = np.float32,
+    label: str = "Written by vitripick",
 ) -> None:
     """Write one micrograph, whole or not at all.
 
@@ -223,6 +224,8 @@ def write_mrc(
         Å per pixel, for the header; without it the header has 0.
     dtype
         int8, int16, uint16, float16 or float32. Floats are rounded to whole numbers for the first three.
+    label
+        What the header says of the file, 80 letters of ASCII at most.
 
     Raises
     ------
@@ -243,7 +246,7 @@ def write_mrc(
         file.set_data(np.ascontiguousarray(image, dtype=target))
         file.voxel_size = pixel_size or 0.0
         # mrcfile's own label holds the time, but the same pixels should give the same bytes, so ours replaces it.
-        file.header.label[0] = b"Written by vitripick"
+        file.header.label[0] = label.encode("ascii")
 
 
 def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:

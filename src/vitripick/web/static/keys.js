@@ -2,7 +2,7 @@
 // Every key, in one table: it acts by it, and "?" shows it.
 import { el, make } from "./dom.js";
 import { flush, setFlag } from "./labels.js";
-import { oneToOne, stepBox, toggleAuto, toggleInvert } from "./label_panel.js";
+import { oneToOne, stepBox, toggleAuto, toggleDenoised, toggleInvert } from "./label_panel.js";
 import { accept, nextDoubtful } from "./picks_panel.js";
 import { changed, setSettings, setView, store } from "./store.js";
 import { toggleFold } from "./fold.js";
@@ -71,6 +71,7 @@ export const KEYS = {
     { keys: ["1"], shown: "1", does: "1:1", act: oneToOne },
     { keys: ["c"], shown: "C", does: "contrast by percentiles or by hand", act: toggleAuto },
     { keys: ["i"], shown: "I", does: "invert", act: toggleInvert },
+    { keys: ["v"], shown: "V", does: "denoised view, to look at only", act: toggleDenoised },
     { keys: ["h"], shown: "H", does: "hide or show labels", act: toggle("showLabels") },
     { keys: ["j"], shown: "J", does: "hide or show picks", act: toggle("showPicks") },
   ],

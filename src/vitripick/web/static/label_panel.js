@@ -87,6 +87,9 @@ function refreshView() {
   el("contrast-value").textContent = `${shown[0]}–${shown[1]}`;
   press(el("auto-contrast"), auto);
   press(el("invert"), invert);
+  press(el("denoised"), view.denoised === true);
+  input("low-pass").disabled = button("low-pass-auto").disabled = view.denoised === true;
+  el("denoised-note").hidden = view.denoised !== true;
   for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {
     input(id).checked = view[key] !== false;
   }
@@ -154,6 +157,7 @@ export function startLabelPanel() {
   input("bright").addEventListener("input", contrast);
   el("auto-contrast").addEventListener("click", toggleAuto);
   el("invert").addEventListener("click", toggleInvert);
+  el("denoised").addEventListener("click", toggleDenoised);
   for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {
     input(id).addEventListener("change", () => setView({ [key]: input(id).checked }));
   }
@@ -179,4 +183,7 @@ export function toggleAuto() {
 
 export const toggleInvert = () => setView({ invert: !look().invert });
 
-
+export function toggleDenoised() {
+  setView({ denoised: store.settings.view.denoised !== true });
+  return refilter();
+}

@@ -1,7 +1,7 @@
 // @ts-check
 // The list of micrographs: twenty thousand of them scroll like twenty, because only what is seen is there.
 import { el, input, make, select, thousands } from "./dom.js";
-import { countAbove, doubtOf, histograms } from "./picks.js";
+import { doubtOf, histograms, picksAbove } from "./picks.js";
 import { store, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Row} Row */
@@ -29,10 +29,7 @@ function stateOf(row) {
 }
 
 /** @param {Row} row @returns {number | null} */
-export function nPicks(row) {
-  const bins = histograms.all[row.id];
-  return bins ? countAbove(bins, store.settings.threshold) : null;
-}
+export const nPicks = (row) => picksAbove(row.id);
 
 /** @param {Row} row @param {string} filter */
 function passes(row, filter) {
@@ -49,8 +46,40 @@ function passes(row, filter) {
   }
 }
 
+/** How much all names have in common at their beginning and at their end. */
+const shared = { start: 0, end: 0, rows: /** @type {Row[]} */ ([]) };
+/** Shorter common parts stay, so that a name looks like itself. */
+const LONG = 12, LONG_ENDING = 8;
+
+/** Look again at what all names share. */
+function compareNames() {
+  if (shared.rows === store.rows) return;
+  const names = store.rows.map((row) => row.name);
+  const [first = ""] = names;
+  let start = first.length, end = first.length;
+  for (const name of names) {
+    let n = 0;
+    while (n < start && name[n] === first[n]) n += 1;
+    start = n;
+    n = 0;
+    while (n < end && name[name.length - 1 - n] === first[first.length - 1 - n]) n += 1;
+    end = n;
+  }
+  if (names.length < 2) start = end = 0;
+  Object.assign(shared, { start, end, rows: store.rows });
+}
+
+/** A name without the long parts that it shares with all others; its title has the whole. @param {string} name */
+function short(name) {
+  const from = shared.start > LONG ? shared.start - 3 : 0;
+  // The kind of file stays where it is all that they share.
+  const to = shared.end > LONG_ENDING ? name.length - shared.end + 3 : name.length;
+  return `${from ? "…" : ""}${name.slice(from, Math.max(to, from + 1))}${to < name.length ? "…" : ""}`;
+}
+
 /** Which rows, in which order. */
 function arrange() {
+  compareNames();
   const filter = select("list-filter").value, sort = select("list-sort").value;
   const words = input("list-search").value.toLowerCase().split(/\s+/).filter(Boolean);
   shown = store.rows.filter((row) => passes(row, filter) && words.every((word) => row.name.toLowerCase().includes(word)));
@@ -128,8 +157,8 @@ function fillRow(node, row, position) {
   state.className = `state ${kind}`;
   state.textContent = sign;
   state.setAttribute("aria-label", meaning);
-  // The end of a name tells micrographs apart; the mark keeps its punctuation in place when it is cut at the left.
-  name.textContent = `\u200e${row.name}\u200e`;
+  // The mark keeps punctuation in place where a name is cut at the left.
+  name.textContent = `\u200e${short(row.name)}\u200e`;
   labels.textContent = row.labels ? String(row.labels) : "";
   count.textContent = picks === null ? "" : String(picks);
 }
@@ -196,7 +225,7 @@ export function startList(opener) {
   let arranged = "", rows = store.rows;
   watch(["rows", "histograms", "settings"], () => {
     // An edit must not make rows jump about under the pointer: the order is made again when its reasons change.
-    const key = `${store.settings.pick_set}/${select("list-sort").value === "name" ? "" : store.settings.threshold}/${Object.keys(histograms.all).length}`;
+    const key = `${store.settings.pick_set}/${select("list-sort").value === "name" ? "" : store.settings.threshold}/${Object.keys(histograms.all).length}/${histograms.threshold}`;
     if (rows !== store.rows || (key !== arranged && select("list-sort").value !== "name")) arrange();
     arranged = key;
     rows = store.rows;

@@ -1,6 +1,7 @@
 // @ts-check
 // The picks beside the labels. All of them are stored; what is seen follows from the limits, here, at once.
 import { get, ServerError } from "./api.js";
+import { settled } from "./dom.js";
 import { sheet } from "./labels.js";
 import { asPick, grid, withinLimits } from "./limits.js";
 import { changed, store } from "./store.js";
@@ -125,6 +126,8 @@ export const histograms = {
   /** @type {Record<string, number[]>} */ all: {},
   nBins: 40,
   complete: false,
+  /** Exact numbers of picks, at this threshold. @type {Record<string, number>} */ counts: {},
+  threshold: -1,
 };
 let histogramGeneration = 0;
 
@@ -132,7 +135,7 @@ let histogramGeneration = 0;
 export async function loadHistograms() {
   const mine = ++histogramGeneration;
   const set = store.settings.pick_set;
-  if (histograms.set !== set) Object.assign(histograms, { set, all: {}, complete: false });
+  if (histograms.set !== set) Object.assign(histograms, { set, all: {}, complete: false, counts: {}, threshold: -1 });
   while (set && mine === histogramGeneration) {
     let answer;
     try {
@@ -142,9 +145,39 @@ export async function loadHistograms() {
     }
     if (mine !== histogramGeneration) return;
     Object.assign(histograms, { all: answer.micrographs, nBins: answer.n_bins, complete: answer.complete });
+    await loadCounts();
     changed("histograms");
     if (answer.complete) return;
   }
+}
+
+/** @returns {Promise<boolean>} whether they came */
+async function loadCounts() {
+  const { set } = histograms, { threshold } = store.settings;
+  try {
+    const answer = await get(`api/picks/${set}/counts?threshold=${threshold}`);
+    if (set === histograms.set) Object.assign(histograms, { counts: answer.counts, threshold });
+    return true;
+  } catch {
+    return false; // the histograms give an estimate
+  }
+}
+
+/** Count exactly once the threshold rests. */
+export const countSoon = settled(async () => {
+  if (!histograms.set || histograms.threshold === store.settings.threshold) return;
+  if (await loadCounts()) changed("histograms");
+}, 250);
+
+/**
+ * How many picks of a micrograph are at or above the threshold; while it moves, by its histogram.
+ * @param {string} id
+ * @returns {number | null} null: it was not picked, or it is not counted yet
+ */
+export function picksAbove(id) {
+  if (histograms.threshold === store.settings.threshold && id in histograms.counts) return histograms.counts[id];
+  const bins = histograms.all[id];
+  return bins ? countAbove(bins, store.settings.threshold) : null;
 }
 
 /**

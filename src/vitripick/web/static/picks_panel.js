@@ -7,7 +7,7 @@ import { line, note, plotOn } from "./charts.js";
 import { button, canvas, count, el, fill, input, select, settled, toast, thousands } from "./dom.js";
 import { edit, setFlag, sheet } from "./labels.js";
 import {
-  allPicks, anyDoubtful, doubtfulPicks, histograms, loadHistograms, loadPicks, shownPicks, unlabelledPicks, countAbove,
+  allPicks, anyDoubtful, countSoon, doubtfulPicks, histograms, loadHistograms, loadPicks, picksAbove, shownPicks, unlabelledPicks,
 } from "./picks.js";
 import { together } from "./session_undo.js";
 import { setSettings, store, watch } from "./store.js";
@@ -40,11 +40,19 @@ function refresh() {
   const all = allPicks(), shown = shownPicks();
   el("pick-count").textContent = all ? `${thousands(shown.length)} of ${thousands(all.length)} picks` : "not picked";
   let total = 0, n = 0;
-  for (const bins of Object.values(histograms.all)) {
-    total += countAbove(bins, threshold);
+  for (const id of Object.keys(histograms.all)) {
+    total += picksAbove(id) ?? 0;
     n += 1;
   }
-  el("pick-total").textContent = n > 1 ? `· about ${thousands(total)} on ${thousands(n)} micrographs${histograms.complete ? "" : "…"}` : "";
+  const exactly = histograms.threshold === threshold;
+  if (!exactly) countSoon();
+  const own = sets.find((set) => set.id === store.settings.pick_set)?.threshold ?? null;
+  const isOwn = own !== null && Math.abs(own - threshold) < 0.0005;
+  el("threshold-whose").textContent = own === null ? "set here; these picks have none of their own" : isOwn ? "the model's own" : "set here";
+  const back = button("threshold-own");
+  back.hidden = own === null || isOwn;
+  back.textContent = `model's own: ${own?.toFixed(3)}`;
+  el("pick-total").textContent = n > 1 ? `· ${exactly ? "" : "about "}${thousands(total)} on ${thousands(n)} micrographs${histograms.complete ? "" : "…"}` : "";
   if (!isOpen()) return;
   const extra = unlabelledPicks().length;
   button("accept").textContent = extra ? `Accept ${thousands(extra)} as labels` : "Accept as labels";
@@ -162,7 +170,7 @@ function drawPerMicrograph() {
   if (!plot) return;
   plotted = store.rows.filter((row) => histograms.all[row.id]).map((row) => row.id);
   const { context, width, height, colour } = plot;
-  const counts = plotted.map((id) => countAbove(histograms.all[id], store.settings.threshold));
+  const counts = plotted.map((id) => picksAbove(id) ?? 0);
   const most = Math.max(1, ...counts);
   const current = plotted.indexOf(sheet()?.id ?? "");
   const step = width / Math.max(1, plotted.length);
@@ -218,6 +226,10 @@ export function startPicksPanel(open) {
     input(id).value = String(store.settings[key] || "");
     input(id).addEventListener("change", () => setSettings({ [key]: Math.max(0, Number(input(id).value) || 0) }));
   }
+  button("threshold-own").addEventListener("click", () => {
+    const own = store.status?.pick_sets.find((set) => set.id === store.settings.pick_set)?.threshold;
+    if (own) setSettings({ threshold: own });
+  });
   button("accept").addEventListener("click", () => accept(false));
   button("accept-complete").addEventListener("click", () => accept(true));
   button("doubtful").addEventListener("click", nextDoubtful);

@@ -6,6 +6,8 @@ const TILE_PX = 1024;
 const MAX_SIDE_PX = 2048;
 const KEPT_PICTURES = 6;
 const KEPT_TILES = 30;
+/** Grey levels between black and white of a denoised picture: half of all stand for twice the spread of the noise. */
+const LEAST_DENOISED = 128;
 
 /**
  * @typedef {object} Grey 8-bit pixels, row by row
@@ -38,9 +40,10 @@ async function decode(blob) {
  * Grey levels between which a picture spans the whole scale: all but the darkest and brightest per cent, and nothing
  * farther than five standard deviations from the median, estimated from the quartiles: a crystal makes nothing else flat.
  * @param {Grey} grey
+ * @param {number} least levels that black and white are apart at least
  * @returns {[number, number]}
  */
-function percentiles(grey) {
+function percentiles(grey, least) {
   const counts = new Uint32Array(256);
   const step = Math.max(1, Math.floor(grey.pixels.length / 200_000));
   let total = 0;
@@ -56,7 +59,12 @@ function percentiles(grey) {
   const middle = at(0.5), below = middle - at(0.25), above = at(0.75) - middle;
   if (below) dark = Math.max(dark, Math.round(middle - (5 / 0.6745) * below));
   if (above) bright = Math.min(bright, Math.round(middle + (5 / 0.6745) * above));
-  return [dark, Math.max(bright, dark + 1)];
+  const lacking = least - (bright - dark);
+  if (lacking > 0) {
+    dark = Math.max(0, Math.min(255 - least, Math.round(dark - lacking / 2)));
+    bright = dark + least;
+  }
+  return [dark, bright];
 }
 
 /** A grey picture on a canvas, with smaller copies for zooming out. */
@@ -113,7 +121,8 @@ export class Picture {
     this.id = id;
     this.filter = filter;
     this.whole = new Shown(grey, true);
-    this.auto = percentiles(grey);
+    // What is faint in a denoised picture may be nothing, so it stays faint.
+    this.auto = percentiles(grey, filter.includes("denoised=1") ? LEAST_DENOISED : 1);
     /** @type {Map<string, Shown | null>} */
     this.tiles = new Map();
   }

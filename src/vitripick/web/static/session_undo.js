@@ -1,13 +1,16 @@
 // @ts-check
 // Undo of what was done since this page was opened, in its order: labels, flags and box sizes, on every micrograph.
 // What is older is undone on a second press only, since no one remembers it.
+import { post } from "./api.js";
 import { count, toast } from "./dom.js";
 import { applyFlag, flush, onEdit, sheet, step } from "./labels.js";
 import { setBox } from "./label_panel.js";
-import { changed, store } from "./store.js";
+import { changed, store, updateRows } from "./store.js";
 import { viewport } from "./viewer.js";
 
-/** @typedef {{kind: "edit" | "flag" | "box", id: string, from?: any, to?: any, gesture?: number}} Action */
+/** @typedef {import("./types.js").Flag} Flag */
+/** @typedef {{id: string, from: Flag | null, to: Flag | null}} FlagChange */
+/** @typedef {{kind: "edit" | "flag" | "flags" | "box", id: string, from?: any, to?: any, flags?: FlagChange[], gesture?: number}} Action */
 
 /** @type {Action[]} */
 let done = [];
@@ -125,12 +128,38 @@ async function revert(action, way) {
     setBox(to);
     return `box of ${Math.round(to)} px`;
   }
+  if (action.kind === "flags") {
+    const { changed: flags, problem } = await putFlags(action.flags ?? [], way === "undo" ? "from" : "to");
+    return `marks of ${count(flags.length, "micrograph")}${problem ? ` (${problem})` : ""}`;
+  }
   if (sheet()?.id !== action.id) await open(action.id);
   if (action.kind === "flag") {
     await applyFlag(to);
     return to ? `marked ${to === "complete" ? "fully labelled" : to}` : "no mark";
   }
   return stepped(way);
+}
+
+/**
+ * Set the marks of several micrographs.
+ * @param {FlagChange[]} flags
+ * @param {"from" | "to"} which of the two each shall have
+ * @returns {Promise<{changed: FlagChange[], problem: string}>} those that are on the disk, and what the server said last
+ */
+export async function putFlags(flags, which) {
+  const rows = [], done = [];
+  let problem = "";
+  for (const one of flags) {
+    try {
+      rows.push((await post(`api/micrographs/${one.id}/flag`, { flag: one[which] })).row);
+      done.push(one);
+    } catch (error) {
+      problem = /** @type {Error} */ (error).message;
+    }
+  }
+  updateRows(rows);
+  changed("labels");
+  return { changed: done, problem };
 }
 
 /** @param {"undo" | "redo"} way @returns {Promise<string>} what that did, in words */
@@ -177,7 +206,7 @@ function bringIntoView(place) {
 
 /** @param {string} what @param {Action[]} group @param {string[]} words */
 function say(what, group, words) {
-  const id = group.find((action) => action.kind !== "box")?.id;
+  const id = group.find((action) => action.kind === "edit" || action.kind === "flag")?.id;
   toast(`${what}: ${words.filter(Boolean).join("; ")}${id ? `, on ${nameOf(id)}` : ""}.`);
 }
 

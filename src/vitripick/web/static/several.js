@@ -1,27 +1,19 @@
 // @ts-check
 // What is done to several micrographs of the list at once.
-import { post } from "./api.js";
 import { button, count, el, select, toast } from "./dom.js";
 import { flush } from "./labels.js";
 import { marked, markNone, whenMarked } from "./list.js";
-import { changed, updateRows } from "./store.js";
+import { putFlags, record } from "./session_undo.js";
+import { store } from "./store.js";
 import { act } from "./train_panel.js";
 
 /** @param {string} flag "" takes the mark away */
 async function flagAll(flag) {
   await flush();
-  const rows = [], ids = [...marked];
-  let problem = "";
-  for (const id of ids) {
-    try {
-      rows.push((await post(`api/micrographs/${id}/flag`, { flag: flag || null })).row);
-    } catch (error) {
-      problem = /** @type {Error} */ (error).message;
-    }
-  }
-  updateRows(rows);
-  changed("labels");
-  toast(problem ? `${rows.length} of ${count(ids.length, "micrograph")} changed: ${problem}` : `${count(rows.length, "micrograph")} changed`, problem ? "bad" : "");
+  const wanted = [...marked].map((id) => ({ id, from: store.byId.get(id)?.flag ?? null, to: /** @type {any} */ (flag || null) }));
+  const { changed: flags, problem } = await putFlags(wanted, "to");
+  if (flags.length) record({ kind: "flags", id: "", flags });
+  toast(problem ? `${flags.length} of ${count(wanted.length, "micrograph")} changed: ${problem}` : `${count(flags.length, "micrograph")} changed`, problem ? "bad" : "");
 }
 
 function refresh() {

@@ -61,7 +61,9 @@ export function filters() {
   return { low: low ?? calm, high };
 }
 
-export const filterQuery = () => `low=${filters().low}&high=${filters().high}`;
+/** A denoised picture has no low-pass of its own. */
+export const filterQuery = () =>
+  store.settings.view.denoised ? `denoised=1&high=${filters().high}` : `low=${filters().low}&high=${filters().high}`;
 
 /** @param {boolean} withPicture whether more than the marks has changed */
 export function redraw(withPicture = true) {
