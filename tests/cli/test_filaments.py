@@ -60,9 +60,21 @@ def test_rods_are_traced_written_judged_and_converted(vitripick, project, width)
     assert again["f1"] > 0.95
 
 
-def test_the_width_is_asked_for(vitripick, project):
-    done = vitripick("pick", project / "mics", "--filaments", "--out", project / "none")
+def test_a_width_that_is_not_given_is_estimated_once(vitripick, project, width):
+    words = ("pick", project / "mics", "--filaments", "--format", "csv", "--out", project / "estimated")
+    done = vitripick(*words)
+    assert done.code == 0, done.err
+    kept = json.loads((project / "estimated/width.json").read_text())
+    assert kept["field"] == "width_angstrom"
+    assert kept["value"] == pytest.approx(width, rel=0.3)
+    assert json.loads(vitripick(*words, "--json-lines").out.splitlines()[0])["status"] == "skipped"
+
+
+def test_the_width_is_asked_for_where_no_filaments_stand_out(vitripick, tmp_path):
+    write_mrc(tmp_path / "mics/a.mrc", np.random.default_rng(1).normal(0, 1, (300, 320)).astype(np.float32))
+    done = vitripick("pick", tmp_path / "mics", "--filaments", "--format", "csv", "--out", tmp_path / "none")
     assert done.code == 2
+    assert "no filaments stand out" in done.err
     assert "--width-angstrom" in done.err
 
 

@@ -49,6 +49,9 @@ def trace_into(
         if json_lines:
             print(json.dumps(row, ensure_ascii=False), flush=True)
 
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if as_json or json_lines else sys.stdout, flush=True)
+
     with progress_bar("starting", "micrographs") as bar:
         from vitripick.models import device_name
         from vitripick.models.engines import available_cores, load_on_engine
@@ -65,7 +68,16 @@ def trace_into(
             filaments=True,
         )
         summary = trace_many(
-            micrographs, out, loaded, lines, settings, jobs=jobs, shard=share, on_done=bar.update, on_found=on_found
+            micrographs,
+            out,
+            loaded,
+            lines,
+            settings,
+            jobs=jobs,
+            shard=share,
+            on_done=bar.update,
+            on_found=on_found,
+            on_width=say,
         )
     for failure in summary.failures[:_MOST_SAID]:
         print(f"failed: {failure['error']}", file=sys.stderr)

@@ -256,6 +256,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> JobSummary | None:
             threads=job.threads,
             stop=(job.folder / ABORT_NOW).exists,
             on_done=on_done,
+            say=say,
         )
         if traced is not None:
             write_outputs()

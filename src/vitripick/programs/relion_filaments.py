@@ -27,6 +27,7 @@ def trace_as_job(
     threads: int,
     stop: Callable[[], bool],
     on_done: Callable[[int, int, str], None],
+    say: Callable[[str], None],
 ) -> FilamentSummary | None:
     """Trace the micrographs of a job; None if it was asked to stop.
 
@@ -44,6 +45,8 @@ def trace_as_job(
         Returns true if the job is to end after the micrographs in hand.
     on_done
         Called with (done, total, name) after each micrograph.
+    say
+        Called with lines for the job's output.
 
     Raises
     ------
@@ -60,6 +63,9 @@ def trace_as_job(
         filaments=True,
     )
     folder = FilamentFolder(layout.out, loaded, lines, settings, star_folder=layout.star_folder)
+    width = folder.settle_width(files)
+    if width is not None:
+        say(width)
     try:
         return trace_files(folder, files, stems, jobs=threads, stop=stop, on_done=on_done)
     except CancelledError:

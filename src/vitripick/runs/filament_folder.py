@@ -25,6 +25,7 @@ from vitripick.models.model import LoadedModel
 from vitripick.picking.filaments import resolve_width_px, trace_filaments
 from vitripick.pictures.filaments import filaments_png
 from vitripick.run_layout import AUTOPICK, FILAMENT_RECORDS, STAR
+from vitripick.runs.filament_survey import WIDTH, estimated_width
 from vitripick.runs.folder import is_run_folder
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
@@ -115,12 +116,35 @@ class FilamentFolder:
             )
         self.out, self._star_folder = Path(out), star_folder
         self._model, self._lines, self.settings = model, lines, settings
+        self._made_with = self._digest()
+
+    def _digest(self) -> str:
+        """Return what tells settings with which filaments are the same from others."""
         made_with = {
-            "model": model.sha256,
-            "settings": lines.model_dump(exclude={"spacing_angstrom"}),
-            "picking": [settings.threshold, settings.pixel_size, settings.invert],
+            "model": self._model.sha256,
+            "settings": self._lines.model_dump(exclude={"spacing_angstrom"}),
+            "picking": [self.settings.threshold, self.settings.pixel_size, self.settings.invert],
         }
-        self._made_with = hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
+
+    def settle_width(self, files: Sequence[MicrographFile]) -> str | None:
+        """Estimate the width on a few of these micrographs, if neither the settings nor the model say it.
+
+        The folder keeps it for later calls. What was found comes back in words; None if there was nothing to find.
+
+        Raises
+        ------
+        UsageError
+            If no filaments stand out.
+        """
+        lines, card = self._lines, self._model.card
+        known = (lines.width_px, lines.width_angstrom, card.diameter_px, card.diameter_angstrom)
+        if any(width is not None for width in known):
+            return None
+        found = estimated_width(self.out / WIDTH, files, self._model, self.settings)
+        self._lines = lines.model_copy(update={found.field: found.value})
+        self._made_with = self._digest()
+        return str(found)
 
     def attempt(self, file: MicrographFile, stem: str) -> Stored | FailedTrace:
         """Trace a micrograph, unless it was, and write its files; a failure is returned, not raised."""

@@ -77,6 +77,7 @@ def trace_many(
     shard: Shard | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_found: Callable[[dict[str, Any]], None] | None = None,
+    on_width: Callable[[str], None] | None = None,
 ) -> FilamentSummary:
     """Trace the filaments of every micrograph that `inputs` name into the folder `out`.
 
@@ -103,6 +104,8 @@ def trace_many(
         Called with (done, total, name) after each micrograph.
     on_found
         Called with the line of each micrograph in the summary, or with its failure.
+    on_width
+        Called with what was estimated, in words, if the width is not given.
 
     Raises
     ------
@@ -114,6 +117,9 @@ def trace_many(
     files = find_micrographs(inputs, leave_out=[folder.out], include=settings.include)
     stems = output_stems(files)
     mine = files if shard is None else shard.of(files)
+    width = folder.settle_width(files)
+    if width is not None and on_width is not None:
+        on_width(width)
     return trace_files(folder, mine, stems, jobs=jobs, whole=shard is None, on_done=on_done, on_found=on_found)
 
 

@@ -16,11 +16,9 @@ Crossings: TypeAlias = Literal["pass", "cut"]
 class FilamentSettings(Settings):
     """Say how to trace filaments. Each field's description says what it does."""
 
-    filaments: bool = option(
-        False, "Trace filaments instead of picking particles; needs their width.", about=Option(FILAMENTS)
-    )
+    filaments: bool = option(False, "Trace filaments instead of picking particles.", about=Option(FILAMENTS))
     width_angstrom: float | None = option(
-        None, "The filament's width in Å.", about=Option(FILAMENTS), gt=0, allow_inf_nan=False
+        None, "The filament's width in Å.", about=Option(FILAMENTS, default_text="estimated"), gt=0, allow_inf_nan=False
     )
     width_px: float | None = option(
         None, "The filament's width in full-size pixels.", about=Option(FILAMENTS), gt=0, allow_inf_nan=False

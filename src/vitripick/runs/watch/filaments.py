@@ -189,6 +189,14 @@ class FilamentWatcher:
         if signature != one.signature:
             one.signature, one.since, one.next_try = signature, now, now + self.settings.settle_seconds
             return
+        try:
+            width = self._folder.settle_width([one.file])
+        except UsageError as error:
+            self._say(f"{error} Waiting for more micrographs.")
+            one.next_try = time.monotonic() + self.settings.retry_seconds
+            return
+        if width is not None:
+            self._say(width)
         stem = self._stem(one.file)
         result = self._folder.attempt(one.file, stem)
         if isinstance(result, FailedTrace):
