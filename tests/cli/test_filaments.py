@@ -46,7 +46,14 @@ def test_rods_are_traced_written_judged_and_converted(vitripick, project, width)
     done = vitripick("pick", project / "mics", *words, *formats, "--json")
     (told,) = json.loads(done.out)["micrographs"]
     assert told["segments"] > told["filaments"] > 0
-    for name in ("star/a_autopick.star", "cbox/a.cbox", "helix-box/a.box", "filaments.cs", "overlays/a.png"):
+    for name in (
+        "star/a_autopick.star",
+        "cbox/a.cbox",
+        "helix-box/a.box",
+        "filaments.cs",
+        "overlays/a.png",
+        "overlays/straightened/a.png",
+    ):
         assert (out / name).is_file(), name
     judged = json.loads(vitripick("evaluate", out, project / "labels", "--filaments", "--json").out)
     assert judged["recall"] > 0.6

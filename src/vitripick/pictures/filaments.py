@@ -5,11 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vitripick.geometry import Filaments, Image
+from vitripick.geometry import Filament, Filaments, Image
 from vitripick.pictures.drawing import bgr, confidence_colours, grey_levels, pixels_png, resized
 
 # OpenCV draws lines at fractions of a pixel, counted in 1 / 16.
 _SHIFT = 4
+# Height of a straightened filament, in widths.
+_STRIP_WIDTHS = 2.5
 
 
 def filaments_png(
@@ -48,6 +50,50 @@ def filaments_png(
             _line(canvas, fine.points + side, colour, 1)
             _line(canvas, fine.points - side, colour, 1)
     return pixels_png(canvas)
+
+
+def straightened_png(image: Image, filaments: Filaments, *, most: int = 24, max_side: int = 1400) -> bytes:
+    """Draw filaments straightened, one above the other, each from its first end at the left.
+
+    Parameters
+    ----------
+    image : (rows, columns), float32
+        The micrograph.
+    filaments
+        Those of unknown width are left out.
+    most
+        The longest ones are drawn, no more than this.
+    max_side
+        Longest side of the picture.
+    """
+    some = sorted((one for one in filaments if one.width > 0), key=lambda one: -one.length)[:most]
+    if not some:
+        return pixels_png(np.zeros((16, 16), np.uint8))
+    height = _STRIP_WIDTHS * max(one.width for one in some)
+    # Small pixels where there is room, and never finer than the micrograph's.
+    scale = min(1.0, max_side / max(some[0].length, len(some) * (height + 4)))
+    rows, columns = max(3, round(height * scale)), max(3, round(some[0].length * scale))
+    strips = np.full((len(some) * (rows + 4) - 4, columns), 255, np.uint8)
+    small = resized(image, scale)
+    for i, one in enumerate(some):
+        strip = grey_levels(straightened(small, one.scaled(scale), rows))
+        strips[i * (rows + 4) : i * (rows + 4) + rows, : strip.shape[1]] = strip[:, :columns]
+    return pixels_png(strips)
+
+
+def straightened(image: Image, filament: Filament, rows: int) -> Image:
+    """Return the image along a filament: its first end at the left, y across it downwards, (rows, length)."""
+    n = max(3, round(filament.length))
+    at, angle = filament.at((np.arange(n) + 0.5) * filament.length / n)
+    along = np.gradient(at, axis=0)
+    way = np.column_stack([np.cos(angle), np.sin(angle)])
+    # Directions have no front end, so they are turned by the sense of the path.
+    way *= np.where(np.sum(along * way, axis=1) < 0, -1, 1)[:, None]
+    across = np.arange(rows) - (rows - 1) / 2
+    x = (at[None, :, 0] - across[:, None] * way[None, :, 1]).astype(np.float32)
+    y = (at[None, :, 1] + across[:, None] * way[None, :, 0]).astype(np.float32)
+    result: Image = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return result
 
 
 def _line(canvas: np.ndarray, points: np.ndarray, colour: tuple[int, ...], thickness: int) -> None:  # type: ignore[type-arg]

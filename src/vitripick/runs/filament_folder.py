@@ -23,7 +23,7 @@ from vitripick.geometry import Filaments, Micrograph
 from vitripick.json_toml import read_json_object
 from vitripick.models.model import LoadedModel
 from vitripick.picking.filaments import resolve_width_px, trace_filaments
-from vitripick.pictures.filaments import filaments_png
+from vitripick.pictures.filaments import filaments_png, straightened_png
 from vitripick.run_layout import AUTOPICK, FILAMENT_RECORDS, STAR
 from vitripick.runs.filament_survey import WIDTH, estimated_width
 from vitripick.runs.folder import is_run_folder
@@ -193,6 +193,7 @@ class FilamentFolder:
             self._draw(stem, micrograph, stored.filaments)
         elif self._picture(stem).is_file():
             self._picture(stem).unlink()
+            self._strips(stem).unlink(missing_ok=True)
             note = f"{file.name}: its overlay showed other filaments and was removed"
             return replace(stored, notes=(note,))
         return stored
@@ -303,6 +304,10 @@ class FilamentFolder:
 
     def _draw(self, stem: str, micrograph: Micrograph, filaments: Filaments) -> None:
         write_bytes_atomically(self._picture(stem), filaments_png(micrograph.image, filaments))
+        write_bytes_atomically(self._strips(stem), straightened_png(micrograph.image, filaments))
+
+    def _strips(self, stem: str) -> Path:
+        return self.out / "overlays/straightened" / f"{stem}.png"
 
     def write_whole(self, found: dict[str, Stored]) -> None:
         """Write what describes the whole folder: the joined formats, RELION's list, the table.
