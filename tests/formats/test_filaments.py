@@ -105,3 +105,12 @@ def test_segments_in_any_order_follow_their_track_length(tmp_path):
 def test_relion_needs_a_pixel_size(tmp_path):
     with pytest.raises(UsageError, match="pixel_size"):
         write_filaments(Filaments([FLAT]), tmp_path / "a.star", spacing_px=50)
+
+
+def test_cryosparc_gets_minus_psi_as_pose_and_the_way_along_the_filament(tmp_path):
+    write_filaments(TRUE, tmp_path / "mic.cs", spacing_angstrom=40)
+    write_filaments(TRUE, tmp_path / "mic.star", spacing_angstrom=40)
+    rows, columns = np.load(tmp_path / "mic.cs"), table_of(tmp_path / "mic.star", tmp_path)
+    assert np.rad2deg(rows["filament/filament_pose"]) == pytest.approx(-columns["_rlnAnglePsiPrior"], abs=1e-3)
+    assert rows["filament/position_A"] == pytest.approx(columns["_rlnHelicalTrackLengthAngst"], abs=1e-2)
+    assert rows["location/center_x_frac"] * 640 == pytest.approx(columns["_rlnCoordinateX"], abs=1e-2)

@@ -1,6 +1,7 @@
 """Filaments in cryoSPARC's `.cs`: segments with the fields `filament/…`. Not tried with a live cryoSPARC.
 
-The fields are those that cryosparc-tools documents; that the pose is psi in rad, with RELION's sign, is open.
+The fields are those that cryosparc-tools documents. Programs that bring such files to RELION take psi to be minus the
+pose, which is in rad, and y as it stands; so the pose is the direction from x towards y.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def write_cs(parts: Sequence[Filaments], path: Path, *, spacing: float | None) -
         table[_PATH], table[_SHAPE] = (one.micrograph or "").encode(), one.shape
         table[_X], table[_Y] = cut.x / one.shape[1], cut.y / one.shape[0]
         table[_UID] = cut.filament + (number + 1) * 1_000_000
-        table[_POSE] = -cut.angle
+        table[_POSE] = cut.angle
         table[_POSITION] = cut.track * one.pixel_size
         lengths = np.array([filament.length for filament in one], np.float64)
         table[_ARC] = lengths[cut.filament - 1] * one.pixel_size
