@@ -1,10 +1,13 @@
 """Draw the pictures that explain: python tools/draw_pictures.py
 
-They come from the micrographs of `examples/` and from simulated ones, so anyone can draw them again.
+They come from the micrographs of `examples/` and from simulated ones, so anyone can draw them again. With the folder in
+which the commands of docs/hard_sample.md ran as the only argument, it draws the pictures of that page instead.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -229,5 +232,22 @@ def _kind(
     return titled(picture, f"{text}: F1 {f1:.2f}")
 
 
+def draw_hard_sample(folder: Path) -> None:
+    """Draw the second micrograph of the tutorial with the picks of both models, and copy the sheet of classes."""
+    stem = "simulated_0002"
+    micrograph = read_micrograph(folder / "sim/micrographs" / f"{stem}.mrc")
+    labels = read_picks(folder / "sim/labels" / f"{stem}.cbox")
+    side = micrograph.shape[0]
+    frames = []
+    for run, threshold, text in (("before", 0.4, "general"), ("after", 0.28, "after one micrograph of labels")):
+        picks = read_picks(folder / run / "cbox" / f"{stem}.cbox").above(threshold)
+        f1, colours = judged(micrograph, picks, labels, float(labels.width[0]))
+        picture = grey(micrograph.image, 400)
+        circles(picture, picks, colours, left=0, top=0, cut=side)
+        frames.append(titled(picture, f"{text}: F1 {f1:.2f}"))
+    save(side_by_side(frames, 2), "hard_sample.jpg", quality=60)
+    shutil.copyfile(folder / "after2/classes/sheet.png", IMAGES / "hard_sample_classes.png")
+
+
 if __name__ == "__main__":
-    main()
+    draw_hard_sample(Path(sys.argv[1])) if sys.argv[1:] else main()
