@@ -9,8 +9,9 @@ PAGE = Path(__file__).parents[3] / "docs" / "hard_sample.md"
 
 def recall(run, labels):
     (step,) = [step for step in steps(PAGE) if step.command == f"vitripick evaluate {run} {labels}"]
-    found, _, of = printed_by(step).split("\n")[0].partition(" of ")
-    return int(found) / int(of.split()[0])
+    (line,) = [line for line in printed_by(step).splitlines() if "labelled particles found" in line]
+    found, of = line.split()[0:3:2]
+    return int(found) / int(of)
 
 
 def test_the_commands_of_the_hard_sample_run_and_the_new_model_finds_more(tmp_path, monkeypatch):
