@@ -71,7 +71,7 @@ def test_the_source_archive_holds_nothing_that_was_made(in_source):
 
 def test_the_wheel_is_small_and_holds_the_package_only(archives, site):
     (wheel,) = archives.glob("*.whl")
-    assert wheel.stat().st_size <= 22e6
+    assert wheel.stat().st_size <= 20e6
     assert {path.name for path in site.iterdir()} == {"vitripick", f"vitripick-{VERSION}.dist-info"}
     code = {path.relative_to(ROOT / "src") for path in (ROOT / "src/vitripick").rglob("*.py")}
     assert {path.relative_to(site) for path in site.rglob("*.py")} == code

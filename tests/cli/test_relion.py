@@ -198,13 +198,13 @@ def test_continue_picks_nothing_again_and_takes_what_was_added(vitripick, projec
 
 
 def test_the_abort_file_stops_it_after_the_micrograph_in_hand(vitripick, project, monkeypatch):
-    real = step.look_at_all
+    real = step.FolderPicker.pick_file
 
     def pick_and_abort(*arguments, **options):
         (project / JOB / "RELION_JOB_ABORT_NOW").touch()
         return real(*arguments, **options)
 
-    monkeypatch.setattr(step, "look_at_all", pick_and_abort)
+    monkeypatch.setattr(step.FolderPicker, "pick_file", pick_and_abort)
     assert call(vitripick).code == 130
     assert markers(project) == ["ABORTED"]
     assert not (project / JOB / "RELION_JOB_ABORT_NOW").exists()
