@@ -26,6 +26,7 @@ TINY_CELL = f"{TINY} --width 8 --device cpu --out OUT"
 SMALLEST = {
     "accuracy/class2d.py": "--data DATA --sets apoferritin_empiar10146 --methods people log --iterations 1 --most 40 "
     "--out OUT --picture OUT/classes.png",
+    "accuracy/classes.py": "--molecules hemoglobin,t20s_proteasome --snr 0.2 --n 60 --classes 3",
     "accuracy/contrast.py": "--data DATA",
     "accuracy/filaments.py": "--data DATA --fields 1 --side 96",
     "accuracy/denoising.py": "--micrographs 1 --side 256 --only apoferritin --pictures OUT",
@@ -72,6 +73,7 @@ NEED_RELION = ("accuracy/class2d.py", "speed/peers.py")
 # These only show their help here, for the reason beside them.
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",
+    "accuracy/classes_beside_relion.py": "RELION's classification takes minutes",
     "paper/klh.py": "KLH is not among the examples",
     "second_labels/look.py": "its micrographs are not among the examples",
     "training/from_zero.py": "it drives a browser through three trainings, which takes minutes",

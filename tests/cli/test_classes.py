@@ -116,3 +116,28 @@ def test_what_cannot_be_is_said_in_words(vitripick, sorted_run, options, code, s
 def test_a_folder_that_is_no_run_is_refused(vitripick, tmp_path):
     done = vitripick("classes", tmp_path)
     assert (done.code, "there is no run.json here" in done.err) == (3, True)
+
+
+def test_a_report_shows_the_classes_of_its_run(vitripick, sorted_run, tmp_path):
+    assert vitripick("report", sorted_run, "--out", tmp_path / "report.html").code == 0
+    assert "Averages of the two-dimensional classes" in (tmp_path / "report.html").read_text()
+
+
+def test_pick_sorts_its_picks_at_the_end_when_asked(vitripick, ring_micrograph, tmp_path):
+    given = ["--diameter-px", "60", "--keep-diameter", "--threshold", "0.3"]
+    done = vitripick("pick", ring_micrograph, "--out", tmp_path / "run", "--classes", *given)
+    assert done.code == 0
+    assert "classes: 9 particles in 1 class" in done.out
+    assert (tmp_path / "run" / "classes" / "sheet.png").is_file()
+
+
+def test_a_watcher_leaves_classes_behind(vitripick, ring_micrograph, tmp_path):
+    waits = ["--idle-timeout", "0.5", "--settle", "0", "--poll", "0.05", "--survey-wait", "0", "--classes"]
+    given = ["--diameter-px", "60", "--keep-diameter", "--threshold", "0.3"]
+    assert vitripick("watch", ring_micrograph.parent, "--out", tmp_path / "run", *given, *waits).code == 0
+    assert (tmp_path / "run" / "classes" / "sheet.png").is_file()
+
+
+def test_a_share_of_a_run_has_no_classes(vitripick, ring_micrograph, tmp_path):
+    done = vitripick("pick", ring_micrograph, "--out", tmp_path / "run", "--classes", "--shard", "1/2")
+    assert (done.code, "a share has not all picks" in done.err) == (2, True)

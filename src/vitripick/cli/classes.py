@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -65,6 +65,18 @@ def classes(
     return 4 if found.failures else 0
 
 
+def sort_run(run: Path, *, to: TextIO) -> None:
+    """Sort the picks of a run into classes, and print where they are."""
+    from vitripick.cli.progress import progress_bar
+    from vitripick.run_layout import RunLayout
+    from vitripick.runs.class_files import SHEET
+    from vitripick.runs.classes import Steps, classify_run
+
+    with progress_bar("reading picks", "micrographs") as bar:
+        found = classify_run(run, steps=Steps(bar.stage, bar.update))
+    print(f"classes: {_head(found)}; sheet: {RunLayout(run).classes / SHEET}", file=to)
+
+
 def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, object]:
     told: dict[str, object] = {
         "out": str(folder),
@@ -81,11 +93,7 @@ def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, o
 
 def _lines(found: RunClasses) -> list[str]:
     """Return a line for each class, below a head."""
-    lines = [
-        f"{count('particle', found.n_particles)} in {len(found.classes)} "
-        f"class{'' if len(found.classes) == 1 else 'es'}; {_suggestion(found)}",
-        "class  particles  share  confidence  resolution  guess",
-    ]
+    lines = [_head(found), "class  particles  share  confidence  resolution  guess"]
     for one in found.classes:
         finest = "–" if one.resolution_px is None else f"{one.resolution_px:.0f} px"
         finest = finest if one.resolution_angstrom is None else f"{one.resolution_angstrom:.0f} Å"
@@ -96,9 +104,11 @@ def _lines(found: RunClasses) -> list[str]:
     return lines
 
 
-def _suggestion(found: RunClasses) -> str:
+def _head(found: RunClasses) -> str:
+    classes = f"{len(found.classes)} class{'' if len(found.classes) == 1 else 'es'}"
     n = sum(one.n_particles for one in found.classes if one.guess == "particle")
-    return f"{len(found.good)} seem to show particles, with {count('pick', n)}"
+    seem = f"{len(found.good)} seem{'s' if len(found.good) == 1 else ''} to show particles"
+    return f"{count('particle', found.n_particles)} in {classes}; {seem}, with {count('pick', n)}"
 
 
 def _next(run: Path, culled: Culled | None) -> list[str]:

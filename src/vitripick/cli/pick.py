@@ -11,7 +11,7 @@ import typer
 
 from vitripick.cli import options
 from vitripick.errors import UsageError, parameter
-from vitripick.settings import MACHINE
+from vitripick.settings import MACHINE, OUTPUT
 from vitripick.settings.filaments import FilamentSettings, check_filament_options
 from vitripick.settings.pick import PickSettings
 
@@ -63,6 +63,14 @@ def pick(
             rich_help_panel=MACHINE,
         ),
     ] = False,
+    classes: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="Sort the picks into 2-D classes at the end, and draw them: OUT/classes/sheet.png.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     json_lines: options.JsonLines = False,
     as_json: options.Json = False,
 ) -> int:
@@ -71,11 +79,15 @@ def pick(
         raise typer.BadParameter("a cluster shares out the work itself; give one of the two", param_hint="--shard")
     if jobs is not None and cluster is not None:
         raise typer.BadParameter("a cluster's workers take one micrograph each", param_hint="--jobs")
+    if classes and shard is not None:
+        raise typer.BadParameter(
+            "a share has not all picks; give it to the command that joins them", param_hint="--classes"
+        )
     check_filament_options(lines, settings)
     if lines.filaments:
         from vitripick.cli.filaments import trace_into
 
-        for name, given in (("cluster", cluster), ("profile", profile)):
+        for name, given in (("cluster", cluster), ("profile", profile), ("classes", classes)):
             if given:
                 raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")
         return trace_into(
@@ -143,6 +155,10 @@ def pick(
                 on_survey=on_survey,
                 on_stage=bar.stage,
             )
+    if classes and summary.n_picks:
+        from vitripick.cli.classes import sort_run
+
+        sort_run(out, to=sys.stderr if as_json or json_lines else sys.stdout)
     if profile:
         print(times.table() or "nothing was picked, so there are no times", file=sys.stderr)
         for line in times.advice():

@@ -66,6 +66,8 @@ class ReportRun:
         What is known of each failure: "micrograph", "error", …
     montage_png
         A picture of particles side by side (`montage_png`).
+    classes_png
+        The averages of the picks' two-dimensional classes, where there are any.
     found
         Lines that say how diameter and threshold were found, and what can be expected of the picks.
     notes
@@ -85,6 +87,7 @@ class ReportRun:
     timings: Mapping[str, float] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     montage_png: bytes | None = None
+    classes_png: bytes | None = None
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     quality: tuple[str, ...] = ()

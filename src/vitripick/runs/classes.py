@@ -83,6 +83,17 @@ def classify_run(
     return found
 
 
+def classes_of_run(run: RunFolder) -> RunClasses | None:
+    """Return the classes in a run folder; None if there are none, or the run has other picks by now."""
+    if not (run.layout.classes / CLASSES_FILE).is_file():
+        return None
+    try:
+        found = read_classes(run.layout.classes, run.records)
+    except InputError:
+        return None
+    return found if found.made_from.get("picks") == _picks_of(run) else None
+
+
 def _as_they_are(out: Path, records: dict[str, Record], made_from: dict[str, Any]) -> RunClasses | None:
     """Return the classes of an earlier call; None if they were made from other picks or settings, or are damaged."""
     try:
@@ -93,16 +104,24 @@ def _as_they_are(out: Path, records: dict[str, Record], made_from: dict[str, Any
 
 
 def _made_from(run: RunFolder, cutter: ParticleCutter, settings: ClassesSettings) -> dict[str, Any]:
-    picked = [[record.name, record.made_from, record.n_stored, record.exported] for record in run.records.values()]
     return {
         "vitripick": VERSION,
-        "picks": digest(picked),
+        "picks": _picks_of(run),
         "threshold": cutter.threshold,
         "diameter_px": round(cutter.diameter_px, 4),
         "n": settings.n,
         "max_particles": settings.max_particles,
         "seed": settings.seed,
     }
+
+
+def _picks_of(run: RunFolder) -> str:
+    """Return a hash of what decides which picks a run has, without the threshold."""
+    rows = []
+    for record in run.records.values():
+        narrowing = None if record.narrowing is None else record.narrowing.to_dict()
+        rows.append([record.name, record.made_from, record.n_stored, narrowing])
+    return digest(rows)
 
 
 class _Sorting:

@@ -47,3 +47,8 @@ class WatchSettings(Settings):
     status_seconds: float = option(5.0, "Seconds between two writings of status.json.", about=Option(OUTPUT), ge=0)
     line_seconds: float = option(60.0, "Seconds between two lines on how it goes.", about=Option(OUTPUT), gt=0)
     report: bool = option(False, "Rebuild OUT/report.html now and then, and at the end.", about=Option(OUTPUT))
+    classes: bool = option(
+        False,
+        "Sort the picks into 2-D classes now and then, and at the end: OUT/classes/sheet.png.",
+        about=Option(OUTPUT),
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from vitripick.atomic import remove_leftovers
 from vitripick.encoding import check_output_name
-from vitripick.errors import ResourceError, UsageError, VitripickError
+from vitripick.errors import InputError, ResourceError, UsageError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.geometry import Boxes
 from vitripick.run_layout import REPORT, STOP
@@ -114,7 +114,7 @@ class Watcher:
                     self._say(line)
                 try:
                     self._loop(lock)
-                    summary = self._join(report=self.settings.report, last=True)
+                    summary = self._join(pictures=self._draws, last=True)
                 except BaseException as error:
                     # A full disk cannot take this file either, so its error is ignored and the first one raised.
                     with suppress(OSError):
@@ -150,12 +150,12 @@ class Watcher:
                 self._pick(ready)
                 self._ledger.active = time.monotonic()
             elif self._ledger.changed and self._schedule.may_join():
-                self._join(report=self.settings.report and self._schedule.may_report())
+                self._join(pictures=self._draws and self._schedule.may_report())
             else:
                 time.sleep(min(0.2, self.settings.poll_seconds))
             self._progress.report_if_due(self.status)
             if self._ledger.changed and self._schedule.must_join():
-                self._join(report=False)
+                self._join(pictures=False)
 
     def _should_stop(self, lock: FolderLock) -> bool:
         if lock.lost:
@@ -245,8 +245,16 @@ class Watcher:
         if self._on_outcome is not None:
             self._on_outcome(outcome)
 
-    def _join(self, *, report: bool, last: bool = False) -> RunSummary:
-        """Write everything that describes the whole run from the per-micrograph files."""
+    @property
+    def _draws(self) -> bool:
+        """Return whether anything is drawn now and then: the report, classes."""
+        return self.settings.report or self.settings.classes
+
+    def _join(self, *, pictures: bool, last: bool = False) -> RunSummary:
+        """Write everything that describes the whole run from the per-micrograph files.
+
+        With `pictures`, classes and the report are renewed, too, where they are wanted.
+        """
         started = time.monotonic()
         summary = summary_of(self.picker)
         closed = {arrival.file.name: arrival for arrival in (*self._ledger.done, *self._ledger.failed)}
@@ -271,17 +279,29 @@ class Watcher:
         except VitripickError as error:
             # The picks are safe, but a report would show the older joined files, so none is written.
             self._say(f"the joined files could not be written: {error}")
-            report = False
+            pictures = False
         if summary.records and not self._warned:  # once, not at every joining
             warn_of_refused_exports(self.picker.layout, summary.records, self.picker.settings.formats)
             self._warned = True
         self._ledger.changed = False
         self._schedule.joined(started)
-        if report and summary.records:
+        if pictures and summary.records:
+            started = time.monotonic()
+            self._draw()
+            self._schedule.reported(started)
+        return summary
+
+    def _draw(self) -> None:
+        """Draw the classes and the report again, as far as they are wanted."""
+        if self.settings.classes:
+            from vitripick.runs.classes import classify_run
+
+            try:
+                classify_run(self.out)
+            except InputError as error:  # no picks yet, for one
+                self._say(f"no classes: {error}")
+        if self.settings.report:
             from vitripick.pictures import write_report
             from vitripick.runs.report import gather_run
 
-            started = time.monotonic()
             write_report(self.out / REPORT, [gather_run(self.out)], title=f"Picks: {self.out.name}")
-            self._schedule.reported(started)
-        return summary
