@@ -18,7 +18,9 @@ def test_the_first_round_counts_labels_and_says_what_comes_next(browse, hand, mi
     for i in range(20):
         user.click(15 + 11 * (i % 8), 20 + 20 * (i // 8))
         if i == 6:
+            user.until("document.querySelector('#round [aria-current]').textContent.includes('(7/20)')")
             assert current() == "2 Click 20 particles (7/20)"
+    user.until("document.querySelector('#round [aria-current]').textContent.includes('Train')")
     assert current() == "3 Train"
     assert "teaches little" in page.inner_text("#flag-hint")
     page.keyboard.press("f")
