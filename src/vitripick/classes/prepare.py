@@ -72,7 +72,7 @@ def soft_mask(distance: Reals, radius_px: float) -> Images:
 
 
 def at_scale(images: Images, size_px: int) -> Images:
-    """Return images scaled down to another size by cropping their transforms, with a background of mean 0 and sd 1.
+    """Return images at another size by cropping or padding their transforms, with a background of mean 0 and sd 1.
 
     An image whose background is constant gets a mean of 0 alone.
     """
@@ -82,11 +82,16 @@ def at_scale(images: Images, size_px: int) -> Images:
 
 def _at_scale(images: Images, size_px: int) -> Images:
     old = images.shape[1]
-    if size_px < old:
+    if size_px != old:
         spectra = fft.fftshift(fft.fft2(images, workers=1), axes=(1, 2))
         low = old // 2 - size_px // 2
-        cropped = fft.ifftshift(spectra[:, low : low + size_px, low : low + size_px], axes=(1, 2))
-        images = fft.ifft2(cropped, workers=1).real * np.float32((size_px / old) ** 2)
+        if low >= 0 and size_px < old:
+            spectra = spectra[:, low : low + size_px, low : low + size_px]
+        else:
+            after = size_px - old + low
+            spectra = np.pad(spectra, ((0, 0), (-low, after), (-low, after)))
+        spectra = fft.ifftshift(spectra, axes=(1, 2))
+        images = fft.ifft2(spectra, workers=1).real * np.float32((size_px / old) ** 2)
     background = distances(size_px) > _BACKGROUND_SHARE * size_px / 2
     outside = images[:, background].astype(np.float64)
     mean, deviation = outside.mean(axis=1), outside.std(axis=1)

@@ -48,6 +48,7 @@ def spread_over(files: Sequence[MicrographFile], n: int = N_SURVEYED) -> list[li
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> files = [MicrographFile(str(i), Path()) for i in range(100)]
     >>> [part[0].name for part in spread_over(files)]
     ['10', '30', '50', '70', '90']
