@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -85,8 +86,6 @@ def main() -> None:
 def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dict[str, float]:
     """Return the AUC of all on the same micrographs."""
     recipe = load_scene_recipe(given.recipe, changes=CHANGES)
-    # Picks are stored from confidence 0.05 on. Fainter molecules would count as never found.
-    one.FLOOR_CONFIDENCE = 0.0005
     # Some 24 pixels across, so that all are seen at one scale; the model scales by itself.
     pixel_size = max(1.5, structure.diameter_angstrom / 24)
     truth, found = [], {name: [] for name in ("model", "blobs", *range(2 * len(AMPLITUDES)))}
@@ -98,7 +97,9 @@ def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dic
         truth.append(scene.boxes)
         diameter = structure.diameter_angstrom / pixel_size
         micrograph = Micrograph(scene.image, pixel_size=pixel_size, name=f"{i}.mrc")
-        found["model"].append(pick(micrograph, model, diameter_px=diameter, threshold=0.0))
+        # Picks are stored from confidence 0.05 on. Fainter molecules would count as never found.
+        with patch.object(one, "FLOOR_CONFIDENCE", 0.0005):
+            found["model"].append(pick(micrograph, model, diameter_px=diameter, threshold=0.0))
         found["blobs"].append(pick_blobs(micrograph, diameter_px=diameter))
         half, whole = likelihoods(scene, structure, given.orientations)
         for j, ratio in enumerate([*half, *whole]):
