@@ -1,6 +1,7 @@
 """One small Slurm for all tests here; they are skipped where its programs are not on the path."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -31,7 +32,10 @@ def slurm(tmp_path_factory):
 def _nothing_is_left(slurm):
     """Look after each test whether a job is left in the queue, and end it, so that the next test has the node."""
     yield
-    left = slurm.jobs()
+    # A job that was cancelled takes a moment to end.
+    deadline = time.monotonic() + 5
+    while (left := slurm.jobs()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     slurm.clear()
     assert not left
 
