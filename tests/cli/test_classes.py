@@ -1,5 +1,6 @@
 """`vitripick classes`: the picks of a run, sorted into classes, culled by them, and handed on."""
 
+import csv
 import json
 
 import mrcfile
@@ -55,6 +56,15 @@ def test_particles_lie_where_their_rings_are(sorted_run):
         places = boxes.recentred(2.0).centres
         off = [np.abs(places - np.array([x, y])).max(axis=1).min() for x in (80, 200, 320) for y in (80, 200, 320, 440)]
         assert np.median(off) < 1.0
+
+
+def test_relion_gets_angles_that_are_counted_its_way(sorted_run):
+    # With this sign, relion_stack_create --apply_transformation (3.1.3) turns the particles onto their average.
+    with (sorted_run / "classes" / "particles.csv").open(encoding="utf-8") as file:
+        ours = np.array([float(row["angle_degrees"]) for row in csv.DictReader(file)])
+    theirs = starfile.read(sorted_run / "classes" / "particles.star")["particles"]["rlnAnglePsi"].to_numpy()
+    assert np.ptp(ours) > 0
+    assert np.allclose((ours + theirs + 180) % 360 - 180, 0, atol=0.01)
 
 
 def test_classes_that_are_there_are_not_made_again(vitripick, sorted_run):

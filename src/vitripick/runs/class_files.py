@@ -258,7 +258,8 @@ def _particles(found: RunClasses) -> str:
     groups = optics_groups([part.picks for part in found.members], [part.record.optics for part in found.members])
     labels = ["rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnClassNumber"]
     in_angstrom = all(part.record.pixel_size is not None for part in found.members)
-    # RELION's angle turns the image onto its average, and its shift moves the particle to the middle.
+    # RELION counts its angle the other way round than from x towards y: the averages of relion_refine 3.1.3, and what
+    # relion_stack_create turns, agree with ours only so. Its shift moves the particle to the middle.
     labels += ["rlnAnglePsi", *(("rlnOriginXAngst", "rlnOriginYAngst") if in_angstrom else ())]
     rows = []
     for part, group in zip(found.members, groups, strict=True):
@@ -267,7 +268,7 @@ def _particles(found: RunClasses) -> str:
             confidence = part.picks.confidence[i]
             row = [part.record.relion_name, f"{part.picks.x[i]:.6f}", f"{part.picks.y[i]:.6f}"]
             row += [f"{-999 if np.isnan(confidence) else confidence:.6f}", str(part.class_number[i])]
-            row += [f"{_wrapped(part.angle_degrees[i]):.3f}"]
+            row += [f"{_wrapped(-part.angle_degrees[i]):.3f}"]
             row += [f"{shift[i, 0]:.4f}", f"{shift[i, 1]:.4f}"] if in_angstrom else []
             rows.append([*row, str(group.group)])
     used = [group for part, group in zip(found.members, groups, strict=True) if len(part.picks)]
