@@ -125,6 +125,7 @@ def test_a_micrograph_without_the_pixel_size_that_a_format_needs_is_refused_befo
     done = vitripick("pick", rods / "mics/a.mrc", *words, "--format", "star", "--out", rods / "out")
     assert done.code == 2
     assert "star needs the pixel size" in done.err
+    assert "another --format" in done.err
     assert not (rods / "out/filaments").exists()
 
 
@@ -226,3 +227,11 @@ def test_watching_traces_what_is_there_and_what_arrives(vitripick, rods, words):
     lines = [sorted((rods / run / "filaments.csv").read_text().splitlines()) for run in ("watched", "picked")]
     assert lines[0] == lines[1]
     assert json.loads((rods / "watched/status.json").read_text())["done"] == 2
+
+
+def test_filaments_are_converted_into_a_folder_once_a_format_is_named(vitripick, project, tmp_path):
+    refused = vitripick("convert", project / "labels", tmp_path / "out", "--filaments")
+    assert refused.code == 2
+    assert "give --format" in refused.err
+    assert vitripick("convert", project / "labels", tmp_path / "out", "--filaments", "--format", "cbox").code == 0
+    assert (tmp_path / "out" / "a.cbox").is_file()

@@ -13,24 +13,20 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from vitripick.formats import read_picks, write_mrc
+from vitripick.formats import read_picks
 from web.killable import FAULTS, FULL
+from web.nursery import Nursery
+from web.windows import KINDS, PLACES, Local, Sheet, Window
 
 WINDOWS = MICROGRAPHS = st.integers(0, 1)
-KINDS = ("add", "remove", "move", "add_areas", "remove_areas", "reject", "unreject")
-PLACES = ("labels", "areas", "rejected")
 
 
 EDITS = {
@@ -40,164 +36,6 @@ EDITS = {
     "more": st.booleans(),
     "at_once": st.booleans(),
 }
-
-
-class Nursery:
-    """The program that forks servers, and a folder of micrographs for all histories."""
-
-    def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="histories-"))
-        rng = np.random.default_rng(0)
-        for i in range(2):
-            image = rng.standard_normal((90, 120)).astype(np.float32)
-            write_mrc(self.folder / "mics" / f"mic{i}.mrc", image, pixel_size=2.0)
-        command = [sys.executable, str(Path(__file__).with_name("killable.py"))]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.n = 0
-
-    def start(self, out):
-        """Return the process of a new server, and its link."""
-        said, faults = out / "said", out / "faults"
-        said.unlink(missing_ok=True)
-        self.process.stdin.write(json.dumps([str(self.folder / "mics"), str(out / "p"), str(said), str(faults)]) + "\n")
-        self.process.stdin.flush()
-        pid = int(self.process.stdout.readline())
-        end = time.monotonic() + 60
-        while not said.is_file() or "the link is in" not in said.read_text():
-            assert time.monotonic() < end, said.read_text()
-            assert os.path.exists(f"/proc/{pid}"), said.read_text()
-            time.sleep(0.002)
-        return pid, (out / "p" / ".link").read_text().strip()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
-        shutil.rmtree(self.folder)
-
-
-@dataclass
-class Sheet:
-    """The truth about one micrograph."""
-
-    labels: dict = field(default_factory=dict)
-    areas: dict = field(default_factory=dict)
-    rejected: dict = field(default_factory=dict)
-    done: list = field(default_factory=list)
-    undone: list = field(default_factory=list)
-    flag: str | None = None
-    ids: set = field(default_factory=set)
-
-    def state(self):
-        return {name: dict(getattr(self, name)) for name in PLACES}
-
-    def edited(self, change, edit_id):
-        before = self.state()
-        apply(self, change)
-        self.done.append((before, self.state()))
-        self.undone.clear()
-        self.ids.add(edit_id)
-        self.settle()
-
-    def stepped(self, way):
-        here, there = (self.done, self.undone) if way == "undo" else (self.undone, self.done)
-        if here:
-            before, after = here.pop()
-            there.append((before, after))
-            for name, value in (before if way == "undo" else after).items():
-                setattr(self, name, dict(value))
-            self.settle()
-
-    def settle(self):
-        if self.labels and self.flag == "empty":
-            self.flag = None
-
-
-def apply(sheet, change):
-    """Change labels, areas and rejected places."""
-    for name, added, gone in (
-        ("labels", "add", "remove"),
-        ("areas", "add_areas", "remove_areas"),
-        ("rejected", "reject", "unreject"),
-    ):
-        rows = getattr(sheet, name)
-        for n in change.get(gone, ()):
-            rows.pop(n, None)
-        for row in change.get(added, ()):
-            rows[row[0]] = row[1] if added == "add_areas" else row[1:]
-    for n, *place in change.get("move", ()):
-        sheet.labels[n] = place
-
-
-class Window:
-    """One window of the page, as `labels.js` keeps it."""
-
-    def __init__(self, name):
-        self.name, self.n_edits, self.current = name, 0, None
-        self.sheets = {}  # micrograph id to a sheet with edits that wait, or the one on the screen
-        self.changes = 0
-
-    def show(self, answer):
-        sheet = self.sheets.get(answer["id"]) or Local()
-        sheet.take(answer)
-        self.sheets[answer["id"]] = sheet
-        self.current = answer["id"]
-
-    def edit(self, change):
-        """Change what is shown, and let it wait."""
-        sheet = self.sheets[self.current]
-        apply(sheet, change)
-        sheet.waiting.append((f"{self.name}-{self.n_edits:08d}", change))
-        self.n_edits += 1
-
-
-class Local:
-    """What a window shows of one micrograph, and its edits that wait."""
-
-    def __init__(self):
-        self.labels, self.areas, self.rejected = {}, {}, {}
-        self.revision, self.next_number, self.stale = 0, 1, False
-        self.waiting = []
-
-    def take(self, answer):
-        self.labels = {n: place for n, *place in answer["labels"]}
-        self.areas = {n: points for n, points in answer["areas"]}
-        self.rejected = {n: place for n, *place in answer["rejected"]}
-        self.revision = answer["revision"]
-        self.next_number = max(self.next_number, answer.get("next_number", 0))
-
-    def number(self):
-        self.next_number += 1
-        return self.next_number - 1
-
-    def refit(self):
-        """Fit the edits that wait to what the server has."""
-        renamed, fitted = {}, []
-
-        def fresh(rows):
-            return [(renamed.setdefault(n, self.number()), *rest) for n, *rest in rows]
-
-        for edit_id, change in self.waiting:
-            known = {
-                kind: [renamed.get(n, n) for n in change.get(kind, ())]
-                for kind in KINDS
-                if "rem" in kind or kind == "unreject"
-            }
-            new = {
-                "remove": [n for n in known["remove"] if n in self.labels],
-                "move": [
-                    (renamed.get(n, n), *p) for n, *p in change.get("move", ()) if renamed.get(n, n) in self.labels
-                ],
-                "remove_areas": [n for n in known["remove_areas"] if n in self.areas],
-                "unreject": [n for n in known["unreject"] if n in self.rejected],
-                "add": fresh(change.get("add", ())),
-                "add_areas": fresh(change.get("add_areas", ())),
-                "reject": fresh(change.get("reject", ())),
-            }
-            apply(self, new)
-            if any(new.values()):
-                fitted.append((edit_id, new))
-        self.waiting = fitted
 
 
 class Lost(Exception):

@@ -144,7 +144,7 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class _Limits:
-    """Holds what tells which images do not look right, at the scale of the classification.
+    """Holds what shows which images do not look right, at the scale of the classification.
 
     Attributes
     ----------

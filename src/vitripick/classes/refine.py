@@ -245,7 +245,7 @@ def _grown(
     alive = alive if len(alive) else np.array([int(found.n_members.argmax())])
     room = n_classes - len(alive)
     new = [averages[..., k] for k in alive]
-    # Most of the classes are split in a round at most, so that halves are told apart before they are split again.
+    # Most of the classes are split in a round at most, so that halves differ clearly before they are split again.
     order = np.argsort(-found.n_members[alive], kind="stable")[: min(room, -(-2 * len(alive) // 3))]
     if room <= n_classes // 20 or not len(order):
         return None

@@ -78,7 +78,7 @@ def sort_run(run: Path, *, to: TextIO) -> None:
 
 
 def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, object]:
-    told: dict[str, object] = {
+    summary: dict[str, object] = {
         "out": str(folder),
         "n_particles": found.n_particles,
         "classes": [dataclasses.asdict(one) for one in found.classes],
@@ -87,8 +87,8 @@ def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, o
     if culled is not None:
         paths = {"folder": str(culled.folder), "labels": str(culled.kept), "rejected": str(culled.rejected)}
         counts = {"classes": list(culled.numbers), "n_kept": culled.n_kept, "n_rejected": culled.n_rejected}
-        told["kept"] = {**paths, **counts}
-    return told
+        summary["kept"] = {**paths, **counts}
+    return summary
 
 
 def _lines(found: RunClasses) -> list[str]:

@@ -15,17 +15,8 @@ from vitripick.cli import options
 def denoise(
     micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
     out: Annotated[Path, typer.Option(help="Folder; run again to go on where it stopped.")],
-    pixel_size: Annotated[
-        float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Take these images, too, where a folder holds them beside the micrographs: an ending such as _EVN, or "
-            "a pattern; '*' takes all.",
-            metavar="ENDING",
-        ),
-    ] = None,
+    pixel_size: options.PixelSize = None,
+    include: options.Include = None,
     as_json: options.Json = False,
 ) -> int:
     """Write micrographs without most of their noise, to look at: not for picking, and not to process."""

@@ -156,7 +156,7 @@ def convert_filaments(
     elif target.suffix and (to is None or filament_format(to).joined):
         write_filaments(parts, target, format=to, **spacing)
     elif to is None:
-        raise UsageError(f"{target}: to write into a folder, give {parameter('format')}.")
+        raise UsageError(f"{target}: to write into a folder, give {parameter('to')}.")
     else:
         entry = filament_format(to)
         files = [target / f"{Path(one.micrograph or 'filaments').stem}{entry.suffix}" for one in parts]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from vitripick.cli import options
+
 
 def label(
     micrographs: Annotated[list[str], typer.Argument(help="Files, globs, folders or a RELION micrographs STAR.")],
@@ -22,17 +24,8 @@ def label(
     box_size_px: Annotated[
         float | None, typer.Option(help="Box size in full-size pixels; the page changes it.")
     ] = None,
-    pixel_size: Annotated[
-        float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Show these images, too, where a folder holds them beside the micrographs: an ending such as _EVN, or "
-            "a pattern; '*' takes all.",
-            metavar="ENDING",
-        ),
-    ] = None,
+    pixel_size: options.PixelSize = None,
+    include: options.Include = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only show: nothing can be changed.")] = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; with any other than the default, other people can open the page.")

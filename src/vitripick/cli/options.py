@@ -27,6 +27,15 @@ ModelName = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.", rich_help_panel=MACHINE)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Take these images, too, where a folder holds them beside the micrographs: an ending such as _EVN, or a "
+        "pattern; '*' takes all.",
+        metavar="ENDING",
+    ),
+]
 JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
 
 

@@ -119,7 +119,7 @@ class FilamentFolder:
         self._made_with = self._digest()
 
     def _digest(self) -> str:
-        """Return what tells settings with which filaments are the same from others."""
+        """Return a hash of everything that decides which filaments are found."""
         made_with = {
             "model": self._model.sha256,
             "settings": self._lines.model_dump(exclude={"spacing_angstrom"}),
@@ -208,7 +208,7 @@ class FilamentFolder:
         if needs_angstrom and micrograph.pixel_size is None:
             raise UsageError(
                 f"{name}: {listed(needs_angstrom)} needs the pixel size, which this file does not state; give "
-                f"{parameter('pixel_size')}, or another {parameter('format')}."
+                f"{parameter('pixel_size')}, or another {parameter('formats')}."
             )
         width = resolve_width_px(micrograph, self._model, lines.width_px, lines.width_angstrom)
         shortest = _SHORTEST_WIDTHS
@@ -350,7 +350,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _key(file: MicrographFile) -> list[Any]:
-    """Return what tells this very file from another one of its name."""
+    """Return path, size and time of change, which differ for another file of the same name."""
     stat = file.path.stat()
     return [str(file.path), stat.st_size, stat.st_mtime_ns]
 

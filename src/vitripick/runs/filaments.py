@@ -177,7 +177,7 @@ def trace_files(
     if whole:
         join(folder, summary, found)
     else:
-        _tell(folder, summary, found)
+        _fill(folder, summary, found)
     return summary
 
 
@@ -185,7 +185,7 @@ def join(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stor
     """Add what earlier calls traced to a summary, and write the files that describe the whole folder."""
     kept, other = folder.earlier(set(found))
     found = {**found, **kept}
-    _tell(folder, summary, found)
+    _fill(folder, summary, found)
     if other:
         left_out = f"{count('micrograph', other)} of earlier calls, traced with other settings"
         summary.notes.append(f"the joined files leave out {left_out}")
@@ -194,7 +194,7 @@ def join(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stor
     write_text_atomically(folder.out / "filaments.json", text)
 
 
-def _tell(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stored]) -> None:
+def _fill(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stored]) -> None:
     summary.micrographs = [folder.row(one) for one in found.values()]
     summary.notes += [f"{one.filaments.micrograph}: {warning}" for one in found.values() for warning in one.warnings]
 

@@ -110,7 +110,7 @@ def train_filaments(
         "stride": trained.stride,
         "working_width_px": trained.working_width_px,
     }
-    told = ModelCard(
+    new_card = ModelCard(
         name=name,
         description="Filaments, trained on labelled micrographs.",
         architecture="filaments",
@@ -127,7 +127,7 @@ def train_filaments(
             "from": None if card is None else card.name,
         },
     )
-    return FilamentModel(trained, told)
+    return FilamentModel(trained, new_card)
 
 
 def _width(

@@ -22,6 +22,7 @@ _N_SHAPES = 4
 # other Python's lock.
 _first = threading.Lock()
 _was_first = threading.Event()
+_importing = threading.Lock()
 
 
 def import_openvino() -> Any:
@@ -31,15 +32,18 @@ def import_openvino() -> Any:
     and where other threads are at work already it can hang for good. Without its telemetry package it takes a stub.
     Errors are those of `import_engine`.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    # Its converter for models of other programs takes as long to load as the rest, and it can do without.
-    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
-    try:
-        return import_engine("openvino")
-    finally:
-        # Another user of the same process may want the converter.
-        if sys.modules["openvino.tools.ovc"] is None:
-            del sys.modules["openvino.tools.ovc"]
+    converter = "openvino.tools.ovc"
+    with _importing:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        if "openvino" in sys.modules or converter in sys.modules:
+            return import_engine("openvino")
+        # The converter for models of other programs takes as long to load as the rest, and picking needs none. Another
+        # user of this process may want it, so it is hidden for this import only.
+        sys.modules[converter] = None  # type: ignore[assignment]
+        try:
+            return import_engine("openvino")
+        finally:
+            del sys.modules[converter]
 
 
 class OpenVinoNetwork:

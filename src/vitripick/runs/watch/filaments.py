@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitripick.atomic import remove_leftovers
 from vitripick.errors import ResourceError, UsageError
 from vitripick.formats import MicrographFile
 from vitripick.formats.micrographs.finding import output_stems, whole_stem
-from vitripick.run_layout import STOP
 from vitripick.runs.filament_folder import FailedTrace, FilamentFolder, Stored
 from vitripick.runs.filaments import FilamentSummary, join
-from vitripick.runs.resources import resource_errors
 from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
+from vitripick.runs.watch.ending import Ending, at_work
 from vitripick.runs.watch.lock import FolderLock
 from vitripick.runs.watch.schedule import JoinSchedule
-from vitripick.runs.watch.status import StatusReport, in_a_line
+from vitripick.runs.watch.status import StatusReport
 from vitripick.settings.watch import WatchSettings
 
 
@@ -67,9 +64,8 @@ class FilamentWatcher:
         self.settings = settings or WatchSettings()
         self._folder = folder
         self._source: Source = source_of(source, folder.out, folder.settings.include)
-        self._stop_file = stop_file or folder.out / STOP
+        self._ending = Ending(folder.out, stop_file, self.settings.idle_timeout_seconds)
         self._say, self._on_found = tell, on_found
-        self._stop_reason: str | None = None
         self._waiting: dict[str, _Waiting] = {}
         # What each file looked like when it was traced, or given up.
         self._seen: dict[str, Signature] = {}
@@ -84,7 +80,7 @@ class FilamentWatcher:
 
     def request_stop(self, reason: str) -> None:
         """Ask the watcher to finish its micrograph, write the joined files and end; a signal handler may call this."""
-        self._stop_reason = self._stop_reason or reason
+        self._ending.request(reason)
 
     def run(self) -> FilamentSummary:
         """Watch until a stop file, a request or the idle timeout ends it, and return what the folder holds.
@@ -96,22 +92,9 @@ class FilamentWatcher:
         ResourceError
             If disk, memory or GPU memory runs out; what is done stays.
         """
-        out = self._folder.out
-        with resource_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-            with FolderLock(out) as lock:
-                remove_leftovers(out)
-                try:
-                    self._loop(lock)
-                    summary = self._join()
-                except BaseException as error:
-                    # A full disk cannot take this file either, so its error is ignored and the first one raised.
-                    with suppress(OSError):
-                        self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
-                    raise
-                self._progress.write(self.status(), "stopped", self._stop_reason or "")
-                self._say(in_a_line(self.status()))
-        return summary
+        with at_work(self._folder.out, self._ending, self._progress, self.status, self._say) as lock:
+            self._loop(lock)
+            return self._join()
 
     def status(self) -> dict[str, Any]:
         """Return counts, rate and lag as they are now; the picks are filaments."""
@@ -146,15 +129,7 @@ class FilamentWatcher:
                 self._join()
 
     def _should_stop(self, lock: FolderLock) -> bool:
-        if lock.lost:
-            raise UsageError(f"{self._folder.out}: another watcher has taken this folder over; this one stops.")
-        if self._stop_reason is None and self._stop_file.exists():
-            self._stop_file.unlink(missing_ok=True)
-            self._stop_reason = f"stop file {self._stop_file}"
-        idle = self.settings.idle_timeout_seconds
-        if idle is not None and not self._waiting and time.monotonic() - self._active > idle:
-            self._stop_reason = self._stop_reason or f"nothing arrived for {idle:g} s"
-        return self._stop_reason is not None
+        return self._ending.is_due(lock, idle=not self._waiting and self._ending.is_idle(self._active))
 
     def _scan(self) -> None:
         """Note new and changed files, and forget those that went before they were traced."""

@@ -6,29 +6,27 @@ import errno
 import math
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vitripick.atomic import remove_leftovers
 from vitripick.encoding import check_output_name
-from vitripick.errors import InputError, ResourceError, UsageError, VitripickError
+from vitripick.errors import InputError, ResourceError, VitripickError
 from vitripick.formats import MicrographFile
 from vitripick.geometry import Boxes
-from vitripick.run_layout import REPORT, STOP
+from vitripick.run_layout import REPORT
 from vitripick.runs.earlier import EarlierCalls
 from vitripick.runs.export import ExportError, check_formats, warn_of_refused_exports
 from vitripick.runs.record import Outcome, Record, read_record
-from vitripick.runs.resources import resource_errors
 from vitripick.runs.run import finish_run, summary_of
 from vitripick.runs.sample import N_SURVEYED
 from vitripick.runs.step import ChangedFileError, FolderPicker
 from vitripick.runs.summary import RunSummary
 from vitripick.runs.watch.arrivals import Signature, Source, source_of
+from vitripick.runs.watch.ending import Ending, at_work
 from vitripick.runs.watch.ledger import Arrival, Ledger
 from vitripick.runs.watch.lock import FolderLock
 from vitripick.runs.watch.schedule import JoinSchedule
-from vitripick.runs.watch.status import StatusReport, in_a_line
+from vitripick.runs.watch.status import StatusReport
 from vitripick.settings.watch import WatchSettings
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -69,9 +67,8 @@ class Watcher:
         check_output_name(self.out)
         self._source: Source = source_of(source, self.out, picker.settings.include)
         check_formats(picker.settings.formats, [])
-        self._stop_file = stop_file or self.out / STOP
+        self._ending = Ending(self.out, stop_file, self.settings.idle_timeout_seconds)
         self._say, self._on_outcome = tell, on_outcome
-        self._stop_reason: str | None = None
         self._started = time.monotonic()
         self._ledger = Ledger(picker.layout, self.settings.settle_seconds)
         self._schedule = JoinSchedule(self.settings.join_seconds)
@@ -87,7 +84,7 @@ class Watcher:
 
     def request_stop(self, reason: str) -> None:
         """Ask the watcher to finish its micrograph, write the joined files and end; a signal handler may call this."""
-        self._stop_reason = self._stop_reason or reason
+        self._ending.request(reason)
 
     def run(self) -> RunSummary:
         """Watch until a stop file, a request or the idle timeout ends it.
@@ -105,24 +102,12 @@ class Watcher:
         ResourceError
             If disk, memory or GPU memory runs out; what is done stays.
         """
-        with resource_errors(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
-            with FolderLock(self.out) as lock:
-                remove_leftovers(self.out)
-                self._resolved = self.picker.resume_survey()
-                for line in [] if self.picker.surveyed is None else self.picker.surveyed.summary_lines():
-                    self._say(line)
-                try:
-                    self._loop(lock)
-                    summary = self._join(pictures=self._draws, last=True)
-                except BaseException as error:
-                    # A full disk cannot take this file either, so its error is ignored and the first one raised.
-                    with suppress(OSError):
-                        self._progress.write(self.status(), "stopped", f"{type(error).__name__}: {error}")
-                    raise
-                self._progress.write(self.status(), "stopped", self._stop_reason or "")
-                self._say(in_a_line(self.status()))
-        return summary
+        with at_work(self.out, self._ending, self._progress, self.status, self._say) as lock:
+            self._resolved = self.picker.resume_survey()
+            for line in [] if self.picker.surveyed is None else self.picker.surveyed.summary_lines():
+                self._say(line)
+            self._loop(lock)
+            return self._join(pictures=self._draws, last=True)
 
     def status(self) -> dict[str, Any]:
         """Return counts, rate and lag as they are now."""
@@ -158,18 +143,12 @@ class Watcher:
                 self._join(pictures=False)
 
     def _should_stop(self, lock: FolderLock) -> bool:
-        if lock.lost:
-            raise UsageError(f"{self.out}: another watcher has taken this folder over; this one stops.")
-        if self._stop_reason is None and self._stop_file.exists():
-            self._stop_file.unlink(missing_ok=True)
-            self._stop_reason = f"stop file {self._stop_file}"
-        idle = self.settings.idle_timeout_seconds
-        at_work = self._resolved and bool(self._ledger.waiting)
-        if idle is not None and not at_work and time.monotonic() - self._ledger.active > idle:
-            if self._unclear is not None:
-                raise self._unclear[1]
-            self._stop_reason = self._stop_reason or f"nothing arrived for {idle:g} s"
-        return self._stop_reason is not None
+        is_picking = self._resolved and bool(self._ledger.waiting)
+        idle = not is_picking and self._ending.is_idle(self._ledger.active)
+        due = self._ending.is_due(lock, idle=idle)
+        if idle and self._unclear is not None:
+            raise self._unclear[1]
+        return due
 
     def _known_before(self, file: MicrographFile, signature: Signature) -> Outcome | None:
         """Return the outcome that an earlier watcher recorded for exactly this file; None if it must be picked."""
