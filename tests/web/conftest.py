@@ -228,6 +228,11 @@ class Hand:
         self.page.mouse.move(*self.place(*end), steps=4)
         self.page.mouse.up()
 
+    def sets(self, selector, value, event="input"):
+        """Give a control a value, in one step: between two, the page may draw the control again, with its old value."""
+        script = "(control, [value, event]) => { control.value = value; control.dispatchEvent(new Event(event)); }"
+        self.page.locator(selector).evaluate(script, [str(value), event])
+
     def saved(self):
         settle(self.page)
 

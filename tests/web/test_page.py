@@ -131,8 +131,7 @@ def test_picks_are_filtered_accepted_and_rejected(browse, hand, micrographs, tmp
     user = hand(page)
     page.click("#tab-picks")
     user.until("vitripick.shownPicks().length === 3")  # 0.3 is where it starts
-    page.evaluate("document.getElementById('threshold').value = 0.5")
-    page.dispatch_event("#threshold", "input")
+    user.sets("#threshold", 0.5)
     user.until("vitripick.shownPicks().length === 2")
     assert "2 of 4 picks" in page.inner_text("#pick-count")
     user.click(60, 50, button="right")  # rejects
@@ -143,8 +142,7 @@ def test_picks_are_filtered_accepted_and_rejected(browse, hand, micrographs, tmp
     user.click(91, 21)  # hidden by the threshold: a label where the click was, not where the pick is
     page.keyboard.press("Control+z")
     user.until("vitripick.sheet().labels.size === 1")
-    page.evaluate("document.getElementById('threshold').value = 0.3")
-    page.dispatch_event("#threshold", "input")
+    user.sets("#threshold", 0.3)
     user.click(91, 21)  # on a shown pick: accepted where the model has it
     assert near(user.labels(), [(30, 40), (90, 20)], 0.01)
     page.wait_for_timeout(500)
@@ -191,8 +189,7 @@ def test_a_click_on_a_bright_pixel_lands_on_it_in_the_exported_star(browse, hand
     page, _ = browse(tmp_path / "mics", "--out", tmp_path / "out", "--box-size-px", 20)
     user = hand(page)
     # Where the bright pixel is seen, by what is on the screen and nothing else.
-    page.evaluate("document.getElementById('low-pass').value = 0")
-    page.dispatch_event("#low-pass", "input")
+    user.sets("#low-pass", 0)
     page.mouse.move(5, 5)
     page.wait_for_timeout(600)
     box = page.locator("#picture").bounding_box()
@@ -468,13 +465,40 @@ def test_a_window_hears_of_what_another_one_did(browse, hand, micrographs, tmp_p
     page.bring_to_front()
     hand(page).click(30, 40)
     page.keyboard.press("f")
-    page.fill("#box-px", "44")
-    page.dispatch_event("#box-px", "change")
+    hand(page).sets("#box-px", 44, "change")
     hand(page).saved()
     other.bring_to_front()
     hand(other).until("vitripick.sheet().labels.size === 1")
     hand(other).until("vitripick.store.rows[0].flag === 'complete' && vitripick.store.rows[0].labels === 1")
     hand(other).until("vitripick.sheet().boxSize === 44 && vitripick.store.settings.box_size_px === 44")
+
+
+def test_a_late_answer_takes_back_no_setting_that_was_set_since(browse, hand, micrographs, tmp_path):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 16)
+    user = hand(page)
+    late = []
+
+    def hold(route):
+        response = route.fetch()
+        if (response.json().get("settings") or {}).get("threshold") == 0.5:
+            late.append((route, response))
+        else:
+            route.fulfill(response=response)
+
+    page.route("**/api/status*", hold)
+    user.sets("#threshold", 0.5)
+    end = time.monotonic() + 20
+    while not late:
+        assert time.monotonic() < end
+        page.wait_for_timeout(30)
+    user.sets("#threshold", 0.7)
+    page.wait_for_timeout(400)
+    user.until("document.getElementById('save-state').textContent.includes('saved')")
+    route, response = late[0]
+    with page.expect_response("**/api/status*"):
+        route.fulfill(response=response)
+    page.wait_for_timeout(100)
+    assert page.evaluate("vitripick.store.settings.threshold") == 0.7
 
 
 def test_a_micrograph_that_was_opened_while_the_server_was_away_comes_when_it_is_back(
@@ -531,8 +555,7 @@ def test_a_setting_counts_as_saved_only_when_it_is_and_leaving_the_page_loses_no
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 30)
     user = hand(page)
     user.saved()
-    page.fill("#box-px", "44")
-    page.dispatch_event("#box-px", "change")
+    user.sets("#box-px", 44, "change")
     assert "saved" not in page.inner_text("#save-state")
     page.goto("about:blank")
     end = time.monotonic() + 20

@@ -6,11 +6,6 @@ from vitripick.formats import write_picks
 from vitripick.geometry import Boxes
 
 
-def move_threshold(page, value):
-    set_it = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }"
-    page.locator("#threshold").evaluate(set_it, str(value))
-
-
 def test_the_list_counts_picks_exactly_at_any_threshold(browse, hand, micrographs, tmp_path):
     confidence = [0.341, 0.342, 0.346, 0.347, 0.9]  # in one bin of the histogram, but for the last
     picks = Boxes.at([20, 40, 60, 80, 100], [20] * 5, size_px=9, confidence=confidence)
@@ -18,7 +13,7 @@ def test_the_list_counts_picks_exactly_at_any_threshold(browse, hand, micrograph
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "picks", "--box-size-px", 16)
     user = hand(page)
     user.until("vitripick.shownPicks().length === 5")
-    move_threshold(page, 0.345)
+    user.sets("#threshold", 0.345)
     user.until("document.querySelector('.list-row .picks').textContent === '3'")
 
 
@@ -30,7 +25,7 @@ def test_the_page_says_whose_threshold_is_shown_and_goes_back_to_the_models(brow
     assert "none of their own" in page.inner_text("#threshold-whose")
     page.route("**/api/status*", lambda route: None)  # it would bring the set without a threshold again
     page.evaluate("vitripick.store.status.pick_sets[0].threshold = 0.4321")
-    move_threshold(page, 0.7)
+    user.sets("#threshold", 0.7)
     user.until("document.getElementById('threshold-whose').textContent === 'set here'")
     page.click("#threshold-own")
     user.until("document.getElementById('threshold-whose').textContent.includes('own')")

@@ -61,6 +61,7 @@ export function updateRows(raw) {
 /** @type {Partial<Settings>} */
 let unsent = {};
 let underWay = false;
+let nSet = 0;
 /** Settings on their way to the server. @type {Promise<void>} */
 let sendingSettings = Promise.resolve();
 
@@ -91,11 +92,19 @@ export const settingsSent = () => sendNow();
 
 export const settingsAreSaved = () => !underWay && !Object.keys(unsent).length;
 
-/** Take over what another window set; how it shows micrographs is its own. @param {Settings} settings */
-export function hearSettings({ view, ...settings }) {
-  if (!settingsAreSaved()) return;
+/** How often settings were set here. @returns {number} */
+export const timesSet = () => nSet;
+
+/**
+ * Take over what another window set; how it shows micrographs is its own.
+ * @param {Settings} settings @param {number} since `timesSet()` when they were asked for: what was set here since is newer
+ * @returns {boolean} whether they were taken
+ */
+export function hearSettings({ view, ...settings }, since) {
+  if (!settingsAreSaved() || since !== nSet) return false;
   Object.assign(store.settings, settings);
   changed("settings");
+  return true;
 }
 
 /** Send now what would wait, because the page is left. */
@@ -106,6 +115,7 @@ export const sendOnLeaving = () => void sendUnsent(true);
  * @param {Partial<Settings>} values
  */
 export function setSettings(values) {
+  nSet += 1;
   Object.assign(store.settings, values);
   if (!store.readOnly) {
     unsent = { ...unsent, ...values };

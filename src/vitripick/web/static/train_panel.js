@@ -6,7 +6,7 @@ import { button, canvas, count, el, fill, make, select, toast } from "./dom.js";
 import { flush, hear, setBoxSize, sheet } from "./labels.js";
 import { forgetPicks, loadHistograms, loadPicks } from "./picks.js";
 import { shareOf, timeLeft } from "./progress.js";
-import { changed, hearSettings, store, watch } from "./store.js";
+import { changed, hearSettings, store, timesSet, watch } from "./store.js";
 
 /** @typedef {import("./types.js").Status} Status */
 
@@ -25,24 +25,27 @@ const chosen = { start: null, model: null };
 async function poll() {
   clearTimeout(timer);
   let busy = false;
+  const since = timesSet();
   try {
-    busy = take(await get(`api/status?since=${store.changes}`));
+    busy = take(await get(`api/status?since=${store.changes}`), since);
   } catch {
     // The banner says it.
   }
   timer = setTimeout(poll, busy || !store.status?.machine ? BUSY_MS : IDLE_MS);
 }
 
-/** @param {Status} status @returns {boolean} whether something runs */
-function take(status) {
+/** @param {Status} status @param {number} [since] `timesSet()` when it was asked for @returns {boolean} whether something runs */
+function take(status, since = timesSet()) {
   const before = store.status;
   store.status = status;
   if (status.rows) {
-    store.changes = status.changes ?? 0;
     hear(status.rows, status.revisions ?? {});
-    if (status.settings && !store.readOnly) {
-      hearSettings(status.settings);
-      if (status.settings.box_size_px) setBoxSize(status.settings.box_size_px);
+    const settings = store.readOnly ? undefined : status.settings;
+    const heard = settings && hearSettings(settings, since);
+    // Settings that could not be taken over now come with the next status again.
+    if (heard || !settings) store.changes = status.changes ?? 0;
+    if (heard) {
+      if (settings.box_size_px) setBoxSize(settings.box_size_px);
       changed("labels");
     }
   }
