@@ -164,3 +164,33 @@ def test_every_figure_of_the_plot_stands_in_the_page_that_it_names():
 def test_the_results_fit_on_one_screen():
     page = ROOT / "docs/benchmarks.md"
     assert len(page.read_text(encoding="utf-8").split()) <= 450
+
+
+WORDS_PAGE = ROOT / "docs" / "words.md"
+
+
+def listed_words():
+    """Return each word of the word list with its sentence."""
+    text = re.sub(r"\n  ", " ", WORDS_PAGE.read_text(encoding="utf-8"))
+    return re.findall(r"^- \*\*(.+?)\*\*: (.+)$", text, re.MULTILINE)
+
+
+def test_each_word_of_the_word_list_has_one_short_sentence_and_stands_once():
+    words = [word for word, _ in listed_words()]
+    assert len(words) > 40
+    assert len(set(words)) == len(words)
+    wrong = [word for word, said in listed_words() if not said.endswith(".") or ". " in said or len(said.split()) > 25]
+    assert wrong == []
+
+
+def test_each_word_of_the_word_list_is_used_by_a_page():
+    others = " ".join(
+        page.read_text(encoding="utf-8") for page in PAGES if page not in (WORDS_PAGE, ROOT / "CHANGELOG.md")
+    )
+    used = " ".join(others.split()).lower()
+    assert [word for word, _ in listed_words() if word.lower() not in used] == []
+
+
+def test_the_start_pages_lead_to_the_word_list():
+    assert "(words.md)" in (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    assert "(docs/words.md)" in (ROOT / "README.md").read_text(encoding="utf-8")

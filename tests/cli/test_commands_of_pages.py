@@ -15,7 +15,11 @@ from vitripick.formats import write_mrc, write_picks
 from vitripick.geometry import Boxes
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(page for name in ("docs", "examples", "install", "benchmarks") for page in sorted((ROOT / name).rglob("*.md"))),
+    *(ROOT / name for name in ("tests/live/README.md", "integrations/scipion-em-vitripick/README.md")),
+]
 COMMANDS = typer.main.get_command(app).commands
 # Tutorials run whole, in tests/test_tutorials.py and tests/live/tutorial.
 TUTORIALS = {"first_hour.md", "hard_sample.md"}
