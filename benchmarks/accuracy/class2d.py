@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--good", type=float, default=0.9, help="correlation from which a class is good")
     parser.add_argument("--fair", type=float, default=0.8, help="the same for a second, more lenient share")
     parser.add_argument("--reference-share", type=float, default=0.05)
-    parser.add_argument("--picture", type=Path, help="PNG of all classes, good ones framed")
+    parser.add_argument("--picture", type=Path, help="picture of all classes, good ones framed")
     arguments = parser.parse_args()
     if shutil.which("relion_refine") is None:
         raise SystemExit("relion_refine is not on the path; on Debian: apt-get install --no-install-recommends relion")

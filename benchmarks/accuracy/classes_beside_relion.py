@@ -10,6 +10,7 @@ CTF. `relion_refine` has to be installed (Debian: `apt-get install relion`).
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -55,9 +56,39 @@ def particles(run_folder: Path, labels: Path | None, n: int) -> tuple[npt.NDArra
     return whole[drawn], near[drawn]
 
 
-def run_relion(images: npt.NDArray[np.float32], folder: Path, n_classes: int, iterations: int, threads: int) -> float:
-    """Sort images with RELION in a folder, and return the seconds."""
+def run_relion(
+    images: npt.NDArray[np.float32], folder: Path, n_classes: int, iterations: int, threads: int
+) -> tuple[float, float]:
+    """Sort images with RELION in a folder, and return the seconds and the CPU seconds.
+
+    Each iteration is a process of its own, so a run that was cut off goes on where it stopped.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "particles.star").is_file():
+        write_particles(images, folder)
+    diameter = round(images.shape[1] / BOX_DIAMETERS * 1.1)
+    begin = f"--i particles.star --K {n_classes} --particle_diameter {diameter} --tau2_fudge 2 --flatten_solvent"
+    begin += " --zero_mask --oversampling 1 --psi_step 12 --offset_range 5 --offset_step 2 --norm --scale"
+    begin += " --random_seed 1"
+    spent = folder / "seconds.json"
+    seconds: list[list[float]] = json.loads(spent.read_text()) if spent.is_file() else []
+    for done in range(len(seconds), iterations):
+        earlier = f"--continue run_it{done:03d}_optimiser.star" if done else begin
+        command = f"relion_refine {earlier} --o ./run --iter {done + 1} --dont_combine_weights_via_disc"
+        command += f" --preread_images --pool 30 --j {threads}"
+        began, before = time.perf_counter(), os.times()
+        with (folder / "log.txt").open("ab") as log:
+            subprocess.run(command.split(), check=True, cwd=folder, stdout=log, stderr=log)
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        seconds.append([time.perf_counter() - began, cpu])
+        spent.write_text(json.dumps(seconds))
+    wall, processor = np.sum(seconds[:iterations], axis=0)
+    return float(wall), float(processor)
+
+
+def write_particles(images: npt.NDArray[np.float32], folder: Path) -> None:
+    """Write images as RELION's particles; the STAR last, because it says that the stack is whole."""
     size = images.shape[1]
     with open_stack(folder / "particles.mrcs", size, pixel_size=1.0) as stack:
         for image in images:
@@ -71,25 +102,6 @@ def run_relion(images: npt.NDArray[np.float32], folder: Path, n_classes: int, it
         StarBlock("particles", table=StarTable(["rlnImageName", "rlnMicrographName", "rlnOpticsGroup"], rows)),
     ]
     (folder / "particles.star").write_text(format_star(blocks, version="30001"), encoding="utf-8")
-    diameter = str(round(size / BOX_DIAMETERS * 1.1))
-    command = [
-        "relion_refine",
-        "--i",
-        "particles.star",
-        "--o",
-        "./run",
-        "--K",
-        str(n_classes),
-        "--iter",
-        str(iterations),
-    ]
-    command += ["--particle_diameter", diameter, "--tau2_fudge", "2", "--flatten_solvent", "--zero_mask"]
-    command += ["--oversampling", "1", "--psi_step", "12", "--offset_range", "5", "--offset_step", "2", "--norm"]
-    command += ["--scale", "--dont_combine_weights_via_disc", "--preread_images", "--pool", "30", "--j", str(threads)]
-    began = time.perf_counter()
-    with (folder / "log.txt").open("wb") as log:
-        subprocess.run(command, check=True, cwd=folder, stdout=log, stderr=log, env={**os.environ})
-    return time.perf_counter() - began
 
 
 def relion_result(folder: Path, iterations: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
@@ -155,10 +167,9 @@ def main() -> None:
     ours, ours_cpu = time.perf_counter() - began, time.process_time() - cpu
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "vitripick.png").write_bytes(draw_ours(found))
-    before = os.times()
-    theirs = run_relion(images, arguments.out / "relion", len(found), arguments.iterations, arguments.threads)
-    after = os.times()
-    theirs_cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    theirs, theirs_cpu = run_relion(
+        images, arguments.out / "relion", len(found), arguments.iterations, arguments.threads
+    )
     numbers, averages = relion_result(arguments.out / "relion", arguments.iterations)
     (arguments.out / "relion.png").write_bytes(draw_relion(averages, numbers, near))
     good, kept, own = by_labels(numbers, near), found.keep(), by_labels(found.assigned.class_number, near)

@@ -163,7 +163,7 @@ def test_axe_finds_nothing_on_any_tab(browse, hand, micrographs, tmp_path, theme
     page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
     page.wait_for_timeout(300)  # a toast that is still rising has no colours yet
     found = []
-    for tab in ("label", "picks", "particles", "train", "files"):
+    for tab in ("label", "picks", "particles", "classes", "train", "files"):
         page.click(f"#tab-{tab}")
         result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         found += [(tab, rule["id"], [node["target"] for node in rule["nodes"]][:3]) for rule in result["violations"]]

@@ -83,12 +83,21 @@ def classify_run(
     return found
 
 
-def classes_of_run(run: RunFolder) -> RunClasses | None:
-    """Return the classes in a run folder; None if there are none, or the run has other picks by now."""
-    if not (run.layout.classes / CLASSES_FILE).is_file():
+def classes_of_run(run: RunFolder, folder: Path | None = None) -> RunClasses | None:
+    """Return the classes of a run; None if there are none, or the run has other picks by now.
+
+    Parameters
+    ----------
+    run
+        The run.
+    folder
+        The folder of the classes; `classes` in the run folder by default.
+    """
+    folder = run.layout.classes if folder is None else folder
+    if not (folder / CLASSES_FILE).is_file():
         return None
     try:
-        found = read_classes(run.layout.classes, run.records)
+        found = read_classes(folder, run.records)
     except InputError:
         return None
     return found if found.made_from.get("picks") == _picks_of(run) else None

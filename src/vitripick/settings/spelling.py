@@ -1,5 +1,4 @@
-"""Spell the parameters of the library as the command line does; messages name them with
-`vitripick.errors.parameter`."""
+"""How the command line writes the parameters of the library, which messages name with `vitripick.errors.parameter`."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from vitripick.settings.simulate import SimulateSettings
 from vitripick.settings.train import About, TrainingSet, TrainSettings
 from vitripick.settings.watch import WatchSettings
 
-# If an option is not called like its field, the settings say so.
+# Settings say themselves how an option is called, where that is not the field's name.
 _OPTIONS = {
     name: option
     for settings in (PickSettings, WatchSettings, ConvertSettings, TrainSettings, TrainingSet, About, SimulateSettings)

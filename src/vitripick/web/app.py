@@ -28,6 +28,7 @@ from vitripick.web.previews import Filter
 from vitripick.web.project import Entry, listed, project_json
 from vitripick.web.public_url import PublicUrl
 from vitripick.web.requests import (
+    ClassesRequest,
     EditRequest,
     ExportRequest,
     FlagRequest,
@@ -90,6 +91,8 @@ def make_app(
         get("/api/picks/{set}/ranking", api.ranking),
         get("/api/montage", api.montage),
         get("/api/picks/{set}/{id}", api.picks),
+        get("/api/classes/{set}", api.classes),
+        get("/api/classes/{set}/averages", api.averages),
         get("/api/runs/{run}/curves", api.run_curves),
         get("/api/exports/{name}", api.download),
         post(one + "/seen", Request, api.see),
@@ -100,6 +103,8 @@ def make_app(
         post("/api/settings", SettingsRequest, api.settings),
         post("/api/train", TrainRequest, api.train),
         post("/api/pick", PickRequest, api.pick),
+        post("/api/classes/{set}", ClassesRequest, api.sort),
+        post("/api/classes/{set}/teach", Request, api.teach),
         post("/api/stop", Request, api.stop),
         post("/api/runs/{run}/resume", Request, api.resume),
         post("/api/export/preview", ExportRequest, api.preview),
@@ -173,7 +178,19 @@ class _Api:
         pick_set, entry = request.path_params["set"], self._entry(request)
         picks = self.s.pick_sets.picks(pick_set, entry)
         size = self.s.pick_sets.box_size_px(pick_set, entry)
-        return {"picks": None if picks is None else picks_json(picks), "box_size_px": size}
+        key, numbers = ("", None) if picks is None else self.s.classes.numbers(pick_set, entry, picks)
+        return {
+            "picks": None if picks is None else picks_json(picks),
+            "box_size_px": size,
+            "class_key": key,
+            "classes": None if numbers is None else numbers.tolist(),
+        }
+
+    def classes(self, request: HttpRequest) -> dict[str, Any]:
+        return self.s.classes.described(request.path_params["set"])
+
+    def averages(self, request: HttpRequest) -> Response:
+        return _jpeg(self.s.classes.picture(request.path_params["set"]))
 
     def ranking(self, request: HttpRequest) -> dict[str, Any]:
         best = request.query_params.get("order", "best") != "worst"
@@ -243,6 +260,14 @@ class _Api:
     def pick(self, request: HttpRequest, body: PickRequest) -> dict[str, Any]:
         self.s.starter.pick(body)
         return self._status()
+
+    def sort(self, request: HttpRequest, body: ClassesRequest) -> dict[str, Any]:
+        self.s.jobs.refuse_if_busy()
+        self.s.jobs.start(*self.s.classes.job(request.path_params["set"], body))
+        return self._status()
+
+    def teach(self, request: HttpRequest, body: Request) -> dict[str, Any]:
+        return self.s.classes.teach(request.path_params["set"])
 
     def stop(self, request: HttpRequest, body: Request) -> dict[str, Any]:
         self.s.jobs.stop()

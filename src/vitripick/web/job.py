@@ -57,7 +57,7 @@ EFFORTS = {
 
 
 class Job(Settings):
-    """Describes one training or picking.
+    """Describes one training, picking or sorting.
 
     What a job does not need is left out of its file: a picking has no `settings`, a training no `model_id`.
     """
@@ -65,7 +65,7 @@ class Job(Settings):
     # pydantic before 2.10 warns of names that start with "model_".
     model_config = ConfigDict(protected_namespaces=())
 
-    kind: Literal["train", "pick", "describe"] = Field(
+    kind: Literal["train", "pick", "classes", "describe"] = Field(
         description="`describe` lists the released models and the device, and has no run folder"
     )
     title: str = Field("", description="what the page's list of runs shows")
@@ -83,6 +83,10 @@ class Job(Settings):
     diameter_px: float | None = Field(
         None, description="particle diameter in full-size pixels; None: the model's, or measured"
     )
+    picks: str | None = Field(None, description="run folder whose picks are sorted into classes")
+    classes: str | None = Field(None, description="folder that the classes are written to")
+    n_classes: int = Field(30, description="number of classes at most")
+    threshold: float | None = Field(None, description="lowest confidence of picks that are sorted")
     pixel_size: float | None = Field(None, description="Å per pixel; None: what the header says")
 
     def to_json(self) -> dict[str, Any]:

@@ -32,11 +32,13 @@ class JobProgress:
     run
         The number of the run.
     stage
-        `starting`, `training`, `picking`, and in the end `done`, `stopped` or `failed`.
+        `starting`, `training`, `picking`, `classes`, and in the end `done`, `stopped` or `failed`.
     step, steps
         Optimiser steps that are done, and all of them.
     done, total
-        Micrographs that are picked, and all of them.
+        Micrographs that are picked, or whose particles are cut out, and all of them.
+    words
+        What is done now, where the stage does not say it.
     losses
         (step, loss) of each step.
     rows
@@ -55,6 +57,7 @@ class JobProgress:
     steps: int = 0
     done: int = 0
     total: int = 0
+    words: str = ""
     losses: list[tuple[int, float]] = field(default_factory=list)
     rows: list[dict[str, float]] = field(default_factory=list)
     cpu_seconds: float = 0.0
@@ -253,6 +256,10 @@ class JobRunner:
         except FileNotFoundError:
             return []
 
+    def _running_here(self, folder: JobFolder) -> bool:
+        # Sorting into classes works in a folder of its own, whose name is that of the picks.
+        return self.progress is not None and self.progress.run == folder.id and self.progress.kind != "classes"
+
     def _run(self, folder: JobFolder) -> Run | None:
         try:
             job = read_job(folder.job)
@@ -261,7 +268,7 @@ class JobRunner:
         result = _read_json(folder.result) or {}
         if not all(isinstance(result.get(key, ""), str) for key in ("outcome", "message")) or "outcome" not in result:
             result = {"outcome": "interrupted"}
-        if self.progress is not None and self.progress.running and self.progress.run == folder.id:
+        if self.progress is not None and self.progress.running and self._running_here(folder):
             result = {"outcome": "running"}
         card = _read_json(folder.card) or {}
         training = card.get("training")
@@ -305,6 +312,9 @@ class JobRunner:
             elif name == "picked":
                 progress.done, progress.total = event["done"], event["total"]
                 self._on_picked(progress.run)
+            elif name == "sorting":
+                progress.words = event.get("words", progress.words)
+                progress.done, progress.total = event.get("done", 0), event.get("total", 0)
             elif name == "end":
                 outcome = event
         code = process.wait()

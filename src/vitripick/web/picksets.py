@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ class PickSets:
         self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
         self._without_size: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
+        # Takes (set, micrograph, picks), and returns those in classes that the user finds good.
+        self.cull: Callable[[str, Entry, Boxes], Boxes] = lambda pick_set_id, entry, picks: picks
 
     def put(self, pick_set: PickSet, *, grown: bool = False) -> None:
         """Add a set, or replace one whose files have changed; `grown`: all its old files are the same."""
@@ -141,10 +144,16 @@ class PickSets:
         picks = self.picks(pick_set_id, entry)
         return None if picks is None or (pick_set_id, entry.id) in self._without_size else picks.box_size_px
 
-    def kept(self, pick_set_id: str, entry: Entry) -> Boxes | None:
-        """Return the picks within the limits, which are shown, counted and exported, or None if it was not picked."""
+    def kept(self, pick_set_id: str, entry: Entry, *, cull: bool = True) -> Boxes | None:
+        """Return the picks within the limits, which are shown, counted and exported, or None if it was not picked.
+
+        Without `cull`, those of classes that the user does not find good are among them.
+        """
         picks = self.picks(pick_set_id, entry)
-        return None if picks is None else self._within_limits(picks, entry, self._project.settings)
+        if picks is None:
+            return None
+        picks = self.cull(pick_set_id, entry, picks) if cull else picks
+        return self._within_limits(picks, entry, self._project.settings)
 
     def histograms(self, pick_set_id: str, *, at_most: int = 400) -> dict[str, Any]:
         """Return the number of picks in each of `N_BINS` bins of confidence from 0 to 1, for every picked micrograph.
@@ -199,7 +208,7 @@ class PickSets:
                 box = project.box_size_px(entry)
                 parts.append(
                     judge(
-                        self._within_limits(picks, entry, no_threshold),
+                        self._within_limits(self.cull(pick_set_id, entry, picks), entry, no_threshold),
                         labels,
                         criterion="distance",
                         distance_px=box / 4,

@@ -7,6 +7,7 @@
       history/STEM.jsonl   every edit, for undo
       runs/NNN/            trainings and pickings started from the page
       exports/NNN/         exported labels and picks
+      classes/SET/         sets of picks sorted into two-dimensional classes
 
 STEM is the micrograph's name without its suffix, as everywhere in vitripick.
 """
@@ -182,11 +183,13 @@ class Project:
         given = {name: getattr(request, name) for name in request.model_fields_set}
         if given.get("box_size_px", 1.0) is None:
             raise UsageError("the box size cannot be removed; give another one.")
-        for name in ("threshold", "minimum_distance_px", "smallest_px", "largest_px", "view"):
+        for name in ("threshold", "minimum_distance_px", "smallest_px", "largest_px", "class_choices", "view"):
             if name in given and given[name] is None:
                 del given[name]
         if "view" in given:
             given["view"] = {**self.settings.view, **given["view"]}
+        if "class_choices" in given:
+            given["class_choices"] = {**self.settings.class_choices, **given["class_choices"]}
         if len(given.get("view", ())) > MAX_VIEW:
             raise UsageError(f"a project keeps {MAX_VIEW} settings of the view at most.")
         self.put(self.settings.model_copy(update=given))

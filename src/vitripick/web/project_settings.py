@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from vitripick.settings import Settings
-from vitripick.web.requests import ViewValue
+from vitripick.web.requests import ClassChoice, ViewValue
 
 
 class ProjectSettings(Settings):
@@ -18,9 +18,11 @@ class ProjectSettings(Settings):
     pixel_size
         Å per pixel, where the headers have none or a wrong one.
     threshold, minimum_distance_px, smallest_px, largest_px
-        The limits on the picks that are shown, counted and exported; 0 means no limit.
+        The limits on the picks that are shown, counted and exported; 0 is no limit.
     pick_set
         The set of picks that is shown: `given` on the command line, or the number of a run.
+    class_choices
+        Which classes the user finds good, by set of picks.
     view
         How the page shows micrographs: contrast, filters and the like.
     """
@@ -34,4 +36,5 @@ class ProjectSettings(Settings):
     smallest_px: float = Field(0.0, ge=0)
     largest_px: float = Field(0.0, ge=0)
     pick_set: str | None = None
+    class_choices: dict[str, ClassChoice] = Field(default_factory=dict)
     view: dict[str, ViewValue] = Field(default_factory=dict)

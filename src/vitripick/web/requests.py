@@ -69,6 +69,24 @@ def _short(values: dict[str, Any]) -> dict[str, Any]:
 ViewValue = bool | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=50)] | None
 
 
+class ClassChoice(Request):
+    """Says which classes of a set of picks the user finds good.
+
+    Attributes
+    ----------
+    key
+        Of the classes; of others of the same set, the choice means nothing.
+    good
+        Numbers of the good classes.
+    cull
+        Whether only picks of good classes are shown, counted and exported.
+    """
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    good: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(max_length=1000)] = ()
+    cull: bool = False
+
+
 class SettingsRequest(Request):
     """Change settings of the project; those that are left out stay as they are."""
 
@@ -79,6 +97,7 @@ class SettingsRequest(Request):
     smallest_px: Size | None = None
     largest_px: Size | None = None
     pick_set: PickSetId | None = None
+    class_choices: Annotated[dict[PickSetId, ClassChoice], Field(max_length=MAX_VIEW)] | None = None
     view: Annotated[dict[str, ViewValue], AfterValidator(_short)] | None = None
 
 
@@ -100,6 +119,12 @@ class PickRequest(Request):
     which: Literal["this", "these", "labelled", "all"] = "all"
     micrograph: MicrographId | None = None
     micrographs: Annotated[tuple[MicrographId, ...], Field(max_length=100_000)] = ()
+
+
+class ClassesRequest(Request):
+    """Sort the picks of a set into classes; `n` of them at most."""
+
+    n: Annotated[int, Field(ge=1, le=200)] = 30
 
 
 class ExportRequest(Request):

@@ -10,6 +10,7 @@ from vitripick.encoding import check_output_name
 from vitripick.errors import InputError, parameter
 from vitripick.runs.folder import threshold_of_run
 from vitripick.text import count
+from vitripick.web.classes import ClassSets
 from vitripick.web.exchange import Exchange
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
@@ -43,6 +44,7 @@ class Session:
         self.sheets = Sheets(project)
         self.previews = Previews(project)
         self.pick_sets = PickSets(project, self.sheets)
+        self.classes = ClassSets(project, self.sheets, self.pick_sets)
         self.montage = Montage(project, self.pick_sets, self.previews)
         self.exchange = Exchange(project, self.sheets, self.pick_sets)
         root = root_of(project)
@@ -88,7 +90,7 @@ class Session:
             self._put(run, grown=True)
 
     def _ended(self, progress: JobProgress) -> None:
-        if not self.jobs.folder(progress.run).has_picks:
+        if progress.kind == "classes" or not self.jobs.folder(progress.run).has_picks:
             return
         self._put(progress.run)
         self.n_picked += 1

@@ -130,6 +130,18 @@ class Sheets:
             first = 1 + max([0, *sheet.label_numbers()])
             return self._take(entry, sheet, Edit(add=dict(enumerate(new, start=first))))
 
+    def take(self, entry: Entry, edit: Edit) -> Sheet:
+        """Apply an edit that the server made itself, as `edit` does with one of the page.
+
+        Raises
+        ------
+        UsageError
+            If the micrograph would have too many labels, or the page is read-only.
+        """
+        with self._project.lock:
+            self._project.refuse_if_read_only()
+            return self._take(entry, self.get(entry), edit)
+
     def flag(self, entry: Entry, flag: Flag | None) -> None:
         """Set the flag of a micrograph, or remove it with None; one with labels cannot be "empty" (`UsageError`)."""
         with self._project.lock:

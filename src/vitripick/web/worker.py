@@ -1,4 +1,4 @@
-"""The process that trains and picks for the page. `job_runner` starts `main` with the path of a job file.
+"""The process that trains, picks and sorts picks for the page. `job_runner` starts `main` with the path of a job file.
 
 It writes its progress to stdout, one JSON object a line. The line `stop` on stdin ends it after the current step, and
 so does the end of stdin: the process never outlives the server that started it.
@@ -30,9 +30,12 @@ def send_event(event: str, **what: Any) -> None:
 
 
 def run(job: Job, folder: JobFolder, stop: threading.Event) -> None:
-    """Do what a job asks for: describe the machine, or train and then pick in the run folder."""
+    """Do what a job asks for: describe the machine, sort picks, or train and then pick in the run folder."""
     if job.kind == "describe":
         describe()
+        return
+    if job.kind == "classes":
+        sort(job, stop)
         return
     model = job.model
     if job.kind == "train" and not job.trained:
@@ -119,6 +122,33 @@ def pick(job: Job, model: str, folder: JobFolder, stop: threading.Event) -> None
     summary = pick_many([folder.to_pick], folder.picks, bundle, settings, device=device_name("auto"), on_done=done)
     failures = {failure["micrograph"]: failure["error"] for failure in summary.failures}
     send_event("finished picking", n_picks=summary.n_picks, threshold=summary.threshold, failures=failures)
+
+
+def sort(job: Job, stop: threading.Event) -> None:
+    """Sort the picks of a run folder into classes."""
+    from vitripick.runs.classes import Steps, classify_run
+    from vitripick.runs.folder import read_run_folder
+    from vitripick.settings.classes import ClassesSettings
+
+    if job.picks is None or job.classes is None:
+        raise InputError("this job says no picks to sort; start it again in the page.")
+    send_event("stage", stage="classes")
+
+    def stage(words: str) -> None:
+        send_event("sorting", words=words)
+        if stop.is_set():
+            raise Stopped("stopped; these picks are not sorted.")
+
+    def done(n_done: int, total: int, name: str) -> None:
+        send_event("sorting", done=n_done, total=total)
+        if stop.is_set():
+            raise Stopped("stopped; these picks are not sorted.")
+
+    stated = read_run_folder(job.picks).diameter_px
+    settings = ClassesSettings(
+        n=job.n_classes, threshold=job.threshold, diameter_px=None if stated is not None else job.diameter_px
+    )
+    classify_run(job.picks, job.classes, settings, steps=Steps(stage, done))
 
 
 def main(path: Path) -> int:

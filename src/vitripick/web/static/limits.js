@@ -9,16 +9,18 @@ export const asPick = ([x, y, size, confidence]) => ({ x, y, size, confidence })
 /**
  * The picks that pass the limits and that the user did not reject.
  * @param {Pick[]} picks in the server's order: of two that are too close, the first stays
- * @param {{threshold: number, minimum_distance_px: number, smallest_px: number, largest_px: number}} limits 0 means no limit
+ * @param {{threshold: number, minimum_distance_px: number, smallest_px: number, largest_px: number}} limits 0 is no limit
  * @param {[number, number][]} rejected places
  * @param {number} reach a pick within this many pixels of a rejected place is left out
+ * @param {Set<number> | null} [good] classes whose picks stay; null: all
  * @returns {Pick[]}
  */
-export function withinLimits(picks, limits, rejected, reach) {
+export function withinLimits(picks, limits, rejected, reach, good = null) {
   const result = [];
   const near = limits.minimum_distance_px ? grid(limits.minimum_distance_px) : null;
   for (const pick of picks) {
     if (pick.confidence < limits.threshold) continue;
+    if (good && !good.has(pick.group ?? 0)) continue;
     if (limits.smallest_px && pick.size < limits.smallest_px) continue;
     if (limits.largest_px && pick.size > limits.largest_px) continue;
     if (rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach ** 2)) continue;

@@ -1,6 +1,7 @@
 // @ts-check
 // Puts the parts together.
 import { onConnection, post, takeKey } from "./api.js";
+import { refreshClasses, startClassesPanel } from "./classes_panel.js";
 import { picksToDraw, startCompare } from "./compare.js";
 import { startFold } from "./fold.js";
 import { startFilesPanel, refreshPreview } from "./files_panel.js";
@@ -23,7 +24,7 @@ import { startTools } from "./tools.js";
 import { startTrainPanel } from "./train_panel.js";
 import { currentPicture, openMicrograph, redraw, startViewer, timings, viewport } from "./viewer.js";
 
-const TABS = ["label", "picks", "particles", "train", "files"];
+const TABS = ["label", "picks", "particles", "classes", "train", "files"];
 
 /** @param {string} id */
 async function open(id) {
@@ -49,6 +50,7 @@ function showTab(name) {
   // Plots that were out of sight have no size until now.
   changed("settings", "status");
   if (name === "particles") refreshMontage();
+  if (name === "classes") refreshClasses();
   if (name === "files") refreshPreview();
 }
 
@@ -129,6 +131,7 @@ async function start() {
   startScatter();
   startMontage(open);
   startTrainPanel();
+  startClassesPanel();
   startFilesPanel(async () => {
     await openProject();
     changed("rows", "settings");

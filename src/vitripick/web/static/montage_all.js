@@ -17,7 +17,7 @@ const sheets = new Map();
 export async function rankedParticles(order) {
   const s = store.settings;
   if (!s.pick_set) return { particles: [], note: "not picked" };
-  const key = [s.pick_set, order, s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, store.status?.n_picked].join("/");
+  const key = [s.pick_set, order, s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, store.status?.n_picked, JSON.stringify(s.class_choices?.[s.pick_set])].join("/");
   if (ranking.key !== key) {
     const answer = await get(`api/picks/${s.pick_set}/ranking?order=${order}`);
     const of = answer.n_particles > answer.particles.length ? `first ${answer.particles.length} of ${answer.n_particles}` : `${answer.n_particles} particles`;

@@ -12,7 +12,7 @@ const KEPT = 12;
 /** How far from the threshold a pick is doubtful. */
 export const DOUBT = 0.12;
 
-/** @typedef {Pick[] & {boxSize?: number | null}} Picks of one micrograph, with the size of their boxes */
+/** @typedef {Pick[] & {boxSize?: number | null, classKey?: string}} Picks of one micrograph, with the size of their boxes, and what their classes are known by */
 
 /** @type {Map<string, Promise<Picks | null>>} */
 const kept = new Map();
@@ -28,7 +28,10 @@ export function picksOf(id) {
   const key = `${generation}/${set}/${id}`;
   let picks = kept.get(key);
   if (!picks) {
-    picks = get(`api/picks/${set}/${id}`).then(({ picks: rows, box_size_px }) => rows && Object.assign(rows.map(asPick), { boxSize: box_size_px }));
+    picks = get(`api/picks/${set}/${id}`).then(({ picks: rows, box_size_px, class_key, classes }) => rows && Object.assign(
+      rows.map((/** @type {number[]} */ row, /** @type {number} */ i) => ({ ...asPick(row), group: classes?.[i] ?? 0 })),
+      { boxSize: box_size_px, classKey: class_key },
+    ));
     picks.catch(() => kept.delete(key));
     kept.set(key, picks);
   }
@@ -67,6 +70,12 @@ export const allPicks = () => (currentKey.endsWith(`/${sheet()?.id}`) ? current 
 /** The size of the boxes of the picks on the screen, which a run has of its own. */
 export const pickBoxSize = () => allPicks()?.boxSize ?? sheet()?.boxSize ?? 100;
 
+/** The classes that picks are culled by; null: they are not. @returns {Set<number> | null} */
+export function goodClasses() {
+  const s = store.settings, choice = s.class_choices?.[s.pick_set ?? ""];
+  return choice?.cull && allPicks()?.classKey === choice.key ? new Set(choice.good) : null;
+}
+
 /** @type {{picks: Pick[] | null, key: string, result: Pick[]}} */
 let cache = { picks: null, key: "", result: [] };
 
@@ -77,9 +86,10 @@ export function shownPicks() {
   if (!picks || !one) return [];
   const s = store.settings;
   const places = [...one.rejected.values()];
-  const key = [s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, one.boxSize, places.join()].join("/");
+  const good = goodClasses();
+  const key = [s.threshold, s.minimum_distance_px, s.smallest_px, s.largest_px, one.boxSize, places.join(), good ? `of ${[...good].join()}` : "all"].join("/");
   if (cache.picks !== picks || cache.key !== key) {
-    cache = { picks, key, result: withinLimits(picks, s, places, store.project.rejected_boxes * one.boxSize) };
+    cache = { picks, key, result: withinLimits(picks, s, places, store.project.rejected_boxes * one.boxSize, good) };
   }
   return cache.result;
 }

@@ -7,7 +7,7 @@ import { line, note, plotOn } from "./charts.js";
 import { button, canvas, count, el, fill, input, select, settled, toast, thousands } from "./dom.js";
 import { edit, setFlag, sheet } from "./labels.js";
 import {
-  allPicks, anyDoubtful, countSoon, doubtfulPicks, histograms, loadHistograms, loadPicks, picksAbove, shownPicks, unlabelledPicks,
+  allPicks, anyDoubtful, countSoon, doubtfulPicks, goodClasses, histograms, loadHistograms, loadPicks, picksAbove, shownPicks, unlabelledPicks,
 } from "./picks.js";
 import { together } from "./session_undo.js";
 import { setSettings, store, watch } from "./store.js";
@@ -38,7 +38,7 @@ function refresh() {
   input("threshold").value = String(threshold);
   el("threshold-value").textContent = `≥ ${threshold.toFixed(3)}`;
   const all = allPicks(), shown = shownPicks();
-  el("pick-count").textContent = all ? `${thousands(shown.length)} of ${thousands(all.length)} picks` : "not picked";
+  el("pick-count").textContent = all ? `${thousands(shown.length)} of ${thousands(all.length)} picks${goodClasses() ? ", of good classes" : ""}` : "not picked";
   let total = 0, n = 0;
   for (const id of Object.keys(histograms.all)) {
     total += picksAbove(id) ?? 0;
@@ -102,7 +102,7 @@ const loadCurve = settled(async () => {
   if (!set || !isOpen()) return;
   const s = store.settings;
   const flags = store.rows.filter((row) => row.labels || row.flag).map((row) => `${row.id}${row.labels}${row.flag}`);
-  const key = [set, s.minimum_distance_px, s.smallest_px, s.largest_px, s.box_size_px, store.status?.n_picked, ...flags].join();
+  const key = [set, s.minimum_distance_px, s.smallest_px, s.largest_px, s.box_size_px, store.status?.n_picked, JSON.stringify(s.class_choices?.[set]), ...flags].join();
   if (key === curveKey) return;
   try {
     curve = await get(`api/picks/${set}/curve`);

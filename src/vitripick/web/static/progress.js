@@ -21,7 +21,7 @@ export function setTitle(title) {
 }
 
 /** @param {import("./types.js").Job} job */
-export const shareOf = (job) => (job.stage === "picking" ? job.done / Math.max(1, job.total) : job.step / Math.max(1, job.steps));
+export const shareOf = (job) => (job.stage === "picking" || job.kind === "classes" ? job.done / Math.max(1, job.total) : job.step / Math.max(1, job.steps));
 
 /** @param {number} seconds @returns {string} */
 const words = (seconds) => (seconds < 50 ? `${Math.max(5, Math.ceil(seconds / 5) * 5)} s` : `${Math.ceil(seconds / 60)} min`);
@@ -43,8 +43,8 @@ function refresh() {
   const job = store.status?.job;
   if (job?.running) note = `${Math.floor(shareOf(job) * 100)} %`;
   else if (wasRunning && job) {
-    // A user who looks at another tab sees it in the title; on this tab the message is enough.
-    const what = job.kind === "train" ? "training" : "picking";
+    // Who looks at another tab finds it here; who looks at this one has the message.
+    const what = job.kind === "train" ? "training" : job.kind === "classes" ? "sorting" : "picking";
     note = document.hidden ? (job.stage === "done" ? `✓ ${what} done` : `${what} ${job.stage}`) : "";
   } else if (!document.hidden) note = "";
   wasRunning = Boolean(job?.running);

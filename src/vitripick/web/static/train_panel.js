@@ -22,7 +22,7 @@ let looked = null;
 /** @type {{start: string | null, model: string | null}} what the user chose */
 const chosen = { start: null, model: null };
 
-async function poll() {
+export async function poll() {
   clearTimeout(timer);
   let busy = false;
   const since = timesSet();
@@ -64,7 +64,7 @@ function take(status, since = timesSet()) {
   }
   if (ended && status.job) {
     const { stage, message, kind } = status.job;
-    toast(stage === "done" ? `${kind === "train" ? "Training" : "Picking"} done: look at the picks` : message || stage, stage === "failed" ? "bad" : "");
+    toast(stage === "done" ? `${kind === "train" ? "Training done: look at the picks" : kind === "classes" ? "The picks are sorted: look at the classes" : "Picking done: look at the picks"}` : message || stage, stage === "failed" ? "bad" : "");
   }
   changed("status");
   return Boolean(status.job?.running);
@@ -120,8 +120,9 @@ function showJob() {
     const share = shareOf(job), left = timeLeft(job);
     const words = job.stage === "training" ? `training, step ${job.step} of ${job.steps}`
       : job.stage === "picking" ? `picking, ${job.done} of ${count(job.total, "micrograph")}`
+        : job.stage === "classes" ? job.words || "sorting"
         : job.stage === "starting" ? "starting…" : `${job.stage}${job.message ? `: ${job.message}` : ""}`;
-    el("job-stage").textContent = `Run ${job.run}: ${words} · ${clock(job.seconds)}${left ? ` · ${left}` : ""}`;
+    el("job-stage").textContent = `${job.kind === "classes" ? "Classes" : `Run ${job.run}`}: ${words} · ${clock(job.seconds)}${left ? ` · ${left}` : ""}`;
     el("job-chip").textContent = left ? `${words}, ${left}` : words;
     el("job-progress").setAttribute("value", String(job.running ? share : 1));
     el("job-progress").hidden = !job.running;

@@ -23,7 +23,13 @@
  * @property {number} smallest_px
  * @property {number} largest_px
  * @property {string | null} pick_set
+ * @property {Record<string, ClassChoice>} class_choices by set of picks
  * @property {Record<string, any>} view
+ *
+ * @typedef {object} ClassChoice which classes the user finds good
+ * @property {string} key of the classes
+ * @property {number[]} good
+ * @property {boolean} cull only picks of good classes are shown, counted and exported
  *
  * @typedef {object} SheetAnswer one micrograph with its labels, as the server has it
  * @property {string} id
@@ -55,6 +61,26 @@
  * @property {number} y
  * @property {number} size what the network saw
  * @property {number} confidence
+ * @property {number} [group] its class; 0: none
+ *
+ * @typedef {object} OneClass
+ * @property {number} number
+ * @property {number} n_particles
+ * @property {number} share
+ * @property {string} guess
+ * @property {number | null} resolution_px
+ * @property {number | null} resolution_angstrom
+ * @property {number | null} mean_confidence
+ *
+ * @typedef {object} ClassesAnswer
+ * @property {string} key empty: there are none
+ * @property {OneClass[]} classes
+ * @property {number} n_particles
+ * @property {number | null} threshold
+ * @property {string[]} failures
+ * @property {string} [ctf] what was done about contrast transfer
+ * @property {number} side_px of an average in the picture
+ * @property {number} columns of the picture
  *
  * @typedef {object} PickSetAnswer
  * @property {string} id
@@ -70,6 +96,7 @@
  * @property {number} steps
  * @property {number} done
  * @property {number} total
+ * @property {string} words what is done now, where the stage does not say it
  * @property {[number, number][]} losses
  * @property {Record<string, number>[]} rows
  * @property {boolean} running
