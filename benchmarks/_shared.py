@@ -177,7 +177,7 @@ def train_and_judge(
 def judge_model(
     model: TorchModel, judged: TrainingSet, names: tuple[str, ...], *, device: str = "auto"
 ) -> tuple[Evaluation, float]:
-    """Return the evaluation at the model's own threshold, and seconds a micrograph."""
+    """Return the evaluation at the model's own threshold, and seconds per micrograph."""
     files = {file.name: file for file in find_micrographs([judged.micrographs])}
     pairs = pair_labels(list(files), read_all_picks(judged.labels, box_size_px=judged.box_size_px)).pairs
     chosen = [name for name in pairs if not names or Path(name).stem in names]

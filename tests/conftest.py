@@ -1,4 +1,4 @@
-"""For all tests: no time limits (a busy machine is no bug), the same examples every run, own cache, one thread.
+"""For all tests: no time limits (a busy machine is not a bug), the same examples every run, own cache, one thread.
 
 One thread, set before torch is imported: on some processors a sum's last digit depends on the number of threads, and
 tests compare what one process wrote with what another did, byte by byte.

@@ -22,14 +22,14 @@ def table():
     }
 
 
-def ground_floor():
+def base_modules():
     """The modules that every package may import, from the sentence below that table."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (sentence,) = re.findall(r"^The ground floor [^.]*\.$", text, flags=re.MULTILINE)
+    (sentence,) = re.findall(r"^The base modules [^.]*\.$", text, flags=re.MULTILINE)
     return set(re.findall(r"`(\w+)`", sentence))
 
 
-ALLOWED, GROUND = table(), ground_floor()
+ALLOWED, GROUND = table(), base_modules()
 
 
 def imported_modules(path):
@@ -50,7 +50,7 @@ def test_every_package_is_in_the_table():
     assert {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__"} == set(ALLOWED)
 
 
-def test_every_module_of_the_ground_floor_is_named():
+def test_every_module_of_the_base_modules_is_named():
     assert {p.stem for p in PACKAGE.glob("*.py")} - {"__init__", "__main__"} == GROUND - {"settings"}
 
 

@@ -192,7 +192,7 @@ def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Holds the labelled micrographs of a real set, by name; boxes of `ignored` are neither particle nor ground."""
+    """Holds the labelled micrographs of a real set, by name; boxes of `ignored` are neither particle nor background."""
 
     micrographs: dict[str, Micrograph]
     labels: dict[str, Boxes]

@@ -127,7 +127,7 @@ def main() -> None:
         if len(chosen):
             print_row(f"{name}: {table[chosen, 0].min():.3f} to {table[chosen, 0].max():.3f}", table[chosen])
     print_row("all", table)
-    print(f"\n{np.median(seconds):.2f} s a micrograph of {given.side} px, one thread\n")
+    print(f"\n{np.median(seconds):.2f} s per micrograph of {given.side} px, one thread\n")
 
     counts: dict[str, list[int]] = {}
     strengths: dict[str, list[float]] = {}
@@ -157,7 +157,7 @@ def main() -> None:
                     strengths.setdefault(f"{kind} / {name}", []).append(float(found.max()))
                 n = len(pick(Micrograph(image, pixel_size=one.pixel_size, name="one"), model, diameter_px=diameter))
                 counts.setdefault(f"{kind} / {name}", []).append(n)
-    print("| picks a micrograph (mean; most) | " + " | ".join(images) + " |")
+    print("| picks per micrograph (mean; most) | " + " | ".join(images) + " |")
     print("|---|" + "---|" * len(images))
     for kind in kinds:
         cells = [counts[f"{kind} / {name}"] for name in images]

@@ -1,7 +1,7 @@
 """Whether labels in another frame are noticed: each labelled set as it is, mirrored, swapped, moved and scaled.
 
-Prints how well labels fit, in standard deviations above random places, and what is said. Nothing must be said of labels
-as they are.
+Prints how well labels fit, in standard deviations above random places, and the note that `evaluate` would give. Labels
+as they are must give none.
 """
 
 import argparse

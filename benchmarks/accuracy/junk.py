@@ -1,4 +1,4 @@
-"""Picks on junk: on simulated dirty micrographs, where all ground is known, and on real ones without particles.
+"""Picks on junk: on simulated dirty micrographs, where all junk is known, and on real ones without particles.
 
 Structures are those that the general model was not trained on. "On junk" is a pick whose centre lies on carbon, ice,
 gold, a clump or a filament, and not within d/4 of a particle: thin filaments lie over particles that can be seen.

@@ -44,7 +44,7 @@ def micrographs(n: int, side: int, width_px: float) -> list[Micrograph]:
 
 
 def maps_of(n: int, side: int) -> LineMaps:
-    """Return what a network that is never wrong would say of `n` filaments."""
+    """Return what a network that is never wrong would say about `n` filaments."""
     rng = np.random.default_rng(1)
     heat, x, y, cosine, sine = np.zeros((5, side, side))
     for _ in range(n):

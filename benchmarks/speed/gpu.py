@@ -117,7 +117,7 @@ def picking(given: argparse.Namespace, seconds: float) -> None:
 
 
 def pick_row(out: Path, jobs: int) -> str:
-    """Return one row, from what the run's log says of each micrograph."""
+    """Return one row, from what the run's log says about each micrograph."""
     lines = [json.loads(line) for path in (out / "log").glob("*.jsonl") for line in path.read_text().splitlines()]
     done = sorted((line for line in lines if "micrograph" in line), key=lambda line: line["at"])
     # The first ones wait for the model and the device's libraries.
@@ -131,7 +131,7 @@ def pick_row(out: Path, jobs: int) -> str:
 
 def training(device: torch.device, given: argparse.Namespace, seconds: float) -> None:
     """Print steps a second of each network with the loader, and with one batch again and again."""
-    print("| training | crops a step | steps a second | the same batch again | precision |\n|" + "---|" * 5)
+    print("| training | crops per step | steps a second | the same batch again | precision |\n|" + "---|" * 5)
     one = TrainingSet(
         micrographs=str(EXAMPLES / "apoferritin/micrographs"), labels=str(EXAMPLES / "apoferritin/labels")
     )

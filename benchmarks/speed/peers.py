@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--shape", default="4096x4096", help="rows x columns that are cut from the example")
     parser.add_argument("--options", default="", help="further options of `vitripick pick`, in one string")
     given = parser.parse_args()
-    logging.getLogger("vitripick").setLevel(logging.ERROR)  # LoG's scores are no confidences, which is known
+    logging.getLogger("vitripick").setLevel(logging.ERROR)  # LoG's scores are not confidences, which is known
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         labels = write_files(root, given)
@@ -70,7 +70,7 @@ def main() -> None:
             best = f"; {max(tried.values()):.3f} at its best threshold, {max(tried, key=lambda t: tried[t]):g}"
         print(f"{given.files} micrographs, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}\n")
         print(
-            "| program | seconds, median (least) | seconds a micrograph | processor seconds | F1, d/4 | LoG over it |"
+            "| program | seconds, median (least) | seconds per micrograph | processor seconds | F1, d/4 | LoG over it |"
         )
         print("|---" * 6 + "|")
         slow, slow_used = map(statistics.median, zip(*took.get("RELION's LoG", [(math.nan, math.nan)]), strict=True))

@@ -84,7 +84,7 @@ def drawing_alone(arguments: argparse.Namespace) -> str:
                 pass
             used, took = time.process_time() - used, time.perf_counter() - started
             rows.append([architecture, f"{n_workers} {by}", 1e3 * took / n_steps, 1e3 * used / n_steps])
-    return table(["batches of", "drawn by", "ms a step", "CPU of the training process, ms a step"], rows)
+    return table(["batches of", "drawn by", "ms per step", "CPU of the training process, ms per step"], rows)
 
 
 def median(call: Callable[[], object], repeats: int) -> float:

@@ -93,7 +93,7 @@ def arrivals(folder: Path, options: argparse.Namespace) -> None:
     )
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     status = json.loads((out / "status.json").read_text())
-    print("| arrived | an hour | picked | lag, median | lag, 95 % | longest | CPU s a micrograph | memory | load |")
+    print("| arrived | an hour | picked | lag, median | lag, 95 % | longest | CPU s per micrograph | memory | load |")
     print("|" + "---|" * 9)
     print(
         f"| {n} in {minutes:g} min | {per_hour:g} | {status['done']} | {statistics.median(lags):.1f} s | "

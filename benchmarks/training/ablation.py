@@ -17,7 +17,7 @@ from _shared import RECIPE
 
 from vitripick.training import default_settings, read_training_plan, train
 
-# Crops are eight diameters wide throughout, so that every variant sees as many particles a step.
+# Crops are eight diameters wide throughout, so that every variant sees as many particles per step.
 VARIANTS: dict[str, dict[str, object]] = {
     "24 px, width 32, stride 4": {},
     "12 px": {"working_diameter_px": 12, "crop_px": 96},

@@ -15,7 +15,7 @@ from pathlib import Path
 from vitripick.encoding import check_output_name
 from vitripick.errors import UsageError, parameter, path_problem
 
-# The name says that the file is no result, and which process writes it. So what a killed process left can be
+# The name says that the file is not a result, and which process writes it. So what a killed process left can be
 # distinguished from what a living one is writing.
 _PREFIX = ".vitripick-tmp"
 _NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")

@@ -1,7 +1,7 @@
 """Count the CPU cores that this process may use, and keep the threads of libraries from taking them from each other.
 
-Who picks several micrographs at once gives each a thread. A library that starts a thread for each core in each of
-them slows all of them down, most on a busy machine. Each library is asked here:
+Several micrographs are picked at once, each in one thread. If a library starts a thread per core in each of them, all
+become slower, most of all on a busy machine. Each library is limited here:
 
 - BLAS (NumPy, SciPy) and OpenMP (torch): `calm_libraries`, before these are imported, by the command line.
 - OpenMP (torch): `calm_torch`, where our own code imports torch first, as in a script that trains.
@@ -25,7 +25,7 @@ def usable_cores() -> int:
 
 
 def calm_libraries() -> None:
-    """Let BLAS start no threads, and torch's threads sleep while they wait; what the user has set stays.
+    """Let BLAS start no threads, and let torch's threads sleep while they wait; settings of the user stay.
 
     NumPy and torch read this when they are imported. No step of picking or training multiplies large matrices with
     NumPy.
@@ -35,11 +35,9 @@ def calm_libraries() -> None:
 
 
 def calm_torch() -> None:
-    """Let torch's threads sleep while they wait; what the user has set stays.
-
-    Torch's threads wait for each other some hundred times in a step of training, and by default they keep their cores
-    busy meanwhile. Where other programs want these cores, a step took three times as long (docs/speed.md). It acts
-    only if it is called before torch is imported.
+    """Let torch's threads sleep while they wait; settings of the user stay. Torch's threads wait for each other some
+    hundred times in a step of training, and by default they keep their cores busy meanwhile. Where other programs want
+    these cores, a step took three times as long (docs/speed.md). It acts only if it is called before torch is imported.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -58,7 +58,7 @@ def is_told(outcome, parameter, value):
 
 
 def wrong_numbers(kind):
-    """Return texts that are no number, or none within the limits."""
+    """Return texts that are not a number, or not one within the limits."""
     yield from ("many", "nan", "inf", "-inf", "1_0", "1,5x", "٣", "9" * 400)
     if kind.whole:
         yield from ("2.5", "1e3", "0x10", "9" * 30)

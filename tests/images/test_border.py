@@ -35,7 +35,7 @@ def test_a_frame_of_one_value_is_found(value):
 
 
 def test_a_band_that_a_filter_blurred_into_the_image_is_found_with_the_blur():
-    """The file was low-passed as if it went on at the opposite side: its outermost rows are no copies either."""
+    """The file was low-passed as if it went on at the opposite side: its outermost rows are not copies either."""
     padded = np.pad(noise(), ((24, 0), (0, 0)), mode="edge").astype(float)
     for _ in range(8):
         padded = (np.roll(padded, 1, axis=0) + 2 * padded + np.roll(padded, -1, axis=0)) / 4

@@ -348,7 +348,7 @@ def test_a_run_without_any_picks_is_a_misfit(project):
 
 
 @pytest.mark.parametrize(
-    ("mirror", "words"), [(lambda image: image[::-1], "with y turned round"), (lambda image: image, None)]
+    ("mirror", "words"), [(lambda image: image[::-1], "with y flipped"), (lambda image: image, None)]
 )
 def test_picks_of_mirrored_images_are_noticed(project, mirror, words):
     for seed, name in enumerate(NAMES[:2]):

@@ -1,4 +1,4 @@
-"""What RELION has to know of the microscope, from a micrographs star or from options to the files of particles."""
+"""What RELION has to know about the microscope, from a micrographs star or from options to the files of particles."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The quality line: what picks and junk map say of a micrograph, and no more than that."""
+"""The quality line: what picks and junk map say about a micrograph, and no more than that."""
 
 import csv
 import dataclasses

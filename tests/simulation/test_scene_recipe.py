@@ -48,7 +48,7 @@ def test_a_file_starts_from_another_recipe(tmp_path):
         ("pixel_size = 0\n", "pixel_size: .*larger than 0"),
         ("[contamination]\nbroken = -1\n", "contamination.broken: .*cannot be negative"),
         ("shape = [5, 5]\n", "shape"),
-        ("this is no toml", "not a TOML file"),
+        ("this is not a toml", "not a TOML file"),
         ('base = "loop.toml"\n', "starts from itself"),
     ],
 )

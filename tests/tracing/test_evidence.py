@@ -1,4 +1,4 @@
-"""What the image says of a traced line: darker than both sides, or darker than one."""
+"""What the image says about a traced line: darker than both sides, or darker than one."""
 
 import numpy as np
 import pytest

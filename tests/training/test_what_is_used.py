@@ -1,4 +1,4 @@
-"""Which files of a labelled set are used, and what is said of the others."""
+"""Which files of a labelled set are used, and what is said about the others."""
 
 import shutil
 from pathlib import Path

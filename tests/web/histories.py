@@ -48,7 +48,7 @@ def happens(*, needs_server=True, **draws):
     def made(method):
         @functools.wraps(method)
         def run(self, **drawn):
-            # Rules are no preconditions on the server: what is drawn must not depend on the moment at which it dies.
+            # Rules are not preconditions on the server: what is drawn must not depend on the moment at which it dies.
             if needs_server:
                 self.restart()
             with contextlib.suppress(Lost):

@@ -1,4 +1,4 @@
-"""What the page says of picks: exact counts, and whose threshold it is; and names that can be told apart."""
+"""What the page says about picks: exact counts, and whose threshold it is; and names that can be told apart."""
 
 import shutil
 

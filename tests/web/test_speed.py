@@ -1,5 +1,5 @@
 """The page stays fluent, measured in the browser. The best of a few tries counts, and where more wants to run than
-there are cores, all takes as much longer: a busy machine is no bug."""
+there are cores, all takes as much longer: a busy machine is not a bug."""
 
 import os
 

@@ -35,7 +35,7 @@ class RunFolder:
         self.folder = folder
 
     def record(self, stem):
-        """Return what is known of a micrograph that is done, as a dictionary; None if it is not done."""
+        """Return what is known about a micrograph that is done, as a dictionary; None if it is not done."""
         return _read_json(os.path.join(self.folder, "micrographs", f"{stem}.json"))
 
     def failure(self, stem):

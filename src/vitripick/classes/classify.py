@@ -83,7 +83,7 @@ class Classes:
     averages : (classes, size, size), float32
         The mean of each class, turned and moved, at the scale of the images; the largest class first.
     classes
-        What is known of each, in the same order.
+        What is known about each, in the same order.
     assigned
         Where each image is.
     """
@@ -126,7 +126,7 @@ class Classes:
         Raises
         ------
         InputError
-            If they are no stack of such images, or hold NaN.
+            If they are not a stack of such images, or hold NaN.
         """
         stack = prepare.checked(images)
         size = self.averages.shape[1]
@@ -207,7 +207,7 @@ def classify(
         One particle in the middle of each, all at one scale, dark or bright; an even side of 16 px or more. 64 px are
         plenty.
     n
-        Classes at most. There are fewer for less than 14 images a class, and where classes would be empty.
+        Classes at most. There are fewer for less than 14 images per class, and where classes would be empty.
     diameter_px
         Of the particle, in pixels of the images; by default 0.625 of their side.
     seed
@@ -220,7 +220,7 @@ def classify(
     Raises
     ------
     InputError
-        If `images` is no stack of squares, is empty, or holds NaN or infinities.
+        If `images` is not a stack of squares, is empty, or holds NaN or infinities.
     UsageError
         If the diameter does not fit into the images, or `n` is below 1.
 

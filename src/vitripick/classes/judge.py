@@ -40,7 +40,7 @@ _FEW = 4
 _OUTLIER_DEVIATIONS = 3.0
 # An image is taken for empty if it is fainter than this share of images of noise alone.
 _NOISE_SHARE = 0.97
-# If more images than this are as faint as noise, their noise is no noise: denoised or crowded micrographs have none.
+# If more images than this are as faint as noise, their noise is not noise: denoised or crowded micrographs have none.
 _FAINT_AT_MOST = 0.4
 # The quietest surroundings show the noise: neighbours do not reach into them.
 _QUIET_SHARE = 0.1

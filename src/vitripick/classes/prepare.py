@@ -24,7 +24,7 @@ def checked(images: npt.ArrayLike, *, name: str = "images") -> Images:
     Raises
     ------
     InputError
-        If there are none, they are no stack of squares with an even side, or hold NaN or infinities.
+        If there are none, they are not a stack of squares with an even side, or hold NaN or infinities.
     """
     stack = np.asarray(images, np.float32)
     if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or stack.shape[1] < 16 or stack.shape[1] % 2:

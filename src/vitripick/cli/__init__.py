@@ -1,4 +1,4 @@
-"""One module a command: parse, call the library, print."""
+"""Hold one module for each command: parse, call the library, print."""
 
 from vitripick.cores import calm_libraries
 

@@ -1,4 +1,4 @@
-"""The command line: commands, and what every one of them ends with when something goes wrong."""
+"""List the commands of the command line, and give each its exit code when something goes wrong."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; errors go to stderr in one sentence."""
+    """Run one command and return its exit code; an error goes to stderr as one sentence."""
     try:
         with parameters_spelled(as_flag):
             result: object = app(arguments, prog_name="vitripick", standalone_mode=False)

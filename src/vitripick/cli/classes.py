@@ -92,7 +92,7 @@ def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, o
 
 
 def _lines(found: RunClasses) -> list[str]:
-    """Return a line for each class, below a head."""
+    """Return a line for each class, below a line with the names of the columns."""
     lines = [_head(found), "class  particles  share  confidence  resolution  guess"]
     for one in found.classes:
         finest = "–" if one.resolution_px is None else f"{one.resolution_px:.0f} px"

@@ -1,4 +1,4 @@
-"""How help texts look: options under headings, whole names and whole sentences at any width."""
+"""Lay out help texts: options under headings, whole names and whole sentences at any width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitripick.errors import InputError
 from vitripick.settings import MACHINE
 from vitripick.settings.optics import MICROSCOPE
 
-# A line may not break at the hyphen of `--a-name`; this one is no place to break at.
+# A line must not break at the hyphen of `--a-name`; it never breaks at this other hyphen.
 _UNBROKEN = "\u2011"
 
 
@@ -27,7 +27,7 @@ class Command(TyperCommand):
         return list(super().parse_args(ctx, args))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a file that ends too early is no Ctrl-C, although typer takes an `EOFError` for one."""
+        """Run the command. Typer takes an `EOFError` for Ctrl-C, so a file that ends too early is reported here."""
         try:
             return super().invoke(ctx)
         except EOFError as error:
@@ -50,7 +50,7 @@ class Command(TyperCommand):
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or ""
                 by_heading.setdefault(heading, []).append((record[0], filled(record[1])))
-        # First what has no heading (where things go, which model, the help itself), last what few people need.
+        # Options without a heading come first (output, model, help); what few people need comes last.
         last = (MICROSCOPE, MACHINE)
         for title in sorted(by_heading, key=lambda title: (title != "", title in last, title == MACHINE)):
             with formatter.section(title or "Options"):
@@ -58,7 +58,7 @@ class Command(TyperCommand):
 
 
 def filled(text: str) -> str:
-    """Return a help text with its lists filled in; they are looked up when a help is printed, not before."""
+    """Return a help text with its lists filled in; they are looked up only when a help is printed."""
     for name, listed in _LISTS.items():
         if f"{{{name}}}" in text:
             text = text.replace(f"{{{name}}}", listed())

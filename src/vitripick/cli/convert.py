@@ -119,7 +119,7 @@ def convert(
 
 
 def _one_of(first: T | None, first_name: str, second: T | None, second_name: str) -> T | None:
-    """Return what was given under one of two names, which may not say two things."""
+    """Return what was given under one of two names; two different values are an error."""
     if first is not None and second is not None and first != second:
         raise typer.BadParameter(
             f"{second_name} says {second}; give one of the two", param_hint=f"{first_name} {first}"

@@ -31,11 +31,11 @@ def cryosparc(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Lowest confidence to write; the run's by default.")
     ] = None,
-    flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
+    flip_y: Annotated[bool, typer.Option("--flip-y", help="Flip y: count rows from the last one.")] = False,
     keep_coordinates: Annotated[
         bool,
         typer.Option(
-            "--keep-coordinates", help="Take coordinates as they stand; by default refined shifts are applied."
+            "--keep-coordinates", help="Take the coordinates as they stand; by default refined shifts are applied."
         ),
     ] = False,
     pixel_size: Annotated[

@@ -23,7 +23,7 @@ def cryosparc_job(
     settings: PickSettings,
     model: options.ModelName = None,
     device: options.Device = "auto",
-    flip_y: Annotated[bool, typer.Option("--flip-y", help="Count y from the last row.")] = False,
+    flip_y: Annotated[bool, typer.Option("--flip-y", help="Flip y: count rows from the last one.")] = False,
 ) -> int:
     """Pick the micrographs of a cryoSPARC job into a new External job (needs the extra [cryosparc])."""
     from vitripick.cli.progress import progress_bar

@@ -37,7 +37,7 @@ _OPTIONAL = {
     "starlette": ("starlette", "pip install 'vitripick[web]' for vitripick label"),
     "openvino": ("openvino", "pip install 'vitripick[fast]' to pick faster on a CPU"),
 }
-# The float network runs on AVX2 and AVX-512; an int8 network would use VNNI and AMX.
+# A float network uses AVX2 and AVX-512; an int8 network uses VNNI and AMX, too.
 _CPU_FEATURES = {
     "avx2": "avx2",
     "avx512f": "avx512f",
@@ -54,7 +54,7 @@ Status = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """Is one line of the doctor's report.
+    """Holds one line of the doctor's report.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
 
 
 def threads() -> Finding:
-    """Return how many threads each library takes; more in all than cores would take the cores from each other."""
+    """Return how many threads each library takes. If they are more in all than cores, they slow each other down."""
     import cv2
 
     from vitripick.models.engines import available_cores
@@ -339,7 +339,7 @@ def _print_table(findings: list[Finding], picks: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    # Users paste the report, so lines stay long in a file or a pipe.
+    # Users paste the report into questions, so its lines are not wrapped in a file or a pipe.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(_table(findings))
     n_problems = sum(finding.status == "problem" for finding in findings)
@@ -359,7 +359,7 @@ def _table(findings: list[Finding]) -> Table:
     for _ in range(3):
         table.add_column(overflow="fold")
     for finding in findings:
-        found = Text(finding.value)  # rich would read [brackets] of a path as markup, so it is a Text
+        found = Text(finding.value)  # rich would read [brackets] of a path as markup, but not in a Text
         if finding.advice:
             found.append(f"\n→ {finding.advice}", style=styles[finding.status])
         table.add_row(Text(finding.status, style=styles[finding.status]), finding.name, found)

@@ -20,22 +20,24 @@ def evaluate(
         float | None,
         typer.Option(help="Particle diameter d in full-size pixels.  [default: median size of the labels' boxes]"),
     ] = None,
-    iou: Annotated[float, typer.Option(help="A pick is true at this IoU of the boxes.")] = 0.6,
+    iou: Annotated[float, typer.Option(help="IoU of the boxes from which a pick is right.")] = 0.6,
     distance_fraction: Annotated[
-        float, typer.Option(help="A pick is true when the centres are at most this share of d apart.")
+        float, typer.Option(help="Largest distance of the centres at which a pick is right, as a share of d.")
     ] = 0.25,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Confidence that picks are exported with.  [default: the run's; else all picks]"),
+        typer.Option(help="Lowest confidence of the picks to judge.  [default: the run's; else all picks]"),
     ] = None,
     border_px: Annotated[
         float | None,
-        typer.Option(help="Ignore picks and labels closer to the border; 0: none.  [default: d/2]"),
+        typer.Option(
+            help="Ignore picks and labels closer to the border than this, in full-size pixels; 0: none.  [default: d/2]"
+        ),
     ] = None,
     ignored: Annotated[
         Path | None,
         typer.Option(
-            help="File or folder of boxes in any format: a pick in one of them that found no label is not judged.",
+            help="File or folder of boxes in any format. A pick in one of them that finds no label is not judged.",
         ),
     ] = None,
     micrographs: Annotated[
@@ -48,13 +50,15 @@ def evaluate(
     keep_coordinates: Annotated[
         bool,
         typer.Option(
-            help="Take coordinates as they stand, also where RELION or cryoSPARC found a shift of the particle; by "
+            help="Take the coordinates as they stand, even if RELION or cryoSPARC found a shift of the particle. By "
             "default the shift is applied."
         ),
     ] = False,
     pixel_size: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Å per pixel of the micrographs, for such shifts, where nothing else says it."),
+        typer.Option(
+            min=0.001, help="Å per pixel of the micrographs, which such shifts need, if nothing else says it."
+        ),
     ] = None,
     pr_png: Annotated[Path | None, typer.Option(help="Draw the precision-recall curves to this file.")] = None,
     leak: Annotated[
@@ -64,7 +68,9 @@ def evaluate(
     details: Annotated[
         bool, typer.Option("--details", help="Print the whole table: each criterion, intervals, calibration.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the intervals and of the chance level.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the random draws for the intervals and the chance level.")
+    ] = 0,
     filaments: Annotated[
         bool, typer.Option("--filaments", help="Compare filaments, by length, within a quarter of their width.")
     ] = False,
@@ -75,7 +81,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare picks with labels: precision, recall, F1, AUC and more."""
-    # Scores of other programs, such as Topaz, lie outside 0 to 1, so any finite number is allowed.
+    # Confidences of other programs, such as Topaz, lie outside 0 to 1, so any finite number is allowed.
     if threshold is not None and not math.isfinite(threshold):
         raise typer.BadParameter(f"must be a number, not {threshold}", param_hint="--threshold")
     if filaments:

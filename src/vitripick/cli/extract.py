@@ -28,8 +28,10 @@ def extract(
     max_particles: Annotated[
         int | None, typer.Option(min=1, help="Most particles to write, the most confident of each micrograph.")
     ] = None,
-    normalise: Annotated[bool, typer.Option(help="Background of mean 0 and standard deviation 1.")] = True,
-    invert: Annotated[bool, typer.Option(help="Particles white, as RELION expects them.")] = True,
+    normalise: Annotated[
+        bool, typer.Option(help="Scale each image so that its background has mean 0 and standard deviation 1.")
+    ] = True,
+    invert: Annotated[bool, typer.Option(help="Write particles white, as RELION expects them.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
 ) -> int:
     """Cut the picked particles into an MRC stack with its STAR, to inspect or for a first 2-D classification."""

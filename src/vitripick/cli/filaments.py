@@ -1,4 +1,4 @@
-"""What `pick`, `convert` and `evaluate` do with `--filaments`."""
+"""Do what `pick`, `watch`, `convert`, `train` and `evaluate` do with `--filaments`."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def filament_watcher(
     tell: Callable[[str], None],
     as_lines: bool,
 ) -> FilamentWatcher:
-    """Return what traces filaments on micrographs as they arrive; with `as_lines` it prints one for each."""
+    """Return the function that traces filaments on micrographs as they arrive; with `as_lines` it prints a line for
+    each."""
     from vitripick.models.engines import load_on_engine
     from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL, open_filament_model
     from vitripick.runs.filament_folder import FilamentFolder
@@ -203,9 +204,7 @@ def _changed(one: Filaments, settings: ConvertSettings, width_px: float | None) 
         one = dataclasses.replace(one.scaled(settings.scale), pixel_size=pixel_size, shape=shape)
     if settings.flip_y:
         if one.shape is None:
-            raise UsageError(
-                f"{one.micrograph}: turning y round needs the number of rows; give {parameter('micrograph')}."
-            )
+            raise UsageError(f"{one.micrograph}: flipping y needs the number of rows; give {parameter('micrograph')}.")
         one = one.flipped(one.shape[0])
     if settings.threshold is not None:
         one = one.above(settings.threshold)
@@ -303,5 +302,5 @@ def evaluate_files(picks: Path, labels: Path, *, width_px: float | None, as_json
     )
     typer.echo(
         f"direction off by {found.angle_error_degrees:.2f} degrees and centre line by {found.offset:.2f} px (medians), "
-        f"{found.breaks:.2f} breaks a filament, {found.false_joins:.2f} false joins"
+        f"{found.breaks:.2f} breaks per filament, {found.false_joins:.2f} false joins"
     )

@@ -1,4 +1,4 @@
-"""Run `vitripick handover`, which tries a hand-over to another program dry."""
+"""Run `vitripick handover`, which checks a hand-over to another program without writing anything."""
 
 from __future__ import annotations
 

@@ -26,9 +26,11 @@ def label(
     ] = None,
     pixel_size: options.PixelSize = None,
     include: options.Include = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Only show: nothing can be changed.")] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only show the project: nothing can be changed.")
+    ] = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; with any other than the default, other people can open the page.")
+        str, typer.Option(help="Address to listen at; with any but the default, other people can reach the page.")
     ] = "127.0.0.1",
     url: Annotated[
         str | None,

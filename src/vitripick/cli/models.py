@@ -26,7 +26,7 @@ def models(
     write_graph: Annotated[
         bool,
         typer.Option(
-            "--write-graph", help="Write the graph beside this bundle with which it picks where torch is not installed."
+            "--write-graph", help="Write a graph beside this bundle, so that it can pick where torch is not installed."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,

@@ -27,7 +27,7 @@ ModelName = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 … or auto.", rich_help_panel=MACHINE)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, where the headers are silent or wrong.")]
+PixelSize = Annotated[float | None, typer.Option(help="Å per pixel, if the headers do not say it or are wrong.")]
 Include = Annotated[
     list[str] | None,
     typer.Option(
@@ -36,13 +36,13 @@ Include = Annotated[
         metavar="ENDING",
     ),
 ]
-JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON a micrograph as it is done.")]
+JsonLines = Annotated[bool, typer.Option("--json-lines", help="Print one line of JSON per micrograph as it is done.")]
 
 
 class Given:
-    """Marks a parameter that takes what was typed of a settings class, and nothing of what was left out.
+    """Marks a parameter that takes only those fields of a settings class that the user typed.
 
-    For `Annotated[dict[str, Any], Given(TrainSettings)]` a command gets a dictionary: its other fields may come from a
+    A command with `Annotated[dict[str, Any], Given(TrainSettings)]` gets a dictionary. The other fields may come from a
     file or from elsewhere. Only fields made with `option` are on the command line.
     """
 
@@ -53,7 +53,7 @@ class Given:
 def with_settings(command: F) -> F:
     """Replace each parameter of `command` that is a settings class by one option for each of its fields.
 
-    Values are checked by the settings class; what it refuses becomes a usage error that names the option.
+    The settings class checks the values; if it refuses one, a usage error names the option.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []

@@ -59,7 +59,7 @@ def pick(
         bool,
         typer.Option(
             "--profile",
-            help="Print on stderr how long each stage took, files from disk apart.",
+            help="Print on stderr how long each stage took; files read from disk are counted apart.",
             rich_help_panel=MACHINE,
         ),
     ] = False,
@@ -121,7 +121,7 @@ def pick(
                 print_line(outcome)
 
         def on_survey(survey: Survey) -> None:
-            # At once: who sees a wrong diameter need not wait for the end.
+            # This is printed at once, so that a user who sees a wrong diameter can stop the run early.
             for line in survey.summary_lines():
                 print(line, file=sys.stderr if as_json or json_lines else sys.stdout, flush=True)
 
@@ -172,7 +172,7 @@ def pick(
             f"all are listed in {listed}",
             file=sys.stderr,
         )
-    # What to do next is the last line, below all that is said of failures.
+    # The last line says what to do next; it stands below all messages about failures.
     if json_lines:
         told = {"summary": {k: v for k, v in summary.to_dict().items() if k not in ("micrographs", "failures")}}
         print(json.dumps(told, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Show on a terminal what is being done and how far it is, and nothing in a log."""
+"""Show on a terminal what is being done and how far it is. A log gets none of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Bar:
     update
         Called with (done, total, note).
     stage
-        Called with what is done next, in words; the count begins again.
+        Called with the name of the stage that begins; the count begins again.
     say
         Called with a line to print on stderr, above the bar if there is one.
     """
@@ -38,11 +38,11 @@ def progress_bar(description: str, unit: str, *, in_log: bool = False) -> Iterat
     Parameters
     ----------
     description
-        What is done first.
+        Name of the first stage.
     unit
         What is counted, such as `micrographs`.
     in_log
-        Whether a log gets a line for each stage, and one a minute. Otherwise it gets what is said, and no more.
+        Whether a log gets a line for each stage, and one a minute. Otherwise it gets only the lines of `say`.
     """
     # With several processes (torchrun sets RANK), bars would mix, so only the first process draws.
     if not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0":
@@ -102,7 +102,8 @@ def _lines(unit: str, every_seconds: float = 60.0) -> Bar:
     def update(done: int, total: int, note: str) -> None:
         nonlocal began
         now = time.monotonic()
-        # The first call only starts the clock: what came before it (loading, compiling) is no measure for the rest.
+        # The first call only starts the clock, because the time before it (loading, compiling) would spoil the
+        # estimate.
         began = began or (now, done)
         if now - line_at >= every_seconds and done > began[1]:
             left = (now - began[0]) / (done - began[1]) * (total - done)

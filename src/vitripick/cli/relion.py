@@ -7,7 +7,7 @@ from types import FrameType
 
 import typer
 
-# RELION gives what the user typed as labels; which of them we know is for the library to say.
+# RELION passes the labels that the user typed; the library says which of them it knows.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -25,7 +25,8 @@ def relion(context: typer.Context) -> int:
     def on_signal(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # A queue that ends the job by its time limit: the marker must be written, or RELION shows it as running for ever.
+    # A queue may end the job at its time limit. Then the marker must be written, or RELION shows the job as running for
+    # ever.
     before = signal.signal(signal.SIGTERM, on_signal)
     try:
         summary = run_relion_job(context.args, tell=lambda line: print(line, flush=True))

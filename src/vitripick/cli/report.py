@@ -71,7 +71,8 @@ def report(
 
 
 def _with_names_of_their_own(gathered: list[ReportRun], folders: list[Path]) -> list[ReportRun]:
-    """Return runs with distinct names: runs of one name (often `picks`) get as much of their paths as needed."""
+    """Return runs with distinct names: where several have the same name (often `picks`), as much of their paths as is
+    needed is added."""
     paths = [folder.resolve() for folder in folders]
     names = [run.name for run in gathered]
     for n_parts in range(2, max(len(path.parts) for path in paths) + 1):

@@ -35,7 +35,7 @@ def train(
         Path | None,
         typer.Option(help="TOML with [[sets]] and [training], instead of --micrographs and --labels."),
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where the recipe's relative paths start.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder that the recipe's relative paths start from.")] = None,
     start: Annotated[
         str | None,
         typer.Option("--from", help="A released model's name or a bundle to go on from, instead of from scratch."),
@@ -43,7 +43,9 @@ def train(
     train_last: Annotated[
         int | None,
         typer.Option(
-            min=1, help="With --from: only the last layers learn, this many; all by default.", rich_help_panel=SCHEDULE
+            min=1,
+            help="With --from: only this many of the last layers learn; all by default.",
+            rich_help_panel=SCHEDULE,
         ),
     ] = None,
     device: options.Device = "auto",
@@ -51,24 +53,27 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="How many draw crops beside the network: by default none on a CPU, up to 8 for a GPU.",
+            help=(
+                "Number of processes or threads that draw crops beside the network; by default 0 on a CPU, up to 8 "
+                "for a GPU."
+            ),
             rich_help_panel=MACHINE,
         ),
     ] = None,
     fields: Annotated[
         Path | None,
-        typer.Option(help="Where a recipe's simulated fields are kept; OUT/fields by default.", rich_help_panel=LABELS),
+        typer.Option(help="Folder for a recipe's simulated fields; OUT/fields by default.", rich_help_panel=LABELS),
     ] = None,
     filaments: Annotated[
         bool,
-        typer.Option("--filaments", help="Labels are filaments; by default from the released model of them."),
+        typer.Option("--filaments", help="Train on filaments; by default, from the released model of filaments."),
     ] = False,
     width_px: Annotated[
         float | None,
         typer.Option(min=0.001, help="Width of filaments in full-size pixels.", rich_help_panel=LABELS),
     ] = None,
     width_angstrom: Annotated[
-        float | None, typer.Option(min=0.001, help="The same in Å.", rich_help_panel=LABELS)
+        float | None, typer.Option(min=0.001, help="Width of filaments in Å.", rich_help_panel=LABELS)
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -125,7 +130,7 @@ def train(
             ),
         )
         if os.environ.get("RANK", "0") != "0":
-            return  # of several processes (torchrun) the first one talks
+            return  # with several processes (torchrun), only the first one prints
         from vitripick.models.engines.export import write_graph_or_warn
 
         bar.stage("making the graph that picks without torch")
@@ -156,7 +161,7 @@ def train(
 
 
 def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: dict[str, Any]) -> list[TrainingSet]:
-    """Return the sets of the command line; what is said of a set holds for each."""
+    """Return the sets of the command line; options of a set hold for each of them."""
     micrographs, labels = micrographs or [], labels or []
     if len(micrographs) != len(labels):
         raise UsageError(
@@ -166,11 +171,11 @@ def _sets(micrographs: list[str] | None, labels: list[str] | None, about_set: di
     if len(micrographs) != 1 and set(about_set) - {"box_size_px", "include", "keep_labels", "keep_coordinates"}:
         raise UsageError(
             "--classes, --rejected, --pixel-size, --validate-on, --leave-out and --areas go with one --micrographs and "
-            "its --labels; for several sets, say it of each in the --recipe."
+            "its --labels; for several sets, give them for each set in the --recipe."
         )
     if not micrographs and about_set:
         raise UsageError(
-            "--box-size-px and --include go with --micrographs and --labels; a --recipe says it of each set."
+            "--box-size-px and --include go with --micrographs and --labels; a --recipe has them for each set."
         )
     return [
         options.settings_from(TrainingSet, {"micrographs": images, "labels": own, **about_set})
@@ -185,7 +190,7 @@ def _gather(
     given: dict[str, Any],
     start: str | None,
 ) -> tuple[Sequence[TrainingSet | SimulatedSet], TrainSettings]:
-    """Return a recipe's sets and settings, or the architecture's own, with what was typed on top."""
+    """Return a recipe's sets and settings, or the architecture's own; what the user typed overrides them."""
     from vitripick.models import read_model_card
     from vitripick.training import default_settings, read_training_plan
 

@@ -1,4 +1,4 @@
-"""Check what was typed before it is converted, and say in our own words what is wrong with a command line."""
+"""Check a command line before its values are converted, and say in plain words what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from vitripick.settings.wording import Limits
 
 
 def check_typed(given: Mapping[str, Any], command: Any) -> None:
-    """Refuse a text where a number belongs, a number out of range, and an empty value.
+    """Refuse a text instead of a number, a number out of range, and an empty value.
 
     Parameters
     ----------
     given
-        What was typed, by the parameter's name: a text, several texts, or a switch.
+        What the user typed, by the parameter's name: a text, several texts, or a switch.
     command
         The command, as typer built it.
 
     Raises
     ------
     UsageError
-        For the first value that cannot be; it names the option, the value, and what to give.
+        For the first impossible value; it names the option, the value, and what to give.
     """
     kinds = _kinds(command.callback)
     for parameter in command.params:
@@ -46,7 +46,7 @@ def shown_name(parameter: Any) -> str:
 def complaint(error: Any) -> str:
     """Return what is wrong with a command line, in one sentence, from an error of typer or click."""
     context, kind, message = getattr(error, "ctx", None), type(error).__name__, str(error.message or "")
-    # Only some classes of errors are exported, and click and typer name them alike.
+    # Typer exports only some of its classes of errors. Click and typer give them the same names, so names decide here.
     parameter = getattr(error, "param", None)
     command = "vitripick" if context is None else context.command_path
     quoted = re.search(r"'([^']*)'|\(([^()]*)\)$", message)

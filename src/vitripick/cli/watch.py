@@ -1,4 +1,4 @@
-"""`vitripick watch`: pick micrographs as they arrive."""
+"""Run `vitripick watch`, which picks micrographs as they arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def watch(
     model: options.ModelName = None,
     device: options.Device = "auto",
     stop_file: Annotated[
-        Path | None, typer.Option(help="Stop when this file appears.", show_default="OUT/STOP", rich_help_panel=WAITING)
+        Path | None,
+        typer.Option(help="The watch stops when this file appears.", show_default="OUT/STOP", rich_help_panel=WAITING),
     ] = None,
     json_lines: options.JsonLines = False,
 ) -> int:
@@ -67,7 +68,7 @@ def watch(
         )
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        # The first one lets the micrograph in hand be finished; who cannot wait asks again.
+        # The first signal lets the current micrograph be finished; a second one stops at once.
         signal.signal(number, signal.default_int_handler)
         watcher.request_stop(signal.Signals(number).name)
 

@@ -21,7 +21,7 @@ def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generat
     Raises
     ------
     InputError
-        If the micrograph has no pixels, or the diameter is no positive finite number.
+        If the micrograph has no pixels, or the diameter is not a positive finite number.
 
     Returns
     -------

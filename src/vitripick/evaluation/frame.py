@@ -182,7 +182,7 @@ def _readings(half_box_px: float | None) -> list[Reading]:
 
     readings = [
         Reading("as they are", {}, lambda x, y, shape: (x, y)),
-        Reading("with y turned round", {"flip_y": True}, lambda x, y, shape: (x, shape[0] - 1 - y)),
+        Reading("with y flipped", {"flip_y": True}, lambda x, y, shape: (x, shape[0] - 1 - y)),
         Reading("with x and y swapped", {"swap_xy": True}, lambda x, y, shape: (y, x)),
         *(Reading(f"times {f:g}", {"scale": f}, scaled(f)) for f in _SCALES if f > 1),
         *(Reading(f"divided by {1 / f:g}", {"scale": f}, scaled(f)) for f in _SCALES if f < 1),

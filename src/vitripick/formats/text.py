@@ -115,7 +115,7 @@ def _above_zero(values: FloatArray, fields: Sequence[str], lines: Sequence[int],
 
 
 def parse_pixel_size(field: str) -> float | None:
-    """Return Å per pixel, or None for what is no number above zero, because programs write 0 for "not known"."""
+    """Return Å per pixel, or None for what is not a number above zero, because programs write 0 for "not known"."""
     value = _number(field)
     return value if math.isfinite(value) and value > 0 else None
 

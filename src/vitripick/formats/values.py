@@ -35,7 +35,7 @@ def checked(boxes: Boxes, path: Path) -> Boxes:
         wrong = values[(values <= 0) | (values > _FARTHEST_PX)]
         if len(wrong):
             raise FormatError(
-                f"{path}: {name} of a box{of} is {wrong[0]:g} px, which is no size of a box; correct the file, or "
+                f"{path}: {name} of a box{of} is {wrong[0]:g} px, which is not a size of a box; correct the file, or "
                 f"{parameter('scale')}."
             )
     if np.isinf(boxes.confidence).any():

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# A number beyond is no class, but a damaged file.
+# A number beyond is not a class, but a damaged file.
 MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Holds what RELION or cryoSPARC says of each box beside its coordinates.
+    """Holds what RELION or cryoSPARC says about each box beside its coordinates.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def join_alignments(parts: Sequence[Alignment | None], lengths: Sequence[int]) -
     Parameters
     ----------
     parts
-        What is known of each part's boxes.
+        What is known about each part's boxes.
     lengths
         How many boxes each part has.
     """

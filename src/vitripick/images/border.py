@@ -1,6 +1,6 @@
 """Find where a micrograph's border holds no image: rows or columns smeared outwards, or filled with one value.
 
-Programs that align movies leave such bands where frames were moved out of the picture. The bands are no ice, but a
+Programs that align movies leave such bands where frames were moved out of the picture. The bands are not ice, but a
 network may take their streaks for particles.
 """
 

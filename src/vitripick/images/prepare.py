@@ -147,7 +147,7 @@ def prepare(
     diameter_px
         Particle diameter in full-size pixels; needed where the working scale depends on it.
     invert
-        Turn light and dark round, because networks know dark particles only.
+        Invert the contrast, because networks know dark particles only.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from vitripick.models.registry import REGISTERED, Architecture
 from vitripick.models.released import OF_FILAMENTS
 from vitripick.settings.wording import in_words
 
-# The widest and deepest networks that anybody trains stay far below this.
+# The widest and deepest networks in use stay far below this.
 _MOST = 1 << 16
 
 
@@ -79,7 +79,7 @@ def build_detector(name: str, options: dict[str, Any] | None = None) -> Detector
         except (ValidationError, TypeError) as error:
             reason = in_words(error.errors()[0]) if isinstance(error, ValidationError) else str(error)
             raise UsageError(f"architecture {name!r}: option {key} cannot be {value!r} ({reason}).") from None
-        # Such a network fits into no memory, and counts that small are no layers.
+        # Such a network does not fit into memory, and a negative or zero count makes no layer.
         if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= _MOST:
             raise UsageError(f"architecture {name!r}: option {key} should be from 0 to {_MOST}, but it is {value}.")
     return build(**options)

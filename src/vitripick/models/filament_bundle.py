@@ -58,7 +58,7 @@ def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> Fil
     InputError
         If there is no such name or file.
     FormatError
-        If the file is no bundle, a bundle of particles, or damaged.
+        If the file is not a bundle, a bundle of particles, or damaged.
     """
     path = resolve(name_or_path)
     card = read_model_card(path)

@@ -1,4 +1,4 @@
-"""What is known of a model of filaments without its weights, and without torch."""
+"""What is known about a model of filaments without its weights, and without torch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def open_filament_model(name_or_path: str | Path) -> ModelFile:
     InputError
         If there is no such name or file.
     FormatError
-        If the file is no bundle, or a bundle of particles.
+        If the file is not a bundle, or a bundle of particles.
     """
     model = open_model(name_or_path)
     check_of_filaments(model.card, model.path)

@@ -1,6 +1,6 @@
 """The head of the paper (Wagner et al. 2019) on any feature extractor: a grid of cells, at most one particle in each.
 
-A 1 x 1 convolution with six filters says of each cell where in it a particle's centre is, how large the box is as a
+A 1 x 1 convolution with six filters says about each cell where in it a particle's centre is, how large the box is as a
 multiple of the one anchor box, and how sure it is. Loss, decoding and priors are here; a member of this family brings
 its features, and trains by the paper's recipe unless it has one of its own.
 """

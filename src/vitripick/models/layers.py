@@ -1,4 +1,4 @@
-"""The layers of an architecture as a table: what it really is, not what a page says of it."""
+"""The layers of an architecture as a table: what it really is, not what a page says about it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from vitripick.models.detections import Network
 
 
 class Model(Protocol):
-    """Holds what is known of a model, loaded or not."""
+    """Holds what is known about a model, loaded or not."""
 
     @property
     def card(self) -> ModelCard:

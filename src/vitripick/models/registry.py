@@ -14,7 +14,7 @@ B = TypeVar("B", bound=Build)
 
 @dataclass(frozen=True)
 class Architecture:
-    """Holds what the package knows of an architecture before a detector is built.
+    """Holds what the package knows about an architecture before a detector is built.
 
     Attributes
     ----------

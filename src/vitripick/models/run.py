@@ -85,7 +85,7 @@ def detect(network: Network, image: Image, *, floor: float, patches: Patches = W
         own = inside(found[0], shape)
         if own.junk is None:
             return own
-        # Cells that lie in the padding, wholly or for the larger part, are no part of the image.
+        # Cells that lie in the padding, wholly or for the larger part, are not part of the image.
         rows, columns = (max(1, round(side / network.decoding.stride)) for side in shape)
         return dataclasses.replace(own, junk=own.junk[:rows, :columns])
 

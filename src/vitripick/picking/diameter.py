@@ -172,12 +172,12 @@ class DiameterEstimate(Settings):
         lines = []
         if self.contrast == "white":
             lines.append(
-                "the particles look white here: nearly nothing stands out until light and dark are turned round, so "
-                f"they are turned round (not so: {parameter('invert', False)})"
+                "the particles look white here: nearly nothing stands out until the contrast is inverted, so "
+                f"the contrast is inverted (not so: {parameter('invert', False)})"
             )
         if self.contrast == "perhaps white":
             lines.append(
-                "note: the particles may be white here: more stands out after light and dark are turned round; try "
+                "note: the particles may be white here: more stands out after the contrast is inverted; try "
                 f"{parameter('invert', True)}."
             )
         if self.doubted_pixel_size is not None:
@@ -261,7 +261,7 @@ def sweep(
     crop_px
         Side of the middle, in working pixels; `CROP_PX` by default.
     invert
-        Turn light and dark round.
+        Invert the contrast.
     jobs
         Diameters to look at at once. What is seen does not depend on it.
     """

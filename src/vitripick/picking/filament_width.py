@@ -21,7 +21,7 @@ _BIAS = 0.9
 _FIELD_WIDTHS = 85
 # A width at which less than this share of the length is traced is not the right one, however sure the network is.
 _SHARE = 0.3
-# Fewer widths of length than this on all micrographs together are no filaments.
+# Fewer widths of length than this on all micrographs together are not filaments.
 _LEAST_WIDTHS = 10.0
 
 

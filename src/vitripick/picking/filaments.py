@@ -59,7 +59,7 @@ def trace_filaments(
     tracing
         How maps become paths; defaults, at the model's threshold, if None.
     invert
-        Turn light and dark round, because the network knows dark filaments only.
+        Invert the contrast, because the network knows dark filaments only.
 
     Raises
     ------

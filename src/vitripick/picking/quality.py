@@ -32,7 +32,7 @@ _MOSTLY = 0.5
 # that cut off a small corner.
 _BAND_LENGTH, _BAND_FILLS, _ALONG, _GAP, _SOLID = 0.33, 0.25, 0.5, 0.03, 0.2
 # Some cameras and reductions leave a dark column or two at the border. So an area that lies almost wholly in the
-# outermost two cells (a third of a diameter) of one side is no film either.
+# outermost two cells (a third of a diameter) of one side is not film either.
 _RIM, _ALL_RIM = 2, 0.8
 # Junk outside of carbon edges is mentioned from this share of the area.
 _CONTAMINATED_SHARE = 0.1
@@ -53,7 +53,7 @@ class Quality:
         Mean confidence of the picks; None without picks.
     covered_share
         Share of the area without junk that lies under picks, which are circles of the particle's diameter. None if the
-        diameter is unknown or everything is junk. Where picks overlap, their ground counts twice, but never above 1.
+        diameter is unknown or everything is junk. Where picks overlap, the shared area counts twice, but never above 1.
     junk_share
         Share of the micrograph's area that is junk. This and the next two are None if the network has no junk map.
     edge_junk_share

@@ -1,4 +1,4 @@
-"""Draw class averages side by side, each with what is known of it."""
+"""Draw class averages side by side, each with what is known about it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class ReportRun:
     settings, timings
         Values to show as they are; timings in seconds.
     failures
-        What is known of each failure: "micrograph", "error", …
+        What is known about each failure: "micrograph", "error", …
     montage_png
         A picture of particles side by side (`montage_png`).
     classes_png

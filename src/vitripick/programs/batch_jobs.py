@@ -62,7 +62,7 @@ class IdleScheduler:
 
 @dataclass
 class _Job:
-    """Holds what is known of the job of one worker name."""
+    """Holds what is known about the job of one worker name."""
 
     worker: str
     number: str | None

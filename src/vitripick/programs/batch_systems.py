@@ -36,7 +36,7 @@ class BatchSystem:
 
 
 def slurm_states() -> dict[str, str] | None:
-    """Return what `squeue` says of the user's jobs, such as `pending (Resources)`."""
+    """Return what `squeue` says about the user's jobs, such as `pending (Resources)`."""
     told = _printed_by("squeue", "-h", "-u", str(os.getuid()), "-o", "%i|%T|%r")
     if told is None:
         return None
@@ -45,7 +45,7 @@ def slurm_states() -> dict[str, str] | None:
 
 
 def sge_states() -> dict[str, str] | None:
-    """Return what `qstat` says of the user's jobs, such as `qw`."""
+    """Return what `qstat` says about the user's jobs, such as `qw`."""
     told = _printed_by("qstat")
     if told is None:
         return None
@@ -54,7 +54,7 @@ def sge_states() -> dict[str, str] | None:
 
 
 def _not_known() -> None:
-    """Return that the states are not known: these programs were not at hand to learn how they answer."""
+    """Return that the states are not known, because the answers of these programs were not available here."""
 
 
 BATCH_SYSTEMS = {

@@ -239,7 +239,7 @@ def fill_particles(particles: Any, picks: list[Boxes], exposures: Any, rows: dic
 
 
 def _pixel_sizes(exposures: Any, n: int) -> list[float | None]:
-    """Return what cryoSPARC says of each micrograph's pixel size, which goes before the header's; None if nothing."""
+    """Return what cryoSPARC says about each micrograph's pixel size, which overrides the header's; None if nothing."""
     if "micrograph_blob/psize_A" not in exposures:
         return [None] * n
     sizes = np.asarray(exposures["micrograph_blob/psize_A"], np.float64)

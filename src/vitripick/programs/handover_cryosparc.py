@@ -39,7 +39,7 @@ _LEFT_OUT = "cryoSPARC's Extract leaves out boxes that do, as its guide says"
 
 @dataclass(frozen=True)
 class _Size:
-    """Holds what cryoSPARC says of one exposure; None where it does not."""
+    """Holds what cryoSPARC says about one exposure; None where it does not."""
 
     shape: tuple[int, int] | None = None
     pixel_size: float | None = None

@@ -52,7 +52,7 @@ NODES = "RELION_OUTPUT_NODES.star"
 _NODE_TYPE, _NODE_NUMBER = "MicrographCoordsGroup.star.relion.autopick", "2"
 
 # A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
-# RELION's own, and its STAR says which micrographs, so these are no labels.
+# RELION's own, and its STAR says which micrographs, so these are not labels.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name not in ("formats", "include")}
 _OF_FILAMENTS = {label: name for name, label in option_names(FilamentSettings).items()}
 _SWITCHES = {

@@ -232,7 +232,7 @@ def _resolution(one: RunClass) -> str:
 
 
 def _table(found: RunClasses, stack: Path) -> str:
-    """Return RELION's model STAR, as far as it speaks of classes."""
+    """Return the part of RELION's model STAR that describes classes."""
     size = found.averages.shape[1]
     pixel_size = 1.0 if found.pixel_size is None else found.pixel_size * found.scale
     general = StarBlock(

@@ -1,4 +1,4 @@
-"""Convert picks from one format to another; of a run folder, with all that its records know of the micrographs."""
+"""Convert picks from one format to another; of a run folder, with all that its records know about the micrographs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def convert_picks(
         threshold and above (a threshold of 0 gives all that are stored), with the run's box size, and its records say
         the micrographs' names, shapes, pixel sizes and optics. For files of a run these come from its records, too.
     target, to
-        A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs
+        A file, whose suffix or `to` says the format; or a folder, which gets one file per micrograph and needs
         `to`. Several micrographs go into one file only in the formats that can hold them.
     settings
         How to read, what to keep and how to write; defaults where None.

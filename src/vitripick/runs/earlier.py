@@ -1,4 +1,4 @@
-"""Find what earlier calls left in a run folder, because its joined files speak of all that was ever picked into it."""
+"""Find what earlier calls left in a run folder, because its joined files cover all that was ever picked into it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class EarlierCalls:
     def _record(self, stem: str, path: Path) -> Record | None:
         if stem not in self._known:
             record = read_record(path)
-            # A copied or renamed record speaks of another micrograph's files.
+            # A copied or renamed record names another micrograph's files.
             self._known[stem] = record if record is None or record.stem == stem else None
         return self._known[stem]
 

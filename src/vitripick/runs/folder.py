@@ -207,7 +207,7 @@ def _read_failures(path: Path) -> list[dict[str, Any]]:
 
 
 def _tells_times(line: dict[str, Any]) -> bool:
-    """Return whether a line of the log says how long a micrograph took; logs are no results, so others are left out."""
+    """Return whether a line of the log says how long a micrograph took. Other lines are left out."""
     timings = line.get("timings")
     return (
         isinstance(line.get("micrograph"), str)

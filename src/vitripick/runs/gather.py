@@ -125,7 +125,7 @@ def gather_sets(
 def _recentred(
     parts: dict[str, Boxes], others: dict[str, Boxes], path: str | Path, pixel_size: float | None
 ) -> dict[str, Boxes]:
-    """Return boxes with their refined shifts applied; what their own file does not say of pixels, the others may."""
+    """Return boxes with their refined shifts applied; what their own file does not say about pixels, the others may."""
     sizes = [
         pixel_size or boxes.pixel_size or (others[name].pixel_size if name in others else None)
         for name, boxes in parts.items()

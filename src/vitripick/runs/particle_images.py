@@ -18,8 +18,8 @@ from vitripick.runs.extract import normalised, scaled_down
 from vitripick.runs.folder import RunFolder
 from vitripick.runs.record import Record
 
-# The box has this many diameters. Its corners show the ground beside the particle, and a particle that was picked off
-# its middle is still inside.
+# The box has this many diameters. Its corners show the background beside the particle, and a particle that was picked
+# off its middle is still inside.
 BOX_DIAMETERS = 1.6
 # Side of the images at most.
 IMAGE_PX = 64

@@ -315,7 +315,7 @@ def read_exported(layout: RunLayout, record: Record) -> Boxes:
 
 
 def read_store(layout: RunLayout, path: Path) -> Boxes:
-    """Return the picks of one file of the store, as `read_exported` does; all of them if no record speaks of it."""
+    """Return the picks of one file of the store, as `read_exported` does; all of them if no record belongs to it."""
     stem = path.relative_to(layout.out / STORE.folder).as_posix().removesuffix(STORE.ending)
     record = read_record(layout.record(stem))
     return read_picks(path, format=STORE_FORMAT) if record is None else read_exported(layout, record)

@@ -131,7 +131,7 @@ def _image(record: Record) -> Image:
 
 
 def _settings(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what `run.json` says of the model, and the settings that were set, as one flat table."""
+    """Return what `run.json` says about the model, and the settings that were set, as one flat table."""
     keys = ("model", "model_sha256", "vitripick", "engines")
     shown: dict[str, Any] = {key: run[key] for key in keys if key in run}
     shown |= {as_flag(name): value for name, value in _set_by_user(run).items()}

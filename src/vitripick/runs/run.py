@@ -54,7 +54,7 @@ from vitripick.version import VERSION
 if TYPE_CHECKING:
     from vitripick.models import Model
 
-# What `run.json` says of how the picks were made and exported.
+# What `run.json` says about how the picks were made and exported.
 _OF_THE_PICKS = ("vitripick", "model", "model_sha256", "threshold", "threshold_from", "settings", "survey")
 
 SurveyedBy = Callable[[Sequence[MicrographFile]], "Survey | None"]
@@ -303,7 +303,7 @@ def _load_early(draws: bool) -> None:
     `draws` says whether the run draws distributions at its end; a share of a run draws none.
     """
     for name in ("scipy.sparse", *(("matplotlib.figure", "matplotlib.backends.backend_agg") if draws else ())):
-        # Who needs it says what is wrong with it.
+        # The error is raised where the engine is needed.
         with suppress(ImportError):
             importlib.import_module(name)
 
@@ -343,9 +343,9 @@ def finish_run(
 ) -> None:
     """Write the files that describe the whole run: joined files, quality, failures, `run.json`.
 
-    They speak of all that was ever picked into the run folder; `outcomes` are what this call took. A watcher gives its
-    own `earlier`, so that each record is read once. A call that could pick nothing changes no export of earlier calls:
-    their threshold and settings stay, because its own may rest on no micrograph. `remembered` is for
+    They cover all that was ever picked into the run folder; `outcomes` are the micrographs of this call. A watcher
+    gives its own `earlier`, so that each record is read once. A call that could pick nothing changes no export of
+    earlier calls: their threshold and settings stay, because its own may rest on no micrograph. `remembered` is for
     `write_run_exports`. Without `distributions`, the distributions stay as they are. They need every stored pick, and
     those of 20,000 micrographs take a minute to read.
 

@@ -110,7 +110,7 @@ class Sample:
     def diameter(self, settings: PickSettings) -> DiameterEstimate:
         """Return the diameter seen near the given one; among all, if none is given or nothing is seen near it.
 
-        If little stands out, the micrographs are looked at a second time with light and dark turned round.
+        If little stands out, the micrographs are looked at a second time with the contrast inverted.
         """
         seen = self._swept(settings, invert=bool(settings.invert))
         if settings.invert is not None or not is_poor(seen.sweeps):

@@ -84,7 +84,7 @@ def _from_array(environment: Mapping[str, str]) -> Shard:
             f"(-J 1-16) and give {parameter('shard', 'auto/16')}."
         )
     raise UsageError(
-        f"{parameter('shard', 'auto')}: this is no array job of Slurm, SGE or LSF (none of SLURM_ARRAY_TASK_ID, "
+        f"{parameter('shard', 'auto')}: this is not an array job of Slurm, SGE or LSF (none of SLURM_ARRAY_TASK_ID, "
         f"SGE_TASK_ID, LSB_JOBINDEX is set); give {parameter('shard', '3/16')}."
     )
 
@@ -112,7 +112,7 @@ def _task_number(environment: Mapping[str, str]) -> int:
         if environment.get(name, outside) != outside:
             return _number(environment, name)
     raise UsageError(
-        f"{parameter('shard', 'auto/N')}: this is no array job of Slurm, PBS, SGE or LSF; give "
+        f"{parameter('shard', 'auto/N')}: this is not an array job of Slurm, PBS, SGE or LSF; give "
         f"{parameter('shard', '3/16')}."
     )
 

@@ -35,7 +35,7 @@ class RunSummary:
     failures
         `{"micrograph", "path", "error"}` for each that failed.
     earlier
-        What earlier calls left in the run folder; the files of the whole run speak of that, too.
+        What earlier calls left in the run folder; the files of the whole run cover that, too.
     n_skipped
         Number of records of micrographs that were done before.
     threshold
@@ -126,7 +126,7 @@ class RunSummary:
         out
             Where the picks lie, if that is not the run folder.
         again
-            How to pick with another threshold, and what that costs; empty to say nothing of it.
+            How to pick with another threshold, and what that costs; empty to leave it out.
         """
         n, counts = len(self.records), [record.n_picks for record in self.records]
         first = f"{count('pick', self.n_picks)} on {count('micrograph', n)} with the model {self.model}"
@@ -137,7 +137,7 @@ class RunSummary:
             lines.append(f"{count('micrograph', self.n_skipped)} picked before and not picked again")
         if n > 1:
             median = statistics.median(counts)
-            lines.append(f"picks a micrograph: {min(counts)} to {max(counts)}, median {median:g}")
+            lines.append(f"picks per micrograph: {min(counts)} to {max(counts)}, median {median:g}")
         n_empty = sum(one == 0 for one in counts)
         if n_empty:
             lines.append(f"{n_empty} without a pick")
@@ -146,7 +146,7 @@ class RunSummary:
             at_once = f", {self.jobs} at once" if self.jobs > 1 else ""
             engines = self.engine or ", ".join(sorted({r.engine for r in self.records if r.seconds}))
             lines.append(
-                f"{self.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s a micrograph{at_once}; "
+                f"{self.seconds:.1f} s in all, {sum(seconds) / len(seconds):.2f} s per micrograph{at_once}; "
                 f"network run by {engines}"
             )
         lines += summary_lines(self.records)
@@ -193,7 +193,7 @@ class RunSummary:
         return lines[:_MOST_NOTES] + ([f"note: {more} more in {RunLayout(self.out).records}"] if more > 0 else [])
 
     def stable_dict(self) -> dict[str, Any]:
-        """Return, for `run.json`, what speaks of the whole folder, and does not depend on interruptions."""
+        """Return the part of `run.json` that describes the whole folder, and does not depend on interruptions."""
         records, failures = self.all_records, self.all_failures
         return {
             "out": str(self.out),

@@ -308,7 +308,7 @@ def _is_possible(survey: Survey) -> bool:
 
 def _made_from(name: str, model: Model, settings: PickSettings) -> str:
     """Return a hash of what this part depends on; for the threshold, the diameter is already filled in."""
-    # Engines agree to within their tolerances, so another engine is no reason to choose again.
+    # Engines agree to within their tolerances, so another engine is not a reason to choose again.
     no_reason = frozenset({"engine", "precision"})
     on_diameter = {"pixel_size", "diameter_px", "diameter_angstrom", "invert"}
     if name == "threshold":

@@ -1,7 +1,7 @@
 """Every option of a command stands here once: its name, type, limits, default, and what it does.
 
-The settings classes beside this file are read by the library, by the command line, by the labels of RELION jobs, by the
-help texts and by docs/options.md. To add an option: write one field here, and use it where it acts.
+The library, the command line, the labels of RELION jobs, the help texts and docs/options.md all read the settings
+classes beside this file. To add an option: write one field here, and use it where it acts.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ T = TypeVar("T", bound=Settings)
 
 @dataclass(frozen=True)
 class Option:
-    """Holds what a setting is to a person who types it, besides its type, limits, default and description.
+    """Holds what a person who types an option reads about it, besides its type, limits, default and description.
 
     Attributes
     ----------
     heading
-        Where help texts list it.
+        The heading under which help texts list it.
     name
-        How it is written, where that is shorter than the field's name: `minimum_distance` is `--minimum-distance`.
+        How the user writes it, if that is shorter than the field's name: `minimum_distance` is `--minimum-distance`.
     metavar
         What stands for its value in help texts.
     default_text
-        What the default is, in words, where the field itself has none.
+        The default in words, if the field itself has none.
     decides_picks
-        Whether other picks are stored when it changes. Options that act when files are written leave the stored picks
-        as they are.
+        Whether the stored picks change with it. An option that acts only when files are written leaves them as they
+        are.
     in_runs_only
-        Whether it acts in a run only, and not where `pick` looks at a single micrograph.
+        Whether it acts only in a run, and not when `pick` gets a single micrograph.
     """
 
     heading: str = ""

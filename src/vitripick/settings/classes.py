@@ -31,7 +31,7 @@ class ClassesSettings(Settings):
 
     n: int = option(
         30,
-        "Classes at most; there are fewer for less than 14 particles a class.",
+        "Classes at most; there are fewer for less than 14 particles per class.",
         about=Option(CLASSES),
         ge=1,
         le=200,

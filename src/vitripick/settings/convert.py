@@ -12,9 +12,11 @@ class ConvertSettings(OpticsSettings):
     """Says how to read picks, which of them to keep, and how to write them."""
 
     source_format: str | None = option(
-        None, "Format of the source, where suffix and content do not say.", about=Option(READING, name="from")
+        None,
+        "Format of the source, if neither its suffix nor its content shows it.",
+        about=Option(READING, name="from"),
     )
-    flip_y: bool = option(False, "Turn y round: the source counts from the other end.", about=Option(READING))
+    flip_y: bool = option(False, "Flip y, because the source counts rows from the other end.", about=Option(READING))
     scale: float = option(
         1.0,
         "Full-size pixels per pixel of the source: 4 after binning by 4.",
@@ -22,7 +24,7 @@ class ConvertSettings(OpticsSettings):
         gt=0,
         allow_inf_nan=False,
     )
-    swap_xy: bool = option(False, "Swap x and y: the source names rows first.", about=Option(READING))
+    swap_xy: bool = option(False, "Swap x and y, because the source names rows first.", about=Option(READING))
     move_px: float = option(
         0.0,
         "Add this to x and y, in full-size pixels: half a box where corners were written for centres.",
@@ -31,13 +33,13 @@ class ConvertSettings(OpticsSettings):
     )
     keep_coordinates: bool = option(
         False,
-        "Take coordinates as they stand, also where RELION or cryoSPARC found a shift of the particle; by default the "
+        "Take the coordinates as they stand, even if RELION or cryoSPARC found a shift of the particle. By default the "
         "shift is applied.",
         about=Option(READING),
     )
     pixel_size: float | None = option(
         None,
-        "Å per pixel of the micrographs, where neither the source nor the micrographs say it, or say it wrong.",
+        "Å per pixel of the micrographs, if neither the source nor the micrographs say it, or if they are wrong.",
         about=Option(READING),
         gt=0,
         allow_inf_nan=False,
@@ -45,7 +47,8 @@ class ConvertSettings(OpticsSettings):
     # Other programs' scores, such as Topaz's, lie outside 0 to 1.
     threshold: float | None = option(
         None,
-        "Leave out picks of a lower confidence; labels stay. Of a run folder the run's own counts by default; 0 takes "
+        "Leave out picks of a lower confidence; labels stay. For a run folder, the default is the run's threshold; 0 "
+        "takes "
         "all its stored picks.",
         about=Option(FILTERS),
         allow_inf_nan=False,
@@ -66,7 +69,7 @@ class ConvertSettings(OpticsSettings):
     )
     minimum_distance_px: float = option(
         0.0,
-        "Of picks closer than this, in full-size pixels, the most confident stays.",
+        "Of picks closer together than this, in full-size pixels, keep only the most confident.",
         about=Option(FILTERS),
         ge=0,
         allow_inf_nan=False,
@@ -74,4 +77,6 @@ class ConvertSettings(OpticsSettings):
     box_size_px: float | None = option(
         None, "Give all boxes this size, in full-size pixels.", about=Option(WRITING), gt=0, allow_inf_nan=False
     )
-    float_coordinates: bool = option(False, "Keep fractions of pixels in .box files.", about=Option(WRITING))
+    float_coordinates: bool = option(
+        False, "Write fractions of pixels in .box files, instead of whole pixels.", about=Option(WRITING)
+    )

@@ -1,4 +1,4 @@
-"""The options of tracing filaments: `FilamentSettings` is the list."""
+"""List the options of tracing filaments, in `FilamentSettings`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FilamentSettings(Settings):
     )
     minimum_length_angstrom: float | None = option(
         None,
-        "Leave out shorter filaments.",
+        "Leave out filaments shorter than this, in Å.",
         about=Option(FILAMENTS, default_text="5 widths"),
         ge=0,
         allow_inf_nan=False,
@@ -50,12 +50,13 @@ class FilamentSettings(Settings):
     )
 
 
-# Of the options of picking particles, these act on filaments, too.
+# These options of picking particles act on filaments, too.
 _OF_BOTH = frozenset({"threshold", "pixel_size", "invert", "formats", "overlays", "include", "engine", "precision"})
 
 
 def check_filament_options(lines: FilamentSettings, picking: PickSettings) -> None:
-    """Raise `UsageError` if an option was given that does nothing: of filaments without them, or of particles."""
+    """Raise `UsageError` if an option was given that has no effect: one of filaments without `filaments`, or one of
+    particles with it."""
     if lines.filaments:
         idle = _given(picking, leave_out=_OF_BOTH)
         if idle:

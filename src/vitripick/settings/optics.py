@@ -1,4 +1,4 @@
-"""The options that say what microscope took the micrographs, which RELION asks for in files of particles."""
+"""List the options that describe the microscope; RELION needs them in files of particles."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ _LARGEST_MM = 100
 
 
 class OpticsSettings(Settings):
-    """Holds what microscope took the micrographs, where no STAR says it. No pick depends on it."""
+    """Describes the microscope, for micrographs without a STAR that does. No pick depends on it."""
 
     voltage_kv: float | None = option(
         None,
-        "Voltage of the microscope in kV, where the micrographs' STAR is silent or wrong.",
+        "Voltage of the microscope in kV, if the micrographs' STAR does not say it or is wrong.",
         about=Option(MICROSCOPE, name="voltage", decides_picks=False, in_runs_only=True),
         gt=0,
         le=_HIGHEST_KV,
     )
     spherical_aberration_mm: float | None = option(
         None,
-        "Spherical aberration (Cs) of the microscope in mm, where the micrographs' STAR is silent or wrong.",
+        "Spherical aberration (Cs) of the microscope in mm, if the micrographs' STAR does not say it or is wrong.",
         about=Option(MICROSCOPE, name="spherical_aberration", decides_picks=False, in_runs_only=True),
         ge=0,
         le=_LARGEST_MM,
     )
     amplitude_contrast: float | None = option(
         None,
-        "Share of amplitude contrast, 0-1, where the micrographs' STAR is silent or wrong.",
+        "Share of amplitude contrast, 0-1, if the micrographs' STAR does not say it or is wrong.",
         about=Option(MICROSCOPE, decides_picks=False, in_runs_only=True),
         ge=0,
         le=1,

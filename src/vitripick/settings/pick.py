@@ -1,4 +1,4 @@
-"""The options of picking: `PickSettings` is the list."""
+"""List the options of picking, in `PickSettings`."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class PickSettings(OpticsSettings):
 
     diameter_angstrom: float | None = option(
         None,
-        "The particle's diameter in Å. Where a model needs one and none is given, or one that does not fit what the "
-        "network sees, it is estimated.",
+        "The particle's diameter in Å. If a model needs it and none is given, or the given one does not "
+        "fit what the network sees, it is estimated.",
         about=Option(PARTICLE),
         gt=0,
         allow_inf_nan=False,
@@ -71,20 +71,20 @@ class PickSettings(OpticsSettings):
     )
     keep_diameter: bool = option(
         False,
-        "Use the diameter that is given even where the network sees another size.",
-        # It acts on the diameter, and that decides.
+        "Use the given diameter even if the network sees another size.",
+        # It acts on the diameter, and the diameter decides the picks.
         about=Option(PARTICLE, decides_picks=False, in_runs_only=True),
     )
     pixel_size: float | None = option(
         None,
-        "Å per pixel, where the headers are silent or wrong.",
+        "Å per pixel, if the headers do not say it or are wrong.",
         about=Option(PARTICLE, in_runs_only=True),
         gt=0,
         allow_inf_nan=False,
     )
     invert: bool | None = option(
         None,
-        "Turn light and dark round, where particles are white on a darker ground.",
+        "Invert the contrast, for particles that are white on a darker background.",
         about=Option(PARTICLE, default_text="as the survey finds them"),
     )
     patches: Patches = option(
@@ -94,8 +94,9 @@ class PickSettings(OpticsSettings):
     )
     threshold: float | None = option(
         None,
-        "Lowest confidence to export. By default that of a model's own particle; for a general model it is chosen from "
-        "the scores on up to five micrographs.",
+        "Lowest confidence to export. By default, a model of one particle brings its own; for a general model it is "
+        "chosen "
+        "from the confidences on up to five micrographs.",
         about=Option(FILTERS, decides_picks=False),
         ge=0,
         le=1,
@@ -103,13 +104,13 @@ class PickSettings(OpticsSettings):
     )
     aim: Aim = option(
         "balanced",
-        "What the threshold is chosen for: recall (few particles missed), balanced, precision (few false picks), or "
-        "the share of picks that are to be particles, such as 0.9.",
+        "What to choose the threshold for: recall (few particles missed), balanced, precision (few false picks), or "
+        "the share of picks that should be particles, such as 0.9.",
         about=Option(FILTERS, decides_picks=False, metavar="AIM"),
     )
     minimum_distance_diameters: float = option(
         MINIMUM_DISTANCE_DIAMETERS,
-        "Of picks closer than this, in diameters, the most confident stays.",
+        "Of picks closer together than this, in diameters, keep only the most confident.",
         about=Option(FILTERS, name="minimum_distance"),
         ge=0,
         allow_inf_nan=False,
@@ -130,7 +131,7 @@ class PickSettings(OpticsSettings):
     )
     edge: Edge = option(
         "particle",
-        "What must lie inside the micrograph: the whole particle, a circle of the diameter; the centre alone; or the "
+        "What must lie inside the micrograph: the whole particle (a circle of the diameter), its centre alone, or the "
         "whole box.",
         about=Option(FILTERS, decides_picks=False),
     )
@@ -169,12 +170,15 @@ class PickSettings(OpticsSettings):
     )
     engine: EngineName = option(
         "auto",
-        "What runs the network on a CPU; auto takes the fastest. Micrographs that are done stay so where auto would "
-        "choose another engine today, and are picked again where another one is named.",
+        "What runs the network on a CPU; auto takes the fastest. Naming another engine picks micrographs again that "
+        "are "
+        "done; auto never does.",
         about=Option(MACHINE, in_runs_only=True),
     )
     precision: PrecisionName = option(
-        "auto", "Numbers the network is computed in: fp32, int8 or auto.", about=Option(MACHINE, in_runs_only=True)
+        "auto",
+        "Number format in which the network is computed: fp32, int8 or auto.",
+        about=Option(MACHINE, in_runs_only=True),
     )
 
     def deciding(self, *, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
@@ -194,7 +198,7 @@ class PickSettings(OpticsSettings):
         return min(self.minimum_distance_diameters, MINIMUM_DISTANCE_DIAMETERS)
 
 
-# These act when files are written, or on another option.
+# These options act when files are written, or they act on another option.
 ACT_ON_EXPORT = frozenset(
     name
     for name, field in PickSettings.model_fields.items()

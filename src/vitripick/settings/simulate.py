@@ -1,4 +1,4 @@
-"""The options of simulating micrographs, besides the scene recipe."""
+"""List the options of simulating micrographs, besides the scene recipe."""
 
 from __future__ import annotations
 
@@ -65,16 +65,20 @@ class SimulateSettings(Settings):
     n_filaments: int = option(10, "How many paths of filaments a micrograph has.", about=Option(LINES), ge=0, le=10_000)
     rise_angstrom: float | None = option(
         None,
-        "From one copy of the structure to the next, along the axis (its z); without it, the seed draws a filament.",
+        "Distance in Å from one copy of the structure to the next, along the axis (its z); without it, the seed "
+        "draws a filament.",
         about=Option(LINES),
         gt=0,
         allow_inf_nan=False,
     )
     twist_degrees: float = option(
-        0.0, "From one copy of the structure to the next, around the axis.", about=Option(LINES), allow_inf_nan=False
+        0.0,
+        "Angle in degrees from one copy of the structure to the next, around the axis.",
+        about=Option(LINES),
+        allow_inf_nan=False,
     )
     radius_angstrom: float = option(
-        0.0, "From the axis to the structure's centre.", about=Option(LINES), ge=0, allow_inf_nan=False
+        0.0, "Distance in Å from the axis to the structure's centre.", about=Option(LINES), ge=0, allow_inf_nan=False
     )
     n_starts: int = option(
         1, "Copies of the structure around the axis at each step.", about=Option(LINES), ge=1, le=100

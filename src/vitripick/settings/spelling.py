@@ -1,4 +1,5 @@
-"""How the command line writes the parameters of the library, which messages name with `vitripick.errors.parameter`."""
+"""Spell the parameters of the library as the command line does; messages name them with
+`vitripick.errors.parameter`."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from vitripick.settings.simulate import SimulateSettings
 from vitripick.settings.train import About, TrainingSet, TrainSettings
 from vitripick.settings.watch import WatchSettings
 
-# Settings say themselves how an option is called, where that is not the field's name.
+# If an option is not called like its field, the settings say so.
 _OPTIONS = {
     name: option
     for settings in (PickSettings, WatchSettings, ConvertSettings, TrainSettings, TrainingSet, About, SimulateSettings)

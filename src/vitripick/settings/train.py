@@ -1,4 +1,4 @@
-"""The options of training: the sets, the plan, and what the new model says of itself."""
+"""List the options of training: the sets, the plan, and what the new model says about itself."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ class TrainingSet(Settings):
     micrographs: str = Field(description="Folder, glob or RELION STAR.")
     labels: str = Field(description="Labels in any format we read: folder or file.")
     box_size_px: float | None = option(
-        default=None, description="Label box size, if the labels have none.", about=Option(LABELS)
+        default=None, description="Side of the labels' boxes, if the labels have none.", about=Option(LABELS)
     )
     classes: ClassNumbers = option(
         default=(),
-        description="Of labels from a classification in RELION or cryoSPARC, take the particles of these classes, such "
+        description="Labels are particles of a classification in RELION or cryoSPARC: take these classes only, such "
         "as 1,3,5; by default all.",
         about=Option(LABELS, metavar="NUMBERS"),
     )
     rejected: str | None = option(
         default=None,
-        description="Particles of the same classification or refinement, as a file: those that are not among the "
-        "labels are known to be none.",
+        description="File with all particles of the same classification or refinement. Those that are not among the "
+        "labels are taught as background.",
         about=Option(LABELS, metavar="FILE"),
     )
     keep_coordinates: bool = option(
         default=False,
-        description="Take the labels' coordinates as they stand, also where RELION or cryoSPARC found a shift of the "
-        "particle; by default the shift is applied.",
+        description="Take the labels' coordinates as they stand, even if RELION or cryoSPARC found a shift of the "
+        "particle. By default the shift is applied.",
         about=Option(LABELS),
     )
     pixel_size: float | None = option(
         default=None,
         gt=0,
-        description="Å per pixel of the micrographs, where neither their headers nor a STAR say it, or say it wrong.",
+        description="Å per pixel of the micrographs, if neither their headers nor a STAR say it, or if they are wrong.",
         about=Option(LABELS),
     )
     validate_on: tuple[str, ...] = option(
@@ -67,7 +67,7 @@ class TrainingSet(Settings):
     )
     leave_out: tuple[str, ...] = option(
         default=(),
-        description="Names or stems of micrographs to keep for judging: neither trained nor validated on.",
+        description="Names or stems of micrographs to keep for judging: they neither train nor validate.",
         about=Option(LABELS),
     )
     include: tuple[str, ...] = option(
@@ -84,13 +84,13 @@ class TrainingSet(Settings):
     )
     ignored: str | None = option(
         default=None,
-        description="Boxes of what is neither particle nor background, such as broken or stacked molecules, in any "
-        "format we read: nothing there is taught or counted.",
+        description="Boxes around what is neither particle nor background, such as broken or stacked molecules, in any "
+        "format that we read: nothing there is taught or counted.",
         about=Option(LABELS, metavar="LABELS"),
     )
     keep_labels: bool = option(
         default=False,
-        description="Train on these labels even where they fit the micrographs far better mirrored, moved or scaled.",
+        description="Train on these labels even if they fit the micrographs far better mirrored, moved or scaled.",
         about=Option(LABELS),
     )
     weight: float = Field(default=1.0, gt=0, description="How often this set is drawn from, relative to others.")
@@ -107,25 +107,25 @@ class SimulatedSet(Settings):
         default=None, description="Folder or file of molecules; by default those that come with vitripick."
     )
     leave_out: tuple[str, ...] = Field(
-        default=(), description="Names of structures to keep for judging: neither trained nor validated on."
+        default=(), description="Names of structures to keep for judging: they neither train nor validate."
     )
     heaviest_kda: float | None = Field(
         default=None, gt=0, description="Only molecules up to this mass; by default of any mass."
     )
-    samples: int = Field(default=4000, gt=0, description="How many fields train.")
-    validation_samples: int = Field(default=100, ge=0, description="How many more fields validate.")
+    samples: int = Field(default=4000, gt=0, description="Number of fields that train.")
+    validation_samples: int = Field(default=100, ge=0, description="Number of further fields that validate.")
     field_px: int = Field(
         default=256, ge=64, description="Side of a field; larger than a crop, which is turned within it."
     )
     scale_jitter: float = Field(
         default=0.25, ge=0, description="Molecules span from 1 / (1 + jitter) to 1 + jitter of the working diameter."
     )
-    seed: int = Field(default=1, description="Of the draws.")
+    seed: int = Field(default=1, description="Seed of the random draws.")
     weight: float = Field(default=1.0, gt=0, description="How often this set is drawn from, relative to others.")
 
 
 class Augmentation(Settings):
-    """Says how a training crop is changed at random; a `_chance` is how often a change is drawn at all."""
+    """Says how a training crop is changed at random; a `_chance` is the share of crops that get the change."""
 
     rotate: bool = Field(
         default=True, description="Turn crops by any angle, and not only flip them; whole micrographs are only flipped."
@@ -202,13 +202,13 @@ class TrainSettings(Settings):
         about=Option(NETWORK, metavar="ROWSxCOLUMNS"),
     )
     seed: int = option(
-        default=1, description="Of initialisation, split, crops and augmentation.", about=Option(SCHEDULE)
+        default=1, description="Seed of initialisation, split, crops and augmentation.", about=Option(SCHEDULE)
     )
-    steps: int = option(default=600, gt=0, description="Optimiser steps at most.", about=Option(SCHEDULE))
+    steps: int = option(default=600, gt=0, description="Largest number of optimiser steps.", about=Option(SCHEDULE))
     batch_size: int = option(default=16, gt=0, description="Crops a step.", about=Option(SCHEDULE))
     crop_px: int = option(default=192, gt=0, description="Side of a crop, in working pixels.", about=Option(SCHEDULE))
     steps_per_epoch: int = option(
-        default=100, gt=0, description="Steps between two validations (and checkpoints).", about=Option(SCHEDULE)
+        default=100, gt=0, description="Steps between two validations, each with a checkpoint.", about=Option(SCHEDULE)
     )
     patience_epochs: int = option(
         default=8,
@@ -225,7 +225,9 @@ class TrainSettings(Settings):
         description="Largest learning rate: after the warm-up, a cosine down to a hundredth of it.",
         about=Option(SCHEDULE),
     )
-    weight_decay: float = option(default=1e-3, ge=0, description="Of the optimiser.", about=Option(SCHEDULE))
+    weight_decay: float = option(
+        default=1e-3, ge=0, description="Weight decay of the optimiser.", about=Option(SCHEDULE)
+    )
     warmup_share: float = option(
         default=0.05,
         ge=0,
@@ -250,7 +252,7 @@ class TrainSettings(Settings):
         default=0.995,
         ge=0,
         lt=1,
-        description="Of the averaged weights, which are what is validated and kept.",
+        description="Decay of the averaged weights, which are those that are validated and kept.",
         about=Option(SCHEDULE),
     )
     validation_share: float = option(
@@ -273,8 +275,8 @@ class TrainSettings(Settings):
         default="background",
         pattern="^(background|lighter|ignore|teach)$",
         description="What a place without a label is taken for: background; lighter (background that counts less); "
-        "ignore (as lighter, and places as sure as labelled ones do not count) or teach (as lighter, and such places "
-        "are taught as particles).",
+        "ignore (like lighter, but places where the network is as sure as at labels do not count); or teach (like "
+        "lighter, but such places are taught as particles).",
         about=Option(LABELS),
     )
     # A fifth: a missed particle costs five times what a false one does, as in the paper.
@@ -294,8 +296,8 @@ class TrainSettings(Settings):
     junk_weight: float = option(
         default=1.0,
         ge=1,
-        description="How much a place counts that is known to be junk and holds no particle, where clean ground counts "
-        "1; where junk is, simulated and painted samples know.",
+        description="How much a place counts that is known to be junk and holds no particle; clean background counts "
+        "1. Simulated and painted samples know where junk is.",
         about=Option(LABELS),
     )
     # People skip particles that are cut. Crops are taught nothing in the band; whole micrographs and patches are taught
@@ -303,15 +305,15 @@ class TrainSettings(Settings):
     border_diameters: float = option(
         default=0.5,
         ge=0,
-        description="Width of the band along the micrograph's border in which labels say nothing, unless a set's "
-        "labels are as dense there as elsewhere.",
+        description="Width of the band along the micrograph's border where a missing label teaches nothing, unless a "
+        "set's labels are as dense there as elsewhere.",
         about=Option(LABELS),
     )
     augmentation: Augmentation = Field(default=Augmentation(), description="Random changes of each crop.")
 
 
 class About(Settings):
-    """Holds what a new model says of itself to people."""
+    """Holds what a new model says about itself to its users."""
 
     name: str | None = option(
         default=None, description="The model's name; the run folder's by default.", about=Option(MODEL)

@@ -20,7 +20,7 @@ class WatchSettings(Settings):
         2.0, "Seconds between two looks into the folder.", about=Option(WAITING, name="poll"), ge=0.01
     )
     tries: int = option(
-        5, "A file that still cannot be picked after this many tries counts as failed.", about=Option(WAITING), ge=1
+        5, "Number of tries after which a file that cannot be picked counts as failed.", about=Option(WAITING), ge=1
     )
     retry_seconds: float = option(
         10.0,
@@ -30,8 +30,9 @@ class WatchSettings(Settings):
     )
     survey_wait_seconds: float = option(
         40.0,
-        "Seconds to wait for five micrographs to find diameter and threshold on. One alone may be an odd one, and what "
-        "it says holds for all that follow.",
+        "Seconds to wait for five micrographs, on which diameter and threshold are found. They hold for all that "
+        "follow, "
+        "and a single micrograph may be unusual.",
         about=Option(WAITING, name="survey_wait"),
         ge=0,
     )
@@ -42,9 +43,9 @@ class WatchSettings(Settings):
         gt=0,
     )
     join_seconds: float = option(
-        60.0, "Seconds between two rebuilds of the joined files, at least.", about=Option(OUTPUT), ge=0
+        60.0, "Shortest time in seconds between two rebuilds of the joined files.", about=Option(OUTPUT), ge=0
     )
-    status_seconds: float = option(5.0, "Seconds between two writings of status.json.", about=Option(OUTPUT), ge=0)
+    status_seconds: float = option(5.0, "Seconds between two updates of status.json.", about=Option(OUTPUT), ge=0)
     line_seconds: float = option(60.0, "Seconds between two lines on how it goes.", about=Option(OUTPUT), gt=0)
     report: bool = option(False, "Rebuild OUT/report.html now and then, and at the end.", about=Option(OUTPUT))
     classes: bool = option(

@@ -1,7 +1,7 @@
 """Say in our own words what is wrong with a value of a setting, and what was probably meant.
 
-The sentences of pydantic speak of inputs and strings, and name one limit at a time. People read these ones instead, on
-the command line, in RELION jobs, and for the keys of TOML and JSON files.
+Pydantic's own sentences speak of inputs and strings, and name one limit at a time. Users read these instead: on the
+command line, in RELION jobs, and for the keys of TOML and JSON files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-# What else pydantic refuses, in our words. "Value error" is missing here, because those texts are ours already.
+# Our words for pydantic's other errors. "Value error" is missing here, because those texts are ours already.
 _SENTENCES = {
     "bool_parsing": "give true or false",
     "bool_type": "give true or false",
@@ -32,7 +32,7 @@ _SENTENCES = {
     "too_long": "these are too many values",
     "too_short": "these are too few values",
 }
-# Larger whole numbers are no counts, and not every library takes them as seeds.
+# Larger whole numbers are not counts, and not every library takes them as seeds.
 _LARGEST_WHOLE = 2**53
 _NUMBERS = re.compile("int_|float_|greater_than|less_than|finite_number|multiple_of")
 
@@ -56,7 +56,7 @@ class Limits:
     lt: float | None = None
 
     def wanted(self) -> str:
-        """Return what to give.
+        """Return which number to give, in words.
 
         Examples
         --------
@@ -149,7 +149,7 @@ def first_problem(error: ValidationError, settings: type[BaseModel]) -> tuple[st
 
 
 def problems(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
-    """Return everything that is wrong, each with its key: `threshold 40: give a number from 0 to 1`."""
+    """Return all that is wrong, each with its key: `threshold 40: give a number from 0 to 1`."""
     told = []
     for item in error.errors():
         field = None if settings is None else field_at(item["loc"], settings)
@@ -195,7 +195,7 @@ def _limits_from(kind: str, context: Mapping[str, Any]) -> Limits:
 
 
 def _number(text: str) -> float | None:
-    # Python reads 1_000 and digits of other scripts as well, which others do not.
+    # Python also reads 1_000 and digits of other scripts, but other programs do not.
     try:
         return float(text) if text.isascii() and "_" not in text else None
     except ValueError:

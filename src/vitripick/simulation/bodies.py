@@ -51,7 +51,7 @@ GOLD = Material(25.0, 0.06)
 
 @dataclass(frozen=True)
 class Contaminant:
-    """Describes one thing that is no particle, for the record.
+    """Describes one thing that is not a particle, for the record.
 
     Attributes
     ----------

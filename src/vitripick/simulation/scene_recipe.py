@@ -166,7 +166,7 @@ class ExposureRecipe(_RecipeTable):
 
 
 class ContaminationRecipe(_RecipeTable):
-    """Says what lies in a micrograph and is no particle. A count is drawn evenly and rounded.
+    """Says what lies in a micrograph and is not a particle. A count is drawn evenly and rounded.
 
     Attributes
     ----------
@@ -338,7 +338,7 @@ def _is_type(part: int | str) -> bool:
 
 
 def _is_beside_the_point(item: ErrorDetails) -> bool:
-    """Return whether an error only says that a bad number of a `Range` is no list either, or a bad list no number."""
+    """Return whether an error only repeats that a bad number of a `Range` is not a list, or a bad list not a number."""
     other = "float_type" if isinstance(item["input"], list) else "tuple_type"
     return item["type"] == other and _is_type(item["loc"][-1])
 
@@ -394,7 +394,7 @@ def _apply(table: dict[str, Any], change: str) -> None:
     for part in path:
         inner = table.get(part, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"{parameter('changes', (change,))}: {part} is no table of the scene recipe.")
+            raise UsageError(f"{parameter('changes', (change,))}: {part} is not a table of the scene recipe.")
         table[part] = dict(inner)
         table = table[part]
     table[last] = value

@@ -1,4 +1,4 @@
-"""What an image says of a traced line: a filament is darker than both of its sides, an edge is darker than one."""
+"""What an image says about a traced line: a filament is darker than both of its sides, an edge is darker than one."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def _linked(
     step = tips[b] - tips[a]
     distance = np.hypot(step[:, 0], step[:, 1]) / width
     heading = np.arctan2(step[:, 1], step[:, 0])
-    # Ends that have grown past one another lie behind each other; a short overlap is no gap.
+    # Ends that have grown past one another lie behind each other; a short overlap is not a gap.
     short = distance < 0.5
     turn = _full(ways[a], ways[b] + np.pi)
     bend_a = np.where(short, 0.0, _full(heading, ways[a]))

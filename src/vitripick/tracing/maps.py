@@ -21,7 +21,7 @@ _OTHER_LINE_RADIANS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class LineMaps:
-    """Holds what is known of each cell of a map.
+    """Holds what is known about each cell of a map.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def line_points(maps: LineMaps, *, floor: float, typical_width: float) -> LinePo
         empty = np.empty(0)
         return LinePoints(np.empty((0, 2)), empty, empty, empty)
     heat = maps.heat[rows, columns].astype(np.float64)
-    # An offset longer than half a width is no measurement.
+    # An offset longer than half a width is not a measurement.
     reach = max(1.5, 0.6 * typical_width)
     offset = np.column_stack([maps.offset_x[rows, columns], maps.offset_y[rows, columns]]).astype(np.float64)
     length = np.hypot(offset[:, 0], offset[:, 1])

@@ -141,7 +141,7 @@ def _unbent(path: FloatArray, chain: Indices, limit: float) -> list[Indices]:
     if len(chain) < 5:
         return [chain]
     smooth = _smoothed(path)
-    # Over chords of two steps, so that the scatter of single points is no bend.
+    # Over chords of two steps, so that the scatter of single points is not a bend.
     ahead, behind = smooth[4:] - smooth[2:-2], smooth[2:-2] - smooth[:-4]
     turn = np.abs(_full(np.arctan2(ahead[:, 1], ahead[:, 0]), np.arctan2(behind[:, 1], behind[:, 0])))
     length = (np.hypot(ahead[:, 0], ahead[:, 1]) + np.hypot(behind[:, 0], behind[:, 1])) / 2

@@ -1,12 +1,12 @@
-"""What a person said of a micrograph beside its labels: areas to ignore, and whether all particles are labelled.
+"""Read what a person said about a micrograph besides its labels: areas to ignore, and whether labels are complete.
 
-A folder of areas has one JSON file a micrograph, at the place of its label file:
+A folder of areas has one JSON file per micrograph, at the place of its label file:
 
     {"complete": false, "ignored": [[[x, y], [x, y], [x, y]]], "rejected": [[x, y]]}
 
 `complete` (true by default) says that every particle is labelled, so that what is not labelled is background
-whatever `TrainSettings.unlabelled` says of the others. The ignored areas are polygons in full-size pixels; nothing in
-them is taught or counted. At the rejected places a person looked and saw no particle, whatever a model thinks.
+whatever `TrainSettings.unlabelled` says about the others. The ignored areas are polygons in full-size pixels; nothing
+in them is taught or counted. At the rejected places a person looked and saw no particle, whatever a model thinks.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, A
     if folder is None:
         return {}
     if not Path(folder).is_dir():
-        raise InputError(f"{folder}: there is no such folder of areas (one JSON file a micrograph; docs/label.md).")
+        raise InputError(f"{folder}: there is no such folder of areas (one JSON file per micrograph; docs/label.md).")
     unused: list[PassedBy] = []
     found_below = [below.inside + one.name for below in walk(str(folder), passed_by=unused) for one in below.files]
     paths = sorted(Path(folder, name) for name in found_below if name.endswith(".json"))

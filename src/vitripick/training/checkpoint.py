@@ -34,7 +34,7 @@ class TrainingProgress:
     losses
         Of the steps since the last validation.
     start_figures
-        What validation said of the model a fine-tuning started from.
+        What validation said about the model a fine-tuning started from.
     """
 
     step: int = 0

@@ -63,7 +63,7 @@ class TrainResult:
     seconds
         Of this call; a resumed run counts only its own part.
     start_figures
-        What validation said of the model it started from; None where it started from scratch.
+        What validation said about the model it started from; None where it started from scratch.
     """
 
     model: TorchModel

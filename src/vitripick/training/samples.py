@@ -1,4 +1,4 @@
-"""What a network learns from: samples, and what is known of each beside its labels."""
+"""What a network learns from: samples, and what is known about each beside its labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vitripick.models.detector import LabelArray
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Holds what is known of a sample beside its labels, and how much that counts.
+    """Holds what is known about a sample beside its labels, and how much that counts.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Knowledge:
     ignored : (h, w), bool
         Where nothing is taught or counted; None: nowhere.
     rejected : (n, 2), float32
-        x and y of places that a person said are no particles.
+        x and y of places that a person said are not particles.
     open_places : (n, 4), float32
         As labels, but whether a particle is there is not known: these places do not count.
     unlabelled_weight

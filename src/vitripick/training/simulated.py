@@ -158,7 +158,7 @@ class _Job:
 
     @property
     def key(self) -> str:
-        """Return a name for the folder; the number of fields is no part of it, since it changes none of them."""
+        """Return a name for the folder; the number of fields is not part of it, since it changes none of them."""
         decides = self.entry.model_dump(include={"field_px", "scale_jitter", "seed"})
         decides["recipe"] = load_scene_recipe(self.entry.recipe, changes=self.entry.changes).model_dump()
         decides["structures"] = [file_sha256(path) for path in self.paths]

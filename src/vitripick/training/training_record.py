@@ -1,4 +1,4 @@
-"""What a run folder says of itself: settings, split, versions, curves, and whether it may be gone on with."""
+"""What a run folder says about itself: settings, split, versions, curves, and whether it may be gone on with."""
 
 from __future__ import annotations
 

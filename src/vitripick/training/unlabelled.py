@@ -4,7 +4,7 @@ To teach every unlabelled place as background lowers the network's confidence ev
 left out at random (Elkan & Noto 2008), and keeps the ranking; in our comparison nothing was better
 (docs/benchmarks/sparse_labels.md), so it is the default. The alternatives here ask the averaged network, while
 training goes on, which unlabelled places look like the labelled ones: a place as sure as the labelled places are
-by now is no background. To compare with the labelled places instead of with a fixed confidence
+by now is not background. To compare with the labelled places instead of with a fixed confidence
 makes the measure the same however few are labelled, and finds next to nothing to change where labels are complete.
 The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
 """

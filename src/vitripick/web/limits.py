@@ -24,7 +24,7 @@ def within_limits(picks: Boxes, settings: ProjectSettings, *, rejected: FloatArr
     picks
         Picks of one micrograph. The box is the size where the network estimated none.
     settings
-        `threshold`, `smallest_px`, `largest_px` and `minimum_distance_px` are the limits; 0 is no limit.
+        `threshold`, `smallest_px`, `largest_px` and `minimum_distance_px` are the limits; 0 means no limit.
     rejected : (n, 2), float64
         x and y of the rejected places, in full-size pixels.
     box_size_px

@@ -18,7 +18,7 @@ class ProjectSettings(Settings):
     pixel_size
         Å per pixel, where the headers have none or a wrong one.
     threshold, minimum_distance_px, smallest_px, largest_px
-        The limits on the picks that are shown, counted and exported; 0 is no limit.
+        The limits on the picks that are shown, counted and exported; 0 means no limit.
     pick_set
         The set of picks that is shown: `given` on the command line, or the number of a run.
     class_choices

@@ -214,7 +214,7 @@ def as_polygon(points: Iterable[Iterable[float]]) -> Polygon:
 
 
 def number(value: Any) -> int:
-    """Return the number of a label or an area; `ValueError` if it is no whole number."""
+    """Return the number of a label or an area; `ValueError` if it is not a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{value!r} is not the number of a label")
     return value
@@ -223,7 +223,7 @@ def number(value: Any) -> int:
 def _exactly(x: Any, y: Any) -> Point:
     """Return a centre as it is stored; `ValueError` unless both are finite numbers."""
     for value in (x, y):
-        # numpy's numbers are no int, but they are Real like those of JSON.
+        # numpy's numbers are not `int`, but they are Real like those of JSON.
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"{value!r} is not a place in a micrograph")
     return float(x), float(y)

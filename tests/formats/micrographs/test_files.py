@@ -148,7 +148,7 @@ def test_a_compressed_file_that_is_no_mrc_is_not_unpacked(tmp_path):
     path = tmp_path / "a.mrc.gz"
     noise = np.random.default_rng(0).bytes(1 << 20)
     path.write_bytes(gzip.compress(noise)[: 1 << 19])  # without its second half, which is not looked at
-    with pytest.raises(MicrographError, match="no MRC file"):
+    with pytest.raises(MicrographError, match="not an MRC file"):
         read_micrograph(path)
 
 

@@ -105,7 +105,7 @@ def test_a_file_that_stays_broken_is_tried_so_often_and_then_recorded(model, mic
     assert "has 20000 of" in summary.failures[0]["error"]
     assert "has 20000 of" in (tmp_path / "out" / "failures.jsonl").read_text()
     assert any("has 20000 of" in line for line in told)
-    # A restart does not try it again, and still knows of it.
+    # A restart does not try it again, and still knows about it.
     summary, outcomes = watch(micrographs, tmp_path / "out", model)
     assert outcomes == []
     assert len(summary.failures) == 1

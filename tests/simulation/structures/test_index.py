@@ -16,7 +16,7 @@ def test_an_index_beside_the_file_says_what_it_is(model_file, tmp_path):
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ("chain.pdb,mebrane,5", r"index\.csv, line 3: 'mebrane' is no kind of structure; write one of soluble"),
+        ("chain.pdb,mebrane,5", r"index\.csv, line 3: 'mebrane' is not a kind of structure; write one of soluble"),
         ("chain.pdb,soluble,abc", r"index\.csv, line 3: mw_kda should be .*, not 'abc'"),
         ("chain.pdb,soluble,-1", r"index\.csv, line 3: mw_kda should be .*, not '-1'"),
     ],

@@ -66,5 +66,5 @@ def test_a_map_without_a_pixel_size_says_so(tmp_path):
 
 def test_a_micrograph_is_no_map(tmp_path):
     write_mrc(tmp_path / "mic.mrc", np.ones((80, 80)), pixel_size=2.0)
-    with pytest.raises(InputError, match=r"mic\.mrc: a single section, as a micrograph has, is no map"):
+    with pytest.raises(InputError, match=r"mic\.mrc: a single section, as a micrograph has, is not a map"):
         read_structure(tmp_path / "mic.mrc")

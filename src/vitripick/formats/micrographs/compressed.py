@@ -32,7 +32,7 @@ def unpack(path: Path) -> tuple[bytes, int]:
     Raises
     ------
     MicrographError
-        If the compressed data is damaged or cut short, is no MRC file, or holds an image that would need more than
+        If the compressed data is damaged or cut short, is not an MRC file, or holds an image that would need more than
         `image_file.MAX_UNPACKED_BYTES` of memory.
     """
     with _errors_of(path), _open(path) as file:

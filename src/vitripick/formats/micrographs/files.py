@@ -28,7 +28,7 @@ from vitripick.formats.names.suffixes import (
 from vitripick.geometry import Image, Micrograph
 
 _Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
-# A few dead pixels are no numbers, but a file with more than this share of them is broken.
+# A few dead pixels are not numbers, but a file with more than this share of them is broken.
 _LARGEST_SHARE_NOT_FINITE = 0.05
 # Zeros along a border lie a few hundred deviations off where a camera counts thousands, and stay.
 OUTLIER_DEVIATIONS = 1000.0

@@ -208,7 +208,7 @@ def is_star(text: str) -> bool:
 
 
 def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[PassedBy]) -> tuple[str, list[Path]]:
-    """Return the root and the files of one input that is no STAR."""
+    """Return the root and the files of one input that is not a STAR."""
     if os.path.isdir(text):
         found = _in_folder(text, folders_left_out(text, run_folders), unused)
         if not found:
@@ -222,7 +222,7 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
         if os.path.lexists(text):
             reason = unread_image(text)
             raise InputError(
-                f"{text}: this is no micrograph by its suffix; we read {suffixes_in_words()}."
+                f"{text}: this is not a micrograph by its suffix; we read {suffixes_in_words()}."
                 + ("" if reason is None else f" This one is {reason}.")
             )
         raise InputError(f"{text}: there is no such file or folder.")

@@ -95,7 +95,7 @@ def read_mrc_header(start: bytes | bytearray, size: int | None, path: Path) -> M
     Raises
     ------
     MicrographError
-        If this is not an MRC file, has a mode that is no image, or has less data than the header says.
+        If this is not an MRC file, has a mode that is not an image, or has less data than the header says.
     """
     layout = _parse(start, size, path)
     if size is not None:
@@ -225,7 +225,7 @@ def write_mrc(
     dtype
         int8, int16, uint16, float16 or float32. Floats are rounded to whole numbers for the first three.
     label
-        What the header says of the file, 80 letters of ASCII at most.
+        What the header says about the file, 80 letters of ASCII at most.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def write_mrc(
 
     target = np.dtype(dtype)
     if image.ndim != 2 or target not in [np.dtype(kind) for kind in ("i1", "i2", "u2", "f2", "f4")]:
-        raise ValueError(f"an image of shape {image.shape} as {target} is no MRC micrograph")
+        raise ValueError(f"an image of shape {image.shape} as {target} is not an MRC micrograph")
     if target.kind in "iu":
         limits = np.iinfo(target)
         if not (image.min() >= limits.min and image.max() <= limits.max):
@@ -258,7 +258,7 @@ def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:
         raise MicrographError(f"{path}: holds {_REFUSED[mode]}, not a micrograph.")
     if mode not in _BITS:
         raise MicrographError(
-            f"{path}: this is no MRC file that we know (its mode is {mode}; we read 0, 1, 2, 6, 12, 101)."
+            f"{path}: this is not an MRC file that we know (its mode is {mode}; we read 0, 1, 2, 6, 12, 101)."
         )
     check_shape((rows, columns), n_slices, path)
     (extended_bytes,) = struct.unpack_from(f"{order}i", start, 92)
@@ -324,13 +324,13 @@ def _data_offset(layout: _Layout, size: int, path: Path) -> tuple[int, tuple[str
     if after_header == layout.data_bytes:
         if extended == 0:
             return HEADER_BYTES, ()
-        return HEADER_BYTES, (f"the header speaks of {extended} bytes of extended header, but there are none",)
+        return HEADER_BYTES, (f"the header promises {extended} bytes of extended header, but there are none",)
     if not 0 <= extended <= after_header:
         # The length is nonsense, so the surplus bytes of the file must be the extended header, before the data.
         surplus = after_header - layout.data_bytes
         if surplus > 0:
             return HEADER_BYTES + surplus, (
-                f"the header speaks of {extended} bytes of extended header; {surplus} are there",
+                f"the header promises {extended} bytes of extended header; {surplus} are there",
             )
         extended = 0
     expected = HEADER_BYTES + extended + layout.data_bytes

@@ -76,7 +76,7 @@ class MicrographOnDisk(Micrograph):
         Returns
         -------
         (rows, columns), float32, or None
-            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are no numbers or far
+            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are not numbers or far
             from all others, and to check whether it is constant.
 
         Raises

@@ -161,9 +161,11 @@ def _header(tiff: tifffile.TiffFile, size: int, path: Path) -> MicrographHeader:
     check_shape((rows, columns), n_slices, path)
     if page.dtype is None or page.dtype.kind not in "uif" or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         kind = page.photometric.name.lower() if page.dtype is not None else f"{page.bitspersample}-bit"
-        raise MicrographError(f"{path}: {kind} pixels are no micrograph; save it as 8, 16 or 32-bit grey.")
+        raise MicrographError(f"{path}: {kind} pixels are not a micrograph; save it as 8, 16 or 32-bit grey.")
     if page.imagedepth != 1 or page.samplesperpixel > 4:
-        raise MicrographError(f"{path}: {page.samplesperpixel} channels of {page.imagedepth} layers are no micrograph.")
+        raise MicrographError(
+            f"{path}: {page.samplesperpixel} channels of {page.imagedepth} layers are not a micrograph."
+        )
     pixel_bytes = page.dtype.itemsize * page.samplesperpixel
     check_unpacked((rows, columns), pixel_bytes, path)
     if page.is_tiled:

@@ -1,6 +1,6 @@
 """Write picks of any format in another one: to a file, or many micrographs to a folder or a joined file.
 
-`vitripick.runs.convert` is the door: it also knows what a run folder says of its picks.
+`vitripick.runs.convert` is the door: it also knows what a run folder says about its picks.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Part:
     Attributes
     ----------
     boxes
-        The picks, with what is known of their micrograph.
+        The picks, with what is known about their micrograph.
     relion_name
         The name for formats of RELION, which compares it with its own; `boxes.micrograph` if None.
     stem
         What its file is called in a folder, without ending; made from `boxes.micrograph` if None.
     optics
-        What RELION has to know of the microscope, if anybody does.
+        What RELION has to know about the microscope; None if it is not known.
     """
 
     boxes: Boxes
@@ -60,7 +60,7 @@ class Converted:
     files
         The files, in the order of the micrographs.
     parts
-        The picks of each micrograph, before the threshold, with what is known of their micrographs.
+        The picks of each micrograph, before the threshold, with what is known about their micrographs.
     n_picks
         Picks in the files.
     threshold
@@ -74,7 +74,7 @@ class Converted:
 
 
 def read_parts(source: Path, micrographs: Path | None, settings: ConvertSettings) -> list[Part]:
-    """Return the picks in a file or below a folder, in full-size pixels, with what `micrographs` says of them."""
+    """Return the picks in a file or below a folder, in full-size pixels, with what `micrographs` says about them."""
     if micrographs is not None and _is_one_micrograph(micrographs):
         return [Part(_of_one_micrograph(source, micrographs, settings))]
     found = read_all_picks(source, format=settings.source_format, scale=settings.scale, keep_coordinates=True)
@@ -141,7 +141,7 @@ def write_parts(
     source
         Where it comes from, for messages.
     target, to
-        A file, whose suffix or `to` says the format; or a folder, which gets one file a micrograph and needs `to`.
+        A file, whose suffix or `to` says the format; or a folder, which gets one file per micrograph and needs `to`.
     settings
         What to turn round, what to keep, and how to write.
     micrographs
@@ -196,7 +196,7 @@ def _is_one_micrograph(micrographs: Path) -> bool:
 
 
 def _say_names(names: Sequence[str], target: Path, *, known: bool, need_suffix: bool) -> None:
-    """Warn of names that are no files' names for RELION, or are cryoSPARC's.
+    """Warn of names that are not files' names for RELION, or are cryoSPARC's.
 
     Files of single micrographs hold no names; RELION finds them by their own, which need no suffix of an image.
     """

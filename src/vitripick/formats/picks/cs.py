@@ -1,4 +1,4 @@
-"""Read and write cryoSPARC `.cs`: a NumPy structured array, one row a particle, places as fractions.
+"""Read and write cryoSPARC `.cs`: a NumPy structured array, one row per particle, places as fractions.
 
 The fields are those that cryosparc-tools 4 documents; places are fractions of the micrograph. This was not tried with
 a live cryoSPARC. Whether y counts from the first or the last row there is open, so the caller can flip.
@@ -48,7 +48,7 @@ def read_cs(path: Path) -> list[Boxes]:
     Raises
     ------
     FormatError
-        If the file is no table of places in micrographs, a place is no number, or the rows are parts of filaments.
+        If the file is not a table of places in micrographs, a place is not a number, or the rows belong to filaments.
     """
     rows = load_cs(path)
     names = rows.dtype.names or ()
@@ -58,7 +58,7 @@ def read_cs(path: Path) -> list[Boxes]:
         if joined is not None:
             return _boxes_of(joined, path)
         raise FormatError(
-            f"{path}: this .cs file has no {', '.join(missing)}, so it says nothing of places in "
+            f"{path}: this .cs file has no {', '.join(missing)}, so it gives no places in "
             "micrographs, and no passthrough beside it says it; give the file of a picking job or its passthrough."
         )
     return _boxes_of(rows, path)

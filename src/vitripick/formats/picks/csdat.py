@@ -1,6 +1,6 @@
 """Read compressed `.cs` files (CSDAT), which cryosparc-tools writes with `format=2`, through cryosparc-tools itself.
 
-The format is described nowhere. Its own reader trusts what a file says of itself, and a damaged file can end the
+The format is described nowhere. Its own reader trusts what a file says about itself, and a damaged file can end the
 process (version 5.0.3: 31 of 300 files with some bytes changed). So it runs in a process of its own.
 """
 

@@ -284,7 +284,7 @@ def _scaled(boxes: Boxes, scale: float) -> Boxes:
 def _flipped(boxes: Boxes, path: Path) -> Boxes:
     if boxes.shape is None:
         raise UsageError(
-            f"{path}: turning y round needs the number of rows of {boxes.micrograph or 'the micrograph'}; "
+            f"{path}: flipping y needs the number of rows of {boxes.micrograph or 'the micrograph'}; "
             f"give {parameter('Boxes.shape')}."
         )
     return boxes.flipped(boxes.shape[0])

@@ -94,7 +94,7 @@ def recentre_in_micrographs(
     *,
     pixel_size: float | None = None,
 ) -> dict[str, Boxes]:
-    """Return boxes with their refined shifts applied, as `recentre` does, with what their micrographs say of pixels.
+    """Return boxes with their refined shifts applied, as `recentre` does, with what their micrographs say about pixels.
 
     What is given goes first, then a STAR of the micrographs, the boxes' own file, and the micrograph's header; a
     header of exactly 1 Å, which programs write where they know none, goes after the movies' pixel size.

@@ -325,7 +325,7 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
     InputError
         If the file is not there.
     FormatError
-        If it is no picks file we know.
+        If it is not a picks file we know.
     """
     if name is not None:
         return format_named(name)
@@ -337,7 +337,7 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
         if what is not None:
             raise FormatError(f"{path}: {what}")
         raise FormatError(
-            f"{path}: this is no picks file we know, by its suffix and by what it holds; name its format "
+            f"{path}: this is not a picks file we know, by its suffix and by what it holds; name its format "
             f"with {parameter('format')}: {', '.join(FORMATS)}."
         )
     return found

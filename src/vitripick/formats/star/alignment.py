@@ -40,7 +40,7 @@ def read_alignment(table: StarTable, tables: Sequence[StarTable], path: Path) ->
     Raises
     ------
     FormatError
-        If a shift or a class is no number.
+        If a shift or a class is not a number.
     """
     n = len(table)
     optics = _optics(tables, table)

@@ -153,7 +153,7 @@ def mentions(path: Path, start: str, words: Sequence[str]) -> bool:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size <= START_BYTES:
                 return False
-            # A line of a file that is no text may be as long as the file.
+            # A line of a file that is not text may be as long as the file.
             while read < _READ_ON and (line := file.readline(_READ_ON)):
                 read += len(line)
                 if line.lstrip().startswith(beginnings) or (b"\r" in line and _after_cr(line, beginnings)):

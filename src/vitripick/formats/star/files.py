@@ -242,7 +242,7 @@ def _pixel_sizes(tables: Sequence[StarTable]) -> dict[str, float | None]:
 
 
 def what_star_holds(path: Path) -> str | None:
-    """Return one sentence on what a STAR file without coordinates holds; None if it is no STAR file of RELION."""
+    """Return one sentence on what a STAR file without coordinates holds; None if it is not a STAR file of RELION."""
     try:
         blocks = parse_star(read_lines(path), path)
     except FormatError:

@@ -1,4 +1,4 @@
-"""Write RELION's joined particles STAR (3.1 and later): an optics block, and one row a particle."""
+"""Write RELION's joined particles STAR (3.1 and later): an optics block, and one row per particle."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
 
 
 def optics_of_row(fields: Mapping[str, str], *, path: Path, line: int) -> OpticsGroup:
-    """Return what one row says of the optics: of an optics block, or of a list of micrographs of RELION 3.0."""
+    """Return what one row says about the optics: of an optics block, or of a list of micrographs of RELION 3.0."""
     values: dict[str, Any] = {
         name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
         for name, label in _NUMBERS.items()

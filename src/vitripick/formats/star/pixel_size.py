@@ -1,4 +1,4 @@
-"""Find the pixel size of micrographs in what a STAR file says of them; every version of RELION says it elsewhere."""
+"""Find the pixel size of micrographs in what a STAR file says about them; every version of RELION says it elsewhere."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _COMPARED_FROM = 1000
 _LARGEST_DIFFERENCE = {"fp32": 0.001, "int8": 0.05}
 _SMALLEST_SHARED = {"fp32": 0.999, "int8": 0.98}
 # A detection of one copy counts as shared if the other has one this near, in cells, with at least the lower
-# confidence: one that lies on a threshold is no disagreement.
+# confidence: one that lies on a threshold is not a disagreement.
 _CELLS, _SURE, _LESS_SURE = 1.25, 0.3, 0.2
 
 

@@ -75,7 +75,7 @@ class OpenVinoNetwork:
         self._options = {
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(threads),
-            # Its own choice would be bfloat16 where the processor has it, which is no fp32.
+            # Its own choice would be bfloat16 where the processor has it, which is not fp32.
             "INFERENCE_PRECISION_HINT": "f32",
             # Pinned threads of several processes, such as the shards of one node, would all sit on the first cores.
             "ENABLE_CPU_PINNING": "NO",

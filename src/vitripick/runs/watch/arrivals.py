@@ -105,7 +105,7 @@ class FolderSource:
                     elif (reason := unread_image(entry.name)) is not None:
                         unused.append(PassedBy(entry.path, reason))
         except OSError as error:
-            # The file server may come back, so this is no error; what is done stays done.
+            # The file server may come back, so this is not an error; what is done stays done.
             log.warning("%s: this folder cannot be read now (%s)", error.filename, error.strerror)
             return []
 

@@ -92,7 +92,7 @@ class Watcher:
         Returns
         -------
         RunSummary
-            The summary of all micrographs that are both in the run folder and in the source. The joined files speak of
+            The summary of all micrographs that are both in the run folder and in the source. The joined files cover
             the whole run folder.
 
         Raises

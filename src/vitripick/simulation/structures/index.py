@@ -39,7 +39,7 @@ def index_entry(path: Path) -> IndexEntry:
         where = f"{index}, line {rows.line_num}"
     if row.get("kind"):
         if row["kind"] not in KINDS:
-            raise InputError(f"{where}: {row['kind']!r} is no kind of structure; write one of {', '.join(KINDS)}.")
+            raise InputError(f"{where}: {row['kind']!r} is not a kind of structure; write one of {', '.join(KINDS)}.")
         entry["kind"] = cast(Kind, row["kind"])
     if row.get("mw_kda"):
         try:

@@ -71,9 +71,11 @@ def structure_from_map(
     """
     where = path or name
     if volume.ndim != 3 or 1 in volume.shape:
-        raise InputError(f"{where}: a single section, as a micrograph has, is no map of a molecule; give a volume.")
+        raise InputError(f"{where}: a single section, as a micrograph has, is not a map of a molecule; give a volume.")
     if not _SMALLEST_VOXEL <= voxel_size <= _LARGEST_VOXEL:
-        raise InputError(f"{where}: {voxel_size:.3g} Å per voxel is no pixel size of a map; correct its header first.")
+        raise InputError(
+            f"{where}: {voxel_size:.3g} Å per voxel is not a pixel size of a map; correct its header first."
+        )
     n_bad = int(np.count_nonzero(~np.isfinite(volume)))
     if n_bad:
         raise InputError(f"{where}: {n_bad} of the map's voxels are NaN or infinite; mend or mask them first.")
@@ -82,7 +84,8 @@ def structure_from_map(
         raise InputError(f"{where}: this map holds no positive density; if it is inverted, change its sign first.")
     if not (top > 1e-20 and float(np.abs(volume).max()) < 1e20):
         raise InputError(
-            f"{where}: the map's values go from {volume.min():.3g} to {volume.max():.3g}, which is no density of a "
+            f"{where}: the map's values go from {volume.min():.3g} to {volume.max():.3g}, which is not the density "
+            "of a "
             "molecule."
         )
     if mass_kda is None:
@@ -98,7 +101,7 @@ def structure_from_map(
     clean *= np.float32(net_total / clean.sum(dtype=np.float64))
     cube = _centred_cube(clean)
     points, net = _filled_voxels(cube, voxel_size)
-    net = net * np.float32(net_total / net.sum(dtype=np.float64))  # the faintest voxels are no points
+    net = net * np.float32(net_total / net.sum(dtype=np.float64))  # the faintest voxels are not points
     structure = Structure(name, kind, mass_kda, points, net, voxel_size / 2, cube, voxel_size)
     # A map that already holds its micelle (there are few, and their names say so) needs no second one.
     return structure if "micelle" in name else finish_structure(structure, None, where)

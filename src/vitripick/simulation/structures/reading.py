@@ -107,7 +107,7 @@ def _checked(structure: Structure, path: Path) -> Structure:
     """Return the molecule, or raise `InputError` if its points, amplitudes or mass cannot be those of a molecule."""
     numbers = (structure.points, structure.net, [structure.mass_kda, structure.spread_angstrom])
     if not all(np.isfinite(values).all() for values in numbers) or not structure.net.sum(dtype=np.float64) > 0:
-        raise InputError(f"{path}: points, amplitudes and mass of this molecule are no finite numbers above zero.")
+        raise InputError(f"{path}: points, amplitudes and mass of this molecule are not finite numbers above zero.")
     if structure.reach_angstrom > _LARGEST_ANGSTROM:
         raise InputError(
             f"{path}: some points lie {structure.reach_angstrom / 2:.3g} Å from the middle; no molecule is so large."

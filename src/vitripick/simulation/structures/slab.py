@@ -42,7 +42,7 @@ def finish_structure(structure: Structure, carbon: npt.NDArray[np.bool_] | None,
     """
     if not np.ptp(structure.points, axis=0).any():
         raise InputError(
-            f"{where}: a single atom, or all of them in one place, is no structure; give a whole molecule."
+            f"{where}: a single atom, or all of them in one place, is not a structure; give a whole molecule."
         )
     if structure.kind != "membrane" or structure.slab is not None:
         return structure

@@ -10,7 +10,7 @@ import { changed, setView, store, watch } from "./store.js";
 /** @typedef {import("./types.js").Pick} Pick */
 /** @typedef {{points: [number, number, number][], n_labels: number, n_micrographs: number}} Curve */
 
-/** What is known of the second set. */
+/** What is known about the second set. */
 const other = {
   set: "", micrograph: "",
   /** @type {Pick[] | null} */ picks: null,

@@ -161,7 +161,7 @@ export function startLabelPanel() {
   for (const [id, key] of /** @type {const} */ ([["show-labels", "showLabels"], ["show-picks", "showPicks"], ["colour-confidence", "byConfidence"]])) {
     input(id).addEventListener("change", () => setView({ [key]: input(id).checked }));
   }
-  const help = ["click empty ground: add", "click a pick: accept it", "drag: move a label, or the micrograph", "right-click, Alt-click or Del: take away", "Shift-drag: erase"];
+  const help = ["click an empty place: add", "click a pick: accept it", "drag: move a label, or the micrograph", "right-click, Alt-click or Del: take away", "Shift-drag: erase"];
   el("tool-help").replaceChildren(...help.map((text) => make("li", { textContent: text })));
   watch(["current", "labels", "rows", "picks", "settings"], refresh);
   watch(["view", "current", "settings", "focus"], refreshView);

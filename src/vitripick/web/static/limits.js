@@ -9,7 +9,7 @@ export const asPick = ([x, y, size, confidence]) => ({ x, y, size, confidence })
 /**
  * The picks that pass the limits and that the user did not reject.
  * @param {Pick[]} picks in the server's order: of two that are too close, the first stays
- * @param {{threshold: number, minimum_distance_px: number, smallest_px: number, largest_px: number}} limits 0 is no limit
+ * @param {{threshold: number, minimum_distance_px: number, smallest_px: number, largest_px: number}} limits 0 means no limit
  * @param {[number, number][]} rejected places
  * @param {number} reach a pick within this many pixels of a rejected place is left out
  * @param {Set<number> | null} [good] classes whose picks stay; null: all

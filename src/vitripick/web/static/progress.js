@@ -43,7 +43,7 @@ function refresh() {
   const job = store.status?.job;
   if (job?.running) note = `${Math.floor(shareOf(job) * 100)} %`;
   else if (wasRunning && job) {
-    // Who looks at another tab finds it here; who looks at this one has the message.
+    // A user who looks at another tab sees it in the title; on this tab the message is enough.
     const what = job.kind === "train" ? "training" : job.kind === "classes" ? "sorting" : "picking";
     note = document.hidden ? (job.stage === "done" ? `✓ ${what} done` : `${what} ${job.stage}`) : "";
   } else if (!document.hidden) note = "";

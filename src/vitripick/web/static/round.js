@@ -35,7 +35,7 @@ const STEPS = [
     go: () => (el("tab-train").click(), el("train").focus()),
   },
   {
-    name: "look", hint: "Move the threshold, right-click what is no particle, click what was missed.",
+    name: "look", hint: "Move the threshold, right-click what is not a particle, click what was missed.",
     text: () => "Look at the picks", done: () => looked !== null && looked === lastModel(),
     go: () => el("tab-picks").click(),
   },

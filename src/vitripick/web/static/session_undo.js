@@ -18,7 +18,7 @@ let done = [];
 let undone = [];
 let gesture = 0;
 let joined = false;
-/** An undo is under way: what it does is no new action. */
+/** An undo is under way: what it does is not a new action. */
 let replaying = false;
 /** @type {(id: string) => Promise<void>} */
 let open = async () => {};

@@ -1,5 +1,5 @@
 // @ts-check
-// What all modules share: the project as the server has it, and who wants to know of changes.
+// What all modules share: the project as the server has it, and who wants to know about changes.
 import { get, post, ServerError } from "./api.js";
 import { settled, toast } from "./dom.js";
 

@@ -97,7 +97,7 @@ function move(event) {
     if (!drag.moved && Math.hypot(x - drag.x, y - drag.y) < STILL_PX) return;
     drag.moved = true;
     if (drag.kind === "pan" || drag.kind === "press") {
-      // Dragging empty ground moves the micrograph; only a click adds.
+      // Dragging an empty place moves the micrograph; only a click adds.
       overlay.classList.add("panning");
       viewport.pan(x - drag.x, y - drag.y);
       [drag.x, drag.y] = [x, y];

@@ -15,7 +15,7 @@ export class Touch {
     this.does = does;
     /** @type {Map<number, [number, number]>} */
     this.fingers = new Map();
-    /** Until all fingers are up again: what they do is no click. */
+    /** Until all fingers are up again: what they do is not a click. */
     this.taken = false;
     /** @type {number | undefined} */
     this.timer = undefined;
