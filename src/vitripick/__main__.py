@@ -1,4 +1,4 @@
-"""Run the command line as `python -m vitripick`, for this very Python."""
+"""Run the command line as `python -m vitripick`, with this Python."""
 
 from vitripick.cli.app import main
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from vitripick.encoding import check_output_name
 from vitripick.errors import UsageError, parameter, path_problem
 
-# The name says that the file is not a result, and which process writes it. So what a killed process left can be
-# distinguished from what a living one is writing.
+# The name says that the file is not a result, and which process writes it. So files of a killed process can be
+# distinguished from those that a living one is writing.
 _PREFIX = ".vitripick-tmp"
 _NAME = re.compile(rf"^{re.escape(_PREFIX)}\.(?P<host>[^.]*)\.(?P<pid>\d+)\.")
 # We cannot see whether a process on another machine lives, so we wait this long. No file takes an hour to write.
@@ -66,14 +66,14 @@ def check_folder(folder: str | Path, *, option: str = "out") -> None:
     Parameters
     ----------
     folder
-        The folder that results will be written to; it need not be there.
+        The folder that results will be written to; it need not exist.
     option
         The parameter that names it, for the message.
 
     Raises
     ------
     UsageError
-        If a file is in the way, it is not allowed, the disk can only be read, or no file could hold the name.
+        If a file is in the way, writing is not allowed, the disk is read-only, or no file could hold the name.
     OSError
         If the disk is full, or too many files are open.
     """
@@ -104,7 +104,7 @@ def check_file(path: str | Path, *, option: str = "out") -> None:
 
 
 def temporary_name(ending: str) -> str:
-    """Return a file name that `remove_leftovers` recognises as this process's."""
+    """Return a file name that `remove_leftovers` recognises as one of this process."""
     return f"{_PREFIX}.{host_name()}.{os.getpid()}.{ending}"
 
 
@@ -147,7 +147,7 @@ def write_text_once(path: str | Path, text: str) -> bool:
 
 
 def remove_leftovers(folder: str | Path) -> int:
-    """Remove what killed processes were writing below `folder`, and return the number of files removed.
+    """Remove the unfinished files of killed processes below `folder`, and return the number of files removed.
 
     Files of living processes on this machine stay. Files of other machines stay for an hour.
     """

@@ -1,4 +1,4 @@
-"""Count the CPU cores that this process may use, and keep the threads of libraries from taking them from each other.
+"""Count the CPU cores that this process may use, and limit the threads of libraries, which would compete for them.
 
 Several micrographs are picked at once, each in one thread. If a library starts a thread per core in each of them, all
 become slower, most of all on a busy machine. Each library is limited here:
@@ -6,7 +6,7 @@ become slower, most of all on a busy machine. Each library is limited here:
 - BLAS (NumPy, SciPy) and OpenMP (torch): `calm_libraries`, before these are imported, by the command line.
 - OpenMP (torch): `calm_torch`, where our own code imports torch first, as in a script that trains.
 - OpenCV: `one_thread_of_opencv`, where several micrographs are worked on at once.
-- The engines and torch: they are given their numbers of threads where a model is loaded (`models/engines`).
+- The engines and torch: they get their numbers of threads when a model is loaded (`models/engines`).
 """
 
 from __future__ import annotations

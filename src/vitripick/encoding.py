@@ -1,4 +1,4 @@
-"""Refuse file names that a locale without UTF-8 would garble in every file we write."""
+"""Refuse file names that a locale without UTF-8 would garble in every file that vitripick writes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def check_output_name(path: str | Path, *, option: str = "out") -> None:
 
 @contextmanager
 def names_in_utf8(path: Path) -> Iterator[None]:
-    """Raise a `UsageError` where writing `path` meets a name whose bytes are not UTF-8."""
+    """Raise a `UsageError` if writing `path` meets a name whose bytes are not UTF-8."""
     try:
         yield
     except UnicodeEncodeError as error:

@@ -27,8 +27,8 @@ _IN_THE_WAY = {
     errno.ENOTDIR: "something in this path is a file, not a folder",
     errno.EEXIST: "there is a file of this name already where a folder should be",
     errno.EISDIR: "this is a folder where a file should be",
-    errno.ENOENT: "this is not there, or not there any more",
-    errno.ESTALE: "the file server does not know this any more",
+    errno.ENOENT: "this does not exist, or no longer exists",
+    errno.ESTALE: "the file server no longer knows this",
     errno.ENAMETOOLONG: "this name is too long for the disk",
 }
 _USED_UP = {
@@ -39,7 +39,7 @@ _USED_UP = {
     errno.ENFILE: "this machine can open no more files",
     errno.ENOMEM: "out of memory",
 }
-# Engines, OpenCV and threads report used-up memory by errors of their own, which only their texts tell apart.
+# Engines, OpenCV and threads report lack of memory by their own errors, which differ from others only in their texts.
 _NO_MEMORY = re.compile(
     r"bad_alloc|bad allocation|(cannot|unable to|failed to|could not|can't) (allocate|map segment|start new thread)|"
     r"(insufficient|not enough|out of) memory|resource temporarily unavailable|defaultcpuallocator",
@@ -84,7 +84,7 @@ class ResourceError(VitripickError):
 
 
 class Stopped(VitripickError):
-    """Says that a long run was asked to stop; what is done is kept, and the same call goes on from there."""
+    """Says that a long run was asked to stop; finished work is kept, and the same call goes on from there."""
 
     exit_code = 130
 
@@ -144,7 +144,7 @@ def parameters_spelled(spelling: Spelling | None) -> Iterator[None]:
 
 
 def used_up(error: BaseException) -> str | None:
-    """Return what has run out, memory, disk or open files, in words; None if the error says nothing like that."""
+    """Return what has run out (memory, disk or open files), in words; None for another error."""
     if isinstance(error, OSError) and error.errno in _USED_UP:
         return _USED_UP[error.errno] + (f" ({error.filename})" if error.filename else "")
     # Torch may not be loaded here, so its class is recognised by name.

@@ -1,7 +1,7 @@
-"""Load JSON and TOML with bounds on size, nesting and numbers, so that a damaged file has one kind of error.
+"""Load JSON and TOML with bounds on size, nesting and numbers, so that a damaged file gives one kind of error.
 
-Everything that is wrong with the text is a `ValueError` whose message completes "FILE: cannot be read (…)". A file that
-is missing is the usual `OSError`.
+Any fault of the text is a `ValueError` whose message completes "FILE: cannot be read (…)".
+A missing file is the usual `OSError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# `run.json` of 100,000 micrographs has 60 MB. Ours nest up to 8 deep; Python gives up somewhere near 1,000.
+# `run.json` of 100,000 micrographs has 60 MB. Our files nest up to 8 deep; Python gives up near 1,000.
 _MOST_BYTES = 512 << 20
 _DEEPEST = 100
 # Seeds of 128 bits have 39 digits. Python refuses 4,301 digits, and float() more than 309.
@@ -29,14 +29,14 @@ _MOST_DIGITS = 60
 
 
 def parse_json(data: bytes | str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return what JSON text in UTF-8 holds; every number in it is finite.
+    """Return the value of JSON text in UTF-8; every number in it is finite.
 
     Parameters
     ----------
     data
         The text; a byte-order mark in front is dropped.
     pairs
-        Makes an object of its names and values, in their order, where a dict is not enough.
+        Makes an object from its names and values, in their order, if a dict is not enough.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def parse_toml(data: bytes | str) -> dict[str, Any]:
-    """Return what TOML text in UTF-8 holds; every number in it is finite.
+    """Return the table of TOML text in UTF-8; every number in it is finite.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def parse_toml(data: bytes | str) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds; errors as in `parse_toml`, or `OSError`."""
+    """Return the table of a TOML file; errors as in `parse_toml`, or `OSError`."""
     return parse_toml(_bytes(path))
 
 
@@ -108,7 +108,7 @@ def _text(data: bytes | str) -> str:
 
 
 def _depth(data: bytes) -> int:
-    """Return how deep brackets nest. Brackets inside of strings count, too, and texts of ours have few of them."""
+    """Return how deep brackets nest. Brackets inside strings count, too; our texts have few of them."""
     codes = np.frombuffer(data, np.uint8)
     opening = (codes == 0x5B) | (codes == 0x7B)
     closing = (codes == 0x5D) | (codes == 0x7D)

@@ -7,9 +7,9 @@ A run folder is what `vitripick pick --out` makes (docs/picking.md shows it):
     failed/STEM.json           one for each that failed
     cbox/STEM.cbox             all its picks down to the floor confidence: the store everything else is made from
     star/, box/, csv/ …        the formats asked for (`formats.picks.table` names their folders)
-    junk/STEM.png              what the network takes for junk, where it says so
+    junk/STEM.png              what the network takes for junk, if it reports junk
     survey.json                the diameter and the threshold that were found before the first micrograph
-    quality.csv                a line for each micrograph: junk, confidence, what it is suspected of
+    quality.csv                one line per micrograph: junk, confidence, suspicions
     classes/                   two-dimensional classes of the picks (`vitripick classes`)
     distributions/             confidences and sizes of all picks, as CSV and PNG
     failures.jsonl             one line for each micrograph that failed
@@ -27,11 +27,11 @@ from typing import NamedTuple
 
 from vitripick.text import printable_name
 
-# What `pick --filaments` keeps of each micrograph, in a folder of its own kind.
+# The files that `pick --filaments` keeps for each micrograph, in a folder for filaments.
 FILAMENT_RECORDS = "filament_records"
 RUN, SURVEY, FAILURES, QUALITY = "run.json", "survey.json", "failures.jsonl", "quality.csv"
 RECORDS, FAILED, LOG, DISTRIBUTIONS = "micrographs", "failed", "log", "distributions"
-# Two-dimensional classes, and the file there that says what they are.
+# The folder of two-dimensional classes, and the file in it that describes them.
 CLASSES, CLASSES_FILE = "classes", "classes.json"
 # Of a project of `vitripick label`: what was done to the labels of each micrograph.
 LABEL_HISTORY = "history"
@@ -52,7 +52,7 @@ STORE = Place(STORE_FORMAT, ".cbox")
 # RELION looks for this ending. In a RELION job these files lie in the job's own folder.
 STAR = Place("star", "_autopick.star")
 JUNK = Place("junk", ".png")
-# What is drawn for each micrograph, by the name that records list it under.
+# The pictures that are drawn for each micrograph, by the name in the records.
 PICTURES = {
     "overlay": Place("overlays", ".png"),
     "thumbnail": Place("thumbnails", ".jpg"),
@@ -97,7 +97,7 @@ class RunLayout:
         return self.out / RECORDS / f"{stem}.json"
 
     def failure(self, stem: str) -> Path:
-        """Return where it is written that one micrograph failed."""
+        """Return the path of the file that says why one micrograph failed."""
         return self.out / FAILED / f"{printable_name(stem)}.json"
 
     @property
@@ -107,12 +107,12 @@ class RunLayout:
 
     @property
     def run(self) -> Path:
-        """Return what describes the whole run; it is written last."""
+        """Return the path of the file that describes the whole run; it is written last."""
         return self.out / RUN
 
     @property
     def survey(self) -> Path:
-        """Return what was found before the first micrograph was picked."""
+        """Return the path of the file with what was found before the first micrograph was picked."""
         return self.out / SURVEY
 
     @property

@@ -1,4 +1,4 @@
-"""Counts, lists and names in messages for people."""
+"""Write counts, lists and names for messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that people would use for it.
+    """Return a time in a unit that is easy to read.
 
     Examples
     --------

@@ -23,7 +23,7 @@ def timed() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Count the time of this block under `name`, without the time of stages inside it, which count separately."""
+    """Count the time of this block under `name`, without that of the stages inside it, which are counted separately."""
     seconds = _seconds.get()
     if seconds is None:
         yield

@@ -1,3 +1,3 @@
-"""The version of this package: pyproject.toml reads it here, and so does all that writes it into a file."""
+"""Hold the version of this package. pyproject.toml reads it here, and so does all code that writes it into a file."""
 
 VERSION = "0.1.0"

@@ -150,7 +150,7 @@ def test_a_folder_of_micrographs_gives_every_shape_and_name(tmp_path, caplog):
         "g1/a.csv",
         "other.csv",
     ]
-    assert "other: there is no micrograph" in caplog.text
+    assert "other: no micrograph of this name" in caplog.text
     (tmp_path / "in" / "other.csv").unlink()
     convert_picks(tmp_path / "in", tmp_path / "p.cs", micrographs=tmp_path / "m")
     b, a = read_all_picks(tmp_path / "p.cs")

@@ -1,4 +1,4 @@
-"""Know the columns of tables by their names: STAR, CSV, Topaz and `.cs` ask here, so that all of them agree.
+"""Know the columns of tables by their names. STAR, CSV, Topaz and `.cs` all use this module, so that they agree.
 
 Some columns name micrographs; a table with one is split by it. Others say that the coordinates are those of tomograms
 or of filaments; such a table is refused, because its rows would look like particles.
@@ -22,7 +22,7 @@ from vitripick.geometry import Boxes
 
 log = logging.getLogger("vitripick")
 
-# Names as `_plain` has them. Where a table has several of these columns, the first one here counts.
+# These names are as `_plain` returns them. If a table has several of these columns, the first one here counts.
 _MICROGRAPH = (
     *("micrographname", "micrograph", "micrographs", "micrographpath", "micrographfile", "micrographfilename"),
     *("micname", "mic", "micpath", "micfile", "mrcfile", "mrc"),
@@ -80,7 +80,7 @@ def is_filament_column(label: str) -> bool:
 
 
 def tomogram_error(where: Path | str, found: str) -> FormatError:
-    """Return the refusal of coordinates of a tomogram; `found` says what shows it."""
+    """Return the error for coordinates of a tomogram; `found` says what shows it."""
     return FormatError(
         f"{where}: these are coordinates of a tomogram ({found}), and only 2-D micrographs are supported; give picks "
         "of micrographs, and keep these for programs that work in 3-D."
@@ -88,9 +88,9 @@ def tomogram_error(where: Path | str, found: str) -> FormatError:
 
 
 def filament_error(where: Path | str, found: str) -> FormatError:
-    """Return the refusal of filaments and their segments; `found` says what shows it."""
+    """Return the error for filaments and their segments; `found` says what shows it."""
     return FormatError(
-        f"{where}: these are filaments ({found}), and their segments would pass for particles; give boxes of single "
+        f"{where}: these are filaments ({found}), not particles; give boxes of single "
         f"particles, or read them as filaments with {parameter('filaments', True)}."
     )
 
@@ -101,7 +101,7 @@ def refuse_twin_columns(labels: Sequence[str], path: Path, *, line: int = 1) -> 
     for label in labels:
         if label and label in seen:
             raise FormatError(
-                f"{path}, line {line}: there are two columns of the name {label!r}, so it is not known which one "
+                f"{path}, line {line}: two columns have the name {label!r}, so it is not clear which one "
                 "counts; remove one of them."
             )
         seen.add(label)
@@ -110,7 +110,7 @@ def refuse_twin_columns(labels: Sequence[str], path: Path, *, line: int = 1) -> 
 def refuse_other_than_2d(table: Table, path: Path) -> None:
     """Raise a `FormatError` where a table holds coordinates of tomograms or of filaments.
 
-    A column of z is left alone if it is 0 or unknown throughout, as in 2-D files of programs that know 3-D, too.
+    A column of z is allowed if it is 0 or unknown in all rows, as in 2-D files of programs that also work in 3-D.
     """
     for label in table.labels:
         plain = _plain(label)
@@ -139,7 +139,7 @@ def split_by_micrograph(
     whole
         The boxes of all rows.
     table
-        The table, with n rows. If it does not name micrographs, `whole` comes back, without a name. If it does, rows
+        The table, with n rows. If it does not name micrographs, `whole` is returned, without a name. If it does, rows
         without a name are left out with a warning.
     path
         The path that errors and warnings name.

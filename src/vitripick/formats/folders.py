@@ -1,4 +1,4 @@
-"""Walk through folders for every search: links are followed, each real folder is searched once."""
+"""Walk through folders for every search. Links are followed, and each real folder is searched once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def forget_links() -> None:
 
 @dataclass(frozen=True)
 class Folder:
-    """Is one folder of a walk.
+    """Holds one folder of a walk.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ def walk(
     """Yield `root` and every folder below it.
 
     Folders that are reached without a link come first, then those behind links in the order of their paths. So a
-    folder that can be reached in several ways keeps its plain path. A link to a folder above would lead out of what
-    was given, so it is not followed.
+    folder that can be reached in several ways keeps its plain path. A link to a folder above would lead out of `root`,
+    so it is not followed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Say which picks have their centre outside the micrograph, and leave them out where the format asks for it."""
+"""Find picks whose centre is outside the micrograph, and leave them out if the format asks for it."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ def keep_inside(boxes: Boxes, path: Path) -> Boxes:
 
 
 def warn_of_outside(parts: Sequence[Boxes], target: Path) -> None:
-    """Warn of picks outside their micrograph, in a format whose programs take them."""
+    """Warn about picks outside their micrograph, in a format whose programs accept them."""
     # Where the shape is not known, only places below zero are known to be outside.
     outside = [(len(b) - len(b.inside(b.shape or _ANY_SHAPE)), b.micrograph) for b in parts]
     n_outside = sum(n for n, _ in outside)
     if n_outside:
         first = next(name for n, name in outside if n)
         log.warning(
-            "%s: %d of %d picks lie outside their micrograph and stay in the file, first in %s; see whether %s, %s or "
-            "another micrograph is meant",
+            "%s: %d of %d picks lie outside their micrograph and stay in the file, first in %s; check whether %s, %s "
+            "or "
+            "another micrograph is needed",
             target,
             n_outside,
             sum(map(len, parts)),

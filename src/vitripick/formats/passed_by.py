@@ -1,4 +1,4 @@
-"""Say which files and folders a search passed by, and why."""
+"""Report which files and folders a search did not use, and why."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class PassedBy:
     Attributes
     ----------
     path
-        Where it lies, as the search came to it.
+        Its path, as the search reached it.
     reason
         Why it is not used, in words that follow "because" or a colon.
     derived
-        Whether it is an image that was made from a micrograph or beside it, which `include` brings back.
+        Whether it is an image that was derived from a micrograph, which `include` brings back.
     """
 
     path: str
@@ -43,7 +43,7 @@ _collecting: ContextVar[tuple[list[PassedBy], ...]] = ContextVar("passed_by", de
 
 @contextmanager
 def passed_by_collected() -> Iterator[list[PassedBy]]:
-    """Yield a list that gets what every search inside the block passes by, in this thread.
+    """Yield a list that collects what every search inside the block does not use, in this thread.
 
     Examples
     --------
@@ -98,6 +98,6 @@ def say_passed_by(found: Sequence[PassedBy]) -> None:
 
 
 def collect_passed_by(found: Sequence[PassedBy]) -> None:
-    """Add `found` to every list of `passed_by_collected`, for what is logged in words of its own."""
+    """Add `found` to every list of `passed_by_collected`, for files that are logged in other words."""
     for collected in _collecting.get():
         collected += found

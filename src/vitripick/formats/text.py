@@ -1,4 +1,4 @@
-"""Read text files as lines, and numbers with an error that says where: all text formats share this."""
+"""Read text files as lines, and numbers with an error that says where. All text formats use this module."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ def read_lines(path: Path) -> list[str]:
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise FormatError(f"{path}: this is not a text file (not UTF-8), so it holds no picks we can read.") from None
+        raise FormatError(
+            f"{path}: this is not a text file (not UTF-8), so it holds no picks that vitripick can read."
+        ) from None
     # splitlines() also splits at form feeds and at Unicode's own line separators, so it is not used.
-    # Two programs for Windows, one after the other, leave CR CR LF.
+    # Two programs for Windows, used one after the other, leave CR CR LF.
     lines = _LINE_END.split(text.replace("\r\r\n", "\n")) if "\r" in text else text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 

@@ -1,4 +1,4 @@
-"""Say which numbers of picks cannot be, and which are scores of other programs; all formats ask here."""
+"""Find impossible numbers of picks, and confidences that are scores of other programs, for all formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 1e-5
 
 
 def checked(boxes: Boxes, path: Path) -> Boxes:
-    """Return the boxes, or raise a `FormatError` where a number cannot be; NaN stands for what is not known."""
+    """Return the boxes, or raise a `FormatError` if a number is impossible; NaN stands for what is not known."""
     of = "" if boxes.micrograph is None else f" of {boxes.micrograph}"
     for name in ("x", "y"):
         values = getattr(boxes, name)
@@ -44,7 +44,7 @@ def checked(boxes: Boxes, path: Path) -> Boxes:
 
 
 def warn_of_scores(parts: Sequence[Boxes], path: Path) -> None:
-    """Warn of confidences outside 0 to 1, which are scores of other programs, and stay as they are."""
+    """Warn about confidences outside 0 to 1: they are scores of other programs, and are kept as they are."""
     n_known, n_outside, low, high = 0, 0, np.inf, -np.inf
     for boxes in parts:
         known = boxes.confidence[np.isfinite(boxes.confidence)]

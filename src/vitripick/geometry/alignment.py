@@ -1,4 +1,4 @@
-"""Hold what a classification or a refinement found of particles: their shifts and classes."""
+"""Hold the shifts and classes that a classification or a refinement found for particles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# A number beyond is not a class, but a damaged file.
+# A larger number is not a class; the file is damaged.
 MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Holds what RELION or cryoSPARC says about each box beside its coordinates.
+    """Holds the shifts and classes that RELION or cryoSPARC gives for each box, besides its coordinates.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Alignment:
     class_number : (n,), int64
         As in the file; -1 where it has none.
     movie_pixel_size : (n,), float64
-        Å per pixel of the movies, where the file says this alone; else NaN. Micrographs may be binned.
+        Å per pixel of the movies, if the file gives no other pixel size; else NaN. Micrographs may be binned.
     """
 
     shift_angstrom: npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ class Alignment:
         return len(self.class_number)
 
     def __getitem__(self, which: Any) -> Alignment:
-        """Return what belongs to some of the boxes."""
+        """Return the alignment of some of the boxes."""
         return Alignment(self.shift_angstrom[which], self.class_number[which], self.movie_pixel_size[which])
 
     @classmethod
@@ -63,7 +63,7 @@ def join_alignments(parts: Sequence[Alignment | None], lengths: Sequence[int]) -
     Parameters
     ----------
     parts
-        What is known about each part's boxes.
+        The alignment of each part's boxes, if known.
     lengths
         How many boxes each part has.
     """

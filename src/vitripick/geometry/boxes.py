@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vitripick.geometry.alignment import Alignment, join_alignments
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-# Each of these chooses some of the boxes: one index, several, a mask, a slice.
+# An index, several indices, a mask or a slice chooses some of the boxes.
 Which: TypeAlias = (
     int | np.integer[Any] | slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_ | np.integer[Any]]
 )
@@ -37,7 +37,7 @@ class Boxes:
     confidence : (n,), float64
         The model's confidence, 0-1; NaN for labels.
     estimated_width, estimated_height : (n,), float64
-        The size the network saw, beside the size exported; NaN where it gave none.
+        The size that the network saw, which may differ from the exported one; NaN if it gave none.
     micrograph
         The micrograph's identity: its path relative to the input root, or the string in the STAR.
     shape

@@ -1,4 +1,4 @@
-"""Turn the full-size micrograph into what a network sees, and its coordinates back.
+"""Turn the full-size micrograph into the image that a network sees, and coordinates back.
 
 A model bundle carries its `Preparation`, and picking and training both call `prepare`, so they cannot disagree.
 """
@@ -63,7 +63,7 @@ class Preparation(Settings):
         else:
             if diameter_px is None or not diameter_px > 0:
                 raise UsageError(
-                    "this model sees every particle at one size and needs to know it here: "
+                    "this model scales every particle to one size, so it needs the diameter: "
                     f"give {parameter('diameter_angstrom')} or {parameter('diameter_px')}."
                 )
             factor = self.working_diameter_px / diameter_px

@@ -15,7 +15,7 @@ _LONGEST_PX = 1200
 
 
 def spot_maps(image: Image, *, diameter_px: float | None, working_diameter_px: float = 8.0) -> list[Image | None]:
-    """Return `spot_map` for the given diameter and for others, so that it may be of another scale, or not known.
+    """Return `spot_map` for the given diameter and for others, because the diameter may be wrong or unknown.
 
     Parameters
     ----------

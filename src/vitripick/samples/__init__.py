@@ -1,4 +1,4 @@
-"""Real micrographs for a first try, without a download: in a checkout from `examples/`, else from the wheel."""
+"""Give real micrographs for a first try, without a download: from `examples/` in a checkout, else from the wheel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXAMPLES = _HERE.parents[2] / "examples"
 
 @dataclass(frozen=True)
 class _Sample:
-    """Is a file of `examples/`, and its pixel size in Å where the file gives none."""
+    """Holds a file of `examples/`, and its pixel size in Å if the file gives none."""
 
     file: str
     pixel_size: float | None = None

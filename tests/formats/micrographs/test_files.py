@@ -89,7 +89,7 @@ def test_a_compressed_file_cut_short_is_refused(tmp_path, pack, suffix):
 @pytest.mark.parametrize(("suffix", "kind"), [(".gz", "gzip"), (".bz2", "bzip2")])
 def test_a_compressed_file_that_is_none_is_refused(tmp_path, suffix, kind):
     path = packed(tmp_path, bytes, suffix)
-    with pytest.raises(MicrographError, match=f"not a whole {kind} file"):
+    with pytest.raises(MicrographError, match=f"the {kind} file is damaged"):
         read_micrograph(path)
 
 
@@ -99,7 +99,7 @@ def test_a_compressed_file_that_is_damaged_is_refused(tmp_path, pack, suffix, ki
     data = bytearray(path.read_bytes())
     data[20:40] = b"\xff" * 20
     path.write_bytes(data)
-    with pytest.raises(MicrographError, match=f"not a whole {kind} file"):
+    with pytest.raises(MicrographError, match=f"the {kind} file is damaged"):
         read_micrograph(path)
 
 

@@ -134,7 +134,7 @@ def test_a_dangling_link_stays_in_the_list_to_fail_alone(here):
 
 
 def test_if_nothing_is_there_at_all_it_is_an_error(here):
-    with pytest.raises(InputError, match=r"none of the 2 micrographs is there.*m/a\.mrc"):
+    with pytest.raises(InputError, match=r"none of the 2 micrographs exists.*m/a\.mrc"):
         find_micrographs(["m/a.mrc", "m/b.mrc"])
 
 
@@ -198,7 +198,7 @@ def test_a_missing_micrograph_of_a_star_stays_in_the_list(here):
 
 
 def test_a_star_of_which_nothing_is_there_is_an_error(here):
-    with pytest.raises(InputError, match="none of the 1 micrographs is there"):
+    with pytest.raises(InputError, match="none of the 1 micrographs exists"):
         find_micrographs([write_star("mics.star", "x/gone.mrc")])
 
 

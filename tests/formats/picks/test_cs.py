@@ -97,7 +97,7 @@ def test_no_picks_give_a_table_without_rows(tmp_path):
 @pytest.mark.parametrize(
     ("picks", "message"),
     [
-        (Boxes.at([1], [2], micrograph="a.mrc"), "that of a.mrc is not known; give Boxes.shape"),
+        (Boxes.at([1], [2], micrograph="a.mrc"), "the size of a.mrc is not known; give Boxes.shape"),
         (Boxes.at([1], [2], shape=(4, 5)), "needs the micrograph's name"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_compressed_table_without_cryosparc_tools_is_refused_and_says_what_hel
 
 def test_a_damaged_compressed_table_ends_its_reader_and_not_this_process(tmp_path, monkeypatch):
     monkeypatch.setattr(csdat, "_PROGRAM", "import os; os.kill(os.getpid(), 11)")
-    with pytest.raises(FormatError, match="its reader broke off, so the file is damaged"):
+    with pytest.raises(FormatError, match="its reader crashed, so the file is damaged"):
         read_picks(compressed(tmp_path / "p.cs"))
 
 

@@ -62,7 +62,7 @@ def test_a_passthrough_of_other_particles_is_not_taken(tmp_path):
     others = {**PLACES, **SIZE, "uid": np.array([11, 8], np.uint64)}
     cryosparc_particles(tmp_path / "J6_passthrough_particles_excluded.cs", others)
     path = cryosparc_particles(tmp_path / "particles_selected.cs", {**UIDS, **found("alignments2D", [[0, 0], [0, 0]])})
-    with pytest.raises(FormatError, match="no passthrough beside it"):
+    with pytest.raises(FormatError, match="no passthrough next to it"):
         read_all_picks(path)
 
 

@@ -97,9 +97,9 @@ def test_a_file_of_another_shape_than_the_micrograph_is_refused(tmp_path):
     ("name", "text", "error", "message"),
     [
         ("none.star", None, InputError, "no such file"),
-        ("a.doc", "x", FormatError, "not a picks file we know"),
-        ("log.txt", "hello\n", FormatError, "not a picks file we know"),
-        ("a.json", '{"a": 1}', FormatError, "not a picks file we know"),
+        ("a.doc", "x", FormatError, "known picks format"),
+        ("log.txt", "hello\n", FormatError, "known picks format"),
+        ("a.json", '{"a": 1}', FormatError, "known picks format"),
         ("a.box", b"\xff\xfe\x00", FormatError, "not a text file"),
     ],
 )

@@ -80,7 +80,7 @@ def test_old_shifts_beside_an_optics_block_use_its_images_pixel_size(tmp_path):
 
 def test_old_shifts_in_pixels_of_unknown_size_are_refused(tmp_path):
     path = relion_particles(tmp_path / "p.star", {**PLACE, "rlnOriginX": 1.0, "rlnOriginY": 0.0})
-    with pytest.raises(FormatError, match="does not say how large those are"):
+    with pytest.raises(FormatError, match="does not give the size of these pixels"):
         read_picks(path, pixel_size=2.0)
 
 

@@ -163,7 +163,7 @@ def test_a_centre_outside_the_micrograph_is_left_out_and_warned_about(tmp_path, 
         ("_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\n\n3 4\n", "line 8: a row after a blank line"),
         ("_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\n# hello\n3 4\n", "line 7: a comment inside a loop"),
         ("_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2 3\n", "line 6: this row has 3 values"),
-        ("_rlnCoordinateX #1\n_rlnCoordinateX #2\n1 2\n", "line 5: the label _rlnCoordinateX stands twice"),
+        ("_rlnCoordinateX #1\n_rlnCoordinateX #2\n1 2\n", "line 5: the label _rlnCoordinateX occurs twice"),
         (
             "_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 two\n",
             "line 6: _rlnCoordinateY should be a number.*'two'",

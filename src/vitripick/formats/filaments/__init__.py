@@ -1,4 +1,4 @@
-"""Read and write filaments: RELION, EMAN, CBOX, cryoSPARC, CSV."""
+"""Read and write filaments in the formats of RELION, EMAN, CBOX, cryoSPARC and CSV."""
 
 from vitripick.formats.filaments.files import FILAMENT_FORMATS, read_filaments, write_filaments
 

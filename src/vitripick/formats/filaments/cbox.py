@@ -1,4 +1,5 @@
-"""Filaments in CBOX files: segments with `_filamentid`, and the vertices of the polylines in a block of their own."""
+"""Read and write filaments in CBOX files: segments with `_filamentid`, and the polylines' vertices in a second
+block."""
 
 from __future__ import annotations
 

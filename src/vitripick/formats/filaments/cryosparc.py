@@ -1,7 +1,8 @@
-"""Filaments in cryoSPARC's `.cs`: segments with the fields `filament/…`. Not tried with a live cryoSPARC.
+"""Read and write filaments in cryoSPARC's `.cs`: segments with the fields `filament/…`. Not tried with a live
+cryoSPARC.
 
-The fields are those that cryosparc-tools documents. Programs that bring such files to RELION take psi to be minus the
-pose, which is in rad, and y as it stands; so the pose is the direction from x towards y.
+The fields are those that cryosparc-tools documents. Programs that convert such files for RELION take psi as minus the
+pose (in rad) and keep y. So the pose is the direction from x towards y.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Our plain CSV of filaments: `filament,x,y,width[,confidence]`, a vertex in each row, x and y of centres."""
+"""Read and write our plain CSV of filaments: `filament,x,y,width[,confidence]`, one vertex per row, x and y of
+centres."""
 
 from __future__ import annotations
 

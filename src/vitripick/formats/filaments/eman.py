@@ -1,4 +1,5 @@
-"""Filaments in EMAN's `.box` files: start-end pairs (fifth column -1 and -2) and helix files of e2helixboxer."""
+"""Read and write filaments in EMAN's `.box` files: start-end pairs (fifth column -1 and -2), helix files of
+e2helixboxer."""
 
 from __future__ import annotations
 
@@ -77,14 +78,14 @@ def _read_helices(lines: Sequence[str], path: Path) -> Filaments:
             match = _HELIX.match(text)
             if match is None:
                 raise FormatError(
-                    f"{path}, line {number}: a helix is '#helix: (x1, y1),(x2, y2),width', but here is {text[:60]!r}."
+                    f"{path}, line {number}: a helix is '#helix: (x1, y1),(x2, y2),width', but found {text[:60]!r}."
                 )
             values = [parse_number(field, what="a helix", path=path, line=number) for field in match.groups()]
             ends, points, width = [(values[0], values[1]), (values[2], values[3])], [], values[4]
         elif text and not text.startswith("#"):
             fields = text.split()
             if len(fields) < 2 or not ends:
-                raise FormatError(f"{path}, line {number}: expected 'x y' of a segment, but here is {text[:60]!r}.")
+                raise FormatError(f"{path}, line {number}: expected 'x y' of a segment, but found {text[:60]!r}.")
             x, y = (parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True))
             points.append((x, y))
     finish()

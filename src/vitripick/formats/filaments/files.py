@@ -1,4 +1,4 @@
-"""The door of all formats of filaments: `read_filaments` and `write_filaments`, by suffix, content or name."""
+"""Read and write all formats of filaments, chosen by suffix, content or name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def filament_format(name: str) -> FilamentFormat:
         If there is none.
     """
     if name not in FILAMENT_FORMATS:
-        raise UsageError(f"filaments have no format {name!r}; there are {', '.join(FILAMENT_FORMATS)}.")
+        raise UsageError(f"there is no filament format {name!r}; the formats are {', '.join(FILAMENT_FORMATS)}.")
     return FILAMENT_FORMATS[name]
 
 
@@ -81,7 +81,7 @@ def _format_of(path: Path, name: str | None) -> FilamentFormat:
 def read_filaments(path: str | Path, *, format: str | None = None, pixel_size: float | None = None) -> list[Filaments]:
     """Return the filaments of each micrograph in a file, or in all files of a folder.
 
-    Where a file names no micrograph, its own name without suffix and `_autopick` and the like is taken.
+    If a file names no micrograph, its own name is taken, without suffix and endings such as `_autopick`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Filaments in RELION's STAR files: segments with priors, as Extract takes them, and start-end pairs.
+"""Read and write filaments in RELION's STAR files: segments with priors, as Extract takes them, and start-end pairs.
 
 RELION counts psi clockwise: it is minus the angle from x towards y (`helix.cpp` of RELION 3.1 and 5.0). A segment's
 track length is in Å since 3.1, and was in pixels before.

@@ -1,4 +1,4 @@
-"""What the formats of filaments share: tables of segments to polylines, and polylines to straight pieces."""
+"""Turn tables of segments into polylines, and polylines into straight pieces, for all formats of filaments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from vitripick.geometry import Filament, Filaments, FloatArray
 
-# A straight line stands for a filament that leaves it by no more than this share of the width.
+# A straight line replaces a filament that leaves it by at most this share of the width.
 _STRAIGHT_WIDTHS = 0.125
 _STRAIGHT_PX = 2.0
 
@@ -42,7 +42,7 @@ def joined_segments(
             rows = rows[np.argsort(track[rows], kind="stable")]
         points = np.column_stack([x[rows], y[rows]])
         if len(np.unique(points, axis=0)) < 2:
-            # Its direction is not known any more, so it lies along x.
+            # Its direction is lost, so it is laid along x.
             points = np.array([points[0] - (0.5, 0), points[0] + (0.5, 0)])
         means = [
             float("nan") if some is None or np.isnan(some[rows]).all() else float(np.nanmean(some[rows]))

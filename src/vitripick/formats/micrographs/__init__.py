@@ -1,1 +1,1 @@
-"""Read micrographs: one module for each kind of file, `files.py` as the door, `finding.py` from inputs to files."""
+"""Read micrographs: one module for each kind of file; `files.py` chooses the module, `finding.py` finds the files."""

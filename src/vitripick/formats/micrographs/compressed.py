@@ -24,10 +24,10 @@ def unpack_header(path: Path) -> bytes:
 
 
 def unpack(path: Path) -> tuple[bytes, int]:
-    """Return what the MRC header in `path` (`.gz` or `.bz2`) asks for, and how many bytes there are in all.
+    """Return the bytes that the MRC header in `path` (`.gz` or `.bz2`) announces, and how many bytes there are in all.
 
-    The header is looked at first, and no more than what it asks for is held in memory. What follows that is only
-    counted, up to 64 MiB.
+    The header is read first, and only the bytes that it announces are kept in memory. Further bytes are only counted,
+    up to 64 MiB.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def unpack(path: Path) -> tuple[bytes, int]:
     with _errors_of(path), _open(path) as file:
         n_needed = bytes_needed(file.read(HEADER_BYTES), path)
         file.seek(0)
-        # One call gives one piece of memory. Pieces that are joined would need twice as much.
+        # One call gives one piece of memory. Joining several pieces would need twice as much.
         data = file.read(n_needed)
         size = len(data)
         while size < n_needed + _MOST_COUNTED and (more := file.read(_CHUNK)):
@@ -53,12 +53,12 @@ def _errors_of(path: Path) -> Iterator[None]:
     except EOFError:
         raise MicrographError(f"{path}: the compressed file is cut short. Copy it again.") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise MicrographError(f"{path}: not a whole gzip file ({error}). Copy it again.") from error
+        raise MicrographError(f"{path}: the gzip file is damaged ({error}). Copy it again.") from error
     except OSError as error:
         # bz2 reports "Invalid data stream" as an OSError without a number, so one with a number comes from the disk.
         if error.errno is not None:
             raise
-        raise MicrographError(f"{path}: not a whole bzip2 file ({error}). Copy it again.") from error
+        raise MicrographError(f"{path}: the bzip2 file is damaged ({error}). Copy it again.") from error
 
 
 def _open(path: Path) -> BinaryIO | gzip.GzipFile | bz2.BZ2File:

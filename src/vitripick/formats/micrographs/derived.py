@@ -1,4 +1,4 @@
-"""Tell micrographs from images that were made beside them, by their names alone: one image for each exposure."""
+"""Distinguish micrographs from images that were derived from them, by name alone: one image for each exposure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitripick.formats.names.suffixes import PACKED_MRC_SUFFIXES, RASTER_SUFFIXE
 
 ANOTHER_IMAGE = "another image of the exposure is taken"
 
-# These names say enough, so such files are left out even where no other image of their exposure is there.
+# These names are clear, so such files are left out even if no other image of their exposure is there.
 _NEVER = (
     # RELION, Warp, CTFFIND
     ("power spectrum", re.compile(r"_PS$|[_-](?i:power[_-]?spectr(um|a)|powerspec|powspec|powpair)$")),
@@ -43,9 +43,9 @@ _NEVER_FOLDERS = {
     "thumbnail": "thumbnail",
 }
 
-# The endings that fit are taken off one by one and give the rank, and the image of the lowest rank is taken. A
-# dose-weighted image shows particles best; one of all frames goes before one of some (MotionCor2's _DWS). Where there
-# is a _noDW, the plain name is the dose-weighted one (RELION).
+# Matching endings are removed one by one and give the rank; the image of the lowest rank is taken. A dose-weighted
+# image shows particles best. An image of all frames is better than one of some (MotionCor2's _DWS). If there is a
+# _noDW, the plain name is the dose-weighted one (RELION).
 _PLAIN_RANK = 3
 _ENDINGS = (
     (0, re.compile(r"(?i)[_-](dose[_-]?weighted|DW)$")),
@@ -102,7 +102,7 @@ def exposure_of(name: str) -> tuple[str, Rank]:
         stem = stem[:start]
         ranks.append(rank)
     kept = [folder for folder in folders if folder.lower() not in _FOLDER_RANKS]
-    # What makes an image worse than the plain one counts most: `x_DW_denoised` is a denoised image.
+    # The ending that makes an image worse than the plain one counts most: `x_DW_denoised` is a denoised image.
     worse = [rank for rank in ranks if rank > _PLAIN_RANK]
     by_name = max(worse) if worse else min([_PLAIN_RANK, *ranks])
     outside = _BEST_FOLDER not in (folder.lower() for folder in folders)
@@ -119,12 +119,12 @@ def left_out_images(
     Parameters
     ----------
     names
-        Names of micrographs, with `/` between folders.
+        Names of images, with `/` between folders.
     include
-        Patterns (`*_EVN.mrc`) or endings (`_EVN`) of names that are taken all the same.
+        Patterns (`*_EVN.mrc`) or endings (`_EVN`) of names that are taken nevertheless.
     picked_before
-        Whether picks of this name are there already. Where they are, no better image of the exposure replaces it:
-        its particles would be there twice.
+        Whether picks of this name exist already. Then no better image of the exposure replaces it, because its
+        particles would be picked twice.
     """
     left_out: dict[str, str] = {}
     exposures: dict[str, list[tuple[Rank, str]]] = {}

@@ -28,11 +28,11 @@ from vitripick.formats.names.suffixes import (
 from vitripick.geometry import Image, Micrograph
 
 _Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
-# A few dead pixels are not numbers, but a file with more than this share of them is broken.
+# A few dead pixels may be NaN, but a file with more than this share of NaN or infinite pixels is broken.
 _LARGEST_SHARE_NOT_FINITE = 0.05
-# Zeros along a border lie a few hundred deviations off where a camera counts thousands, and stay.
+# If a camera counts thousands, zeros along a border lie a few hundred deviations off; they must stay.
 OUTLIER_DEVIATIONS = 1000.0
-# In a smaller image a single pixel may well be the picture.
+# In a smaller image a single pixel may be a part of the picture.
 _FEWEST_PIXELS = 4096
 _SAMPLE_PIXELS = 100_000
 
@@ -58,7 +58,7 @@ def read_micrograph(
     slice_index
         Which slice of a stack, from 0.
     pixel_size
-        Å per pixel, where the header gives none or a wrong one; it overrides the header.
+        Å per pixel, if the header gives none or a wrong one; it overrides the header.
 
     Returns
     -------
@@ -128,11 +128,12 @@ def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int |
 
 
 def doubts_about(pixel_size: float | None) -> tuple[str, ...]:
-    """Return a warning about a header's pixel size of exactly 1 Å, which programs write where they know none."""
+    """Return a warning about a header's pixel size of exactly 1 Å, which programs write if they do not know it."""
     if pixel_size != 1.0:
         return ()
     return (
-        "the header's pixel size is exactly 1 Å, which many programs write where they know none; if it is wrong, give "
+        "the header's pixel size is exactly 1 Å, which many programs write if they do not know it; if it is wrong, "
+        "give "
         f"{parameter('pixel_size')}",
     )
 
@@ -176,7 +177,7 @@ def _kind(path: Path) -> _Kind:
         return "tiff"
     if suffix in RASTER_SUFFIXES:
         return "raster"
-    raise MicrographError(f"{path}: the name does not end like a micrograph's; we read {suffixes_in_words()}.")
+    raise MicrographError(f"{path}: this suffix is not that of a micrograph; vitripick reads {suffixes_in_words()}.")
 
 
 def _mend(image: Image, path: Path) -> list[str]:
@@ -216,7 +217,7 @@ def has_outliers(
 
 
 def _without_outliers(image: Image, limits: tuple[float, float] | None = None) -> list[str]:
-    """Replace in place pixels that no electron made by the median, and return a warning about them.
+    """Replace pixels with impossible values by the median, in place, and return a warning about them.
 
     A few pixels of 1e30 would each spoil all pixels around them when the image is downscaled.
     """

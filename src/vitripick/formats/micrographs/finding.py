@@ -35,13 +35,13 @@ class MicrographFile:
     Attributes
     ----------
     name
-        Its identity, unique in the list: the path relative to the input root, or the STAR's string verbatim.
+        Its identity, unique in the list: the path relative to the input root, or the string of the STAR as it is.
     path
         Path of the file, as the user typed it; links are not resolved.
     from_star
         Whether `name` is a STAR's string, which RELION compares character for character.
     optics
-        What a STAR's optics block says about it; None for other inputs and older STARs.
+        The optics block of its STAR; None for other inputs and older STARs.
     """
 
     name: str
@@ -51,7 +51,7 @@ class MicrographFile:
 
     @property
     def pixel_size(self) -> float | None:
-        """Return Å per pixel as a STAR has it, which overrides the header's; None where no STAR says it."""
+        """Return Å per pixel from the STAR, which overrides the header; None if no STAR gives it."""
         return None if self.optics is None else self.optics.pixel_size
 
     @property
@@ -71,11 +71,11 @@ def find_micrographs(
     Parameters
     ----------
     inputs
-        Each one is a file, a glob pattern, a folder or a RELION micrographs STAR. A folder is searched with its
-        subfolders, and those that links lead to, for what we read; hidden files and folders are skipped. Of what a
-        search finds, one image of each exposure is taken, see `derived.py`; what is passed by is logged
-        (`passed_by_collected` gives a list). Micrographs of a STAR come first, in its order. A name in a STAR is looked
-        for in the working folder, then in the STAR's folder and each one above it.
+        Each one is a file, a glob pattern, a folder or a RELION micrographs STAR. A folder is searched for files that
+        vitripick reads, with its subfolders and those behind links; hidden files and folders are skipped. A search
+        takes one image of each exposure, see `derived.py`; files that are not used are logged (`passed_by_collected`
+        gives a list). Micrographs of a STAR come first, in its order. A name in a STAR is looked for in the working
+        folder, then in the STAR's folder and each one above it.
     leave_out
         Run folders; micrographs in them are not found by searching or by a glob, see `folders_left_out`. An image that
         has picks in one of them is taken, even if a better image of its exposure has come since.
@@ -144,8 +144,8 @@ def find_micrographs(
         check_encoding(str(file.path))
     if not any(os.path.lexists(file.path) for file in files):
         raise InputError(
-            f"none of the {len(files)} micrographs is there; the first is {files[0].path}. Run this in the "
-            "folder that the names start from."
+            f"none of the {len(files)} micrographs exists; the first is {files[0].path}. Run this in the "
+            "folder that their paths start from."
         )
     return files
 
@@ -213,7 +213,8 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
         found = _in_folder(text, folders_left_out(text, run_folders), unused)
         if not found:
             raise InputError(
-                f"{text}: there are no micrographs in this folder; we read {suffixes_in_words()}.{_instead(unused)}"
+                f"{text}: there are no micrographs in this folder; vitripick reads "
+                f"{suffixes_in_words()}.{_instead(unused)}"
             )
         return text, found
     if os.path.lexists(text) or not _WILDCARD.search(text):
@@ -222,7 +223,7 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
         if os.path.lexists(text):
             reason = unread_image(text)
             raise InputError(
-                f"{text}: this is not a micrograph by its suffix; we read {suffixes_in_words()}."
+                f"{text}: its suffix is not that of a micrograph; vitripick reads {suffixes_in_words()}."
                 + ("" if reason is None else f" This one is {reason}.")
             )
         raise InputError(f"{text}: there is no such file or folder.")
@@ -239,7 +240,7 @@ def _from_disk(text: str, run_folders: Sequence[str | Path], unused: list[Passed
     found.sort(key=_by_plain_path)
     if not found:
         raise InputError(
-            f"{text}: no micrograph matches this pattern; we read {suffixes_in_words()}.{_instead(unused)}"
+            f"{text}: no micrograph matches this pattern; vitripick reads {suffixes_in_words()}.{_instead(unused)}"
         )
     return root, found
 
@@ -311,11 +312,11 @@ def _sort_out(path: str, found: list[Path], unused: list[PassedBy], *, dangling:
 
 
 def _doubt(names: Sequence[str]) -> None:
-    """Log that of the files that were named, these would be left out if they had been found by a search."""
+    """Log which of the named files a search would have left out."""
     if names:
         log.warning(
-            "%s among those that were named may show no micrograph, or the exposure of another image that was named, "
-            "too: %s; all are taken, because they were named",
+            "%s of those that were named may not be micrographs, or may show the same exposure as another "
+            "one: %s; all are taken, because they were named",
             count("image", len(names)),
             listed(names, most=3),
         )
@@ -341,10 +342,11 @@ def _only_derived(inputs: Sequence[str | Path], unused: list[PassedBy]) -> str:
 
 
 def _instead(unused: list[PassedBy]) -> str:
-    """Return a sentence on what was found instead of micrographs, behind a blank; nothing if there is nothing."""
+    """Return a sentence on what was found instead of micrographs, with a blank in front; an empty text if there is
+    nothing."""
     if not unused:
         return ""
-    return f" What is there: {listed([f'{one.path} ({one.reason})' for one in unused], most=3)}."
+    return f" Found instead: {listed([f'{one.path} ({one.reason})' for one in unused], most=3)}."
 
 
 def _is_within(folder: str, skipped: set[str]) -> bool:
@@ -356,7 +358,7 @@ def _relative(path: str, root: str) -> str:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a sort key in which numbers count as numbers, folder by folder; between equals the name decides."""
+    """Return a sort key that compares numbers as numbers, folder by folder; if all is equal, the name decides."""
     parts = re.split(r"(\d+)", name.replace("/", "\0").lower())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
 
@@ -378,7 +380,7 @@ def _each_once(files: Iterable[MicrographFile]) -> list[MicrographFile]:
 
 
 def whole_stem(name: str) -> str:
-    """Return a relative path that never climbs: no root, no `.`, and `__` for `..`."""
+    """Return a relative path that stays inside its folder: no root, no `.`, and `__` for `..`."""
     parts = [part for part in PurePosixPath(name).parts if part.strip("/")]
     return "/".join("__" if part == ".." else part for part in parts) or "micrograph"
 

@@ -1,4 +1,4 @@
-"""Hold what a micrograph's file says about itself, and make the checks that the readers of every kind share."""
+"""Hold what the header of a micrograph's file says, and make the checks that all readers share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALLEST_PIXEL_SIZE, LARGEST_PIXEL_SIZE = 0.05, 100.0
 
 @dataclass(frozen=True)
 class MicrographHeader:
-    """Holds what a micrograph's file says before its pixels are read.
+    """Holds what the header of a micrograph's file says, before its pixels are read.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class MicrographHeader:
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
-    """Holds one slice as a format's module reads it, before its pixels are judged.
+    """Holds one slice as a format's module reads it, before its pixels are checked.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Read MRC files (MRC2014 and what programs make of it) fast and tolerantly, and write them with `mrcfile`.
+"""Read MRC files (MRC2014 and its variants) fast and tolerantly, and write them with `mrcfile`.
 
 Row 0 of the array is the first row stored. Where the length of the data fits, three quirks give only a warning:
 machine stamps that are zero or wrong, extended headers of a wrong length, and bytes behind the data.
@@ -81,7 +81,7 @@ class _Layout:
 
 
 def read_mrc_header(start: bytes | bytearray, size: int | None, path: Path) -> MicrographHeader:
-    """Return what the first 1024 bytes say.
+    """Return the header from the first 1024 bytes.
 
     Parameters
     ----------
@@ -139,13 +139,13 @@ def bytes_needed(start: bytes, path: Path) -> int:
     """Return how many bytes of an unpacked file are needed to read its image; errors as in `read_mrc_header`."""
     layout = _parse(start, None, path)
     extended = layout.extended_bytes
-    # Where the length of the extended header is nonsense, all that surrounds the data must be looked at.
+    # If the length of the extended header is nonsense, all bytes around the data must be checked.
     return HEADER_BYTES + layout.data_bytes + (extended if 0 <= extended <= _MOST_EXTENDED else _MOST_EXTENDED)
 
 
 @dataclass(frozen=True)
 class MrcRows:
-    """Reads some rows of a single image, so that it need not be in memory whole."""
+    """Reads some rows of a single image, so that the whole image need not be in memory."""
 
     header: MicrographHeader
     warnings: tuple[str, ...]
@@ -258,7 +258,8 @@ def _parse(start: bytes | bytearray, size: int | None, path: Path) -> _Layout:
         raise MicrographError(f"{path}: holds {_REFUSED[mode]}, not a micrograph.")
     if mode not in _BITS:
         raise MicrographError(
-            f"{path}: this is not an MRC file that we know (its mode is {mode}; we read 0, 1, 2, 6, 12, 101)."
+            f"{path}: this is not an MRC file of a known kind (its mode is {mode}; vitripick reads 0, 1, 2, 6, 12, "
+            "101)."
         )
     check_shape((rows, columns), n_slices, path)
     (extended_bytes,) = struct.unpack_from(f"{order}i", start, 92)
@@ -307,7 +308,7 @@ def _pixel_size(start: bytes | bytearray, order: str) -> tuple[float | None, tup
     mx, my, _, cell_x, cell_y = struct.unpack_from(f"{order}3i2f", start, 28)
     if mx <= 0 or cell_x == 0:
         return None, ()
-    # The cell is float32, so from the seventh digit on the result is rounding: 1.2000000477 for 1.2.
+    # The cell is float32, so digits from the seventh on are rounding errors: 1.2000000477 for 1.2.
     raw = float(f"{cell_x / mx:.6g}")
     pixel_size = sane_pixel_size(raw)
     if pixel_size is None:
@@ -326,7 +327,7 @@ def _data_offset(layout: _Layout, size: int, path: Path) -> tuple[int, tuple[str
             return HEADER_BYTES, ()
         return HEADER_BYTES, (f"the header promises {extended} bytes of extended header, but there are none",)
     if not 0 <= extended <= after_header:
-        # The length is nonsense, so the surplus bytes of the file must be the extended header, before the data.
+        # The length is nonsense, so the extra bytes of the file must be the extended header, before the data.
         surplus = after_header - layout.data_bytes
         if surplus > 0:
             return HEADER_BYTES + surplus, (
@@ -337,7 +338,7 @@ def _data_offset(layout: _Layout, size: int, path: Path) -> tuple[int, tuple[str
     if size < expected:
         raise MicrographError(
             f"{path}: has {size} of {expected} bytes ({layout.columns} x {layout.rows} x {layout.n_slices} "
-            f"pixels, mode {layout.mode}); it is still being written, or its copy broke off."
+            f"pixels, mode {layout.mode}); it is still being written, or its copy was interrupted."
         )
     surplus = size - expected
     warnings = (f"the file is {surplus} bytes longer than its header says",) if surplus else ()

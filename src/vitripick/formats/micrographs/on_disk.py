@@ -46,7 +46,7 @@ class MicrographOnDisk(Micrograph):
         pixel_size: float | None,
         warnings: tuple[str, ...] = (),
     ) -> None:
-        # A micrograph refuses assignments, and this one has no image to give to the usual constructor.
+        # A micrograph is frozen, and this one has no image for the usual constructor.
         vars(self).update(path=path, name=name, _shape=shape, pixel_size=pixel_size, warnings=warnings)
 
     @property
@@ -76,8 +76,8 @@ class MicrographOnDisk(Micrograph):
         Returns
         -------
         (rows, columns), float32, or None
-            None where the micrograph must be in memory whole: to enlarge it, to mend pixels that are not numbers or far
-            from all others, and to check whether it is constant.
+            None if the whole micrograph must be in memory: to enlarge it, to replace pixels that are NaN or far from
+            all others, or to check whether it is constant.
 
         Raises
         ------
@@ -144,8 +144,8 @@ def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
 class _Shares:
     """Says which input rows each output row covers, and with which weights, as the parts of a sparse matrix.
 
-    A product with a sparse matrix is one call for a whole piece. It takes no threads of its own, as a dense product
-    does, and leaves Python's lock to the other jobs, as a call for each row does not.
+    A product with a sparse matrix is one call for a whole piece. It starts no threads, unlike a dense product, and
+    leaves Python's lock to the other jobs, unlike a call for each row.
     """
 
     weights: npt.NDArray[np.float32]
@@ -167,7 +167,7 @@ class _Shares:
 def _shares(n_in: int, n_out: int) -> _Shares:
     """Return how `n_in` rows are shared among `n_out` ones.
 
-    OpenCV's area average counts shares below a thousandth of a row as none, and so does this.
+    OpenCV's area average ignores shares below a thousandth of a row, and so does this function.
     """
     scale = n_in / n_out
     lower = np.arange(n_out) * scale

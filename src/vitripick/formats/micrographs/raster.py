@@ -1,4 +1,4 @@
-"""Read PNG and JPG, as screenshots and previews come: 8 or 16 bits, no pixel size."""
+"""Read PNG and JPG, the formats of screenshots and previews: 8 or 16 bits, no pixel size."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_raster_header(file: BinaryIO, path: Path) -> MicrographHeader:
         file.seek(2)
         shape = _jpg_shape(file, path)
     else:
-        raise MicrographError(f"{path}: this is neither a PNG nor a JPG, whatever its name says.")
+        raise MicrographError(f"{path}: this is neither a PNG nor a JPG, although its name says so.")
     check_shape(shape, 1, path)
     check_unpacked(shape, 4, path)
     return MicrographHeader(shape)
@@ -67,7 +67,7 @@ def read_raster(file: BinaryIO, path: Path) -> ImageFile:
     if not _ends_well(data):
         raise MicrographError(
             f"{path}: ends before its image does ({len(data)} bytes are there); it is still being written, "
-            "or its copy broke off."
+            f"or its copy was interrupted."
         )
     try:
         pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
@@ -87,7 +87,7 @@ def _png_shape(chunk: bytes, path: Path) -> tuple[int, int]:
 
 
 def _jpg_shape(file: BinaryIO, path: Path) -> tuple[int, int]:
-    """Return the shape from the first frame's marker; `file` must stand behind the first marker."""
+    """Return the shape from the first frame's marker; `file` must be positioned after the first marker."""
     while len(marker := file.read(2)) == 2 and marker[0] == 0xFF:
         if marker[1] == 0xFF:  # padding before a marker
             file.seek(-1, 1)

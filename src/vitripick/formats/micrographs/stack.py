@@ -19,7 +19,7 @@ _NZ, _DMIN, _RMS = 8, 76, 216
 
 
 class StackWriter:
-    """Takes images of one size, one after the other; `open_stack` gives it."""
+    """Takes images of one size, one after the other; `open_stack` returns it."""
 
     def __init__(self, path: Path, size_px: int) -> None:
         self.n_images = 0

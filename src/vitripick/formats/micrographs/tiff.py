@@ -23,7 +23,7 @@ from vitripick.formats.micrographs.image_file import (
     upside_down,
 )
 
-# tifffile and its codecs raise these on damaged files, as cutting and overwriting files at random showed.
+# tifffile and its codecs raise these errors on damaged files; files that were cut and overwritten at random showed it.
 # TiffFileError is a ValueError, and the codecs' own errors are RuntimeErrors.
 _DAMAGE = (ValueError, RuntimeError, LookupError, TypeError, ArithmeticError, AttributeError, struct.error)
 # No method can shrink an image by more than this factor: one code of 12 bits stands for at most 4096 bytes in LZW,
@@ -37,7 +37,7 @@ _LARGEST_RATIO = {
 # The longest movies have some thousands of frames.
 _MOST_PAGES = 100_000
 _MOST_TAGS = 65_535
-# tifffile writes about damaged files on stderr, for every page once more. What matters is in our error.
+# tifffile logs a line for every page of a damaged file. Our error says what matters.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 logging.getLogger("tifffile").propagate = False
 _ANGSTROM_PER_UNIT = {2: 2.54e8, 3: 1e8}  # ResolutionUnit: inch, centimetre
@@ -107,7 +107,8 @@ def _opened(file: BinaryIO, path: Path) -> Iterator[tifffile.TiffFile]:
 def check_pages(file: BinaryIO, path: Path) -> None:
     """Raise a `MicrographError` if the pages of a TIFF lead in a circle, or are too many for a movie.
 
-    tifffile follows the pages of some damaged files for ever, so they are followed here first.
+    In some damaged files the pages lead in a circle, which tifffile would follow without end. So they are followed here
+    first.
     """
     file.seek(0)
     start = file.read(16)
@@ -197,7 +198,9 @@ def _check_data(series: Any, size: int, path: Path) -> None:
             "them; the file is damaged."
         )
     if size < end:
-        raise MicrographError(f"{path}: has {size} of {end} bytes; it is still being written, or its copy broke off.")
+        raise MicrographError(
+            f"{path}: has {size} of {end} bytes; it is still being written, or its copy was interrupted."
+        )
 
 
 def _pixel_size(page: Any) -> float | None:

@@ -1,1 +1,1 @@
-"""Know names of micrographs: their suffixes, their stems, and which labels belong to which micrograph."""
+"""Handle names of micrographs: their suffixes, their stems, and which labels belong to which micrograph."""

@@ -10,7 +10,7 @@ from vitripick.geometry import Boxes
 
 
 def micrograph_names(parts: Sequence[Boxes], path: Path, column: str) -> list[str]:
-    """Return the name of every part's micrograph, or raise a `UsageError` where one has none."""
+    """Return the name of every part's micrograph, or raise a `UsageError` if one has none."""
     names = []
     for boxes in parts:
         if boxes.micrograph is None:

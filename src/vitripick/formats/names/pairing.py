@@ -109,11 +109,11 @@ def _strongest(name: str, claims: list[tuple[int, int]], label_names: Sequence[s
 
 
 def _by_folder(name: str, candidates: list[str]) -> list[str]:
-    """Return those of several `candidates` whose folders are those of `name`: the same, or with the same ending.
+    """Return those of several `candidates` whose folders agree with those of `name`: the same, or with the same ending.
 
     The same ending suffices, because one side may be counted from further up: RELION's `MotionCorr/job002/grid1/a.mrc`
-    is `grid1/a` if the user gave that folder. Where no folders agree, all are returned, and the caller then says that
-    they are ambiguous.
+    is `grid1/a` if the user gave that folder. If no folders agree, all are returned, and the caller reports that they
+    are ambiguous.
     """
     folders = split_name(name)[0]
     if len(candidates) < 2:

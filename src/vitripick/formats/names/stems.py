@@ -1,4 +1,4 @@
-"""Take apart names of micrographs and of their files, as text: nothing here looks at a disk."""
+"""Split names of micrographs and of their files, as text; nothing here reads a disk."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def base_name_without_suffix(name: str) -> str:
 
 
 def stem_variants(stem: str) -> dict[str, int]:
-    """Return `stem` and what is left of it without endings and cryoSPARC's uid, each with the number of parts removed.
+    """Return `stem` and its shorter forms without endings and cryoSPARC's uid, each with the number of parts removed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Say which names are micrographs that we read."""
+"""Say which names are micrographs that vitripick reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ MICROGRAPH_SUFFIXES = (*MRC_SUFFIXES, *PACKED_MRC_SUFFIXES, *TIFF_SUFFIXES, *RAS
 
 
 def suffix_of(name: str) -> str | None:
-    """Return the suffix that says what kind of micrograph this is, in lower case; None where we read no such files.
+    """Return the suffix that says what kind of micrograph this is, in lower case; None if vitripick reads no such
+    files.
 
     Examples
     --------
@@ -24,7 +25,7 @@ def suffix_of(name: str) -> str | None:
     return None
 
 
-# Images of other kinds, which someone may take for micrographs, and what to do with them.
+# Images of other kinds, which a user may take for micrographs, and what to do with them.
 _UNREAD = {
     (".eer",): "an EER movie, which we do not read; average it first",
     (

@@ -1,1 +1,1 @@
-"""Read and write picks and labels: one module for each format, `table.py` lists them, `files.py` is the door."""
+"""Read and write picks and labels: one module for each format; `table.py` lists them, `files.py` chooses one."""

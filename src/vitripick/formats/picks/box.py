@@ -1,4 +1,4 @@
-"""Read and write EMAN1 `.box`: `x y width height` a line, x and y of the corner with the smallest x and y."""
+"""Read and write EMAN1 `.box`: `x y width height` per line, x and y of the corner with the smallest x and y."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def read_box(path: Path) -> list[Boxes]:
             )
         if len(fields) > _MOST_COLUMNS:
             raise FormatError(
-                f"{path}, line {number}: {len(fields)} values stand on this line, and a box has {_MOST_COLUMNS} at "
-                "most, so several boxes seem to share the line; give each its own."
+                f"{path}, line {number}: this line has {len(fields)} values, and a box has at most "
+                f"{_MOST_COLUMNS}, so several boxes seem to share the line; give each its own."
             )
         x, y = (parse_number(f, what=w, path=path, line=number) for f, w in zip(fields[:2], "xy", strict=True))
         width = parse_size(fields[2], what="width", path=path, line=number)
@@ -73,7 +73,8 @@ def write_box(parts: Sequence[Boxes], path: Path, *, float_coordinates: bool = F
         width, height = np.floor(width + 0.5), np.floor(height + 0.5)
     left, top = boxes.x - width / 2, boxes.y - height / 2
     if not float_coordinates:
-        # Python's round() would move neighbours apart or together by a pixel, so halves always go up.
+        # Python's round() rounds halves to even, which would move neighbours apart or together by a pixel. So halves go
+        # up.
         left, top = np.floor(left + 0.5), np.floor(top + 0.5)
     lines = ("\t".join(map(format_number, row)) + "\n" for row in zip(left, top, width, height, strict=True))
     write_text_atomically(path, "".join(lines))

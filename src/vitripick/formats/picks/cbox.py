@@ -1,6 +1,6 @@
 """Read and write CBOX 1.0: a STAR file with all boxes above a low floor, their confidences and estimated sizes.
 
-x and y are those of the corner with the smallest x and y; `<NA>` stands for every missing value.
+x and y are those of the corner with the smallest x and y; `<NA>` marks every missing value.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _text(rows: str) -> str:
     blocks = [
         StarBlock("global", pairs={"cbox_format_version": "1.0"}),
         StarBlock("cryolo", table=StarTable(list(_WRITTEN)), rows=rows),
-        # In a tomogram this lists the slices that a person has worked through; a micrograph has none.
+        # In a tomogram this lists the slices that a person has labelled; a micrograph has none.
         StarBlock("cryolo_include", table=StarTable(["slice_index"])),
     ]
     return format_star(blocks)
@@ -108,7 +108,7 @@ def _text(rows: str) -> str:
 
 @cache
 def _around_rows() -> tuple[bytes, bytes]:
-    """Return what `write_cbox` writes before and after the rows."""
+    """Return the text that `write_cbox` writes before and after the rows."""
     before, after = _text("\0").encode().split(b"\0")
     return before, after
 
@@ -136,7 +136,7 @@ def _from_table(table: StarTable, path: Path) -> Boxes:
     if not table.labels:
         return Boxes.empty()
     if missing:
-        raise FormatError(f"{path}: the block data_cryolo has no {', '.join(missing)}, so its boxes have no place.")
+        raise FormatError(f"{path}: the block data_cryolo has no {', '.join(missing)}, so its boxes have no positions.")
     refuse_other_than_2d(table, path)
     columns: list[FloatArray] = []
     for label in _CORNER:
@@ -158,7 +158,7 @@ def _read_headerless(lines: Sequence[str], path: Path) -> StarTable:
         if not 4 <= len(fields) <= len(table.labels):
             raise FormatError(
                 f"{path}, line {number}: a .cbox file is a STAR file with a block data_cryolo, or has x, y, "
-                f"width, height, confidence and the estimated sizes in each line, but here is {line.strip()[:60]!r}."
+                f"width, height, confidence and the estimated sizes in each line, but found {line.strip()[:60]!r}."
             )
         table.rows.append([*fields, _NA, _NA, _NA][: len(table.labels)])
         table.lines.append(number)

@@ -1,4 +1,4 @@
-"""Write cisTEM's text of particle positions: `image x y` a line, centres in Å, `#` for comments.
+"""Write cisTEM's text of particle positions: `image x y` per line, centres in Å, `#` for comments.
 
 The first column is the image's file or its number in the project (cisTEM's import of particle positions).
 """

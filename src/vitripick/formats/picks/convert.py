@@ -1,6 +1,6 @@
 """Write picks of any format in another one: to a file, or many micrographs to a folder or a joined file.
 
-`vitripick.runs.convert` is the door: it also knows what a run folder says about its picks.
+Callers use `vitripick.runs.convert`, which also knows what a run folder says about its picks.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def with_micrographs(parts: Sequence[Part], source: Path, micrographs: Path) -> 
     if alone:
         others = f" (and of {len(alone) - 1} more)" if len(alone) > 1 else ""
         log.warning(
-            "%s: there is no micrograph of these picks%s in %s; the name stays, and RELION will find nothing under it",
+            "%s: no micrograph of this name%s is in %s; the name stays, and RELION will find no particles of it",
             alone[0],
             others,
             micrographs,
@@ -139,18 +139,18 @@ def write_parts(
     parts
         What to write, from `read_parts`.
     source
-        Where it comes from, for messages.
+        The file or folder that the picks come from, for messages.
     target, to
         A file, whose suffix or `to` says the format; or a folder, which gets one file per micrograph and needs `to`.
     settings
-        What to turn round, what to keep, and how to write.
+        What to flip, what to keep, and how to write.
     micrographs
-        Where the names come from; None if they were not compared with those of micrographs.
+        The file or folder that the names come from; None if they were not compared with those of micrographs.
 
     Raises
     ------
     UsageError
-        If the target's format cannot hold what there is, or needs a size, shape or name that is not known.
+        If the target's format cannot hold the picks, or needs a size, shape or name that is not known.
     """
     entry, is_folder = target_format(target, to)
     parts = _where_particles_are(parts, source, settings)
@@ -254,8 +254,8 @@ def _write_file(parts: Sequence[Part], target: Path, entry: PicksFormat, setting
     twice = [name for name, n in Counter(part.boxes.micrograph for part in parts).items() if n > 1]
     if twice:
         raise UsageError(
-            f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}, and "
-            "joined every particle of it would be there several times; leave only one of them, or give a folder."
+            f"{target}: there are several sets of picks of {twice[0] or 'a micrograph without a name'}. "
+            "Joined, each of its particles would be listed several times; leave only one set, or give a folder."
         )
     _write(parts, target, entry, settings)
     return [target]
@@ -324,7 +324,7 @@ def _of_one_micrograph(source: Path, micrograph: Path, settings: ConvertSettings
             keep_coordinates=True,
         )
     boxes = _of_file(boxes, MicrographFile(micrograph.name, micrograph))
-    # The name of a file says nothing of its folder, so a name that is a file's already says more.
+    # A name that is the path of a file says more than the bare name, so it is kept.
     if boxes.micrograph is not None and has_image_suffix(base_name(boxes.micrograph)):
         return boxes
     return boxes.renamed(micrograph.name)

@@ -1,4 +1,4 @@
-"""Read and write cryoSPARC `.cs`: a NumPy structured array, one row per particle, places as fractions.
+"""Read and write cryoSPARC `.cs`: a NumPy structured array, one row per particle, positions as fractions.
 
 The fields are those that cryosparc-tools 4 documents; places are fractions of the micrograph. This was not tried with
 a live cryoSPARC. Whether y counts from the first or the last row there is open, so the caller can flip.
@@ -41,9 +41,9 @@ _SCORE, _POWER = "pick_stats/ncc_score", "pick_stats/power"
 def read_cs(path: Path) -> list[Boxes]:
     """Return the boxes of each micrograph in the file, in order of first mention, with its path and shape.
 
-    Rows that name no micrograph are left out with a warning. A job of cryoSPARC may put what it found and the places
-    into two files; the places are then read from the passthrough beside the file, by the particles' ids. Shifts and
-    classes come along in `Boxes.alignment`; the centres are those of the file.
+    Rows that name no micrograph are left out with a warning. A job of cryoSPARC may write its results and the positions
+    into two files; then the positions are read from the passthrough next to the file, by the particles' ids. Shifts and
+    classes are returned in `Boxes.alignment`; the centres are those of the file.
 
     Raises
     ------
@@ -58,14 +58,14 @@ def read_cs(path: Path) -> list[Boxes]:
         if joined is not None:
             return _boxes_of(joined, path)
         raise FormatError(
-            f"{path}: this .cs file has no {', '.join(missing)}, so it gives no places in "
-            "micrographs, and no passthrough beside it says it; give the file of a picking job or its passthrough."
+            f"{path}: this .cs file has no {', '.join(missing)}, so it gives no positions in "
+            "micrographs, and no passthrough next to it does; give the file of a picking job or its passthrough."
         )
     return _boxes_of(rows, path)
 
 
 def _boxes_of(rows: npt.NDArray[Any], path: Path) -> list[Boxes]:
-    """Return the boxes of a table that has places."""
+    """Return the boxes of a table that has positions."""
     names = rows.dtype.names or ()
     if _Z in names and len(rows):
         raise tomogram_error(path, f"column {_Z}")
@@ -96,7 +96,7 @@ def _boxes_of(rows: npt.NDArray[Any], path: Path) -> list[Boxes]:
         if n_rows <= 0 or n_columns <= 0 or (shapes[which] != shapes[which[0]]).any():
             raise FormatError(f"{path}: {_text(raw)} should have one shape above zero in {_SHAPE}.")
         if not (np.isfinite(x[which]).all() and np.isfinite(y[which]).all()):
-            raise FormatError(f"{path}: a particle of {_text(raw)} has a place that is not a number.")
+            raise FormatError(f"{path}: a particle of {_text(raw)} has a position that is not a number.")
         boxes = Boxes.at(
             x[which] * n_columns,
             y[which] * n_rows,
@@ -117,14 +117,14 @@ def write_cs(parts: Sequence[Boxes], path: Path, *, micrograph_uids: Sequence[in
     """Write all micrographs' picks in one file.
 
     The confidence goes into `ncc_score` and `power`, because Inspect Picks filters on both. Ids are hashes of the
-    micrograph's name and the pick's number, so that the same picks give the same file. `micrograph_uids` are
-    cryoSPARC's own, where they are known.
+    micrograph's name and the pick's number, so that the same picks give the same file. `micrograph_uids` are those of
+    cryoSPARC, if they are known.
     """
     names = micrograph_names(parts, path, _PATH)
     for boxes in parts:
         if boxes.shape is None:
             raise UsageError(
-                f"{path}: a .cs file holds places as fractions of the micrograph's size, and that of "
+                f"{path}: a .cs file holds positions as fractions of the micrograph's size, and the size of "
                 f"{boxes.micrograph} is not known; give {parameter('Boxes.shape')}."
             )
     parts = [keep_inside(boxes, path) for boxes in parts]

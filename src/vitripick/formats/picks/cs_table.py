@@ -1,8 +1,8 @@
-"""Open the tables of cryoSPARC (`.cs`), and read what its classifications and refinements found of each particle.
+"""Open the tables of cryoSPARC (`.cs`), and read the shifts and classes that it found for each particle.
 
 A shift is counted in pixels of the images that were aligned (`psize_A` beside it), and moves the particle to the middle
-of its image, x first. So the particle lies at its place minus the shift. The sign is that of an example in the
-documentation of cryosparc-tools; the order is that of pyem and cryoDRGN, while that example has y first. It was not
+of its image, x first. So the particle lies at its position minus the shift. The sign follows an example in the
+documentation of cryosparc-tools. The order follows pyem and cryoDRGN, although that example has y first. It was not
 tried with a live cryoSPARC.
 """
 
@@ -31,7 +31,7 @@ _UID = "uid"
 _ALIGNMENTS = ("alignments3D", "alignments2D")
 # In characters; a column takes about 40.
 _LONGEST_HEADER = 1_000_000
-# What NumPy raises over headers and data that do not hold together.
+# NumPy raises these errors if header and data contradict each other.
 _DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, OverflowError, RecursionError, MemoryError, TokenError)
 
 
@@ -54,10 +54,10 @@ def load_cs(path: Path) -> npt.NDArray[Any]:
 
 
 def join_passthrough(rows: npt.NDArray[Any], path: Path, wanted: Sequence[str]) -> npt.NDArray[Any] | None:
-    """Return the table with the `wanted` fields of a passthrough file beside it; None where none has them all.
+    """Return the table with the `wanted` fields of a passthrough file next to it; None if no file has them all.
 
-    A job writes what it changed into one file and hands the rest on in another, whose name holds `passthrough`. The
-    particles' ids say which rows belong together.
+    A job writes the fields that it changed into one file, and the others into a second one with `passthrough` in its
+    name. The particles' ids say which rows belong together.
     """
     names = rows.dtype.names or ()
     if _UID not in names or not _is_whole_number(rows.dtype[_UID]):
@@ -81,7 +81,7 @@ def join_passthrough(rows: npt.NDArray[Any], path: Path, wanted: Sequence[str]) 
             joined[name] = rows[name]
         for name in extra:
             joined[name] = other[name][at] if len(rows) else other[name][:0]
-        log.warning("%s: the places of its particles are read from %s", path, beside.name)
+        log.warning("%s: the positions of its particles are read from %s", path, beside.name)
         return joined
     return None
 

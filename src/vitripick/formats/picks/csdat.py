@@ -1,7 +1,7 @@
 """Read compressed `.cs` files (CSDAT), which cryosparc-tools writes with `format=2`, through cryosparc-tools itself.
 
-The format is described nowhere. Its own reader trusts what a file says about itself, and a damaged file can end the
-process (version 5.0.3: 31 of 300 files with some bytes changed). So it runs in a process of its own.
+The format is not documented. Its own reader trusts the file, and a damaged file can crash the process (version 5.0.3:
+31 of 300 files with some bytes changed). So the reader runs in a separate process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vitripick.errors import FormatError
 
-# A sign before it tells the versions apart: \x94 until cryosparc-tools 4, \x95 since 5.
+# The byte before it differs between versions: \x94 until cryosparc-tools 4, \x95 since 5.
 _MAGIC = b"CSDAT"
 # The file is read from stdin, so that a path never becomes part of a program.
 _PROGRAM = """
@@ -73,7 +73,7 @@ def read_csdat(path: Path, data: bytes) -> npt.NDArray[Any]:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], input=data, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = lines[-1].strip()[:120].rstrip(".") if lines else "its reader broke off, so the file is damaged"
+        reason = lines[-1].strip()[:120].rstrip(".") if lines else "its reader crashed, so the file is damaged"
         raise FormatError(f"{path}: cryosparc-tools cannot read this compressed .cs file: {reason}.")
     rows: npt.NDArray[Any] = np.load(io.BytesIO(done.stdout), allow_pickle=False, max_header_size=1_000_000)
     return rows

@@ -19,7 +19,7 @@ from vitripick.formats.text import format_number, parse_numbers, parse_optional_
 from vitripick.geometry import Boxes
 
 _OPTIONAL = ("width", "height", "confidence", "estimated_width", "estimated_height")
-# A file without line ends, such as one of another kind, is not read whole.
+# At most this much of the first line is read, because a file of another kind may have no line ends.
 _LONGEST_HEADER = 1 << 20
 
 

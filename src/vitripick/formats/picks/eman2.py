@@ -27,7 +27,7 @@ def read_eman2(path: Path) -> list[Boxes]:
     """
     info = _load(path)
     boxes = info.get("boxes")
-    if info.get("boxes_3d"):  # boxes in 2-D beside them are of slices of the same tomogram
+    if info.get("boxes_3d"):  # 2-D boxes in the same file belong to slices of the tomogram
         raise tomogram_error(path, "key 'boxes_3d'")
     if not isinstance(boxes, list):
         raise FormatError(f"{path}: there is no list 'boxes' in this file, so it holds no particles of EMAN2.")
@@ -51,7 +51,7 @@ def read_eman2(path: Path) -> list[Boxes]:
 def write_eman2(parts: Sequence[Boxes], path: Path) -> None:
     """Write one micrograph's centres as `manual` boxes.
 
-    EMAN2 keeps its other facts on the micrograph (CTF, quality) in the same file. So if the file is there, only its
+    EMAN2 keeps other facts about the micrograph (CTF, quality) in the same file. So if the file exists, only its
     `boxes` are replaced.
     """
     (boxes,) = parts
@@ -76,8 +76,7 @@ def _load(path: Path, *, twins_allowed: bool = False) -> dict[str, Any]:
         twice = [key for key, n in Counter(key for key, _ in pairs).items() if n > 1]
         if twice and not twins_allowed:
             raise FormatError(
-                f"{path}: there are two keys of the name {twice[0]!r}, so it is not known which one counts; remove one "
-                "of them."
+                f"{path}: two keys have the name {twice[0]!r}, so it is not clear which one counts; remove one of them."
             )
         return dict(pairs)
 

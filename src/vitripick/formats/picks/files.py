@@ -1,4 +1,5 @@
-"""Read and write picks and labels of every format, as `Boxes` in full-size pixels: all formats use this door."""
+"""Read and write picks and labels of every format, as `Boxes` in full-size pixels; callers use these functions for all
+formats."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def read_picks(
     pixel_size: float | None = None,
     keep_coordinates: bool = False,
 ) -> Boxes:
-    """Return the picks or labels of one micrograph, where its particles are: refined shifts are applied.
+    """Return the picks or labels of one micrograph, with refined shifts applied.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def read_picks(
     pixel_size
         Å per full-size pixel, for refined shifts, where the file says none or a wrong one.
     keep_coordinates
-        Leave coordinates as the file has them, also where it has refined shifts; `Boxes.alignment` then holds these.
+        Leave coordinates as the file has them, even if it has refined shifts; `Boxes.alignment` then holds the shifts.
 
     Raises
     ------
@@ -117,8 +118,8 @@ def read_all_picks(
     A run folder of `pick` gives its stored picks (`cbox/`), unless a format is asked for. Any other folder gives every
     picks file in it and below it, also behind links, in sorted order. Two kinds of files are skipped: those without
     picks, and those that a RELION table of coordinate files in the same folder already lists. A file that looks like
-    picks, but is of a kind that we do not read, is logged with the reason (`passed_by_collected` gives
-    a list).
+    picks, but is of a kind that vitripick does not read, is logged with the reason (`passed_by_collected` gives a
+    list).
 
     `Boxes.micrograph` is the name in the file. Where the file has none, it is the file's own path, relative to the
     folder, without suffix and `_autopick` and the like. The other options are as in `read_picks`; refined shifts are
@@ -236,8 +237,8 @@ def to_full_size(
     Raises
     ------
     FormatError
-        If a number cannot be (a place beyond any micrograph, a size of 0, an infinite confidence), or the file says
-        another shape.
+        If a number is impossible (a position beyond any micrograph, a size of 0, an infinite confidence), or the file
+        gives another shape.
     UsageError
         If `flip_y` lacks the shape.
     """
@@ -338,7 +339,7 @@ def _read_folder(folder: Path, format: str | None) -> list[Boxes]:
         instead = [f"{one.path} ({one.reason})" for one in unused]
         raise InputError(
             f"{given}: there are no picks files in this folder ({', '.join(suffixes)})."
-            + (f" What is there: {names_listed(instead, most=3)}." if instead else "")
+            + (f" Found instead: {names_listed(instead, most=3)}." if instead else "")
         )
     return found
 
@@ -359,7 +360,7 @@ def _holds_picks(file: Path) -> bool:
 
 
 def _why_not(file: Path) -> str:
-    """Return why a file is not read, in the words that reading it alone gives."""
+    """Return why a file is not read: the message that reading it alone would give."""
     try:
         _read_file(file, None)
     except (InputError, UsageError) as error:

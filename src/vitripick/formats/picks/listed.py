@@ -59,7 +59,8 @@ def _read_listed(table: Path, micrograph: str, listed: str, path: Path) -> Boxes
 
 
 def find_listed(table: Path, listed: str) -> Path | None:
-    """Return where a listed file lies, from the working folder, the table's folder or one above; None if nowhere."""
+    """Return the path of a listed file, seen from the working folder, the table's folder or one above; None if it is in
+    none."""
     for base in (Path(), *table.absolute().parents):
         if (base / listed).is_file():
             return base / listed

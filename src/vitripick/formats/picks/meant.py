@@ -1,4 +1,4 @@
-"""Tell files that are meant as picks from other files beside them, where we can read neither."""
+"""Recognise files that are meant as picks, among files that vitripick cannot read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unread_table(name: str) -> str | None:
 
 
 def looks_like_picks(path: Path) -> bool:
-    """Return whether a text file whose picks we cannot read seems to hold some: coordinates, by names or numbers.
+    """Return whether a text file whose picks we cannot read seems to hold coordinates, by its names or numbers.
 
     A README, a log, a job's STAR, or a table of other numbers beside the picks does not.
     """
@@ -49,7 +49,7 @@ def looks_like_picks(path: Path) -> bool:
         with path.open("rb") as file:
             text = file.read(_ENOUGH_BYTES).decode("utf-8-sig", errors="replace")
     except OSError:
-        return True  # reading it says what is wrong
+        return True  # reading it reports what is wrong
     suffix = path.suffix.lower()
     if suffix in (".star", ".cbox"):
         return "coordinate" in text.lower()

@@ -30,7 +30,7 @@ def recentre(
     path
         The file or folder that they come from, for messages.
     pixel_sizes
-        Å per pixel of each micrograph, where the caller knows it. Then comes what the file itself says, and last the
+        Å per pixel of each micrograph, where the caller knows it. Next comes that of the file itself, and last the
         movies' pixel size, with a warning.
 
     Raises
@@ -47,8 +47,8 @@ def recentre(
             continue
         if np.isnan(alignment.shift_angstrom).any():
             raise FormatError(
-                f"{path}: its refined shifts are in pixels of the particle images, and it does not say how large those "
-                f"are; give {parameter('keep_coordinates', True)} to take the coordinates as they stand."
+                f"{path}: its refined shifts are in pixels of the particle images, and it does not give the size of "
+                f"these pixels; give {parameter('keep_coordinates', True)} to take the coordinates as they stand."
             )
         pixel_size = known or boxes.pixel_size
         if pixel_size is None and np.isfinite(alignment.movie_pixel_size).all():
@@ -94,10 +94,11 @@ def recentre_in_micrographs(
     *,
     pixel_size: float | None = None,
 ) -> dict[str, Boxes]:
-    """Return boxes with their refined shifts applied, as `recentre` does, with what their micrographs say about pixels.
+    """Return boxes with their refined shifts applied, as `recentre` does, with the pixel sizes of their micrographs.
 
-    What is given goes first, then a STAR of the micrographs, the boxes' own file, and the micrograph's header; a
-    header of exactly 1 Å, which programs write where they know none, goes after the movies' pixel size.
+    A given pixel size counts first, then that of a STAR of the micrographs, of the boxes' own file, and of the
+    micrograph's header. A header of exactly 1 Å, which programs write if they do not know it, comes after the movies'
+    pixel size.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def recentre_in_micrographs(
             try:
                 size = read_header(files[name].path).pixel_size
             except MicrographError:
-                del usable[name]  # a micrograph that cannot be read is named where it is read
+                del usable[name]  # a micrograph that cannot be read is reported where it is read
                 continue
             if size == 1.0 and np.isfinite(boxes.alignment.movie_pixel_size).all():
                 size = None
@@ -126,7 +127,7 @@ def recentre_in_micrographs(
 
 
 def of_classes(parts: Sequence[Boxes], classes: Sequence[int], path: str | Path) -> list[Boxes]:
-    """Return the boxes of these classes alone.
+    """Return only the boxes of these classes.
 
     Raises
     ------
@@ -158,5 +159,5 @@ def of_classes(parts: Sequence[Boxes], classes: Sequence[int], path: str | Path)
 
 
 def without_alignment(boxes: Boxes) -> Boxes:
-    """Return the boxes where they stand, and nothing of what a classification or a refinement found."""
+    """Return the boxes as the file has them, without the shifts and classes of a classification or refinement."""
     return dataclasses.replace(boxes, alignment=None)

@@ -1,4 +1,4 @@
-"""List the picks formats, one row for each; all other code that knows formats asks here.
+"""List the picks formats, one row for each; all other code looks formats up here.
 
 To add a format: write one module that reads and writes it, and add one row (docs/formats.md, "Adding one").
 """
@@ -49,10 +49,10 @@ class PicksFormat:
     name
         The format's name, as in `--format`, `--to` and `--from`.
     suffixes
-        Suffixes of its files; we write the first. Where two formats share a suffix and no name is given, the first in
-        the table is written.
+        Suffixes of its files; vitripick writes the first. If two formats share a suffix and no name is given, the first
+        in the table is written.
     description
-        One line for people.
+        One line for the user.
     read
         Read all micrographs of one file, in the file's own pixels and direction of y. None: such files are not read.
     write
@@ -62,8 +62,8 @@ class PicksFormat:
     holds_size, holds_confidence
         Whether a file can say how large the boxes are, and how sure the model is.
     recognise
-        Whether a file holds this format, from its path and its first 64 KiB as text. Needed where formats share a
-        suffix. What stands further back counts, too, so it reads on where it has to.
+        Whether a file holds this format, from its path and its first 64 KiB as text. Needed if formats share a suffix.
+        Text further back counts, too, so it reads on if it has to.
     also_suffixes
         Suffixes under which other programs write this format, too.
     holds_picks
@@ -75,7 +75,8 @@ class PicksFormat:
     only_inside
         Whether picks whose centre lies outside the micrograph are left out of its files (`keep_inside`).
     keeps_all
-        Whether a run writes all its picks, whatever the threshold; the others hold those at the threshold and above.
+        Whether a run writes all its picks, also those below the threshold; other formats hold those at the threshold
+        and above.
     takes_fractions
         Whether `write` has an option `float_coordinates` that keeps fractions of pixels.
     takes_optics
@@ -88,8 +89,8 @@ class PicksFormat:
     joined_name
         The file of a whole run. With it, a run writes this one file and none for each micrograph.
     base_name
-        What a file calls a micrograph, where that is less than its path: two micrographs of one such name cannot share
-        a file.
+        The name that a file gives to a micrograph, if it is shorter than the path. Two micrographs with one such name
+        cannot share a file.
     compares_names
         Whether the next program compares the names in the file with its own, character by character.
     splits_at_blanks
@@ -305,7 +306,7 @@ def format_named(name: str) -> PicksFormat:
 
 
 def format_for_writing(path: Path, name: str | None) -> PicksFormat:
-    """Return the format that `name`, or else the suffix of `path`, means."""
+    """Return the format of this `name`, or else of the suffix of `path`."""
     if name is not None:
         return format_named(name)
     for entry in FORMATS.values():
@@ -318,14 +319,14 @@ def format_for_writing(path: Path, name: str | None) -> PicksFormat:
 
 
 def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
-    """Return the format of a file that is there: `name`, else what suffix and content say.
+    """Return the format of a file that exists: `name`, else the one that suffix and content show.
 
     Raises
     ------
     InputError
         If the file is not there.
     FormatError
-        If it is not a picks file we know.
+        If it is not a picks file of a known format.
     """
     if name is not None:
         return format_named(name)
@@ -337,14 +338,14 @@ def format_of_file(path: Path, name: str | None = None) -> PicksFormat:
         if what is not None:
             raise FormatError(f"{path}: {what}")
         raise FormatError(
-            f"{path}: this is not a picks file we know, by its suffix and by what it holds; name its format "
+            f"{path}: neither the suffix nor the content is that of a known picks format; name the format "
             f"with {parameter('format')}: {', '.join(FORMATS)}."
         )
     return found
 
 
 def sniff(path: Path) -> PicksFormat | None:
-    """Return the format of a file by suffix and content; None where it holds no picks, like a job's log."""
+    """Return the format of a file by suffix and content; None if it holds no picks, such as a job's log."""
     suffix = path.suffix.lower()
     readable = [entry for entry in FORMATS.values() if entry.read is not None]
     asked = [e for e in readable if e.recognise is not None and suffix in (*e.suffixes, *e.also_suffixes)]

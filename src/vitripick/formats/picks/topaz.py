@@ -1,6 +1,6 @@
 """Read and write Topaz's tables: tab-separated `image_name x_coord y_coord [score]`, centres, many micrographs.
 
-Topaz counts in pixels of the image it was given, which is usually downscaled, so the caller scales back.
+Topaz counts in pixels of its input image, which is usually downscaled, so the caller scales back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write Warp's STAR files of picks: one per micrograph, which it calls by its base name ending in `.mrc`."""
+"""Write Warp's STAR files of picks: one per micrograph, which is named by its base name ending in `.mrc`."""
 
 from __future__ import annotations
 

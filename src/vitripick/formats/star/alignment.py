@@ -1,4 +1,4 @@
-"""Read what RELION's classifications and refinements found of each particle: its shift and its class.
+"""Read the shift and the class that RELION's classifications and refinements found for each particle.
 
 RELION's shifts move the particle to the middle of its image ("Origin offsets reported for individual images translate
 the image to its center", RELION's documentation, Conventions). So the particle lies at its coordinate minus the shift,

@@ -1,4 +1,4 @@
-"""Read and write STAR in RELION's dialect, strictly: what RELION would misread or drop is an error with its line.
+"""Read and write STAR strictly in RELION's dialect. What RELION would misread or drop is an error that names the line.
 
 The rules are those of RELION's MetaDataTable (3.0 to 5.0). A block holds label-value pairs or one loop. A blank line
 ends a loop. A row stands on one line. There are no comments inside a loop and no multi-line text.
@@ -15,7 +15,7 @@ from pathlib import Path
 from vitripick.errors import FormatError, InputError, UsageError
 from vitripick.formats.columns import Table
 
-# RELION takes only ASCII blanks as blanks, so a no-break space belongs to the name it stands in.
+# RELION takes only ASCII blanks as blanks, so a no-break space is a part of a name.
 _BLANKS = " \t\r\f\v"
 # `_PLAIN` is a token that needs no quotes, `_PLAIN_ROW` a row of them. Files of picks hold ten thousand lines without
 # any quotes, so `_WORDS` splits those with less work than `_TOKEN`.
@@ -24,7 +24,7 @@ _PLAIN_ROW = re.compile(rf"{_PLAIN.pattern}(?: {_PLAIN.pattern})*", re.ASCII)
 _WORDS = re.compile(r"\S+", re.ASCII)
 _TOKEN = re.compile(r'"([^"]*)"(?=\s|$)|\'([^\']*)\'(?=\s|$)|(\S+)', re.ASCII)
 
-# The first bytes of a file, which usually say what it holds; and how far `mentions` reads on where they do not. An
+# The first bytes of a file usually show what it holds; if not, `mentions` reads on as far as the second number. An
 # optics group takes about 100 bytes.
 START_BYTES = 1 << 16
 _READ_ON = 16 << 20
@@ -42,7 +42,7 @@ class StarBlock:
     line: int = 0
     pairs: dict[str, str] = field(default_factory=dict)
     table: StarTable | None = None
-    # To write: the rows of `table` as ready text, each with its line end, in place of those that it holds.
+    # For writing: the rows of `table` as finished text, each with its line end; they replace those of `table`.
     rows: str | None = None
 
     def as_table(self) -> StarTable:
@@ -95,7 +95,7 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
             if line.startswith("_"):
                 label = _label(line)
                 if label in table.labels:
-                    raise fail(f"the label _{label} stands twice in one loop.")
+                    raise fail(f"the label _{label} occurs twice in one loop.")
                 table.labels.append(label)
             elif not table.labels:
                 raise fail(f"loop_ must be followed by labels that start with '_', but here is {line!r}.")
@@ -121,7 +121,7 @@ def parse_star(lines: Sequence[str], path: Path) -> list[StarBlock]:
             if len(values) != 1:
                 raise fail(f"_{label} should have one value, but it has {len(values)}.")
             if label in blocks[-1].pairs:
-                raise fail(f"the label _{label} stands twice in one block.")
+                raise fail(f"the label _{label} occurs twice in one block.")
             blocks[-1].pairs[label] = values[0]
         elif ended:
             raise fail("a row after a blank line; a blank line ends a loop in RELION's dialect, so remove it.")
@@ -164,7 +164,7 @@ def mentions(path: Path, start: str, words: Sequence[str]) -> bool:
 
 
 def _after_cr(line: bytes, beginnings: tuple[bytes, ...]) -> bool:
-    """Return whether a line of an old Mac, which ends with CR alone, begins so."""
+    """Return whether a line that ends with CR alone, as on old Macs, begins with one of the words."""
     return any(part.lstrip().startswith(beginnings) for part in line.split(b"\r"))
 
 

@@ -1,6 +1,6 @@
 """Read and write RELION's STAR files of picks: per micrograph, joined, and tables of a job's coordinate files.
 
-Places are centres in pixels of the full-size micrograph; there are no box sizes. The module `dialect` reads and
+Positions are centres in pixels of the full-size micrograph; there are no box sizes. The module `dialect` reads and
 writes the text.
 """
 
@@ -40,7 +40,7 @@ _VERSION = "30001"
 def is_relion_star(path: Path, start: str) -> bool:
     """Return whether a STAR file holds coordinates, or lists files of them, as RELION writes it.
 
-    Coordinates of tomograms count, so that reading them says what they are.
+    Coordinates of tomograms count, so that reading them gives an error that says what they are.
     """
     if "data_cryolo" in start:
         return False
@@ -216,7 +216,7 @@ def _confidences(table: StarTable, path: Path) -> FloatArray:
     confidence = parse_optionals(table.column(_SCORE), table.lines, what=f"_{_SCORE}", path=path)
     confidence[confidence == _UNKNOWN] = np.nan
     if _PSI in table:
-        # Both numbers together mean a pick by hand, also among picks of a program.
+        # These two numbers together mark a pick by hand, even among picks of a program.
         psi = parse_optionals(table.column(_PSI), table.lines, what=f"_{_PSI}", path=path)
         confidence[(confidence == 0) & (psi == _UNKNOWN)] = np.nan
     return confidence
@@ -236,7 +236,7 @@ def _pixel_sizes(tables: Sequence[StarTable]) -> dict[str, float | None]:
     """Return Å per pixel of each optics group's micrographs, not of its particle images, which may be binned."""
     for table in tables:
         if _GROUP in table and _X not in table:
-            # The movies' pixel size would go before that in the micrographs' headers, which is more often right.
+            # The movies' pixel size would override that of the micrographs' headers, which is more often right.
             return {fields[_GROUP]: pixel_size_of_row({**fields, ORIGINAL: "0"}) for fields, _ in rows_of(table)}
     return {}
 

@@ -1,7 +1,7 @@
 """Write and read the rows of a table of numbers in bulk, because a run has thousands of tables with 1000 rows each.
 
-Numbers have six decimals. A row at a time, formatting and parsing took as long as the network, and kept the other jobs
-waiting for Python's lock.
+Numbers have six decimals. Row by row, formatting and parsing took as long as the network, and the other jobs waited for
+Python's lock.
 """
 
 from __future__ import annotations

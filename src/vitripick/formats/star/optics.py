@@ -1,4 +1,4 @@
-"""Hold what RELION's optics block (3.1 and later) says about the micrographs of one group."""
+"""Hold the values that RELION's optics block (3.1 and later) gives for the micrographs of one group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitripick.settings.optics import OpticsSettings
 
 log = logging.getLogger("vitripick")
 
-# Without one of these, RELION stops at a file of particles; their words for people.
+# Without one of these values, RELION refuses a file of particles; the texts name them in messages.
 _NEEDED = {"pixel_size": "pixel size", "voltage_kv": "voltage", "spherical_aberration_mm": "spherical aberration"}
 _FOR_CTF = {"amplitude_contrast": "amplitude contrast"}
 
@@ -46,7 +46,7 @@ class OpticsGroup:
 
 
 def with_given_optics(group: OpticsGroup | None, settings: OpticsSettings) -> OpticsGroup | None:
-    """Return a group with the values that a person gave, which go before the STAR's; None where none is known."""
+    """Return a group with the values that the user gave, which override the STAR's; None if none is known."""
     given = {name: getattr(settings, name) for name in OpticsSettings.model_fields}
     known = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(group or OpticsGroup(), **known) if known else group
@@ -65,7 +65,7 @@ def warn_of_unknown_optics(groups: Iterable[OpticsGroup], path: str | Path, *, p
     path
         The file, for the message.
     pixel_size_by
-        What gives the pixel size, as the message says it: an option, or what to do.
+        The option that gives the pixel size, or what to do, as the message should say it.
     """
     groups = set(groups)
     unknown = [field for field in (*_NEEDED, *_FOR_CTF) if any(getattr(group, field) is None for group in groups)]

@@ -54,7 +54,7 @@ def read_optics(tables: Sequence[StarTable], path: Path) -> dict[str, OpticsGrou
 
 
 def optics_of_row(fields: Mapping[str, str], *, path: Path, line: int) -> OpticsGroup:
-    """Return what one row says about the optics: of an optics block, or of a list of micrographs of RELION 3.0."""
+    """Return the optics of one row of an optics block, or of a list of micrographs of RELION 3.0."""
     values: dict[str, Any] = {
         name: parse_number(fields[label], what=f"_{label}", path=path, line=line)
         for name, label in _NUMBERS.items()

@@ -1,4 +1,4 @@
-"""Find the pixel size of micrographs in what a STAR file says about them; every version of RELION says it elsewhere."""
+"""Find the pixel size of micrographs in a STAR file; every version of RELION writes it in another column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANGSTROM_PER_MICROMETRE = 1e4
 def pixel_size_of_row(fields: Mapping[str, str]) -> float | None:
     """Return Å per pixel of a micrograph, from one row of a STAR; None where no number above zero says it.
 
-    The first that is there counts: the micrograph's own, then detector pixel and magnification, then the movie's.
+    The first one that exists counts: the micrograph's own, then detector pixel and magnification, then the movie's.
     `fields` holds the values of the row by label.
     """
     if PIXEL_SIZE in fields:
