@@ -58,6 +58,14 @@ def test_rods_are_traced_written_judged_and_converted(vitripick, project, width)
     judged = json.loads(vitripick("evaluate", out, project / "labels", "--filaments", "--json").out)
     assert judged["recall"] > 0.6
     assert judged["precision"] > 0.6
+    assert (out / "quality.csv").read_text().splitlines()[1].startswith("a.mrc,")
+    report = ("report", out, "--labels", project / "labels", "--out", project / "report.html", "--json")
+    (shown,) = json.loads(vitripick(*report).out)["runs"]
+    assert shown["n_filaments"] == told["filaments"]
+    page = (project / "report.html").read_text()
+    assert f"F1 {judged['f1']:.3f}" in page
+    assert "Filaments straightened" in page
+    assert f"<b>{told['segments']}</b><span>segments</span>" in page
     before = (out / "filaments/a.csv").stat().st_mtime_ns
     vitripick("pick", project / "mics", *words, "--format", "start-end-star")
     assert (out / "filaments/a.csv").stat().st_mtime_ns == before, "traced once"
@@ -135,6 +143,13 @@ def test_an_option_that_does_nothing_for_filaments_is_refused(vitripick, rods, w
     assert done.code == 2
     assert f"{idle[0]}" in done.err
     assert "acts on particles" in done.err
+
+
+def test_options_of_particles_are_refused_in_a_report_of_filaments(vitripick, rods, words):
+    vitripick("pick", rods / "mics/a.mrc", *words, "--out", rods / "out")
+    done = vitripick("report", rods / "out", "--diameter-px", 24, "--out", rods / "report.html")
+    assert done.code == 2
+    assert "--diameter-px acts on particles" in done.err
 
 
 def test_an_option_of_filaments_without_filaments_is_refused(vitripick, rods):
@@ -218,7 +233,7 @@ def test_watching_traces_what_is_there_and_what_arrives(vitripick, rods, words):
     (rods / "mics/b.mrc").rename(late)
     timer = threading.Timer(0.6, lambda: late.rename(rods / "mics/b.mrc"))
     timer.start()
-    quick = ("--settle", 0.05, "--poll", 0.05, "--tries", 1, "--idle-timeout", 1.5, "--json-lines")
+    quick = ("--settle", 0.05, "--poll", 0.05, "--tries", 1, "--idle-timeout", 1.5, "--json-lines", "--report")
     done = vitripick("watch", rods / "mics", *words, *quick, "--out", rods / "watched")
     assert done.code == 4, "one is damaged"
     told = {row["micrograph"]: row["status"] for row in map(json.loads, done.out.splitlines())}
@@ -227,6 +242,10 @@ def test_watching_traces_what_is_there_and_what_arrives(vitripick, rods, words):
     lines = [sorted((rods / run / "filaments.csv").read_text().splitlines()) for run in ("watched", "picked")]
     assert lines[0] == lines[1]
     assert json.loads((rods / "watched/status.json").read_text())["done"] == 2
+    assert "<b>2</b><span>micrographs traced</span>" in (rods / "watched/report.html").read_text()
+    refused = vitripick("watch", rods / "mics", *words, *quick, "--classes", "--out", rods / "classes")
+    assert refused.code == 2
+    assert "--classes acts on particles" in refused.err
 
 
 def test_filaments_are_converted_into_a_folder_once_a_format_is_named(vitripick, project, tmp_path):

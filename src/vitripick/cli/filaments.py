@@ -13,7 +13,6 @@ import typer
 
 from vitripick.errors import InputError, UsageError, parameter
 from vitripick.geometry import Filaments
-from vitripick.run_layout import FILAMENT_RECORDS
 from vitripick.settings.convert import ConvertSettings
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
@@ -90,7 +89,8 @@ def trace_into(
         told = {key: value for key, value in summary.to_dict().items() if key not in ("micrographs", "failures")}
         print(json.dumps({"summary": told}, ensure_ascii=False))
     else:
-        print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else summary.line())
+        sentences = "\n".join([*summary.quality, summary.line()])
+        print(json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) if as_json else sentences)
     if share is not None and not (json_lines or as_json):
         print(f"this was share {share}; when all are done, the same command without --shard joins them")
     return 4 if summary.failures else 0
@@ -174,7 +174,9 @@ def convert_filaments(
 
 def _stored(path: Path) -> Path:
     """Return the folder of polylines of a run folder, or the path itself."""
-    return path / "filaments" if (path / FILAMENT_RECORDS).is_dir() else path
+    from vitripick.runs.filament_record import is_filament_folder
+
+    return path / "filaments" if is_filament_folder(path) else path
 
 
 def _with_headers(parts: list[Filaments], micrographs: Path | None, pixel_size: float | None) -> list[Filaments]:
@@ -277,30 +279,14 @@ def train_on_labels(
 
 def evaluate_files(picks: Path, labels: Path, *, width_px: float | None, as_json: bool) -> None:
     """Compare filaments of files or folders, micrograph by micrograph, and print what was found."""
-    from vitripick.evaluation.filaments import evaluate_filaments
-    from vitripick.formats.filaments import read_filaments
+    from vitripick.runs.filament_pairs import pair_filaments
 
-    traced = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(picks))}
-    true = {Path(one.micrograph or "").stem: one for one in read_filaments(_stored(labels))}
-    unknown = sorted(set(traced) - set(true))
-    if unknown:
-        typer.echo(f"{len(unknown)} with filaments and without labels, not judged: {listed(unknown)}", err=True)
-    if not set(traced) & set(true):
-        raise InputError(f"{picks} and {labels}: no micrograph is in both.")
-    names = sorted(true)
-    if width_px is None and any(not one.width > 0 for name in names for one in true[name]):
-        raise UsageError(f"{labels}: the labels do not say the width; give {parameter('width_px')}.")
-    found = evaluate_filaments(
-        [traced.get(name, Filaments()) for name in names], [true[name] for name in names], width_px=width_px
-    )
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
-        return
-    typer.echo(
-        f"by length: F1 {found.f1:.3f}, recall {found.recall:.3f}, precision {found.precision:.3f} "
-        f"({found.n_traced} traced, {found.n_true} labelled)"
-    )
-    typer.echo(
-        f"direction off by {found.angle_error_degrees:.2f} degrees and centre line by {found.offset:.2f} px (medians), "
-        f"{found.breaks:.2f} breaks per filament, {found.false_joins:.2f} false joins"
-    )
+    pairs = pair_filaments(picks, labels, width_px=width_px)
+    for names, what in (
+        (pairs.unlabelled, "filaments and without labels, not judged"),
+        (pairs.not_traced, "labels of a micrograph that was not traced, not judged"),
+    ):
+        if names:
+            typer.echo(f"{len(names)} with {what}: {listed(names)}", err=True)
+    found = pairs.judged(width_px=width_px)
+    typer.echo(json.dumps(found.to_dict(), indent=1) if as_json else "\n".join(found.lines()))

@@ -6,12 +6,12 @@ import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from vitripick.pictures import ReportRun
+    from vitripick.pictures import ReportFilaments, ReportRun
 
 
 def report(
@@ -29,6 +29,10 @@ def report(
     label_box_size_px: Annotated[
         float | None, typer.Option(help="Size of the labels' boxes, if their file has none.")
     ] = None,
+    width_px: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Width of labelled filaments in full-size pixels, if their file has none."),
+    ] = None,
     leak: Annotated[
         str | None,
         typer.Option(help="Say whether any of this data was used in training; shown with the figures."),
@@ -37,40 +41,59 @@ def report(
 ) -> None:
     """Write a self-contained HTML report: overlays, counts, precision and recall, settings, failures."""
     from vitripick.atomic import check_file
-    from vitripick.errors import UsageError
+    from vitripick.errors import UsageError, parameter
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import write_report
+    from vitripick.runs.filament_record import is_filament_folder
+    from vitripick.runs.filament_report import gather_filaments
     from vitripick.runs.report import gather_run
 
     check_file(out)
     given = labels or []
     if len(given) not in (0, 1, len(runs)):
         raise UsageError(f"--labels is given {len(given)} times for {len(runs)} runs; give it once, or once for each.")
+    of_filaments = [is_filament_folder(run) for run in runs]
+    of_particles = {"diameter_px": diameter_px, "label_box_size_px": label_box_size_px}
+    for name, value, idle in (
+        *((name, value, all(of_filaments)) for name, value in of_particles.items()),
+        ("width_px", width_px, not any(of_filaments)),
+    ):
+        if value is not None and idle:
+            what = "filaments" if name == "width_px" else "particles"
+            raise UsageError(f"{parameter(name)} acts on {what}, and no run here holds {what}; leave it out.")
     of_run = [given[0] if len(given) == 1 else given[i] if given else None for i in range(len(runs))]
     with passed_by_collected() as passed_by:
-        gathered = [
-            gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
-            for run, own in zip(runs, of_run, strict=True)
+        gathered: list[ReportRun | ReportFilaments] = [
+            gather_filaments(run, own, width_px=width_px, leak=leak)
+            if filaments
+            else gather_run(run, own, diameter_px=diameter_px, label_box_size_px=label_box_size_px, leak=leak)
+            for run, own, filaments in zip(runs, of_run, of_filaments, strict=True)
         ]
     gathered = _with_names_of_their_own(gathered, runs)
-    write_report(out, gathered, title=title or "Picks: " + ", ".join(run.name for run in gathered))
+    heading = "Filaments" if all(of_filaments) else "Picks"
+    write_report(out, gathered, title=title or f"{heading}: " + ", ".join(run.name for run in gathered))
     written = {
         "report": str(out),
-        "runs": [
-            {
-                "name": run.name,
-                "n_micrographs": len(run.micrographs),
-                "n_picks": sum(micrograph.n_picks for micrograph in run.micrographs),
-                "n_failed": len(run.failures),
-            }
-            for run in gathered
-        ],
+        "runs": [_counts(run) for run in gathered],
         "passed_by": [one.to_dict() for one in passed_by],
     }
     typer.echo(json.dumps(written, indent=1, ensure_ascii=False) if as_json else f"{out}")
 
 
-def _with_names_of_their_own(gathered: list[ReportRun], folders: list[Path]) -> list[ReportRun]:
+def _counts(run: ReportRun | ReportFilaments) -> dict[str, Any]:
+    """Return what `--json` says of a run."""
+    from vitripick.pictures import ReportFilaments
+
+    told = {"name": run.name, "n_micrographs": len(run.micrographs)}
+    if isinstance(run, ReportFilaments):
+        lengths = [length for micrograph in run.micrographs for length in micrograph.lengths_px]
+        return {**told, "n_filaments": len(lengths), "length_px": round(sum(lengths), 1), "n_failed": len(run.failures)}
+    return {**told, "n_picks": sum(one.n_picks for one in run.micrographs), "n_failed": len(run.failures)}
+
+
+def _with_names_of_their_own(
+    gathered: list[ReportRun | ReportFilaments], folders: list[Path]
+) -> list[ReportRun | ReportFilaments]:
     """Return runs with distinct names: where several have the same name (often `picks`), as much of their paths as is
     needed is added."""
     paths = [folder.resolve() for folder in folders]

@@ -73,6 +73,15 @@ class FilamentEvaluation:
         values = asdict(self) | {"recall": self.recall, "precision": self.precision, "f1": self.f1}
         return {name: None if isinstance(v, float) and np.isnan(v) else v for name, v in values.items()}
 
+    def lines(self) -> list[str]:
+        """Return two lines for people."""
+        return [
+            f"by length: F1 {self.f1:.3f}, recall {self.recall:.3f}, precision {self.precision:.3f} "
+            f"({self.n_traced} traced, {self.n_true} labelled)",
+            f"direction off by {self.angle_error_degrees:.2f} degrees and centre line by {self.offset:.2f} px "
+            f"(medians), {self.breaks:.2f} breaks per filament, {self.false_joins:.2f} false joins",
+        ]
+
 
 def evaluate_filaments(
     traced: Sequence[Filaments],

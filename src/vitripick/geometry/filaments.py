@@ -76,6 +76,15 @@ class Filament:
         chord = [np.interp(high, along, points[:, axis]) - np.interp(low, along, points[:, axis]) for axis in (0, 1)]
         return places, undirected(np.arctan2(chord[1], chord[0]))
 
+    def bend(self, step: float) -> float:
+        """Return how much the centre line turns in `step` pixels of its length, rad, on average."""
+        pieces = max(1, round(self.length / step))
+        if pieces < 2:
+            return 0.0
+        places, _ = self.at(np.linspace(0, self.length, pieces + 1))
+        headings = np.unwrap(np.arctan2(*np.diff(places, axis=0).T[::-1]))
+        return float(np.abs(np.diff(headings)).mean() * step * pieces / self.length)
+
     def resampled(self, spacing: float) -> Filament:
         """Return the filament with a vertex every `spacing`, from its first point on; the last point stays, too."""
         track = np.append(np.arange(0, self.length - 1e-6 * spacing, spacing), self.length)

@@ -28,13 +28,16 @@ class Traced:
     Attributes
     ----------
     filaments
-        In full-size pixels, the longest first.
+        In full-size pixels, the longest first; each has the width that the network sees.
     warnings
         Faults of the file that were tolerated.
+    edge_length
+        Length of the lines that were left out as edges of something dark, in full-size pixels.
     """
 
     filaments: Filaments
     warnings: tuple[str, ...] = ()
+    edge_length: float = 0.0
 
 
 def trace_filaments(
@@ -86,16 +89,17 @@ def trace_filaments(
     with stage("decode"):
         found = trace(maps, tracing, typical_width=typical / stride)
     scale_y, scale_x = prepared.scale
-    filaments = []
+    filaments, edge_length = [], 0.0
     for one in found:
         working = one.scaled(stride)
         if is_edge(prepared.image, working, typical):
+            edge_length += working.length / float(np.sqrt(scale_x * scale_y))
             continue
         x, y = prepared.to_full(working.points[:, 0], working.points[:, 1])
         x, y = np.clip(x, 0, micrograph.shape[1] - 1), np.clip(y, 0, micrograph.shape[0] - 1)
         wide = one.width * stride / float(np.sqrt(scale_x * scale_y))
         filaments.append(Filament.through(np.column_stack([x, y]), width=wide, confidence=one.confidence))
-    return Traced(Filaments(filaments, **known), prepared.warnings)  # type: ignore[arg-type]
+    return Traced(Filaments(filaments, **known), prepared.warnings, edge_length)  # type: ignore[arg-type]
 
 
 def resolve_width_px(

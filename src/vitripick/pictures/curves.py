@@ -124,6 +124,7 @@ def histogram_png(
     limits: tuple[float, float] | None = None,
     n_bins: int = 40,
     below_is_paler: bool = True,
+    counted: str = "picks",
 ) -> bytes:
     """Plot how often each value occurs; NaN is left out.
 
@@ -141,6 +142,8 @@ def histogram_png(
         How many bars there are.
     below_is_paler
         Draw the bars below the mark paler, because a threshold leaves these out.
+    counted
+        What the bars count.
 
     Returns
     -------
@@ -174,7 +177,7 @@ def histogram_png(
         if mark is not None:
             axes.axvline(mark, color=VERMILION, lw=1.2, label=f"{mark_label} {mark:.3g}")
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
-        axes.set(xlabel=label, ylabel="picks")
+        axes.set(xlabel=label, ylabel=counted)
         return figure_png(figure)
 
 

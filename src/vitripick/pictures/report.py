@@ -19,6 +19,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.geometry import Boxes
 from vitripick.pictures.curves import EvaluationLike, histogram_png, precision_recall_png
 from vitripick.pictures.drawing import jpeg_of
+from vitripick.pictures.filament_report import ReportFilaments, filament_values
 
 # These pictures are open from the start; the others are unfolded.
 _FIRST_PICTURES = 6
@@ -94,12 +95,12 @@ class ReportRun:
     advice: tuple[str, ...] = ()
 
 
-def write_report(path: str | Path, runs: Sequence[ReportRun], *, title: str) -> None:
+def write_report(path: str | Path, runs: Sequence[ReportRun | ReportFilaments], *, title: str) -> None:
     """Write the report to `path`, whole or not at all; see `render_report`."""
     write_text_atomically(path, render_report(runs, title=title))
 
 
-def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
+def render_report(runs: Sequence[ReportRun | ReportFilaments], *, title: str) -> str:
     """Return the report as one HTML page with its pictures inside, without scripts, and with nothing to fetch.
 
     Everything that came from a file (names, warnings, errors) is escaped. Overlays are put in as JPEG, because this
@@ -117,10 +118,14 @@ def render_report(runs: Sequence[ReportRun], *, title: str) -> str:
     environment.filters["seconds"] = _seconds
     environment.filters["setting"] = _setting
     # A set without a label has no recall, so it has no curve.
-    judged = {run.name: e for run in runs if (e := run.evaluation) is not None and e.n_labels}
+    of_particles = [run for run in runs if isinstance(run, ReportRun)]
+    judged = {run.name: e for run in of_particles if (e := run.evaluation) is not None and e.n_labels}
     return environment.get_template("report.html.j2").render(
         title=title,
-        runs=[_template_values(run) for run in runs],
+        runs=[
+            _template_values(run) if isinstance(run, ReportRun) else filament_values(run, n_first=_FIRST_PICTURES)
+            for run in runs
+        ],
         all_curves=precision_recall_png(judged) if len(judged) > 1 else None,
         written=datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         versions=_versions(),
@@ -139,6 +144,7 @@ def _template_values(run: ReportRun) -> dict[str, Any]:
     if run.evaluation is not None:
         rows = {row["name"]: row["scores"]["distance"] for row in run.evaluation.to_dict()["micrographs"]}
     return {
+        "is_filaments": False,
         "run": run,
         "n_picks": sum(n_picks),
         "n_stored": sum(micrograph.n_stored for micrograph in run.micrographs),

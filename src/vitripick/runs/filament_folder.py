@@ -1,4 +1,4 @@
-"""A folder of traced filaments: what it keeps of each micrograph, and the files that are written from that."""
+"""A folder of traced filaments: traces micrographs into it, and writes the files that are made from that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,52 +18,27 @@ from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.encoding import check_output_name
 from vitripick.errors import InputError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, read_micrograph, write_coordinate_files_star
-from vitripick.formats.filaments import read_filaments, write_filaments
+from vitripick.formats.filaments import write_filaments
 from vitripick.formats.filaments.files import filament_format
 from vitripick.geometry import Filaments, Micrograph
-from vitripick.json_toml import read_json_object
 from vitripick.models.model import LoadedModel
 from vitripick.picking.filaments import resolve_width_px, trace_filaments
 from vitripick.pictures.filaments import filaments_png, straightened_png
-from vitripick.run_layout import AUTOPICK, FILAMENT_RECORDS, STAR
+from vitripick.run_layout import AUTOPICK, QUALITY, STAR
+from vitripick.runs.filament_record import Stored, read_record, read_stored, record_path, records_of, write_stored
 from vitripick.runs.filament_survey import WIDTH, estimated_width
+from vitripick.runs.filament_suspects import write_filament_quality
 from vitripick.runs.folder import is_run_folder
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
 from vitripick.tracing import Tracing
+from vitripick.version import VERSION
 
-# What a run keeps of each micrograph: the polylines, and what they were made with.
-_STORE, _RECORDS = "filaments", FILAMENT_RECORDS
 # Widths of a filament between segments, and the shortest filament, where nothing is said.
 _SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 5.0
 # Of the formats, those whose files RELION finds by their ending.
 _OF_RELION = ("star", "start-end-star")
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """Holds the filaments of one micrograph as the folder keeps them.
-
-    Attributes
-    ----------
-    filaments
-        In full-size pixels.
-    width_px
-        The width that they were traced at.
-    warnings
-        Faults of the file that were tolerated.
-    notes
-        What this call changed beside that, for the user.
-    skipped
-        Whether they were there before.
-    """
-
-    filaments: Filaments
-    width_px: float
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    skipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +103,20 @@ class FilamentFolder:
         }
         return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a report says of the model and the settings, ready for JSON."""
+        settings = self.settings
+        given = self._lines.model_dump(mode="json", exclude={"filaments"}, exclude_none=True)
+        chosen = {"pixel_size": settings.pixel_size, "invert": settings.invert}
+        threshold = self._model.card.threshold if settings.threshold is None else settings.threshold
+        return {
+            "model": self._model.card.name,
+            "model_sha256": self._model.sha256,
+            "vitripick": VERSION,
+            "threshold": threshold,
+            "settings": given | {name: value for name, value in chosen.items() if value is not None},
+        }
+
     def settle_width(self, files: Sequence[MicrographFile]) -> str | None:
         """Estimate the width on a few of these micrographs, if neither the settings nor the model say it.
 
@@ -157,45 +147,32 @@ class FilamentFolder:
 
     def known(self, file: MicrographFile, stem: str) -> bool:
         """Return whether this very file was traced with these settings."""
-        before = _record(self._record_path(stem))
+        before = read_record(record_path(self.out, stem))
         return before.get("file") == _key(file) and before.get("made_with") == self._made_with
 
     def owner(self, stem: str) -> str | None:
         """Return the name of the micrograph whose outputs have this stem; None if there is none."""
-        name = _record(self._record_path(stem)).get("micrograph")
+        name = read_record(record_path(self.out, stem)).get("micrograph")
         return None if name is None else str(name)
-
-    def _record_path(self, stem: str) -> Path:
-        return self.out / _RECORDS / f"{stem}.json"
 
     def _of_file(self, file: MicrographFile, stem: str) -> Stored:
         """Return the filaments of a micrograph, traced now, or before from this very file with these settings."""
-        key, before = _key(file), _record(self._record_path(stem))
+        key, before = _key(file), read_record(record_path(self.out, stem))
         if before.get("file") == key and before.get("made_with") == self._made_with:
-            stored = self._read(stem, before)
+            stored = read_stored(self.out, stem, before)
             if self.settings.overlays and not self._picture(stem).is_file():
                 self._draw(stem, read_micrograph(file.path), stored.filaments)
             return stored
+        started = time.monotonic()
         micrograph = read_micrograph(file.path, name=file.name, pixel_size=self.settings.pixel_size or file.pixel_size)
-        stored = self._trace(micrograph)
-        write_filaments(stored.filaments, self.out / _STORE / f"{stem}.csv", format="csv")
-        facts = {
-            "micrograph": file.name,
-            "file": key,
-            "made_with": self._made_with,
-            "shape": list(micrograph.shape),
-            "pixel_size": micrograph.pixel_size,
-            "width_px": stored.width_px,
-            "warnings": list(stored.warnings),
-        }
-        write_text_atomically(self._record_path(stem), json.dumps(facts, ensure_ascii=False) + "\n")
+        stored = replace(self._trace(micrograph), path=str(file.path), seconds=time.monotonic() - started)
+        write_stored(self.out, stem, stored, file=key, made_with=self._made_with)
         if self.settings.overlays:
             self._draw(stem, micrograph, stored.filaments)
         elif self._picture(stem).is_file():
             self._picture(stem).unlink()
             self._strips(stem).unlink(missing_ok=True)
-            note = f"{file.name}: its overlay showed other filaments and was removed"
-            return replace(stored, notes=(note,))
+            return replace(stored, notes=(f"{file.name}: its overlay showed other filaments and was removed",))
         return stored
 
     def _trace(self, micrograph: Micrograph) -> Stored:
@@ -226,12 +203,14 @@ class FilamentFolder:
             ),
             invert=bool(settings.invert),
         )
-        return Stored(traced.filaments.with_width(width), width, traced.warnings)
-
-    def _read(self, stem: str, record: dict[str, Any]) -> Stored:
-        (one,) = read_filaments(self.out / _STORE / f"{stem}.csv", pixel_size=record["pixel_size"])
-        known = (record["micrograph"], tuple(record["shape"]), record["pixel_size"])
-        return Stored(Filaments(one.filaments, *known), record["width_px"], tuple(record["warnings"]), skipped=True)
+        return Stored(
+            traced.filaments.with_width(width),
+            width,
+            micrograph.name,
+            traced.warnings,
+            seen_widths_px=tuple(one.width for one in traced.filaments),
+            edge_length_px=round(traced.edge_length, 1),
+        )
 
     def spacing_px(self, stored: Stored) -> float:
         """Return the distance of segments in pixels.
@@ -288,13 +267,12 @@ class FilamentFolder:
         """
         kept: dict[str, Stored] = {}
         other = 0
-        for path in sorted((self.out / _RECORDS).glob("*.json")):
-            record = _record(path)
-            if path.stem in taken or not record:
+        for stem, record in records_of(self.out):
+            if stem in taken:
                 continue
             if record["made_with"] == self._made_with:
-                kept[path.stem] = self._read(path.stem, record)
-                self._export(path.stem, kept[path.stem])
+                kept[stem] = read_stored(self.out, stem, record)
+                self._export(stem, kept[stem])
             else:
                 other += 1
         return kept, other
@@ -331,22 +309,12 @@ class FilamentFolder:
         writer.writeheader()
         writer.writerows(self.row(one) for one in found.values())
         write_text_atomically(self.out / TABLE, table.getvalue())
+        write_filament_quality(self.out / QUALITY, list(found.values()))
 
 
 # The table with a line for each micrograph, and its columns.
 TABLE = "filaments.csv"
 _COLUMNS = ["micrograph", "filaments", "length_px", "segments", "longest_px", "confidence"]
-_KEYS = {"micrograph", "file", "made_with", "shape", "pixel_size", "width_px", "warnings"}
-
-
-def _record(path: Path) -> dict[str, Any]:
-    """Return what was kept of a micrograph; nothing if it is missing, damaged, or its polylines are gone."""
-    try:
-        found = read_json_object(path)
-    except (OSError, ValueError):
-        return {}
-    store = path.parent.parent / _STORE / f"{path.stem}.csv"
-    return found if set(found) >= _KEYS and store.is_file() else {}
 
 
 def _key(file: MicrographFile) -> list[Any]:

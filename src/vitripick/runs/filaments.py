@@ -13,12 +13,17 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
 from vitripick.models.model import LoadedModel
-from vitripick.runs.filament_folder import FailedTrace, FilamentFolder, Stored
+from vitripick.runs.filament_folder import FailedTrace, FilamentFolder
+from vitripick.runs.filament_record import Stored
+from vitripick.runs.filament_suspects import suspicion_lines
 from vitripick.runs.jobs import in_order
 from vitripick.runs.shards import Shard
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import count
+
+# What describes the whole folder.
+SUMMARY = "filaments.json"
 
 
 @dataclass
@@ -37,12 +42,18 @@ class FilamentSummary:
         Name and error of each micrograph that could not be read or used.
     notes
         What a user should know: faults of files that were tolerated, and what earlier calls left here.
+    quality
+        A line for each suspicion, with its number of micrographs.
+    made_with
+        Model, version, threshold and settings.
     """
 
     out: Path
     micrographs: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    quality: list[str] = field(default_factory=list)
+    made_with: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
@@ -51,6 +62,8 @@ class FilamentSummary:
             "micrographs": self.micrographs,
             "failures": self.failures,
             "notes": self.notes,
+            "quality": self.quality,
+            "made_with": self.made_with,
         }
 
     def line(self) -> str:
@@ -61,9 +74,9 @@ class FilamentSummary:
         return f"{count('filament', n)}, {count('segment', segments)} on {on}: {self.out}"
 
     def lines(self) -> list[str]:
-        """Return what people should read, line by line: failures, notes, the sentence."""
+        """Return what people should read, line by line: failures, notes, suspicions, the sentence."""
         failed = [f"failed: {failure['error']}" for failure in self.failures]
-        return [*failed, *(f"note: {note}" for note in self.notes), self.line()]
+        return [*failed, *(f"note: {note}" for note in self.notes), *self.quality, self.line()]
 
 
 def trace_many(
@@ -191,11 +204,12 @@ def join(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stor
         summary.notes.append(f"the joined files leave out {left_out}")
     folder.write_whole(found)
     text = json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) + "\n"
-    write_text_atomically(folder.out / "filaments.json", text)
+    write_text_atomically(folder.out / SUMMARY, text)
 
 
 def _fill(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stored]) -> None:
     summary.micrographs = [folder.row(one) for one in found.values()]
+    summary.quality, summary.made_with = suspicion_lines(list(found.values())), folder.facts()
     summary.notes += [f"{one.filaments.micrograph}: {warning}" for one in found.values() for warning in one.warnings]
 
 

@@ -29,18 +29,29 @@ def within_run(records: Sequence[Record]) -> list[Record]:
         None if record.quality is None or record.n_picks < _FAINT_PICKS else record.quality.mean_confidence
         for record in records
     ]
-    known = np.array([value for value in sure if value is not None])
+    return [
+        record
+        if not faint or record.quality is None
+        else replace(record, quality=replace(record.quality, suspected=(*record.quality.suspected, FAINT)))
+        for record, faint in zip(records, much_less_sure(sure), strict=True)
+    ]
+
+
+def much_less_sure(confidences: Sequence[float | None]) -> list[bool]:
+    """Return for each micrograph whether its mean confidence lies far below what is usual in the run.
+
+    Parameters
+    ----------
+    confidences
+        One for each micrograph; None where too little was found to say it.
+    """
+    known = np.array([value for value in confidences if value is not None])
     if len(known) < _FAINT_FROM:
-        return list(records)
+        return [False] * len(confidences)
     usual = float(np.median(known))
     spread = 1.4826 * float(np.median(np.abs(known - usual)))
     limit = usual - max(_FAINT_SIGMAS * spread, _FAINT_BY)
-    return [
-        record
-        if value is None or record.quality is None or value >= limit
-        else replace(record, quality=replace(record.quality, suspected=(*record.quality.suspected, FAINT)))
-        for record, value in zip(records, sure, strict=True)
-    ]
+    return [value is not None and value < limit for value in confidences]
 
 
 _COLUMNS = ("mean_confidence", "covered_share", "junk_share", "edge_junk_share", "n_on_junk")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitripick.errors import ResourceError, UsageError
+from vitripick.errors import ResourceError, UsageError, parameter
 from vitripick.formats import MicrographFile
 from vitripick.formats.micrographs.finding import output_stems, whole_stem
-from vitripick.runs.filament_folder import FailedTrace, FilamentFolder, Stored
+from vitripick.run_layout import REPORT
+from vitripick.runs.filament_folder import FailedTrace, FilamentFolder
+from vitripick.runs.filament_record import Stored
 from vitripick.runs.filaments import FilamentSummary, join
 from vitripick.runs.watch.arrivals import Signature, Source, signature_of, source_of
 from vitripick.runs.watch.ending import Ending, at_work
@@ -62,6 +64,8 @@ class FilamentWatcher:
         on_found: Callable[[dict[str, Any]], None] = lambda row: None,
     ) -> None:
         self.settings = settings or WatchSettings()
+        if self.settings.classes:
+            raise UsageError(f"{parameter('classes')} acts on particles, not on filaments; leave it out.")
         self._folder = folder
         self._source: Source = source_of(source, folder.out, folder.settings.include)
         self._ending = Ending(folder.out, stop_file, self.settings.idle_timeout_seconds)
@@ -94,7 +98,7 @@ class FilamentWatcher:
         """
         with at_work(self._folder.out, self._ending, self._progress, self.status, self._say) as lock:
             self._loop(lock)
-            return self._join()
+            return self._join(ending=True)
 
     def status(self) -> dict[str, Any]:
         """Return counts, rate and lag as they are now; the picks are filaments."""
@@ -194,12 +198,20 @@ class FilamentWatcher:
         del self._waiting[name]
         self._changed = True
 
-    def _join(self) -> FilamentSummary:
-        """Write what describes the whole folder."""
+    def _join(self, *, ending: bool = False) -> FilamentSummary:
+        """Write what describes the whole folder, and, if it is wanted and due, the report."""
         started = time.monotonic()
         summary = FilamentSummary(self._folder.out)
         summary.failures = [{"micrograph": name, "error": error} for name, error in self._failed.items()]
         join(self._folder, summary, self._found)
         self._changed = False
         self._schedule.joined(started)
+        if self.settings.report and summary.micrographs and (ending or self._schedule.may_report()):
+            started = time.monotonic()
+            from vitripick.pictures import write_report
+            from vitripick.runs.filament_report import gather_filaments
+
+            out = self._folder.out
+            write_report(out / REPORT, [gather_filaments(out)], title=f"Filaments: {out.name}")
+            self._schedule.reported(started)
         return summary
