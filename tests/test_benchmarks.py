@@ -37,6 +37,7 @@ SMALLEST = {
     "accuracy/particle_free.py": "--data DATA",
     "accuracy/survey.py": "--data DATA --sets apoferritin_empiar10146 --out OUT",
     "accuracy/threshold_rules.py": "--data DATA",
+    "page/journeys.py": "--out OUT --looks 1 --journeys first_open twenty_particles",
     "simulation/rate.py": "--counts 1 --repeats 1 --crops 2 --warm-up 1",
     "simulation/realism.py": "--data DATA --structures DATA/structures --crops 4 --out OUT",
     "speed/engines.py": "--data DATA --engines torch",

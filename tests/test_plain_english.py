@@ -15,7 +15,7 @@ CODE = sorted(path for folder in ("src/vitripick", "benchmarks", "tools") for pa
 _VERBS = """
 add adopt aim allow answer append apply ask average bar begin belong bind blur bring build calibrate call cancel
 change check choose clear click close collect colour combine compare complete compute connect continue convert copy
-count cover cut decide decode delete describe detect discard do download downscale draw drop empty end enlarge estimate
+count cover cut decide decode delete describe detect discard do accept download downscale drag draw drop type empty end enlarge estimate
 evaluate explain export extract extend fail fetch fill filter find finish fit follow forget format freeze get give
 go group guess hand handle hide hold import join judge jump keep know label lay leave let limit link list load lock
 log look make map mark match measure merge mirror move name normalise note offer open order pad paint pair parse

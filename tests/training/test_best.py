@@ -37,9 +37,21 @@ def test_of_equals_the_longest_trained_is_kept_while_patience_runs_out(kept):
 
 def test_a_model_that_training_began_with_must_be_beaten(kept):
     progress = TrainingProgress()
-    for step, score in ((0, 0.8), (10, 0.8), (20, 0.9)):
+    validated(progress, kept, 0, 0.8)
+    progress.start_figures = {"threshold": 0.3, "f1": 0.8, "auc": 0.8, "auc_iou": 0.8, "n_labels": 100}
+    for step, score in ((10, 0.8), (20, 0.9), (30, 0.895), (40, 0.8)):
         validated(progress, kept, step, score)
-    assert kept == [0, 20]
+    assert kept == [0, 20, 30]
+
+
+def test_one_label_more_or_less_tells_no_weights_from_others(kept):
+    """Of 20 labels one more was found at step 10, by chance; what is trained longer is kept."""
+    progress = TrainingProgress()
+    for step, score in ((10, 1.0), (20, 0.951), (30, 0.951), (40, 0.9)):
+        validated(progress, kept, step, score, n_labels=20)
+    assert kept == [10, 20, 30]
+    assert progress.best_score == 1.0
+    assert progress.epochs_without_gain == 3
 
 
 def test_so_few_labels_tell_no_weights_from_others(kept):

@@ -1,21 +1,26 @@
 """The server as the page sees it."""
 
+import csv
 import http.client
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import starfile
 
 from vitripick.atomic import host_name
+from vitripick.cli.app import run
 from vitripick.errors import InputError
 from vitripick.formats import read_all_picks, read_picks, write_mrc, write_picks
 from vitripick.geometry import Boxes
 from vitripick.web.session import open_session
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_a_killed_server_has_kept_every_edit_it_acknowledged(serve, micrographs, tmp_path):
@@ -243,6 +248,18 @@ def test_picks_at_a_threshold_are_counted_one_by_one(serve, micrographs, tmp_pat
             server.ids()["mic0.mrc"]: n
         }
     assert server.get("/api/picks/given/counts?threshold=nan")[0] == 400
+
+
+def test_the_page_counts_a_runs_picks_as_its_quality_csv_does(serve, tmp_path):
+    micrographs = EXAMPLES / "betagal/micrographs"
+    assert run(["pick", str(micrographs), "--diameter-px", "27", "--out", str(tmp_path / "run")]) == 0
+    with open(tmp_path / "run/quality.csv", newline="") as file:
+        wanted = {row["micrograph"]: int(row["n_picks"]) for row in csv.DictReader(file)}
+    server = serve(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "run", "--box-size-px", 27)
+    [one] = server.get("/api/project")[1]["pick_sets"]
+    server.get(f"/api/picks/{one['id']}")
+    counts = server.get(f"/api/picks/{one['id']}/counts?threshold={one['threshold']}")[1]["counts"]
+    assert {name: counts[id_] for name, id_ in server.ids().items()} == wanted
 
 
 def test_a_second_server_on_the_project_is_refused(serve, micrographs, tmp_path):

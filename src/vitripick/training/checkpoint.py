@@ -27,8 +27,10 @@ class TrainingProgress:
         Optimiser steps done.
     rows
         One for each validation: the training curves.
-    best_score, best_step, best_threshold
+    best_score
         Of the best validation so far.
+    best_step, best_threshold
+        Of the weights that are kept, which are the best, or not a whole label worse and longer trained.
     epochs_without_gain
         Validations since.
     losses

@@ -108,8 +108,8 @@ def run_loop(
     elif is_trained:
         if processes.is_first:
             average, validation = _validate(state, data)
-            state.progress.start_figures = dict(vars(validation))
             _keep_if_best(state.progress, average, validation, callbacks.on_best)
+            state.progress.start_figures = dict(vars(validation))
         state.progress = processes.share(state.progress)
     network = processes.wrap(detector)
     batches = Batches(detector, state.samples, settings, n_workers=n_workers, rank=processes.rank)
@@ -248,14 +248,16 @@ def _keep_if_best(
     validation: Validation,
     on_best: OnBest,
 ) -> None:
-    # With so few labels the figures do not show which weights are better, so the longest trained are kept. The same
-    # holds for equals: where every particle is found early, sizes are still being learnt. A model that training began
-    # with must be beaten.
+    # Which weights are better shows only where more than one label in all tells them apart, and with very few labels
+    # not at all: then the longest trained are kept, which go on learning sizes where every particle is found early.
+    # A model that training began with must be beaten.
     few = validation.n_labels < _FEW_LABELS
+    one_label = 1 / max(1, validation.n_labels)
     gained = few or validation.score > progress.best_score
+    start = (progress.start_figures["auc"] + progress.start_figures["auc_iou"]) / 2 if progress.start_figures else -1.0
     progress.epochs_without_gain = 0 if gained else progress.epochs_without_gain + 1
-    if gained or (validation.score == progress.best_score and progress.best_step > 0):
-        progress.best_score = validation.score
+    if few or (validation.score > start and validation.score >= progress.best_score - one_label):
+        progress.best_score = max(progress.best_score, validation.score)
         progress.best_step = progress.step
         progress.best_threshold = validation.threshold
         on_best(detector, validation)

@@ -23,8 +23,9 @@ def default_settings(
     architecture
         Its name in the registry.
     fine_tune
-        For going on from a trained model: half the steps at a quarter of the learning rate, so that what it knows
-        is not shaken out of it, and validations twice as often.
+        For going on from a trained model: a sixth of the steps at a quarter of the learning rate, so that what it
+        knows is not shaken out of it, and validations twice as often. More steps gained nothing on three sets of
+        real micrographs (docs/benchmarks/training.md).
     changes
         Any of `TrainSettings`.
 
@@ -39,7 +40,7 @@ def default_settings(
     if fine_tune:
         base = base.model_copy(
             update={
-                "steps": base.steps // 2,
+                "steps": base.steps // 6,
                 "steps_per_epoch": base.steps_per_epoch // 2,
                 "learning_rate": base.learning_rate / 4,
                 "warmup_share": 0.1,
