@@ -160,7 +160,7 @@ def test_an_unfinished_run_is_converted_at_its_threshold_and_that_is_said(run, c
     (run / "run.json").unlink()
     convert_picks(run, "out.star", to="particles-star")
     assert Path("out.star").read_bytes() == Path("whole.star").read_bytes()
-    assert "run: this run is not finished; what is there are 3 micrographs" in caplog.text
+    assert "run: this run is not finished; it has 3 micrographs so far" in caplog.text
 
 
 def test_an_unfinished_run_of_two_thresholds_asks_for_one(run):
@@ -168,7 +168,7 @@ def test_an_unfinished_run_of_two_thresholds_asks_for_one(run):
     layout = RunLayout(run)
     record = read_record(layout.record("mics/a/one"))
     write_record(replace(record, quality=replace(record.quality, threshold=0.7)), layout)
-    with pytest.raises(InputError, match="do not say one threshold; give threshold="):
+    with pytest.raises(InputError, match="have different thresholds; give threshold="):
         convert_picks(run, "out.star", to="particles-star")
     convert_picks(run, "out.star", to="particles-star", threshold=0.7)
 

@@ -38,7 +38,7 @@ def bootstrap_intervals(
 
     Each draw takes as many micrographs as the set has, with repetition. The interval runs from the 2.5th to the
     97.5th percentile of the draws that hold a label. With fewer than about ten micrographs such intervals are too
-    narrow: read them as a lower bound of the doubt.
+    narrow: the true uncertainty is larger.
 
     Parameters
     ----------

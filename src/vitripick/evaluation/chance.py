@@ -1,4 +1,4 @@
-"""Compute the chance level: what picks at random places would score, to compare a figure with."""
+"""Compute the chance level: the score of picks at random places, to compare a figure with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def random_places(n: int, shape: tuple[int, int], *, diameter_px: float, generat
     from scipy.spatial import cKDTree  # it takes an eighth of a second to load, and picking needs none
 
     n_rows, n_columns = shape
-    # With nowhere to put a place, or an endless distance between two, the loop below would not end.
+    # Without a pixel to put a place on, or with an infinite distance between places, the loop below would not end.
     if not (n_rows > 0 and n_columns > 0 and 0 < diameter_px < np.inf):
         raise InputError(
             f"a micrograph of {n_columns} x {n_rows} pixels has no places for particles of {diameter_px:g} pixels."

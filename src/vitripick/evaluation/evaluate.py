@@ -1,4 +1,4 @@
-"""Compare picks with labels, by exactly the measures of docs/evaluation.md."""
+"""Compare picks with labels, by the measures that docs/evaluation.md defines."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def evaluate(
     distance_fraction
         A pick is true when its centre is at most this share of d from the label's. d/2 is always reported, too.
     threshold
-        The confidence threshold that picks are exported with, so what a user gets. None: every pick is exported.
+        The confidence threshold that picks are exported with. None: every pick is exported.
     border_px
         Picks and labels whose centre is closer than this to the border are ignored; d/2 by default, 0 for none. It
         needs the micrograph's shape on its picks or labels.
@@ -183,7 +183,7 @@ def _n_outside(picks: Boxes, labels: Boxes) -> int:
 
 
 def _frame_hint(cases: list[tuple[Boxes, Boxes]], d: float, border: float) -> str | None:
-    """Return how else the labels should be read, if the picks fit them far better so; else None."""
+    """Return another reading of the labels, if the picks fit them far better under it; else None."""
     known = [(p, own, own.shape or p.shape) for p, own in cases if len(p) and len(own)]
     shaped = [(p, own, shape) for p, own, shape in known if shape is not None]
     shaped = shaped[:: max(1, len(shaped) // _N_COMPARED)]

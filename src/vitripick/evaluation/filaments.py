@@ -1,4 +1,5 @@
-"""Judge traced filaments by length: how much of what is there was found, and how much of what was traced is there."""
+"""Judge traced filaments by length: the share of the true length that was found, and of the traced length that is
+true."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from scipy.spatial import cKDTree
 from vitripick.geometry import Filament, Filaments, FloatArray, angle_between
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
-# Samples lie this close, in pixels of the micrograph or finer where filaments are thin.
+# Distance of samples in pixels of the micrograph; it is smaller if filaments are thin.
 _STEPS_PER_WIDTH = 10
 
 
 @dataclass(frozen=True)
 class FilamentEvaluation:
-    """Holds what a comparison of traced filaments with true ones found; lengths are in pixels.
+    """Holds the result of a comparison of traced filaments with true ones; lengths are in pixels.
 
     Attributes
     ----------

@@ -1,9 +1,9 @@
 """Notice labels that lie in another frame than the micrographs: mirrored, x for y, corners, or another binning.
 
-Labels are compared with what is seen on the micrographs, as they are and under each other reading. What is seen is a
-map: high where picks lie (`seen_by_picks`), or where spots of the labels' size are dark (`images.spot_maps`). A
-reading's fit is the map's mean at the labels, in standard deviations of what the same labels give at random shifts. So
-crowded particles and ice count the same for all readings.
+Labels are compared with maps of the micrographs, as they are and under each other reading. A map is high where picks
+lie (`seen_by_picks`), or where spots of the labels' size are dark (`images.spot_maps`). A reading's fit is the map's
+mean at the labels, in standard deviations of what the same labels give at random shifts. So crowded particles and ice
+count the same for all readings.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from vitripick.errors import parameter
 from vitripick.geometry import Boxes, FloatArray, Image
 
 # Another reading is right if it fits at least this well and this many times better than the given one.
-# Dark particles have a light surrounding, so labels between particles fit with the other sign: then less will do.
-# docs/evaluation.md has the fits of all labelled sets.
+# Dark particles have a light surrounding, so labels between particles fit with the other sign; then a smaller fit
+# suffices. docs/evaluation.md has the fits of all labelled sets.
 _FIT, _TIMES, _TIMES_OTHER_SIGN = 12.0, 2.2, 1.5
-# A reading that brings more than this share of the labels outside is none.
+# A reading that brings more than this share of the labels outside is ignored.
 _INSIDE = 0.9
 # Labels of a larger image reach beyond this one. Unless this share of them does, they are not divided.
 _OUTSIDE = 0.1
@@ -34,7 +34,7 @@ _SCALES = (2.0, 4.0, 8.0, 1 / 2, 1 / 4, 1 / 8)
 _WORKING_PX = 8.0
 _LONGEST_MAP_PX = 2400
 _N_SHIFTS = 100
-# Fewer labels than this in all say nothing.
+# With fewer labels than this in all, no conclusion is drawn.
 _FEWEST = 10
 
 
@@ -44,12 +44,12 @@ _Read = Callable[[FloatArray, FloatArray, tuple[int, int]], tuple[FloatArray, Fl
 
 @dataclass(frozen=True)
 class Reading:
-    """Says how else labels can be read.
+    """Describes another reading of labels.
 
     Attributes
     ----------
     words
-        How, in words.
+        The reading in words.
     options
         The options of `convert` that read them so.
     read
@@ -102,12 +102,12 @@ class FrameHint:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Holds the labels of a micrograph and what is seen on it.
+    """Holds the labels of a micrograph and its maps.
 
     Attributes
     ----------
     labels
-        Labels as given, in full-size pixels.
+        The given labels, in full-size pixels.
     shape
         (rows, columns) of the full-size micrograph.
     maps
@@ -121,7 +121,7 @@ class Seen:
 
 
 def seen_by_picks(labels: Boxes, picks: Boxes, shape: tuple[int, int], *, diameter_px: float) -> Seen:
-    """Return what picks show of a micrograph: a soft spot at each."""
+    """Return a map of a micrograph from its picks, with a soft spot at each."""
     factor = min(_WORKING_PX / diameter_px, _LONGEST_MAP_PX / max(shape))
     rows, columns = (max(1, round(length * factor)) for length in shape)
     spots = np.zeros((rows, columns), np.float32)
@@ -131,7 +131,7 @@ def seen_by_picks(labels: Boxes, picks: Boxes, shape: tuple[int, int], *, diamet
 
 
 def check_frame(seen: Sequence[Seen], *, half_box_px: float | None) -> FrameHint | None:
-    """Return how labels should be read instead, if they fit far better so; None if they fit as they are.
+    """Return another reading of the labels, if they fit far better under it; None if they fit as they are.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def check_frame(seen: Sequence[Seen], *, half_box_px: float | None) -> FrameHint
 
     Notes
     -----
-    Nothing is said with fewer than ten labels, or where no reading fits clearly.
+    None is returned with fewer than ten labels, or if no reading fits clearly better.
     """
     if sum(len(one.labels) for one in seen) < _FEWEST:
         return None

@@ -223,9 +223,9 @@ def area_under_curve(curve: Curve) -> float | None:
     """Return the area under the precision-recall curve (AUC): each gain in recall times the precision there, summed.
 
     The curve is integrated by steps, which information retrieval calls average precision. This is the conservative
-    choice. A straight line between two points of the curve lies above what thresholds in between can reach. So
-    trapezoids flatter, most where few distinct confidences leave long lines. An envelope of later, better precisions
-    flatters more. Recall that no pick reaches adds nothing.
+    choice. A straight line between two points of the curve lies above the values that thresholds in between can reach.
+    So trapezoids give too much, most of all with few distinct confidences. An envelope of later, better precisions
+    gives even more. Recall that no pick reaches adds nothing.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Hold what an evaluation found: figures per criterion, rows per micrograph, as a dictionary or as a table."""
+"""Hold the result of an evaluation: figures per criterion, rows per micrograph, as a dictionary or as a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOWER_BOUND = (
     "so precision, F1 and AUC are lower bounds."
 )
 
-# A smaller gain of F1 is within what these labels can tell, so no other threshold is proposed for it.
+# A smaller gain of F1 is within the uncertainty of the labels, so no other threshold is proposed for it.
 _CLEAR_GAIN = 0.01
 
 
@@ -143,9 +143,9 @@ class Evaluation:
     unmatched_picks
         Micrographs with picks but without labels: not judged.
     leak
-        Whether any of this data was used in training, in words; None where the caller did not say.
+        Whether any of this data was used in training, in words; None if the caller did not say.
     frame_hint
-        How else the labels should be read, if they fit the picks far better so.
+        Another reading of the labels, if they fit the picks far better under it.
     notes
         What the reader should know about these figures.
     """

@@ -7,7 +7,7 @@ Two of its answers show which assumed diameter is right.
 - How large it sees the particle. If the assumed diameter is too small, it sees the particle larger than assumed, and
   the other way round. The estimate is the diameter at which that ratio falls through 1.
 
-It is one file because what a sweep measures, and what is concluded from it, must be read together.
+This is one file because a sweep and the conclusions from it must be read together.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ CROP_NEAR_PX = 512
 _SIDE_PX = 256
 # The surest picks are this share of the places that a particle could take, and at least this number.
 _SUREST, _AT_LEAST = 1 / 100, 8
-# If the surest picks are more likely false than true, they say nothing about the diameter.
+# If the surest picks are more likely false than true, they do not show the diameter.
 _SURE = 0.5
-# Above this share of its highest sureness, the network counts as equally sure.
+# Where the network reaches this share of its highest sureness, it counts as equally sure.
 _STRETCH = 0.85
 # If diameters differ by more than this, in logarithms, they belong to different kinds of particle.
 _SAME_KIND = float(np.log(1.4))
@@ -138,7 +138,7 @@ class DiameterEstimate(Settings):
         return abs(float(np.log(self.diameter / self.given))) > _FITS
 
     def summary_lines(self, *, earlier: str = "") -> list[str]:
-        """Return lines for people.
+        """Return lines for the user.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class DiameterEstimate(Settings):
         if self.given is not None:
             lines[0] += f", instead of the {in_unit(self.given, self.unit)} that were given"
             lines.append(
-                f"note: to pick with {in_unit(self.given, self.unit)} all the same, keep the diameter "
+                f"note: to pick with {in_unit(self.given, self.unit)} nevertheless, keep the diameter "
                 f"({parameter('keep_diameter', True)})."
             )
         if self.mixed:
@@ -168,12 +168,12 @@ class DiameterEstimate(Settings):
         return lines + self._doubts()
 
     def _doubts(self) -> list[str]:
-        """Return lines on what the micrographs or their headers have wrong."""
+        """Return lines about faults of the micrographs or their headers."""
         lines = []
         if self.contrast == "white":
             lines.append(
                 "the particles look white here: nearly nothing stands out until the contrast is inverted, so "
-                f"the contrast is inverted (not so: {parameter('invert', False)})"
+                f"the contrast is inverted (to prevent it: {parameter('invert', False)})"
             )
         if self.contrast == "perhaps white":
             lines.append(

@@ -17,7 +17,7 @@ from vitripick.tracing import Tracing
 _NARROWEST_PX, _WIDEST_PX, _STEP = 12.0, 400.0, 1.25
 # Where the network is surest, the width is 1.02 to 1.3 times the true one (four simulated samples, rods among KLH).
 _BIAS = 0.9
-# Of a larger micrograph, the middle is looked at: this many widths to a side.
+# In a larger micrograph only the middle is looked at; its side has this number of widths.
 _FIELD_WIDTHS = 85
 # A width at which less than this share of the length is traced is not the right one, however sure the network is.
 _SHARE = 0.3
@@ -48,7 +48,7 @@ def estimate_width_px(micrographs: Sequence[Micrograph], model: LoadedModel, *, 
         for one in micrographs:
             part = _middle(one, round(_FIELD_WIDTHS * width))
             found = trace_filaments(part, model, width_px=float(width), tracing=tracing, invert=invert).filaments
-            # What a larger micrograph would hold, as if it were looked at whole.
+            # The length is scaled up to the whole micrograph.
             grown = float(np.prod(one.shape) / np.prod(part.shape))
             lengths[i] += grown * found.length
             sure[i] += grown * sum(filament.length * filament.confidence for filament in found)

@@ -135,7 +135,7 @@ def resolve_width_px(
 
 
 def _maps(raw: Batch, how: Decoding) -> LineMaps:
-    """Return what raw maps say, in cells of the network's stride."""
+    """Return the decoded maps, in cells of the network's stride."""
     width = how.numbers["working_width_px"] / how.stride * np.exp(np.clip(raw[5], -1.5, 1.5))
     return LineMaps(sigmoid(raw[0]), raw[1], raw[2], raw[3], raw[4], width)
 

@@ -1,4 +1,4 @@
-"""Choose which stored picks are exported, and with which boxes; this acts without picking again."""
+"""Choose which stored picks are exported, and with which boxes; nothing is picked again."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Narrowing:
 
     @classmethod
     def of(cls, settings: PickSettings) -> Narrowing:
-        """Return what these settings ask for."""
+        """Return the filters that these settings ask for."""
         return cls(settings.edge, settings.minimum_distance_diameters, settings.box_size_px)
 
     @classmethod
     def from_dict(cls, fields: Any) -> Narrowing | None:
-        """Return what a record holds; None if it holds nothing that this version wrote."""
+        """Return the filters in a record; None if this version did not write them."""
         if not isinstance(fields, dict) or set(fields) != set(cls.__dataclass_fields__):
             return None
         distance, size = fields["minimum_distance_diameters"], fields["box_size_px"]

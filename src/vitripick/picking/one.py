@@ -57,7 +57,7 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
     micrograph
         From `read_micrograph`, or from `open_micrograph`, which never needs the whole image in memory.
     model
-        From `load_model`; what `vitripick.train` gives, too.
+        From `load_model`, or from `vitripick.train`.
     settings
         How to pick; defaults if None.
     **options
@@ -80,14 +80,14 @@ def pick(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | No
 
 
 def look(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None, **options: Any) -> Look:
-    """Return what `pick` finds, and what else the network says; parameters and errors are the same."""
+    """Return the picks of `pick`, and the other results of the network; parameters and errors are the same."""
     seen, settings, threshold = _look_with(micrograph, model, settings, options)
     picks = Narrowing.of(settings).applied(seen.picks, seen.diameter_px, seen.border)
     return replace(seen, picks=picks.above(threshold))
 
 
 def look_at_all(micrograph: Micrograph, model: LoadedModel, settings: PickSettings | None = None) -> Look:
-    """Return everything that is stored of a micrograph: picks of any confidence, those cut by the border, too.
+    """Return everything that is stored for a micrograph: picks of any confidence, also those that the border cuts.
 
     Errors are those of `pick`. `Narrowing` then chooses what is exported.
     """
@@ -99,7 +99,7 @@ def _look_with(
 ) -> tuple[Look, PickSettings, float]:
     for name in options:
         if name in PickSettings.model_fields and name not in _OPTIONS:
-            raise UsageError(f"{name} acts in a run only, where files are written; see vitripick.runs.pick_many.")
+            raise UsageError(f"{name} acts only in a run, where files are written; see vitripick.runs.pick_many.")
     settings = with_options(settings or PickSettings(), options)
     if not hasattr(model, "network"):
         raise UsageError(f"{model.card.name}: this model is not loaded; use vitripick.load_model.")

@@ -20,7 +20,7 @@ EMPTY, MOSTLY_JUNK, EDGE, CONTAMINATED = "empty", "mostly junk", "carbon edge", 
 FAINT = "faint"
 
 # A micrograph is empty if picks, weighted by confidence, cover less than this share of its clean area. On 5760 x 4092
-# pixels with particles of 180, that is four sure picks, or ten that may well be noise.
+# pixels with particles of 180, that is four sure picks, or ten that are probably noise.
 _EMPTY_COVER = 0.005
 _MOSTLY = 0.5
 # The network marks the edge of a carbon film in one of two ways. It may be a band that reaches the border. Such a band

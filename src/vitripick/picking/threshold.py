@@ -1,4 +1,4 @@
-"""Choose the threshold that suits a data set, from the confidences of its picks alone, without labels.
+"""Choose the threshold that suits a data set from the confidences of its picks, without labels.
 
 Two estimates say how likely a pick is a particle. A confidence is a probability, as far as the model is calibrated. In
 this data set, though, the model may be surer or less sure than elsewhere. The logits of all confidences often fall into
@@ -21,7 +21,7 @@ from vitripick.settings import Settings
 from vitripick.settings.pick import Aim
 from vitripick.text import count
 
-# If fewer particles than this are expected, chance would choose the threshold.
+# If fewer particles than this are expected, the chosen threshold would be random.
 _FEW = 30.0
 # This share of the particles is among the stored picks: 63 to 99 % on real sets that the model had not seen.
 _SEEN = 0.8
@@ -29,7 +29,7 @@ _SEEN = 0.8
 _AS_GOOD = 0.98
 # F-beta: a missed particle counts this many times what a false pick does, squared (van Rijsbergen 1979).
 _BETA = {"recall": 2.0, "balanced": 1.0, "precision": 0.5}
-# Few picks must not make a narrow group, so each spread is drawn to this value with the weight of some picks.
+# A few picks must not make a narrow group, so each spread is pulled towards this value with the weight of some picks.
 _SPREAD, _PSEUDO_PICKS = 0.7, 20.0
 _ROUNDS = 100
 _GRID = np.round(np.arange(0.06, 0.951, 0.01), 2)
@@ -95,7 +95,7 @@ class ThresholdChoice(Settings):
         return f"for {self.aim} " if isinstance(self.aim, str) else f"for a precision of {self.aim:g} "
 
     def expected_lines(self) -> list[str]:
-        """Return what can be expected of the picks at this threshold, in a line, if anything can."""
+        """Return a line with the expected precision and recall at this threshold, if they are known."""
         if self.expected_precision is None or self.expected_recall is None:
             return []
         return [
@@ -105,13 +105,13 @@ class ThresholdChoice(Settings):
 
 
 def _of_hundred(share: float) -> int:
-    # Rounding must not turn "nearly all" into more than there are, and a damaged file may hold any number.
+    # Rounding must not make "nearly all" out of all, and a damaged file may hold any number.
     return round(100 * min(max(share, 0.0), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class _Expected:
-    """Holds what each threshold of a grid is expected to give."""
+    """Holds the expected result of each threshold of a grid."""
 
     n: FloatArray
     n_true: FloatArray
@@ -129,7 +129,7 @@ class _Expected:
 
 
 def choose_threshold(found: Sequence[Boxes], card: ModelCard, *, aim: Aim = "balanced") -> ThresholdChoice:
-    """Return the threshold that serves the aim best, by what each threshold is expected to give.
+    """Return the threshold that serves the aim best, by the expected result of each threshold.
 
     Balanced is the best F1; for recall a missed particle counts more than a false pick, for precision less. A number is
     the precision to reach: the lowest threshold that is expected to, or else the most precise one.
@@ -148,7 +148,8 @@ def choose_threshold(found: Sequence[Boxes], card: ModelCard, *, aim: Aim = "bal
     probability = confidence
     if confidence.sum() >= _FEW:
         groups = _two_groups(_logit(confidence))
-        # On empty micrographs even the upper group is more likely false than true; then the model's own one is kept.
+        # On empty micrographs even the upper group is more likely false than true. Then the model's own threshold is
+        # kept.
         if groups.means[1] > 0:
             probability = _rising(confidence, (confidence + groups.probability) / 2)
             threshold, chosen_by = _best(_expected(confidence, probability, _GRID), aim), "scores"

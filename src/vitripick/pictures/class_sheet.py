@@ -1,4 +1,4 @@
-"""Draw class averages side by side, each with what is known about it."""
+"""Draw class averages side by side, each with its number, share and guess."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"particle": GREEN, "edge": ORANGE, "junk": VERMILION, "empty": "#7b87
 
 @dataclass(frozen=True, eq=False)
 class ClassTile:
-    """Holds what a sheet shows of one class.
+    """Holds one class as a sheet shows it.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class ClassTile:
     confidence
         Mean of its picks; None where it is not known.
     resolution
-        Such as `18 Å`; empty where it is not known.
+        A text such as `18 Å`; empty if it is not known.
     guess
         particle, edge, junk or empty.
     kept
-        Whether its picks are kept; None where no one has chosen.
+        Whether its picks are kept; None if no choice was made.
     """
 
     average: Image

@@ -13,7 +13,7 @@ from vitripick.pictures.drawing import BLUE, FAINT, GREEN, INK, SERIES, VERMILIO
 
 
 class CurveLike(Protocol):
-    """Says what a precision-recall curve must have; `vitripick.evaluation.Curve` has it."""
+    """Lists the attributes that a precision-recall curve needs; `vitripick.evaluation.Curve` has them."""
 
     @property
     def threshold(self) -> FloatArray:
@@ -29,7 +29,7 @@ class CurveLike(Protocol):
 
 
 class EvaluationLike(Protocol):
-    """Says what pictures need from an evaluation; `vitripick.evaluation.Evaluation` has it."""
+    """Lists the attributes that pictures need from an evaluation; `vitripick.evaluation.Evaluation` has them."""
 
     @property
     def curves(self) -> Mapping[str, CurveLike]:

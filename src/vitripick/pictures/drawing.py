@@ -74,7 +74,7 @@ def figure_pixels(figure: Figure) -> Pixels:
 
 def pixels_png(pixels: Pixels) -> bytes:
     """Return (h, w) or (h, w, 3) blue-green-red pixels as PNG."""
-    # Of noise, level 6 takes three times as long as level 1 and saves a seventh of the bytes.
+    # With noise, level 6 takes three times as long as level 1 and saves only a seventh of the bytes.
     done, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"OpenCV could not encode an image of shape {pixels.shape}")

@@ -43,7 +43,7 @@ def filaments_png(
         if np.isfinite(drawn.width) and drawn.width > 4:
             fine = drawn.resampled(max(2.0, drawn.width / 4))
             _, angle = fine.at(fine.track)
-            # Directions have no front end, so sides are kept by the sense of the path.
+            # A direction is the same both ways, so the sense of the path decides which side is which.
             along = np.gradient(fine.points, axis=0)
             turned = np.where(np.sum(along * np.column_stack([np.cos(angle), np.sin(angle)]), axis=1) < 0, -1, 1)
             side = np.column_stack([-np.sin(angle), np.cos(angle)]) * turned[:, None] * drawn.width / 2
@@ -62,7 +62,7 @@ def straightened_png(image: Image, filaments: Filaments, *, most: int = 24, max_
     filaments
         Those of unknown width are left out.
     most
-        The longest ones are drawn, no more than this.
+        Largest number of filaments; the longest ones are drawn.
     max_side
         Longest side of the picture.
     """
@@ -87,7 +87,7 @@ def straightened(image: Image, filament: Filament, rows: int) -> Image:
     at, angle = filament.at((np.arange(n) + 0.5) * filament.length / n)
     along = np.gradient(at, axis=0)
     way = np.column_stack([np.cos(angle), np.sin(angle)])
-    # Directions have no front end, so they are turned by the sense of the path.
+    # A direction is the same both ways, so it is turned to the sense of the path.
     way *= np.where(np.sum(along * way, axis=1) < 0, -1, 1)[:, None]
     across = np.arange(rows) - (rows - 1) / 2
     x = (at[None, :, 0] - across[:, None] * way[None, :, 1]).astype(np.float32)

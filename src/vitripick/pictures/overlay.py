@@ -53,7 +53,7 @@ def overlay_png(
     found: npt.NDArray[np.intp] | None = None,
     junk: Image | None = None,
 ) -> bytes:
-    """Draw the micrograph in grey with a circle for each pick, and a strip below that says what is what.
+    """Draw the micrograph in grey with a circle for each pick, and a strip below that explains the colours.
 
     Row 0, the first row stored in the MRC file, is drawn at the top. A circle has the diameter of the pick's box. The
     strip gives this size, and a scale bar, in Å where the picks know their pixel size, else in pixels. Picks alone are
@@ -274,7 +274,7 @@ def _strip(
 
 
 def _text(axes: object, x: float, y: float, text: str) -> float:
-    """Write at (x, y) and return where the text ends; one unit of the axes is one pixel."""
+    """Write at (x, y), and return the x at which the text ends; one unit of the axes is one pixel."""
     written = axes.text(x, y, text, ha="left", va="center", fontsize=8.5)  # type: ignore[attr-defined]
     extent = written.get_window_extent()
     return float(extent.x1)

@@ -1,4 +1,4 @@
-"""Write one HTML file that shows a whole run, readable offline and in ten years."""
+"""Write one HTML file that shows a whole run; it needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ReportRun:
     settings, timings
         Values to show as they are; timings in seconds.
     failures
-        What is known about each failure: "micrograph", "error", …
+        A dictionary for each failure: "micrograph", "error", ……
     montage_png
         A picture of particles side by side (`montage_png`).
     classes_png
@@ -133,7 +133,7 @@ def render_report(runs: Sequence[ReportRun | ReportFilaments], *, title: str) ->
 
 
 def _template_values(run: ReportRun) -> dict[str, Any]:
-    """Return what the template shows of a run."""
+    """Return the values that the template shows of a run."""
     stored = list(run.picks.values())
     confidence = np.concatenate([np.zeros(0), *(picks.confidence for picks in stored)])
     kept = [picks if run.threshold is None else picks.above(run.threshold) for picks in stored]

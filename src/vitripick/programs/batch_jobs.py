@@ -1,7 +1,7 @@
 """Watch the batch jobs of a Dask cluster: which were submitted, refused, or ended before their worker came.
 
-dask-jobqueue submits jobs in the background. There a refused job leaves a traceback, and a run that waits for ever. So
-each job reports here what became of it, and the run looks here while it waits.
+dask-jobqueue submits jobs in the background. There a refused job leaves a traceback, and the run waits without end. So
+each job reports its result here, and the run looks here while it waits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Watch(Protocol):
     """Looks after the workers while a run waits for results."""
 
     def look(self) -> None:
-        """Say what the run waits for, at most once a minute; raise an error if it would wait for ever."""
+        """Say what the run waits for, at most once a minute; raise an error if it would wait without end."""
 
 
 class NoWatch:
@@ -62,7 +62,7 @@ class IdleScheduler:
 
 @dataclass
 class _Job:
-    """Holds what is known about the job of one worker name."""
+    """Holds the state of the job of one worker name."""
 
     worker: str
     number: str | None
@@ -123,7 +123,7 @@ class BatchJobs:
 
     @property
     def report(self) -> Callable[[Report], None]:
-        """Return what the jobs call; it may be called from any thread."""
+        """Return the function that the jobs call; it may be called from any thread."""
         return self._reports.put
 
     def start(self, cluster: Any) -> None:
@@ -141,7 +141,7 @@ class BatchJobs:
         cluster.adapt(minimum_jobs=self._wanted, maximum_jobs=self._wanted)
 
     def look(self) -> None:
-        """Take in what happened, say what the run waits for, and raise an error if no job is left.
+        """Process the reports, say what the run waits for, and raise an error if no job is left.
 
         Raises
         ------

@@ -22,7 +22,7 @@ class BatchSystem:
     Attributes
     ----------
     name
-        How people call it.
+        Its name for messages.
     cluster
         Its class in dask-jobqueue.
     states
@@ -121,7 +121,7 @@ def job_class(base: Any, report: Callable[[Report], None]) -> Any:
                 )
                 out, err = (text.decode(errors="replace") for text in await process.communicate())
             if process.returncode != 0:
-                raise _Refused(err.strip() or out.strip() or f"exit code {process.returncode}, without a word")
+                raise _Refused(err.strip() or out.strip() or f"exit code {process.returncode}, without a message")
             return out
 
     ReportingJob.__name__ = base.__name__
@@ -129,7 +129,7 @@ def job_class(base: Any, report: Callable[[Report], None]) -> Any:
 
 
 class _Refused(Exception):
-    """Says that the batch system did not take a job; the text is its own."""
+    """Says that the batch system refused a job; the text is that of the batch system."""
 
 
 def _in_one_line(text: str) -> str:

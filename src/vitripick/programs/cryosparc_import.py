@@ -72,7 +72,7 @@ def write_for_cryosparc(
     threshold
         Lowest confidence to write; the run's if `picks` is a run folder.
     flip_y
-        Count y from the last row. It is not settled from which row cryoSPARC counts (docs/formats.md).
+        Flip y: count rows from the last one. It is not known from which row cryoSPARC counts (docs/formats.md).
     pixel_size, keep_coordinates
         As in `read_picks`: picks of RELION may have refined shifts.
     dry_run

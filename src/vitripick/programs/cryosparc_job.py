@@ -1,7 +1,7 @@
 """Pick as an External job of cryoSPARC, through cryosparc-tools (extra `[cryosparc]`).
 
 Tables are tested with the `Dataset` of cryosparc-tools 5.0.3; the calls to an instance follow its documentation and
-sources, and were not tried with a live cryoSPARC. The direction of y is not settled there (docs/formats.md), so the
+sources, and were not tried with a live cryoSPARC. The direction of y there is not known (docs/formats.md), so the
 caller can flip it.
 """
 
@@ -55,7 +55,7 @@ def connect(instance: dict[str, Any]) -> Any:
             client = CryoSPARC(**instance)
             answers = client.test_connection()
     except TypeError as error:
-        raise InputError(f"cryosparc-tools does not take what the instance's file says: {error}.") from error
+        raise InputError(f"cryosparc-tools does not accept the values in the instance's file: {error}.") from error
     except refusals as error:
         reason = str(error.__cause__ or error).strip().partition("\n")[0].rstrip(". ") or type(error).__name__
         raise InputError(f"{failed}: {reason}. {advice}") from error
@@ -77,7 +77,7 @@ def _instance_errors() -> tuple[type[Exception], ...]:
     with suppress(ImportError):
         from cryosparc import errors
 
-        # Version 5 has the first, version 4 the second.
+        # Version 5 has the first one, version 4 the second.
         found += [getattr(errors, name, None) for name in ("APIError", "CommandError", "ExternalJobError")]
     with suppress(ImportError):
         import httpx
@@ -96,7 +96,7 @@ def _refusals_told() -> Iterator[None]:
     try:
         yield
     except _instance_errors() as error:
-        raise InputError(f"cryoSPARC refused, or does not answer any more: {_in_one_line(error)}.") from error
+        raise InputError(f"cryoSPARC refused, or no longer answers: {_in_one_line(error)}.") from error
 
 
 def run_cryosparc_job(

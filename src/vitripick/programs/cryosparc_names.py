@@ -1,4 +1,4 @@
-"""Change our micrographs' names into those of another program, by declared steps and never by guessing."""
+"""Change our micrographs' names into those of another program, by steps that the user gives, without guessing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NameMapping:
     strip_prefix, strip_suffix
         Take this off the start and the end of the stem, if the stem has it.
     add_prefix, add_suffix
-        Put this there.
+        Add this at the start and the end of the stem.
     """
 
     strip_uid: bool = False
@@ -110,7 +110,7 @@ def map_names(
 
 
 def read_exposures(path: str | Path) -> list[Exposure]:
-    """Return the micrographs of the other program, from a `.cs`, a STAR, a text with a name a line, or a folder.
+    """Return the micrographs of the other program, from a `.cs`, a STAR, a text with one name per line, or a folder.
 
     Raises
     ------

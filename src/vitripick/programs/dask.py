@@ -1,7 +1,7 @@
 """Pick across machines on Dask (extra `[cluster]`): each worker loads the model once and writes its own files.
 
 The scheduler hands out micrographs one by one. If a worker is lost, another one picks its current micrograph again. All
-workers share a file system, where paths mean the same on each of them.
+workers share a file system, so a path means the same file on each of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 # A scheduler that was just started needs some seconds, but a wrong address should not take a minute to fail.
 _SECONDS_TO_ANSWER = 20.0
 _SECONDS_BETWEEN_LOOKS = 1.0
-# Batch systems read a path in a job script up to a blank, and some give other signs a meaning of their own.
+# Batch systems read a path in a job script up to a blank, and some give other characters a special meaning.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 
 
@@ -173,7 +173,10 @@ def _picker_of(share: WorkerShare) -> FolderPicker:
         if picker is None:
             model = open_model(share.model)
             if model.sha256 != share.sha256:
-                raise InputError(f"{share.model}: this worker finds another model there than the caller.")
+                raise InputError(
+                    f"{share.model}: this worker finds another model under this name than the caller. Give a path "
+                    "that all machines share."
+                )
             picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
             _pickers.clear()
             _pickers[share] = picker
@@ -350,7 +353,7 @@ def _submitting(
         BATCH_SYSTEMS[settings.kind], source, settings.jobs, on_note, None if folder is None else Path(folder)
     )
     with make_cluster(settings, watch.report) as running:
-        # Where the command is missing, every job would be refused; a word about the machine helps more.
+        # If the command is missing, every job would be refused; a message about the machine helps more.
         submit = str(running.job_cls.submit_command).split()[0]
         if shutil.which(submit) is None:
             raise UsageError(

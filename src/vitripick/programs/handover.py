@@ -1,4 +1,4 @@
-"""Try a hand-over dry: whether another program will take all picks of a run, and what to type there."""
+"""Check whether another program will take all picks of a run, and say what to type there; nothing is written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_handover(
     box_size_px: int | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
 ) -> Handover:
-    """Compare a run with what another program has, and write nothing.
+    """Compare a run with the files of another program, and write nothing.
 
     Parameters
     ----------

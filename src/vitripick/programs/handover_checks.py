@@ -1,4 +1,4 @@
-"""Hold what a hand-over to another program says, and the checks that all programs share."""
+"""Hold the result of checking a hand-over to another program, and the checks that all programs share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTE: Final = "note"
 MISFIT: Final = "misfit"
 # This many micrographs are compared with their picks. That takes a second or two.
 _N_LOOKED_AT = 5
-# Below this many standard deviations of random places, picks are not seen on the images as they are. Picks come from
+# Below this number of standard deviations above random places, picks do not fit the images as they are. Picks come from
 # these images, so another reading that is clearly seen then means that the images were changed.
 _CLEAR, _OTHER_CLEAR = 5.0, 8.0
 # A box for a first 2-D classification is about one and a half times as large as the particle.
@@ -40,9 +40,9 @@ class Check:
     Attributes
     ----------
     about
-        What was checked, in a word: names, images, optics, …
+        The subject of the check, in a word: names, images, optics, ……
     result
-        `fits`; `note`, which is good to know; or `misfit`, with which picks are lost or wrong.
+        `fits`; `note`, which is good to know; or `misfit`, if picks will be lost or wrong.
     text
         What was found, and what to do.
     """
@@ -62,7 +62,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Handover:
-    """Says what another program will take of a run, and how one hands it over.
+    """Says which picks of a run another program will take, and how to hand them over.
 
     Attributes
     ----------
@@ -266,7 +266,7 @@ def check_orientation(images: Iterable[tuple[Path, Boxes]], *, diameter_px: floa
         )
     where = f"{abs(given):.0f} standard deviations above random places, on {count('micrograph', len(seen))}"
     if abs(given) < _CLEAR:
-        return Check(about, NOTE, f"the images do not show whether y runs the right way (picks fit them {where})")
+        return Check(about, NOTE, f"the images do not show whether y has the right direction (picks fit them {where})")
     return Check(about, FITS, f"the picks fit the images as they are ({where})")
 
 
@@ -287,6 +287,6 @@ def choose_list(lists: Sequence[tuple[Path, Sequence[str]]], names: set[str], *,
 
 
 def _as_written(boxes: Boxes, shape: tuple[int, int]) -> Boxes:
-    """Return the boxes that files for other programs hold: those with a centre inside, as six decimals say it."""
+    """Return the boxes that files for other programs hold: those with a centre inside, rounded to six decimals."""
     x, y = np.round(boxes.x, 6), np.round(boxes.y, 6)
     return boxes.select((x >= 0) & (y >= 0) & (x < shape[1]) & (y < shape[0]))

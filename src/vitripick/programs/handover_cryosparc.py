@@ -1,4 +1,4 @@
-"""Say what cryoSPARC's Import Particle Stack will take of a run, and what to type."""
+"""Say which picks of a run cryoSPARC's Import Particle Stack will take, and what to type."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LEFT_OUT = "cryoSPARC's Extract leaves out boxes that do, as its guide says"
 
 @dataclass(frozen=True)
 class _Size:
-    """Holds what cryoSPARC says about one exposure; None where it does not."""
+    """Holds shape and pixel size of one exposure in cryoSPARC; None if they are not known."""
 
     shape: tuple[int, int] | None = None
     pixel_size: float | None = None
@@ -57,7 +57,8 @@ def for_cryosparc(
     project
         The project's folder, whose jobs' folders hold `.cs` files of exposures.
     micrographs
-        The exposures: a `.cs`, or what else `read_exposures` takes; by default the `.cs` in the project that fits best.
+        The exposures: a `.cs`, or another input of `read_exposures`; by default the `.cs` in the project that fits
+        best.
     box_size_px
         Side of the boxes that will be extracted; by default an even number of about 1.5 diameters.
 
@@ -87,7 +88,7 @@ def for_cryosparc(
         Check(
             "y",
             NOTE,
-            "from which row cryoSPARC counts y was not tried: look at one micrograph in Inspect Picks; if picks are "
+            "it was not tried from which row cryoSPARC counts y: look at one micrograph in Inspect Picks; if picks are "
             "mirrored top to bottom, write the file again with y counted from the last row (docs/cryosparc.md)",
         ),
     )

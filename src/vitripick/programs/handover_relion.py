@@ -1,4 +1,4 @@
-"""Say what RELION's Extract will take of a run, and what to type there."""
+"""Say which picks of a run RELION's Extract will take, and what to type there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PADS = "RELION extracts them and pads them with the values at the border"
 
 @dataclass(frozen=True, eq=False)
 class _Given:
-    """Holds a run and a project of RELION, as they meet.
+    """Holds a run and a project of RELION, matched with each other.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class _Given:
 
     @cached_property
     def picks(self) -> dict[str, Boxes]:
-        """Return what the run should have written, by RELION's name."""
+        """Return the picks that the run should have written, by RELION's name."""
         return {name: self.run.picks[record.name] for name, record in self.records.items()}
 
     @cached_property
@@ -130,7 +130,7 @@ def for_relion(
     found = shared
     if given.version != 3:
         found = {name: boxes for name, boxes in shared.items() if given.table is not None and name in given.table}
-    # RELION 3.1.3 passes by a micrograph that is missing, without a word, except the first, at which it stops.
+    # RELION 3.1.3 skips a missing micrograph without a message; if it is the first one, RELION stops.
     is_first_gone = not (project / next(iter(given.optics))).exists()
     stops = optics.result == MISFIT or blanks is not None or unfit or is_first_gone
     stops = stops or (given.version == 3 and folder is None)
@@ -272,7 +272,7 @@ def _images(given: _Given) -> tuple[list[Check], set[str], bool]:
             others.append(name)
     checks = []
     if gone:
-        text = f"{count('micrograph', len(gone))} cannot be read, and RELION passes by those that are missing"
+        text = f"{count('micrograph', len(gone))} cannot be read, and RELION skips those that are missing"
         checks.append(Check("images", MISFIT, f"{text}: {next(iter(gone.values()))}"))
     if kinds:
         text = f"RELION reads MRC and TIFF, and {count('micrograph', len(kinds))} are neither: {listed(kinds, _SHOWN)}"
@@ -297,7 +297,7 @@ def _shapes(name: str, header: MicrographHeader, record: Record) -> str:
 
 
 def _stacks(given: _Given) -> Check:
-    """Find micrographs whose particles RELION would write into one stack, the one over the other."""
+    """Find micrographs whose particles RELION would write into one stack, so that one overwrites the other."""
     twins = with_one_stack(name for name in given.shared if len(given.picks[name]))
     if not twins:
         return Check("stacks", FITS, "each micrograph gets a stack of its own")
@@ -305,7 +305,8 @@ def _stacks(given: _Given) -> Check:
         "stacks",
         MISFIT,
         f"{sum(map(len, twins))} micrographs share their path after JobType/jobNNN/, such as {listed(twins[0], 2)}. "
-        "RELION writes their particles into one stack, the one over the other, and lists both. Extract the micrographs "
+        "RELION writes their particles into one stack, where one overwrites the other, and lists both. Extract the "
+        "micrographs "
         "of each job apart.",
     )
 
@@ -392,6 +393,6 @@ def _same(ours: Boxes, theirs: Boxes) -> bool:
 
 
 def _from_project(path: Path, project: Path) -> Path:
-    """Return a path as RELION should be given it: from the project's folder, if it lies inside."""
+    """Return a path as RELION expects it: from the project's folder, if it lies inside."""
     relative = os.path.relpath(path, project) if path.is_absolute() or path.exists() else os.fspath(path)
     return path.absolute() if relative.startswith("..") else Path(relative)

@@ -51,8 +51,8 @@ NODES = "RELION_OUTPUT_NODES.star"
 # The type of coordinates: a word for RELION 4 and 5, a number for RELION 3.1, and each reads only its own.
 _NODE_TYPE, _NODE_NUMBER = "MicrographCoordsGroup.star.relion.autopick", "2"
 
-# A user may give the options of picking as labels in the GUI, and `model` and `device` too. The format is always
-# RELION's own, and its STAR says which micrographs, so these are not labels.
+# A user may give the options of picking as labels in the GUI, and `model` and `device`, too. Format and micrographs are
+# not labels, because the format is always RELION's, and its STAR lists the micrographs.
 _LABELS = {label: name for name, label in option_names(PickSettings).items() if name not in ("formats", "include")}
 _OF_FILAMENTS = {label: name for name, label in option_names(FilamentSettings).items()}
 _SWITCHES = {
@@ -228,7 +228,7 @@ def _pick(job: RelionJob, say: Callable[[str], None]) -> JobSummary | None:
     for twins in with_one_stack(stems)[:1]:
         say(
             f"note: {twins[0]} and {twins[1]} share their path after JobType/jobNNN/, so Extract would write their "
-            "particles into one stack, the one over the other; extract the micrographs of each job apart"
+            "particles into one stack, where one overwrites the other; extract the micrographs of each job apart"
         )
     line_at = time.monotonic()
 
@@ -302,7 +302,7 @@ def _refuse_what_version_3_cannot_find(stems: dict[str, str], star: Path) -> Non
 
 
 def _write_nodes(folder: Path, output: Path) -> None:
-    """Write which file of the job is its output, for the pipeline of any version of RELION."""
+    """Write down which file of the job is its output, for the pipeline of any version of RELION."""
     nodes = {
         "rlnPipeLineNodeName": [str(output)],
         "rlnPipeLineNodeTypeLabel": [_NODE_TYPE],

@@ -42,7 +42,7 @@ def trace_as_job(
     model, device, threads
         As in `RelionJob`.
     stop
-        Returns true if the job is to end after the current micrographs.
+        Returns true if the job should end after the current micrographs.
     on_done
         Called with (done, total, name) after each micrograph.
     say

@@ -1,4 +1,4 @@
-"""Name files as RELION does: where it looks for a micrograph's coordinates, and which version's project this is."""
+"""Name files as RELION does: find where it looks for coordinates, and which version the project belongs to."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def coordinates_by_suffix(name: str) -> str:
 def with_one_stack(names: Iterable[str]) -> list[list[str]]:
     """Return the groups of micrographs whose particles RELION's Extract would write into one stack.
 
-    Tried with RELION 3.1.3: it writes one over the other, and lists the particles of both.
+    Tried with RELION 3.1.3: one overwrites the other, and the particles of both are listed.
 
     Examples
     --------

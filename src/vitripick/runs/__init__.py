@@ -1,4 +1,4 @@
-"""Keep what was picked in a run folder that survives a crash, and write everything that is made from it."""
+"""Keep picks in a run folder that survives a crash, and write all files that are made from them."""
 
 from vitripick.runs.convert import convert_picks
 from vitripick.runs.distributions import write_distributions

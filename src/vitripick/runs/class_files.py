@@ -52,13 +52,13 @@ class RunClass:
     n_particles
         Picks in it, of all picks.
     share
-        The same, 0-1.
+        The share of all picks, 0-1.
     guess
         particle, edge, junk or empty.
     resolution_px, resolution_angstrom
         Finest detail in full-size pixels and in Å; None where it is not known.
     mean_confidence
-        Of its picks; None where none has a confidence.
+        Mean confidence of its picks; None if none has a confidence.
     """
 
     number: int
@@ -117,7 +117,7 @@ class RunClasses:
     members
         The picks of each micrograph.
     made_from
-        What the classes follow from, to see whether they still are those of the run.
+        What the classes were made from, to see whether they still fit the run.
     failures
         A sentence for each micrograph that could not be read.
     """
@@ -159,7 +159,7 @@ def write_classes(found: RunClasses, out: Path, *, kept: Sequence[int] | None = 
         "classes": [asdict(one) for one in found.classes],
         "failures": list(found.failures),
     }
-    # Last, because it says that all others are whole.
+    # This file is written last, because it says that all others are complete.
     write_text_atomically(out / CLASSES_FILE, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -258,8 +258,8 @@ def _particles(found: RunClasses) -> str:
     groups = optics_groups([part.picks for part in found.members], [part.record.optics for part in found.members])
     labels = ["rlnMicrographName", "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnClassNumber"]
     in_angstrom = all(part.record.pixel_size is not None for part in found.members)
-    # RELION counts its angle the other way round than from x towards y: the averages of relion_refine 3.1.3, and what
-    # relion_stack_create turns, agree with ours only so. Its shift moves the particle to the middle.
+    # RELION counts its angle from y towards x. Only then do our averages agree with those of relion_refine 3.1.3, and
+    # with images turned by relion_stack_create. Its shift moves the particle to the middle.
     labels += ["rlnAnglePsi", *(("rlnOriginXAngst", "rlnOriginYAngst") if in_angstrom else ())]
     rows = []
     for part, group in zip(found.members, groups, strict=True):

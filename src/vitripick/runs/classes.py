@@ -25,7 +25,7 @@ from vitripick.version import VERSION
 
 @dataclass(frozen=True)
 class Steps:
-    """Holds the functions that are called meanwhile.
+    """Holds functions that are called during the work.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def classify_run(
     n_threads
         Threads; all cores by default. The result does not depend on it.
     steps
-        Functions to call meanwhile.
+        Functions to call during the work.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def _made_from(run: RunFolder, cutter: ParticleCutter, settings: ClassesSettings
 
 
 def _picks_of(run: RunFolder) -> str:
-    """Return a hash of what decides which picks a run has, without the threshold."""
+    """Return a hash of everything that decides which picks a run has, except the threshold."""
     rows = []
     for record in run.records.values():
         narrowing = None if record.narrowing is None else record.narrowing.to_dict()
@@ -134,7 +134,7 @@ def _picks_of(run: RunFolder) -> str:
 
 
 class _Sorting:
-    """Takes the picks of a run through their classes."""
+    """Sorts the picks of a run into classes, step by step."""
 
     def __init__(
         self, run: RunFolder, cutter: ParticleCutter, settings: ClassesSettings, n_threads: int | None, steps: Steps

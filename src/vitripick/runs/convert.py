@@ -1,4 +1,4 @@
-"""Convert picks from one format to another; of a run folder, with all that its records know about the micrographs."""
+"""Convert picks from one format to another; for a run folder, with all that its records say about the micrographs."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def convert_picks(
         How to read, what to keep and how to write; defaults where None.
     micrographs
         The micrograph, or the folder or RELION STAR of them, for the shapes, pixel sizes and full names; a STAR also
-        for the optics groups of formats that hold them. Where pixel sizes disagree, the STAR's goes first, because a
-        person gave it and `pick` takes it too, then the one in `source`, then the header's, which is often a program's
-        default.
+        for the optics groups of formats that hold them. If pixel sizes disagree, the STAR's counts first, because a
+        person gave it and `pick` uses it too. Next comes the one in `source`, and last the header's, which is often a
+        program's default.
     **options
         Fields of `ConvertSettings` by name, as in `convert_picks(source, target, to="box", box_size_px=180)`.
 
@@ -81,7 +81,7 @@ def convert(
     micrographs = None if micrographs is None else Path(micrographs)
     check_output_name(target)
     check_encoding("" if micrographs is None else micrographs.name)
-    target_format(target, to)  # first, so that a mistake shows before thousands of files are read
+    target_format(target, to)  # checked first, so that a mistake shows before thousands of files are read
     run = run_around(source)
     if run is None or (micrographs is not None and micrographs.is_file() and source.is_file()):
         parts = read_parts(source, micrographs, settings)
@@ -106,7 +106,7 @@ def run_around(source: Path) -> RunLayout | None:
     files = {entry.joined_name for entry in FORMATS.values()} | {AUTOPICK}
     for folder in place.parents:
         inside = place.relative_to(folder).parts
-        # A run folder may hold files of others, too, as one that is a whole project does.
+        # A run folder may also hold files of other programs, for example if it is the folder of a whole project.
         is_of_run = inside[0] in folders or (len(inside) == 1 and inside[0] in files)
         if is_of_run and RunLayout(folder).holds_run():
             return RunLayout(folder)
@@ -122,7 +122,7 @@ def _parts_of_run(folder: Path, threshold: float | None) -> tuple[list[Part], fl
     else:
         run = RunFolder(folder, {}, {record.name: record for record in _records(layout)}, [])
         own = _only_threshold(run.records.values(), folder) if threshold is None else None
-        log.warning("%s: this run is not finished; what is there are %d micrographs", folder, len(run.records))
+        log.warning("%s: this run is not finished; it has %d micrographs so far", folder, len(run.records))
     if not run.records:
         raise InputError(f"{folder}: no micrograph of this run is done, so there are no picks to convert.")
     parts = [_part(run, record) for record in run.records.values()]
@@ -135,7 +135,7 @@ def _only_threshold(records: Iterable[Record], folder: Path) -> float:
     if len(found) == 1 and None not in found:
         return float(found.pop() or 0.0)
     raise InputError(
-        f"{folder}: this run is not finished, and its micrographs do not say one threshold; give "
+        f"{folder}: this run is not finished, and its micrographs have different thresholds; give "
         f"{parameter('threshold')}, or finish the run."
     )
 
@@ -197,7 +197,7 @@ def _records_of(
 
 
 def _say_below_threshold(parts: Sequence[Part], source: Path, layout: RunLayout, settings: ConvertSettings) -> None:
-    """Warn where picks of a run are converted that the run itself left out, because its store was given."""
+    """Warn if picks are converted that the run itself left out, because its store was given."""
     threshold = threshold_of_run(layout.out)
     if threshold is None or settings.threshold is not None:
         return

@@ -1,4 +1,4 @@
-"""Keep the picks of some classes, and write them as picks, and all others as known non-particles."""
+"""Write the picks of some classes as picks, and all others as known non-particles."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def chosen_numbers(found: RunClasses, which: str) -> tuple[int, ...]:
 def kept_of(part: Members, which: str, numbers: Sequence[int]) -> npt.NDArray[np.bool_]:
     """Return which picks of a micrograph are kept, (n,).
 
-    Of classes that a person chose, all members are kept. With `good`, those are left out that are as faint as noise or
-    have far more beside the particle than the others.
+    If a person chose the classes, all their picks are kept. With `good`, picks are left out that are as faint as noise,
+    or that show far more beside the particle than the others.
     """
     kept = np.isin(part.class_number, list(numbers))
     return kept & part.fits if which == GOOD else kept

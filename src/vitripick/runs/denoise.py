@@ -1,4 +1,4 @@
-"""Denoise many micrographs into a folder, which goes on where it stopped."""
+"""Denoise many micrographs into a folder; a second call goes on where the first one stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitripick.errors import MicrographError, UsageError, parameter
 from vitripick.formats import find_micrographs, output_stems, read_header, read_micrograph, write_mrc
 from vitripick.models.denoiser import denoise
 
-# The end of each name says what the file is.
+# Names of denoised files end with this.
 ENDING = "_denoised.mrc"
 HEADER_LABEL = "Denoised by vitripick: to look at, not to process"
 
@@ -69,7 +69,7 @@ def denoise_many(
     InputError
         If the inputs name no micrograph.
     UsageError
-        If the folder cannot be written to, or the pixel size is none.
+        If the folder cannot be written to, or the pixel size is impossible.
     """
     if pixel_size is not None and not 0 < pixel_size < 1000:
         raise UsageError(f"{parameter('pixel_size')} must be a positive number of Å, not {pixel_size}.")

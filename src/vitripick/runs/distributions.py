@@ -1,7 +1,7 @@
-"""Write tables and pictures of how confident a run's picks are and how large the network saw them.
+"""Write tables and pictures of the confidences and sizes of a run's picks.
 
-A second hump in the confidences shows where a threshold belongs. A second hump in the sizes shows that two kinds of
-thing were picked.
+Two peaks in the confidences show where a threshold belongs: between them. Two peaks in the sizes show that two kinds of
+objects were picked.
 """
 
 from __future__ import annotations

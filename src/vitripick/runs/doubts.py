@@ -1,4 +1,4 @@
-"""Refuse, before anything is picked, what would give wrong picks or none at all on every micrograph of a run."""
+"""Refuse settings that would give wrong picks or none on every micrograph of a run, before anything is picked."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Earlier:
     failures
         `{"micrograph", "path", "error"}` for each one that failed then.
     notes
-        What people should know: what was left out or removed, what was picked otherwise.
+        What the user should know: what was left out or removed, and what was picked in another way.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -47,9 +47,9 @@ class EarlierCalls:
     def beside(self, picker: FolderPicker, outcomes: Iterable[Outcome], *, as_asked: bool = True) -> Earlier:
         """Return what lies in the run folder beside these outcomes of this call.
 
-        With `as_asked`, exports that differ from what this call asks for, in threshold, filters or formats, are written
-        again. Files of a micrograph that this call has under another name are removed. In a RELION job, which starts
-        again on another input, there is nothing.
+        With `as_asked`, exports are written again if their threshold, filters or formats differ from those of this
+        call. Files of a micrograph that this call has under another name are removed. A RELION job starts again on
+        another input, so there nothing is returned.
         """
         forget_links()
         layout = picker.layout

@@ -23,7 +23,7 @@ NOT_OF_THE_PICKS = {"junk", "junk_mask"}
 
 
 class ExportError(UsageError):
-    """Says that a format cannot hold what was picked; the picks are safe, and all other files are written."""
+    """Says that a format cannot hold the picks; the picks are safe, and all other files are written."""
 
 
 def place_of(name: str) -> Place:
@@ -157,7 +157,7 @@ def write_run_exports(
 
 
 def warn_of_refused_exports(layout: RunLayout, records: Iterable[Record], formats: Sequence[str]) -> None:
-    """Warn of files of the whole run that RELION will refuse, because the microscope is not known."""
+    """Warn about files of the whole run that RELION will refuse, because the microscope is not known."""
     groups = {record.optics_group for record in records if record.n_picks}
     for name in dict.fromkeys(formats):
         entry = FORMATS[name]

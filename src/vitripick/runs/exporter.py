@@ -1,4 +1,4 @@
-"""Keep the files of one micrograph and its record in step with what is asked for: threshold, filters, formats."""
+"""Keep the files of one micrograph and its record up to date with threshold, filters and formats."""
 
 from __future__ import annotations
 
@@ -83,18 +83,18 @@ class Exporter:
         ]
 
     def has_stored(self, record: Record) -> bool:
-        """Return whether all that came from the network is there, so that everything else can be made from it."""
+        """Return whether all results of the network are stored, so that everything else can be made from them."""
         junk = [self.layout.junk(record.stem)] if "junk" in record.exported else []
         return all(path.is_file() for path in [self.layout.store(record.stem), *junk])
 
     def is_current(self, record: Record) -> bool:
-        """Return whether a record and all its files are as they are asked for."""
+        """Return whether a record and all its files fit the current settings."""
         # A quality of another threshold, or a missing one, is made again from the stored picks.
         is_of_threshold = record.quality is not None and record.quality.threshold == self.threshold
         return is_of_threshold and record.narrowing == self._narrowing and not self.stale(record)
 
     def renew(self, record: Record, opened: Callable[[], Micrograph] | None) -> Record:
-        """Write what is stale from the stored picks, and return the record that lists it.
+        """Write outdated files again from the stored picks, and return the record that lists them.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class Exporter:
         return record
 
     def _changes(self, name: str, record: Record) -> bool:
-        """Return whether other filters give this export other bytes."""
+        """Return whether changed filters would change this export."""
         if name == STORE_FORMAT:  # it holds all picks, but its boxes have the size to export
             return record.narrowing is None or record.narrowing.box_size_px != self._narrowing.box_size_px
         return name not in NOT_OF_THE_PICKS

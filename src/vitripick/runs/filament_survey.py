@@ -16,9 +16,9 @@ from vitripick.picking.filament_width import estimate_width_px
 from vitripick.settings.pick import PickSettings
 from vitripick.text import count
 
-# Where a folder keeps the width that was estimated.
+# The file in which a folder keeps the estimated width.
 WIDTH = "width.json"
-# Micrographs that are looked at.
+# Number of micrographs that are looked at.
 _MOST = 3
 
 
@@ -33,7 +33,7 @@ class FoundWidth:
     def __str__(self) -> str:
         unit = "Å" if self.field == "width_angstrom" else "px"
         on = count("micrograph", self.n_micrographs)
-        return f"width {self.value:.4g} {unit}, estimated on {on}; {parameter(self.field)} says another one"
+        return f"width {self.value:.4g} {unit}, estimated on {on}; {parameter(self.field)} sets another one"
 
 
 def estimated_width(
@@ -58,7 +58,7 @@ def estimated_width(
             if one.image.size:
                 micrographs.append(one)
         except VitripickError:
-            continue  # the run itself says what is wrong with it
+            continue  # the run itself reports what is wrong with it
     width_px = estimate_width_px(micrographs, model, invert=bool(settings.invert)) if micrographs else None
     if width_px is None:
         raise UsageError(

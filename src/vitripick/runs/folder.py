@@ -180,7 +180,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _check_run(run: dict[str, Any], path: Path) -> None:
-    """Raise `InputError` if a value in `run.json` is none that a run has."""
+    """Raise `InputError` if a value in `run.json` is impossible for a run."""
     threshold = run.get("threshold")
     if threshold is not None and not (is_number(threshold) and 0 <= threshold <= 1):
         raise InputError(

@@ -78,10 +78,10 @@ def gather_sets(
     label_parts = read_all_picks(labels, box_size_px=label_box_size_px, keep_coordinates=True)
     if is_run_folder(picks):
         run = read_run_folder(picks)
-        # The border has a rule of its own where picks are judged, and it counts pairs of pick and label.
+        # The evaluation has its own rule for the border, which counts pairs of pick and label.
         picked = run.read_picks(cut_ones=True)
         failed = set(run.failed) - set(picked)
-        # Failed micrographs are paired too: else their labels might go to another micrograph of a similar name.
+        # Failed micrographs are paired, too. Otherwise their labels might go to another micrograph of a similar name.
         pairing = pair_labels([*picked, *sorted(failed)], label_parts)
         judged = {name: own for name, own in pairing.pairs.items() if name not in failed}
         compared = [boxes for name, own in judged.items() for boxes in (picked[name], own)]
@@ -125,7 +125,7 @@ def gather_sets(
 def _recentred(
     parts: dict[str, Boxes], others: dict[str, Boxes], path: str | Path, pixel_size: float | None
 ) -> dict[str, Boxes]:
-    """Return boxes with their refined shifts applied; what their own file does not say about pixels, the others may."""
+    """Return boxes with their refined shifts applied. If their own file gives no pixel size, the other one may."""
     sizes = [
         pixel_size or boxes.pixel_size or (others[name].pixel_size if name in others else None)
         for name, boxes in parts.items()
@@ -177,7 +177,7 @@ def _by_names(pick_parts: list[Boxes], label_parts: list[Boxes], *, both_files: 
         name = part.micrograph or f"picks {i + 1}"
         if named.setdefault(name, part) is not part:
             raise FormatError(
-                f"there are two sets of picks of the name {name}; leave only one of them in the picks' folder, or give "
+                f"two sets of picks have the name {name}; leave only one of them in the picks' folder, or give "
                 "one of the files."
             )
     pairing = pair_labels(list(named), label_parts)

@@ -19,7 +19,7 @@ from vitripick.text import count
 
 STAGES = ("read", "prepare", "network", "decode", "write", "other")
 _PLACES = ("from memory", "partly from memory", "from disk", "from where is unknown")
-# A stage that takes more than this share of a micrograph's time is worth a word.
+# A stage that takes more than this share of a micrograph's time is mentioned.
 _MUCH = 0.5
 _N_PIECES, _PIECE_PAGES = 32, 16
 
@@ -27,7 +27,7 @@ _N_PIECES, _PIECE_PAGES = 32, 16
 def cached_share(path: Path) -> float | None:
     """Return the share of a file that lies in the system's file cache, 0-1; None if unknown, as outside of Linux.
 
-    Of a large file, pieces at equal steps are looked at, because to ask for each of its pages takes 2 ms.
+    In a large file only pieces at equal steps are looked at, because asking for each of its pages takes 2 ms.
     """
     if sys.platform != "linux":
         return None
@@ -125,12 +125,12 @@ def _about_engine(engine: str, share: float) -> list[str]:
     if engine.endswith("fp32") and not has_int8_instructions():
         return [
             f"{start}; a processor with VNNI or AMX would run it in int8, three to four times as fast, "
-            "and a GPU faster yet."
+            "and a GPU would be even faster."
         ]
     if engine.endswith("fp32"):
         return [
-            f"{start}; this processor would run it in int8, three to four times as fast, which a model of your own "
-            f"must be asked for: {parameter('precision', 'int8')}."
+            f"{start}; this processor would run it in int8, three to four times as fast; for a model of your own "
+            f"ask for it: {parameter('precision', 'int8')}."
         ]
     return []
 

@@ -1,4 +1,4 @@
-"""Keep one record for each micrograph: that it is done and from what it was made, or why it failed.
+"""Keep one record for each micrograph: from what its picks were made, or why it failed.
 
 Records hold nothing that differs from run to run. So a run that was killed and continued ends with the same bytes as
 one that was not killed. Times go to `log/`, in one file for each process.

@@ -1,4 +1,4 @@
-"""Say what the machine ran out of while micrographs were picked, and what to do."""
+"""Report what ran out while micrographs were picked (memory, disk, files), and what to do."""
 
 from __future__ import annotations
 

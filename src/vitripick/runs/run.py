@@ -198,12 +198,12 @@ class Run:
         return sum(outcome.record.n_picks for outcome in self._outcomes.values() if outcome.record is not None)
 
     def survey(self, by: SurveyedBy | None = None) -> Survey | None:
-        """Find what the settings leave open, the diameter and the threshold, and go on with that.
+        """Find the diameter and the threshold, if the settings leave them open, and use them from now on.
 
         Parameters
         ----------
         by
-            Function that surveys instead of this process; what it finds must lie in the run folder.
+            Function that surveys instead of this process; its result must be in the run folder afterwards.
 
         Returns
         -------

@@ -34,7 +34,7 @@ from vitripick.settings.pick import PickSettings
 N_SURVEYED = 5
 # If a micrograph cannot be read, the next ones of its part of the run are tried, up to this number in all.
 _TRIES = 3
-# A find farther than this from the given diameter, in logarithms, must stand out among all diameters.
+# A diameter that differs from the given one by more than this, in logarithms, must stand out among all diameters.
 _FAR = math.log(2.0)
 
 T = TypeVar("T")

@@ -127,7 +127,7 @@ class FolderPicker:
         return "model" if self.settings.threshold is None else "given"
 
     def survey(self, files: Sequence[MicrographFile], stems: dict[str, str] | None = None) -> Survey | None:
-        """Find what the settings leave open, the diameter and the threshold, and go on with that.
+        """Find the diameter and the threshold, if the settings leave them open, and use them from now on.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class FolderPicker:
         made_with = _settings_hash(survey.apply(self._asked))
         for file in files:
             record = read_record(self.layout.record(stems[file.name]))
-            # A pixel size of a STAR stands behind the hash.
+            # A pixel size from a STAR is appended to the hash.
             settings = "" if record is None else str(record.made_from.get("settings", "")).partition("@")[0]
             if record is not None and record.name == file.name and settings == made_with:
                 return True
@@ -264,7 +264,7 @@ class FolderPicker:
 
     def made_otherwise(self, record: Record) -> bool:
         """Return whether other micrographs would be picked with another model or other settings now."""
-        settings = str(record.made_from.get("settings", "")).partition("@")[0]  # a STAR's pixel size stands behind it
+        settings = str(record.made_from.get("settings", "")).partition("@")[0]  # a STAR's pixel size is appended to it
         return record.made_from.get("model") != self.model.sha256 or settings != self._settings_hash
 
     def failed_before(self, file: MicrographFile, stem: str) -> dict[str, Any] | None:
@@ -386,7 +386,7 @@ class FolderPicker:
                 "the file or its folder."
             )
         try:
-            # The table of the whole run names every micrograph, so one such name would cost all of them their table.
+            # The table of the whole run names every micrograph, so with one such name it could not be written at all.
             quote(str(file.path))
         except UsageError as error:
             raise MicrographError(str(error)) from None

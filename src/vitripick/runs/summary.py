@@ -1,4 +1,4 @@
-"""Sum up what a run did, for `run.json`, for `--json`, and for people."""
+"""Sum up what a run did, for `run.json`, for `--json`, and for the user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitripick.runs.survey import Survey
 from vitripick.runs.suspects import summary_lines, within_run
 from vitripick.text import count, listed
 
-# The thresholds that are proposed differ by this; it moves the number of picks by some per cent to a third.
+# Proposed thresholds differ by this, which changes the number of picks by a few per cent to a third.
 _STEP = 0.1
 _MOST_NOTES = 5
 AGAIN = "in the same command; nothing is picked again"
@@ -49,7 +49,7 @@ class RunSummary:
     engine
         The engine that ran the network; empty if nothing was picked.
     passed_by
-        What the search for micrographs passed by.
+        Files that the search for micrographs did not use.
     jobs
         Number of micrographs that were worked on at once.
     seconds
@@ -117,7 +117,7 @@ class RunSummary:
         }
 
     def lines(self, *, out: Path | None = None, again: str = AGAIN) -> list[str]:
-        """Return lines for people: what was picked, what looks odd, and what to do next.
+        """Return lines for the user: what was picked, what looks unusual, and what to do next.
 
         What the survey found is not among them, because it was said before picking; see `Survey.summary_lines`.
 

@@ -1,12 +1,12 @@
 """Survey some micrographs of a run before it starts, to find the particle's diameter and a threshold.
 
-A diameter that was given is compared too, because people often give the longest dimension or a box size. If the network
+A given diameter is checked, too, because users often give the longest dimension or a box size. If the network
 clearly sees particles of another size, that size is used and printed, unless `keep_diameter` is set.
 
 What was found lies in `survey.json` in the run folder. It is kept while the model and the settings that it depends on
 stay the same. So every share of a run and every later run use the same values.
 
-It is one file because each part that is found depends on the parts before it, and on how they are kept.
+This is one file because each part of a survey depends on the parts before it, and on how they are kept.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Survey(Settings):
         if found is not None and found.contrast == "white" and settings.invert is None:
             changes["invert"] = True
         if self.threshold is not None and settings.threshold is None:
-            # What it was chosen for is fulfilled.
+            # The aim is fulfilled by the chosen threshold, so it is dropped.
             changes |= {"threshold": self.threshold.threshold, "aim": "balanced"}
         return settings.model_copy(update=changes)
 
@@ -111,7 +111,7 @@ class Survey(Settings):
         return self.model_dump(mode="json", include={"diameter", "seen", "threshold"})
 
     def summary_lines(self) -> list[str]:
-        """Return lines for people: what was found, how sure that is, and what follows."""
+        """Return lines for the user: what was found, how certain it is, and what follows."""
         lines: list[str] = []
         said: set[str] = set()
         for name in ("diameter", "seen", "threshold"):

@@ -1,4 +1,4 @@
-"""Say which micrographs of a run look suspicious and why, in `quality.csv` and in a few lines for people."""
+"""Report which micrographs of a run look suspicious and why, in `quality.csv` and in a few lines for the user."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vitripick.atomic import write_text_atomically
 from vitripick.picking.quality import CONTAMINATED, EDGE, EMPTY, FAINT, MOSTLY_JUNK
 from vitripick.runs.record import Record
 
-# A micrograph is faint if its picks are less sure than usual in its run. They must be so by a number of robust standard
-# deviations, and by a least difference. That needs enough micrographs with enough picks to know what is usual.
+# A micrograph is faint if its picks are less sure than usual in its run. The difference must exceed a number of robust
+# standard deviations, and a smallest value. Only with enough micrographs and picks is it known what is usual.
 _FAINT_SIGMAS, _FAINT_BY, _FAINT_FROM, _FAINT_PICKS = 3.0, 0.05, 8, 10
 
 
 def within_run(records: Sequence[Record]) -> list[Record]:
-    """Return the records, with `faint` added where the comparison with the whole run shows it.
+    """Return the records, with `faint` added to those that are faint compared with the whole run.
 
     Thick ice, little defocus or drift makes a micrograph faint. Records on the disk do not depend on other micrographs,
     so it is not written there.

@@ -103,7 +103,7 @@ def test_without_hard_links_the_lock_works_too(tmp_path, monkeypatch):
 
 def test_pick_is_refused_while_a_watcher_is_at_work_there(tmp_path, dead_pid):
     write_lock(tmp_path, pid=os.getppid())
-    with pytest.raises(UsageError, match="watches into this folder"):
+    with pytest.raises(UsageError, match="already writes into this folder"):
         refuse_if_watched(tmp_path)
     write_lock(tmp_path, pid=dead_pid)
     refuse_if_watched(tmp_path)

@@ -29,7 +29,7 @@ _HALF_WRITTEN = (".tmp", ".part", ".partial", ".filepart", ".crdownload")
 
 
 class Source(Protocol):
-    """Is the place where micrographs arrive."""
+    """Describes a place where micrographs arrive."""
 
     n_found: int
     passed_by: list[PassedBy]
@@ -42,10 +42,10 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """Is a folder with its sub-folders.
+    """Watches a folder with its sub-folders.
 
-    It follows links to folders. It passes over hidden files and folders, and names of half-written files (`.tmp`,
-    `.part`). It also passes over the run folder; if the run folder is the watched one, over its pictures.
+    It follows links to folders. It skips hidden files and folders, and names of half-written files (`.tmp`, `.part`).
+    It also skips the run folder; if the run folder is the watched one, only its pictures.
 
     Of several images of one exposure, the best one by `derived.py` that has arrived is given. As soon as one of them
     has picks, in this watch or in an earlier one, no other image of the exposure is given any more. So a sibling that
@@ -63,7 +63,7 @@ class FolderSource:
     Attributes
     ----------
     passed_by
-        What the last scan passed by. The first file of each kind is logged as well.
+        Files that the last scan did not use. The first file of each kind is logged as well.
     """
 
     def __init__(self, root: Path, leave_out: Path, include: Sequence[str] = ()) -> None:
@@ -119,7 +119,7 @@ class FolderSource:
 
         left_out = left_out_images(found, include=self._include, picked_before=picked_before)
         unused += [PassedBy(found[name].path, reason, derived=True) for name, reason in left_out.items()]
-        # There may be one for each micrograph, for days, so the first of each kind speaks for all.
+        # There may be one for each micrograph, for days, so only the first of each kind is logged.
         say_passed_by([one for one in unused if one.reason not in self._said])
         self._said.update(one.reason for one in unused)
         self.passed_by = unused
@@ -131,7 +131,7 @@ class FolderSource:
 
 
 class StarSource:
-    """Is a RELION micrographs STAR that grows while it is watched."""
+    """Watches a RELION micrographs STAR that grows."""
 
     def __init__(self, star: Path) -> None:
         self.star = star
@@ -178,7 +178,10 @@ def source_of(path: str | Path, out: Path, include: Sequence[str] = ()) -> Sourc
             raise InputError(f"{path}: there is no folder {path.parent} for this STAR to appear in.")
         return StarSource(path)
     if not path.is_dir():
-        raise InputError(f"{path}: neither a folder nor a RELION micrographs STAR, so nothing can arrive there.")
+        raise InputError(
+            f"{path}: this is neither a folder nor a RELION micrographs STAR, so it cannot be watched. Give one of "
+            "them."
+        )
     return FolderSource(path, out, include)
 
 

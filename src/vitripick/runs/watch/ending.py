@@ -67,7 +67,7 @@ def at_work(
     status: Callable[[], dict[str, Any]],
     say: Callable[[str], None],
 ) -> Iterator[FolderLock]:
-    """Lock a folder for a watcher, and write and say how it ended.
+    """Lock a folder for a watcher, and report how it ended in its status file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Keep account of what has arrived: what waits, what is done, what failed, and what each file looked like then."""
+"""Keep a list of what has arrived: what waits, what is done, what failed, and the size and time of each file then."""
 
 from __future__ import annotations
 

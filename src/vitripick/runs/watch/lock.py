@@ -170,4 +170,4 @@ def _is_stale(path: Path, holder: dict[str, Any], now: float, stale_seconds: flo
 
 def _held(path: Path, holder: dict[str, Any] | None) -> str:
     process = "another process" if holder is None else f"process {holder.get('pid')} on {holder.get('host')}"
-    return f"{path}: {process} watches into this folder already; stop it, or give another {parameter('out')}."
+    return f"{path}: {process} already writes into this folder; stop it, or give another {parameter('out')}."

@@ -1,4 +1,4 @@
-"""Show how a watcher is doing, in a status file for programs and a line each minute for people."""
+"""Report the progress of a watcher: in a status file for programs, and in a line each minute for the user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StatusReport:
     tell
         Called with a line for people.
     status_seconds, line_seconds
-        Time between two writings of the file, and between two lines.
+        Time between two updates of the file, and between two lines.
     """
 
     def __init__(self, out: Path, tell: Callable[[str], None], *, status_seconds: float, line_seconds: float) -> None:

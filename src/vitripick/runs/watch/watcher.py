@@ -226,7 +226,7 @@ class Watcher:
 
     @property
     def _draws(self) -> bool:
-        """Return whether anything is drawn now and then: the report, classes."""
+        """Return whether the report or the classes are drawn from time to time."""
         return self.settings.report or self.settings.classes
 
     def _join(self, *, pictures: bool, last: bool = False) -> RunSummary:
