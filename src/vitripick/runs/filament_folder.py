@@ -35,9 +35,9 @@ from vitripick.text import listed
 from vitripick.tracing import Tracing
 from vitripick.version import VERSION
 
-# Widths of a filament between segments, and the shortest filament, where nothing is said.
+# The default spacing of segments and the default shortest filament, in widths.
 _SPACING_WIDTHS, _SHORTEST_WIDTHS = 0.5, 5.0
-# Of the formats, those whose files RELION finds by their ending.
+# RELION finds files of these formats by their ending.
 _OF_RELION = ("star", "start-end-star")
 
 
@@ -120,7 +120,7 @@ class FilamentFolder:
     def settle_width(self, files: Sequence[MicrographFile]) -> str | None:
         """Estimate the width on a few of these micrographs, if neither the settings nor the model say it.
 
-        The folder keeps it for later calls. What was found comes back in words; None if there was nothing to find.
+        The folder keeps it for later calls. The result is a sentence for the user; None if the width was known.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class FilamentFolder:
         return str(found)
 
     def attempt(self, file: MicrographFile, stem: str) -> Stored | FailedTrace:
-        """Trace a micrograph, unless it was, and write its files; a failure is returned, not raised."""
+        """Trace a micrograph, unless it was traced before, and write its files; a failure is returned, not raised."""
         try:
             stored = self._of_file(file, stem)
             self._export(stem, stored)

@@ -1,4 +1,4 @@
-"""Trace the filaments of many micrographs into a folder, which goes on where it stopped."""
+"""Trace the filaments of many micrographs into a folder; a second call goes on where the first one stopped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class FilamentSummary:
         }
 
     def line(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for the user."""
         n = sum(one["filaments"] for one in self.micrographs)
         segments = sum(one["segments"] for one in self.micrographs)
         on = count("micrograph", len(self.micrographs))
@@ -218,7 +218,7 @@ def _attempt(folder: FilamentFolder, stems: dict[str, str], file: MicrographFile
 
 
 def _raise_all(errors: list[VitripickError]) -> NoReturn:
-    """Raise the errors of all micrographs as one; where all are wrong uses, as a wrong use."""
+    """Raise the errors of all micrographs as one error; if all are usage errors, as a usage error."""
     if all(isinstance(error, UsageError) for error in errors):
         raise errors[0]
     reasons = [str(error).rstrip(".") for error in errors[:3]]
