@@ -13,17 +13,18 @@ ROOT = Path(__file__).parent.parent
 CODE = sorted(path for folder in ("src/vitripick", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
 # A docstring begins with one of these, or with its third person for a class. Another verb is one more word here.
 _VERBS = """
-add adopt aim allow answer append apply ask average bar begin belong bind blur bring build calibrate call cancel
-change check choose clear click close collect colour combine compare complete compute connect continue convert copy
-count cover cut decide decode delete describe detect discard do accept download downscale drag draw drop type empty end enlarge estimate
-evaluate explain export extract extend fail fetch fill filter find finish fit follow forget format freeze get give
-go group guess hand handle hide hold import join judge jump keep know label lay leave let limit link list load lock
-log look make map mark match measure merge mirror move name normalise note offer open order pad paint pair parse
-pick place plot point prepare press print project pull put quantise quit raise reach read recognise record reduce
-refuse register reject release remember remove rename repeat replace report reserve resize restore return round run
-save say scale scan see select send serve set show shift shorten silence simulate sit sort split stand start step
-stop store stretch subtract sum survey swap take tell test throw trace track train translate try turn undo update
-use validate wait walk warn watch weigh work wrap write yield
+accept add adopt aim allow answer append apply ask average bar begin belong bind blur bring build calibrate call
+cancel change check choose clear click close collect colour combine compare complete compute connect continue
+convert copy count cover cut decide decode delete describe detect discard do download downscale drag draw drop
+empty end enlarge estimate evaluate explain export extend extract fail fetch fill filter find finish fit follow
+forget format freeze get give go group guess hand handle hide hold import join judge jump keep know label lay
+leave let limit link list load lock log look make map mark match measure merge mirror move name normalise note
+offer open order pad paint pair parse pick place plot point prepare press print project pull put quantise quit
+raise reach read recognise record reduce refuse register reject release remember remove rename repeat replace
+report reserve resize restore return round run save say scale scan see select send serve set shift shorten show
+silence simulate sit sort split stand start step stop store stretch subtract sum survey swap take tell test
+throw trace track train translate try turn type undo update use validate wait walk warn watch weigh work wrap
+write yield
 """
 VERBS = set(_VERBS.split())
 # Words of a private English, or of an old-fashioned one, and what to write instead.
