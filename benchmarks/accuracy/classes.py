@@ -66,8 +66,8 @@ class Simulated:
 class Simulator:
     """Makes images on a canvas of twice the size, so that what lies beside the particle is cut as in a micrograph."""
 
-    def __init__(self, structures: list[Structure], rng: np.random.Generator) -> None:
-        self.structures, self.rng, self.side = structures, rng, 2 * SIZE_PX
+    def __init__(self, structures: list[Structure], rng: np.random.Generator, *, flip: bool) -> None:
+        self.structures, self.rng, self.side, self.flip = structures, rng, 2 * SIZE_PX, flip
         diameter = max(one.diameter_angstrom for one in structures)
         self.pixel_size = 1.5 * diameter / SIZE_PX
         self.diameter_px = diameter / self.pixel_size
@@ -81,6 +81,8 @@ class Simulator:
         transfer = -contrast_transfer(shape, self.pixel_size, optics) * envelope(
             *frequencies(shape, self.pixel_size), 100
         )
+        # Flipped phases leave white noise what it was, so it can be added afterwards.
+        transfer = np.abs(transfer) if self.flip else transfer
         return np.asarray(fft.irfft2(fft.rfft2(image) * transfer, s=shape))
 
     def molecule(self, which: int, rotation: Array, shift: Array) -> Array:
@@ -112,10 +114,10 @@ class Simulator:
         return image
 
 
-def simulate(names: list[str], n: int, snr: float, seed: int) -> Simulated:
-    """Return n particles, and a quarter as many images of junk."""
+def simulate(names: list[str], n: int, snr: float, seed: int, *, flip: bool) -> Simulated:
+    """Return n particles, and a quarter as many images of junk; with `flip`, as if their defocus were known."""
     rng = np.random.default_rng([seed, round(1000 * snr)])
-    simulator = Simulator([read_structure(bundled_structures()[name]) for name in names], rng)
+    simulator = Simulator([read_structure(bundled_structures()[name]) for name in names], rng, flip=flip)
     rotations = uniform_rotations(n, rng)
     circle = np.hypot(simulator.x, simulator.y) < simulator.diameter_px / 2
     trial = [simulator.lens(simulator.molecule(i % 2, rotations[i], np.zeros(2))) for i in range(40)]
@@ -179,11 +181,12 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--flip", action="store_true", help="flip phases, as where a STAR gives the defocus")
     arguments = parser.parse_args()
     rows = []
     for pair in arguments.molecules:
         for snr in arguments.snr:
-            true = simulate(pair.split(","), arguments.n, snr, arguments.seed)
+            true = simulate(pair.split(","), arguments.n, snr, arguments.seed, flip=arguments.flip)
             began, began_cpu = time.perf_counter(), time.process_time()
             found = classify(true.images, arguments.classes, diameter_px=true.diameter_px, n_threads=arguments.threads)
             seconds, cpu = time.perf_counter() - began, time.process_time() - began_cpu

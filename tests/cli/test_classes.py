@@ -141,6 +141,22 @@ def test_pick_sorts_its_picks_at_the_end_when_asked(vitripick, ring_micrograph, 
     assert (tmp_path / "run" / "classes" / "sheet.png").is_file()
 
 
+def test_phases_are_flipped_where_the_star_gives_the_defocus(vitripick, picked, tmp_path, monkeypatch):
+    monkeypatch.chdir(picked.parent)
+    (picked.parent / "ctf.star").write_text(
+        "data_optics\n\nloop_\n_rlnOpticsGroupName\n_rlnOpticsGroup\n_rlnVoltage\n_rlnSphericalAberration\n"
+        "_rlnMicrographPixelSize\ng 1 300 2.7 2.0\n\ndata_micrographs\n\nloop_\n_rlnMicrographName\n_rlnOpticsGroup\n"
+        "_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\nmics/m0.mrc 1 20000 21000 10\nmics/m1.mrc 1 0 0 0\n"
+    )
+    given = ["--diameter-px", "60", "--keep-diameter", "--threshold", "0.3"]
+    assert run_command(["pick", "ctf.star", "--out", str(tmp_path / "run"), *given]) == 0
+    done = vitripick("classes", tmp_path / "run", "--n", "1")
+    assert "phases flipped on 1 of 2 micrographs" in done.out
+    assert "contrast transfer not corrected" in vitripick("classes", picked, "--n", "2").out
+    told = json.loads(vitripick("classes", tmp_path / "run", "--n", "1", "--json").out)
+    assert (told["n_micrographs"], told["n_phases_flipped"]) == (2, 1)
+
+
 def test_a_watcher_leaves_classes_behind(vitripick, ring_micrograph, tmp_path):
     waits = ["--idle-timeout", "0.5", "--settle", "0", "--poll", "0.05", "--survey-wait", "0", "--classes"]
     given = ["--diameter-px", "60", "--keep-diameter", "--threshold", "0.3"]

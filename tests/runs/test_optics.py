@@ -7,6 +7,7 @@ import pytest
 import starfile
 
 from made import snapshot
+from vitripick.formats.star.defocus import Defocus
 from vitripick.runs import PickSettings, pick_many, read_record
 from vitripick.runs.extract import extract_particles
 from vitripick.settings.optics import OpticsSettings
@@ -85,6 +86,22 @@ def test_records_without_optics_are_read_and_completed(model, star, tmp_path):
         assert read_record(path).optics is None
     assert pick_many([star], tmp_path / "run", model).n_skipped == 3
     assert [path.read_bytes() for path in paths] == before
+
+
+def test_the_defocus_of_a_star_reaches_records_that_are_there_and_stays(model, star, tmp_path):
+    pick_many([star], tmp_path / "run", model)
+    record = tmp_path / "run" / "micrographs" / "mics" / "a" / "two.json"
+    assert read_record(record).defocus is None
+    plain = star.read_text()
+    with_ctf = plain.replace(
+        "_rlnOpticsGroup\nmics", "_rlnOpticsGroup\n_rlnDefocusU\n_rlnDefocusV\n_rlnDefocusAngle\nmics"
+    )
+    star.write_text(with_ctf.replace(".mrc 1\n", ".mrc 1 0 0 0\n").replace(".mrc 2\n", ".mrc 2 21000.5 19000 -12.5\n"))
+    for text in (None, plain):
+        assert pick_many([star], tmp_path / "run", model).n_skipped == 3
+        assert read_record(record).defocus == Defocus(21000.5, 19000, -12.5)
+        assert read_record(record.with_name("one.json")).defocus is None
+        star.write_text(text or plain)
 
 
 def test_what_relion_will_refuse_is_said_with_the_options_that_mend_it(model, micrographs, tmp_path, caplog):

@@ -58,6 +58,7 @@ def classes(
         print(json.dumps(_told(found, culled, folder), indent=1, ensure_ascii=False))
     else:
         print("\n".join(_lines(found)))
+        print(found.about_contrast)
         print(f"sheet: {folder / SHEET}")
         print("\n".join(_next(run, culled)))
     for failure in found.failures:
@@ -81,6 +82,8 @@ def _told(found: RunClasses, culled: Culled | None, folder: Path) -> dict[str, o
     summary: dict[str, object] = {
         "out": str(folder),
         "n_particles": found.n_particles,
+        "n_micrographs": len(found.members),
+        "n_phases_flipped": found.n_flipped,
         "classes": [dataclasses.asdict(one) for one in found.classes],
         "failures": list(found.failures),
     }

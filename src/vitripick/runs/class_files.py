@@ -32,6 +32,7 @@ from vitripick.geometry import Boxes, FloatArray, Image
 from vitripick.json_toml import read_json_object
 from vitripick.pictures.class_sheet import ClassTile, class_sheet_png
 from vitripick.run_layout import CLASSES_FILE
+from vitripick.runs.particle_images import contrast_of
 from vitripick.runs.record import Record
 
 AVERAGES, TABLE, PARTICLES, LIST, SHEET = "classes.mrcs", "classes.star", "particles.star", "particles.csv", "sheet.png"
@@ -136,6 +137,21 @@ class RunClasses:
         return tuple(one.number for one in self.classes if one.guess == "particle")
 
     @property
+    def n_flipped(self) -> int:
+        """Return on how many micrographs phases were flipped, because their contrast transfer is known."""
+        return sum(contrast_of(part.record) is not None for part in self.members)
+
+    @property
+    def about_contrast(self) -> str:
+        """Return what was done about contrast transfer, in words."""
+        n, total = self.n_flipped, len(self.members)
+        if n == total:
+            return "phases flipped by the defocus of the STAR"
+        if n:
+            return f"phases flipped on {n} of {total} micrographs, whose defocus and microscope the STAR gives"
+        return "contrast transfer not corrected: no STAR gave the defocus and the microscope"
+
+    @property
     def n_particles(self) -> int:
         """Return the number of picks in all classes."""
         return sum(len(part.picks) for part in self.members)
@@ -156,6 +172,8 @@ def write_classes(found: RunClasses, out: Path, *, kept: Sequence[int] | None = 
         "made_from": found.made_from,
         "scale": found.scale,
         "pixel_size": found.pixel_size,
+        "n_micrographs": len(found.members),
+        "n_phases_flipped": found.n_flipped,
         "classes": [asdict(one) for one in found.classes],
         "failures": list(found.failures),
     }

@@ -17,7 +17,7 @@ from vitripick.geometry import concatenate_boxes
 from vitripick.run_layout import CLASSES_FILE
 from vitripick.runs.class_files import Members, RunClass, RunClasses, read_classes, write_classes
 from vitripick.runs.folder import RunFolder, read_run_folder
-from vitripick.runs.particle_images import BOX_DIAMETERS, ParticleCutter, ParticleImages
+from vitripick.runs.particle_images import BOX_DIAMETERS, ParticleCutter, ParticleImages, contrast_of
 from vitripick.runs.record import Record, digest
 from vitripick.settings.classes import ClassesSettings
 from vitripick.version import VERSION
@@ -121,6 +121,7 @@ def _made_from(run: RunFolder, cutter: ParticleCutter, settings: ClassesSettings
         "n": settings.n,
         "max_particles": settings.max_particles,
         "seed": settings.seed,
+        "contrast": digest([repr(contrast_of(record)) for record in run.records.values()]),
     }
 
 
@@ -181,7 +182,13 @@ class _Sorting:
         pixel_size = sizes.pop() if len(sizes) == 1 else None
         described = _described(found, joined, scale, pixel_size)
         return RunClasses(
-            described, found.averages, scale, pixel_size, tuple(joined), made_from, tuple(dict.fromkeys(self.failures))
+            described,
+            found.averages,
+            scale,
+            pixel_size,
+            tuple(joined),
+            made_from,
+            tuple(dict.fromkeys(self.failures)),
         )
 
     def _images(self, what: str, of_record: list[np.ndarray]) -> Iterator[ParticleImages]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vitripick.classes.contrast import Contrast, phase_flipped
 from vitripick.errors import InputError, parameter
 from vitripick.formats import read_micrograph
 from vitripick.geometry import Boxes, Image
@@ -24,6 +25,10 @@ BOX_DIAMETERS = 1.6
 # Side of the images at most.
 IMAGE_PX = 64
 _LEAST_PX = 16
+# Contrast transfer spreads a particle, so phases are flipped in boxes of twice the size.
+_ROOM = 2
+# Of a microscope whose STAR does not say it.
+_USUAL_AMPLITUDE_CONTRAST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,8 @@ class ParticleImages:
     picks
         Those that the images show.
     images : (n, size, size), float32
-        Particles bright, the background of mean 0 and standard deviation 1.
+        Particles bright, the background of mean 0 and standard deviation 1; phases flipped where the record has a
+        defocus.
     off_px : (n, 2), float64
         The pick lies here, x and y from the middle of its image, in full-size pixels: boxes start at whole pixels.
     scale
@@ -109,12 +115,38 @@ class ParticleCutter:
             If the micrograph cannot be read.
         """
         image = read_micrograph(Path(record.path), name=record.name).image
-        box = self.box_px(record)
+        box, contrast = self.box_px(record), contrast_of(record)
         found = np.empty((len(picks), self.size_px, self.size_px), np.float32)
         for i, (x, y) in enumerate(picks.centres):
-            found[i] = -normalised(scaled_down(_square(image, int(x), int(y), box), self.size_px))
+            if contrast is None or record.pixel_size is None:
+                small = scaled_down(_square(image, int(x), int(y), box), self.size_px)
+            else:
+                large = scaled_down(_square(image, int(x), int(y), _ROOM * box), _ROOM * self.size_px)
+                flipped = phase_flipped(large - large.mean(), record.pixel_size * box / self.size_px, contrast)
+                low = (_ROOM - 1) * self.size_px // 2
+                small = flipped[low : low + self.size_px, low : low + self.size_px]
+            found[i] = -normalised(small)
         off = picks.centres - np.trunc(picks.centres)
         return ParticleImages(record, picks, found, off, box / self.size_px)
+
+
+def contrast_of(record: Record) -> Contrast | None:
+    """Return the contrast transfer of a micrograph; None if its STAR said too little about it."""
+    defocus, optics = record.defocus, record.optics
+    if defocus is None or optics is None or record.pixel_size is None:
+        return None
+    if optics.voltage_kv is None or optics.spherical_aberration_mm is None:
+        return None
+    amplitude = optics.amplitude_contrast
+    return Contrast(
+        defocus.u_angstrom,
+        defocus.v_angstrom,
+        defocus.angle_degrees,
+        optics.voltage_kv,
+        optics.spherical_aberration_mm,
+        _USUAL_AMPLITUDE_CONTRAST if amplitude is None else amplitude,
+        defocus.phase_shift_degrees,
+    )
 
 
 def _even(size: float) -> int:

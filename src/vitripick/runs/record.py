@@ -19,6 +19,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile, OpticsGroup, read_picks
 from vitripick.formats.folders import real_folder
+from vitripick.formats.star.defocus import Defocus
 from vitripick.formats.star.optics import with_given_optics
 from vitripick.geometry import Boxes
 from vitripick.images.border import NO_BORDER, Border
@@ -57,6 +58,8 @@ class Record:
     optics
         RELION's optics group: what its STAR says, with the pixel size that was used for picking, and the options of the
         microscope. None if none is known, and in older records.
+    defocus
+        What the STAR that was picked says about its focus; None if it says nothing, and in older records.
     quality
         What picks and junk map say about the micrograph; None in older records, which have no quality.
     narrowing
@@ -83,6 +86,7 @@ class Record:
     exported: dict[str, float] = field(default_factory=dict)
     engine: str = ""
     optics: OpticsGroup | None = None
+    defocus: Defocus | None = None
     quality: Quality | None = None
     narrowing: Narrowing | None = None
     border: Border = NO_BORDER
@@ -161,6 +165,7 @@ def read_record(path: Path) -> Record | None:
         "quality": Quality.from_dict(fields.get("quality")),
         "narrowing": Narrowing.from_dict(fields.get("narrowing")),
         "optics": optics,
+        "defocus": None if known["defocus"] is None else Defocus(**known["defocus"]),
         "border": Border(*known["border"]),
     }
     return Record(**{**known, **made})
@@ -207,12 +212,17 @@ def _is_optics(value: Any) -> bool:
     )
 
 
+def _is_defocus(value: Any) -> bool:
+    names = {entry.name for entry in dataclasses.fields(Defocus)}
+    return isinstance(value, dict) and set(value) == names and all(map(is_number, value.values()))
+
+
 # Neither a side of a micrograph nor a number of picks comes near this.
 _MOST = 10**9
 _LONGEST_STEM = 239
 _OPTIONAL: dict[str, Any] = {
     **{"from_out": "", "from_star": False, "made_from": {}, "exported": {}},
-    **{"engine": "", "optics": None, "border": [0, 0, 0, 0], "seconds": 0.0, "timings": {}},
+    **{"engine": "", "optics": None, "defocus": None, "border": [0, 0, 0, 0], "seconds": 0.0, "timings": {}},
 }
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "name": _is_name,
@@ -229,6 +239,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "exported": lambda value: isinstance(value, dict) and all(map(is_number, value.values())),
     "engine": lambda value: isinstance(value, str),
     "optics": lambda value: value is None or _is_optics(value),
+    "defocus": lambda value: value is None or _is_defocus(value),
     "border": lambda value: isinstance(value, list) and len(value) == 4 and all(map(_is_count, value)),
     # Times come from the log; records of a first version hold them, too.
     "seconds": is_number,
@@ -284,6 +295,7 @@ def write_record(record: Record, layout: RunLayout) -> None:
     fields = {name: value for name, value in vars(record).items() if name not in _NOT_STORED}
     fields["quality"] = None if record.quality is None else record.quality.to_dict()
     fields["optics"] = None if record.optics is None else dataclasses.asdict(record.optics)
+    fields["defocus"] = None if record.defocus is None else dataclasses.asdict(record.defocus)
     fields["narrowing"] = None if record.narrowing is None else record.narrowing.to_dict()
     write_text_atomically(layout.record(record.stem), json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
 
@@ -294,9 +306,14 @@ def optics_of(file: MicrographFile, settings: OpticsSettings, pixel_size: float 
     return group if group is None or pixel_size is None else dataclasses.replace(group, pixel_size=pixel_size)
 
 
-def as_named(record: Record, layout: RunLayout, *, optics: OpticsGroup | None, from_star: bool) -> Record:
-    """Return a record with what a list of micrographs says now, and write it if that is new; no pick depends on it."""
-    now = dataclasses.replace(record, optics=optics, from_star=from_star)
+def as_named(
+    record: Record, layout: RunLayout, *, optics: OpticsGroup | None, from_star: bool, defocus: Defocus | None = None
+) -> Record:
+    """Return a record with what a list of micrographs says now, and write it if that is new; no pick depends on it.
+
+    A list without a defocus says nothing against one that was known.
+    """
+    now = dataclasses.replace(record, optics=optics, defocus=defocus or record.defocus, from_star=from_star)
     if now != record:
         write_record(now, layout)
     return now

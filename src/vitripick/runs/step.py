@@ -300,7 +300,7 @@ class FolderPicker:
         is_same = record is not None and record.made_from == made_from and record.name == file.name
         if record is not None and is_same and self.exporter.has_stored(record):
             optics = optics_of(file, self.settings, record.pixel_size)
-            record = as_named(record, self.layout, optics=optics, from_star=file.from_star)
+            record = as_named(record, self.layout, optics=optics, defocus=file.defocus, from_star=file.from_star)
             return self.exporter.renew(record, lambda: self._read(file)), True
 
         with timed() as timings:
@@ -335,6 +335,7 @@ class FolderPicker:
             made_from=made_from,
             engine=ready.engine,
             optics=optics_of(file, self.settings, micrograph.pixel_size),
+            defocus=file.defocus,
             border=seen.border,
         )
         with stage("write"):

@@ -92,6 +92,7 @@ class ClassSets:
         return {
             "key": known.key,
             "classes": rows,
+            "contrast": "" if found is None else found.about_contrast,
             "n_particles": 0 if found is None else found.n_particles,
             "threshold": None if found is None else found.made_from.get("threshold"),
             "failures": [] if found is None else list(found.failures),
@@ -299,6 +300,7 @@ class ClassSets:
                 n_picks=len(picks.above(threshold)),
                 from_star=entry.file.from_star,
                 optics=entry.file.optics,
+                defocus=entry.file.defocus,
                 made_from={"picks": digest(np.column_stack([sure.centres, sure.confidence]).round(4).tolist())},
             )
             write_record(record, layout)

@@ -18,7 +18,8 @@ from vitripick.formats.folders import forget_links, is_dangling, real_folder, wa
 from vitripick.formats.micrographs.derived import derived_kind, left_out_images
 from vitripick.formats.names.suffixes import suffix_of, suffixes_in_words, unread_image
 from vitripick.formats.passed_by import PassedBy, say_passed_by
-from vitripick.formats.star.files import read_micrographs_star_with_optics
+from vitripick.formats.star.defocus import Defocus
+from vitripick.formats.star.files import read_listed_micrographs
 from vitripick.formats.star.optics import OpticsGroup
 from vitripick.run_layout import LABEL_HISTORY, PICTURE_FOLDERS, RunLayout
 from vitripick.text import count, listed
@@ -40,14 +41,15 @@ class MicrographFile:
         Path of the file, as the user typed it; links are not resolved.
     from_star
         Whether `name` is a STAR's string, which RELION compares character for character.
-    optics
-        The optics block of its STAR; None for other inputs and older STARs.
+    optics, defocus
+        Its optics group and its defocus as its STAR has them; None for other inputs and where the STAR says nothing.
     """
 
     name: str
     path: Path
     from_star: bool = False
     optics: OpticsGroup | None = None
+    defocus: Defocus | None = None
 
     @property
     def pixel_size(self) -> float | None:
@@ -170,10 +172,10 @@ def star_files(star: Path) -> list[MicrographFile]:
     """Return the micrographs that a RELION STAR lists, in its order, whether they are there or not."""
     folders = [Path(), *Path(os.path.abspath(star)).parents]
     files = []
-    for name, optics in read_micrographs_star_with_optics(star):
-        places = [folder / name for folder in folders]  # an absolute name gives the same place in each
+    for one in read_listed_micrographs(star):
+        places = [folder / one.name for folder in folders]  # an absolute name gives the same place in each
         path = next((place for place in places if os.path.lexists(place)), places[0])
-        files.append(MicrographFile(name, path, from_star=True, optics=optics))
+        files.append(MicrographFile(one.name, path, True, one.optics, one.defocus))
     return files
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vitripick.formats.inside import keep_inside
 from vitripick.formats.names.joined import micrograph_names, refuse_twins
 from vitripick.formats.names.stems import base_name
 from vitripick.formats.star.alignment import read_alignment
+from vitripick.formats.star.defocus import Defocus, defocus_of_row
 from vitripick.formats.star.dialect import StarBlock, StarTable, format_star, mentions, parse_star, quote, table_of
 from vitripick.formats.star.number_rows import format_rows
 from vitripick.formats.star.optics import OpticsGroup
@@ -112,7 +114,21 @@ def read_micrographs_star(path: str | Path) -> list[str]:
 
 
 def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, OpticsGroup | None]]:
-    """Return what `read_micrographs_star` does, each name with its optics group, or None where the STAR has none.
+    """Return what `read_micrographs_star` does, each name with its optics group, or None where the STAR has none."""
+    return [(one.name, one.optics) for one in read_listed_micrographs(path)]
+
+
+@dataclass(frozen=True)
+class ListedMicrograph:
+    """Holds what a STAR says about one micrograph: its name verbatim, its optics group and its defocus, where known."""
+
+    name: str
+    optics: OpticsGroup | None
+    defocus: Defocus | None
+
+
+def read_listed_micrographs(path: str | Path) -> list[ListedMicrograph]:
+    """Return the micrographs of a RELION STAR as `read_micrographs_star` does, with all that it says about them.
 
     Up to RELION 3.0 there is no optics block, and the rows of the micrographs say the same.
     """
@@ -132,12 +148,15 @@ def read_micrographs_star_with_optics(path: str | Path) -> list[tuple[str, Optic
                     f"{len(names)} names here have one; give micrographs that are files of their own."
                 )
             optics = read_optics([other.as_table() for other in blocks], path)
+            defocus = [defocus_of_row(fields) for fields, _ in rows_of(table)]
             if not optics:
                 own = [optics_of_row(fields, path=path, line=line) for fields, line in rows_of(table)]
                 warn_of_original(table, path)
-                return [(name, None if one == OpticsGroup() else one) for name, one in zip(names, own, strict=True)]
-            groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
-            return [(name, optics.get(group)) for name, group in zip(names, groups, strict=True)]
+                known = [None if one == OpticsGroup() else one for one in own]
+            else:
+                groups = table.column(_GROUP) if _GROUP in table else ["1"] * len(names)
+                known = [optics.get(group) for group in groups]
+            return list(map(ListedMicrograph, names, known, defocus))
     what = _what_it_is(blocks) if blocks else "the file is empty."
     raise FormatError(f"{path}: a list of micrographs has a column _{_MICROGRAPH}: {what}")
 

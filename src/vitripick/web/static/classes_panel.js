@@ -93,8 +93,7 @@ function words() {
   if (!answer?.key) return "These picks are not sorted yet, or have changed since. Sorting takes a minute or two.";
   const n = answer.classes.filter(({ number }) => good.includes(number)).reduce((sum, one) => sum + one.n_particles, 0);
   const lost = answer.failures.length ? ` ${count(answer.failures.length, "micrograph")} could not be read.` : "";
-  const optics = answer.ctf ? ` ${answer.ctf}` : "";
-  return `${count(answer.n_particles, "pick")} at ≥ ${answer.threshold?.toFixed(3)} in ${count(answer.classes.length, "class", "classes")}; ${thousands(good.length)} good, with ${count(n, "pick")}.${lost}${optics}`;
+  return `${count(answer.n_particles, "pick")} at ≥ ${answer.threshold?.toFixed(3)} in ${count(answer.classes.length, "class", "classes")}; ${thousands(good.length)} good, with ${count(n, "pick")}.${lost} ${answer.contrast[0].toUpperCase()}${answer.contrast.slice(1)}.`;
 }
 
 function refresh() {

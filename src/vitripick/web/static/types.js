@@ -78,7 +78,7 @@
  * @property {number} n_particles
  * @property {number | null} threshold
  * @property {string[]} failures
- * @property {string} [ctf] what was done about contrast transfer
+ * @property {string} contrast what was done about contrast transfer
  * @property {number} side_px of an average in the picture
  * @property {number} columns of the picture
  *
