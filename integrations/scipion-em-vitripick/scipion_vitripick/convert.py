@@ -28,15 +28,31 @@ class Pick(NamedTuple):
     confidence: float
 
 
+class Segment(NamedTuple):
+    """Holds one segment of a filament in Scipion's frame, and what helical processing needs.
+
+    `psi` is counted as RELION counts it, in degrees; `track` is the distance from the filament's first end in Å.
+    """
+
+    x: int
+    y: int
+    confidence: float
+    tube: int
+    psi: float
+    track: float
+
+
 class RunFolder:
     """Reads the files of a run folder of vitripick (docs/picking.md says what is where)."""
+
+    records = "micrographs"
 
     def __init__(self, folder):
         self.folder = folder
 
     def record(self, stem):
         """Return what is known about a micrograph that is done, as a dictionary; None if it is not done."""
-        return _read_json(os.path.join(self.folder, "micrographs", f"{stem}.json"))
+        return _read_json(os.path.join(self.folder, self.records, f"{stem}.json"))
 
     def failure(self, stem):
         """Return why a micrograph failed; None if it did not."""
@@ -84,22 +100,63 @@ class RunFolder:
 
         `file_name` is the micrograph's file, whose kind says where y starts.
         """
+        return [Pick(*place, float(row.rlnAutopickFigureOfMerit)) for place, row in self._places(stem, file_name)]
+
+    def _places(self, stem, file_name):
+        """Yield (x, y) in Scipion's frame, and the row of vitripick's STAR, for each pick of a micrograph."""
         n_rows, n_columns = self.record(stem)["shape"]
         path = os.path.join(self.folder, "star", f"{stem}_autopick.star")
-        picks = []
         for row in Table(fileName=path):
             x, y = float(row.rlnCoordinateX), float(row.rlnCoordinateY)
             if starts_at_top(file_name):
                 y = n_rows - 1 - y
             # A centre in the outer half of the last pixel would round to a pixel that does not exist.
-            x, y = min(max(round(x), 0), n_columns - 1), min(max(round(y), 0), n_rows - 1)
-            picks.append(Pick(x, y, float(row.rlnAutopickFigureOfMerit)))
-        return picks
+            yield (min(max(round(x), 0), n_columns - 1), min(max(round(y), 0), n_rows - 1)), row
 
     def diameter_px(self, stem):
         """Return the diameter that a micrograph was picked with, in its pixels; None if nothing says it."""
         quality = (self.record(stem) or {}).get("quality") or {}
         return quality.get("diameter_px")
+
+
+class FilamentFolder(RunFolder):
+    """Reads the files of a folder of filaments of vitripick (docs/filaments.md says what is where)."""
+
+    records = "filament_records"
+
+    def surveyed(self):
+        """Return nothing: the folder itself keeps the width that was found."""
+        return []
+
+    def width(self):
+        """Return the width that was estimated, with its unit, such as `180 Å`; None if it was given."""
+        found = _read_json(os.path.join(self.folder, "width.json")) or {}
+        if not found.get("value"):
+            return None
+        return f"{found['value']:g} {'Å' if found.get('field') == 'width_angstrom' else 'px'}"
+
+    def survey_lines(self):
+        """Return what was estimated, as sentences for the summary."""
+        return [f"Width found on the micrographs: {self.width()}."] if self.width() else []
+
+    def diameter_px(self, stem):
+        """Return the width that a micrograph was traced with, in its pixels; None if nothing says it."""
+        return (self.record(stem) or {}).get("width_px")
+
+    def segments(self, stem, file_name):
+        """Return the segments of one micrograph, in Scipion's frame."""
+        # A mirrored micrograph mirrors directions, too.
+        turn = -1 if starts_at_top(file_name) else 1
+        return [
+            Segment(
+                *place,
+                float(row.rlnAutopickFigureOfMerit),
+                int(row.rlnHelicalTubeID),
+                turn * float(row.rlnAnglePsiPrior),
+                float(row.rlnHelicalTrackLengthAngst),
+            )
+            for place, row in self._places(stem, file_name)
+        ]
 
 
 def _name_of(surveyed):

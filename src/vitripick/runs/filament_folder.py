@@ -16,7 +16,7 @@ import numpy as np
 
 from vitripick.atomic import write_bytes_atomically, write_text_atomically
 from vitripick.encoding import check_output_name
-from vitripick.errors import InputError, UsageError, VitripickError, parameter
+from vitripick.errors import InputError, ResourceError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, read_micrograph, write_coordinate_files_star
 from vitripick.formats.filaments import write_filaments
 from vitripick.formats.filaments.files import filament_format
@@ -24,11 +24,12 @@ from vitripick.geometry import Filaments, Micrograph
 from vitripick.models.model import LoadedModel
 from vitripick.picking.filaments import resolve_width_px, trace_filaments
 from vitripick.pictures.filaments import filaments_png, straightened_png
-from vitripick.run_layout import AUTOPICK, QUALITY, STAR
+from vitripick.run_layout import AUTOPICK, QUALITY, STAR, RunLayout
 from vitripick.runs.filament_record import Stored, read_record, read_stored, record_path, records_of, write_stored
 from vitripick.runs.filament_survey import WIDTH, estimated_width
 from vitripick.runs.filament_suspects import write_filament_quality
 from vitripick.runs.folder import is_run_folder
+from vitripick.runs.record import write_failure
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
@@ -137,12 +138,20 @@ class FilamentFolder:
         return str(found)
 
     def attempt(self, file: MicrographFile, stem: str) -> Stored | FailedTrace:
-        """Trace a micrograph, unless it was traced before, and write its files; a failure is returned, not raised."""
+        """Trace a micrograph, unless it was traced before, and write its files.
+
+        A failure is kept in the folder and returned, not raised.
+        """
+        layout = RunLayout(self.out)
         try:
             stored = self._of_file(file, stem)
             self._export(stem, stored)
         except VitripickError as error:
+            if not isinstance(error, ResourceError):  # that is no fault of the micrograph
+                failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
+                write_failure(failure, layout, stem)
             return FailedTrace(file, error)
+        layout.failure(stem).unlink(missing_ok=True)
         return stored
 
     def known(self, file: MicrographFile, stem: str) -> bool:

@@ -14,10 +14,12 @@ from vitripick.geometry import Filaments
 from vitripick.json_toml import is_number, read_json_object
 from vitripick.pictures import ReportFilaments, ReportTraced
 from vitripick.pictures.filaments import filaments_png, straightened_png
+from vitripick.run_layout import RunLayout
 from vitripick.runs.filament_pairs import pair_filaments
 from vitripick.runs.filament_record import Stored, read_stored, records_of
 from vitripick.runs.filament_suspects import qualities, suspicion_lines
 from vitripick.runs.filaments import SUMMARY
+from vitripick.runs.record import read_failure
 from vitripick.settings.spelling import as_flag
 from vitripick.text import listed
 
@@ -53,6 +55,7 @@ def gather_filaments(
         If the labels do not say the width.
     """
     folder = Path(folder)
+    layout = RunLayout(folder)
     found = [read_stored(folder, stem, record) for stem, record in records_of(folder)]
     if not found:
         raise InputError(f"{folder}: this folder holds no micrograph with traced filaments.")
@@ -90,7 +93,7 @@ def gather_filaments(
         leak=leak,
         threshold=float(threshold) if is_number(threshold) else None,
         settings=_settings(made_with),
-        failures=summary.get("failures", []),
+        failures=[one for path in layout.all_failures().values() if (one := read_failure(path)) is not None],
         straightened_png=strips,
         notes=tuple(notes),
         quality=tuple(suspicion_lines(found)),
@@ -135,7 +138,7 @@ def _summary(folder: Path) -> dict[str, Any]:
         found = read_json_object(folder / SUMMARY)
     except (OSError, ValueError):
         return {}
-    kinds = {"micrographs": list, "failures": list, "made_with": dict}
+    kinds = {"micrographs": list, "made_with": dict}
     return {name: found[name] for name, kind in kinds.items() if isinstance(found.get(name), kind)}
 
 

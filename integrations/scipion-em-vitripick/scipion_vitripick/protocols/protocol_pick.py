@@ -41,6 +41,8 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
 
     _label = "pick"
     stepsExecutionMode = STEPS_PARALLEL
+    # What is done to a micrograph, in messages.
+    _done_word = "picked"
     _cannot_be_given = ("--out", "--shard", "--format", "--json", "--json-lines", "--cluster", "--device", "--jobs")
 
     def __init__(self, **kwargs):
@@ -147,6 +149,9 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
             help="A page with pictures and figures of the run, for a browser; the summary says where it is.",
         )
         self._define_extra(form, "pick", "docs/options.md of vitripick")
+        self._define_streaming(form)
+
+    def _define_streaming(self, form):
         self._defineStreamingParams(form)
         # vitripick takes long lists well, and output comes micrograph by micrograph in any case.
         form.getParam("streamingBatchSize").setDefault(0)
@@ -236,7 +241,7 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
         for mic in micList:
             run.forget_failure(input_stem(mic))
         star = self._write_star(micList, f"step_{micList[0].getObjId():06d}_{len(micList)}")
-        words = ["pick", star, "--out", run.folder, "--format", "star", *args[0]]
+        words = ["pick", star, "--out", run.folder, *self._formats(), *args[0]]
         # As one share of one: what describes the whole run is written at the end, once.
         words += ["--shard", "1/1", "--device", self._device(), "--jobs", self.binThreads.get()]
         name = os.path.basename(star)[: -len(".star")]
@@ -245,7 +250,7 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
             stem = input_stem(mic)
             reason = run.failure(stem)
             if reason is not None:
-                self.warning(f"{mic.getMicName()} cannot be picked: {reason}")
+                self.warning(f"{mic.getMicName()} cannot be {self._done_word}: {reason}")
             elif run.record(stem) is None:
                 raise VitripickFailed(f"vitripick ended without {mic.getMicName()}. {self._last_words(name)}")
 
@@ -280,9 +285,11 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
         failures = run.failures()
         if not picked:
             reason = next(iter(failures.values()), "there were none")
-            raise VitripickFailed(f"None of the {len(self.micDict)} micrographs was picked. The first: {reason}")
+            raise VitripickFailed(
+                f"None of the {len(self.micDict)} micrographs was {self._done_word}. The first: {reason}"
+            )
         star = self._write_star(picked, "micrographs")
-        words = ["pick", star, "--out", run.folder, "--format", "star", *self._pick_words(), "--device", "cpu"]
+        words = ["pick", star, "--out", run.folder, *self._formats(), *self._pick_words(), "--device", "cpu"]
         self._call_vitripick(words, "whole_run", accepted=(0, SOME_FAILED))
         if self.makeReport.get():
             self._call_vitripick(["report", run.folder, "--out", self._report()], "report")
@@ -296,10 +303,10 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
         failures = run.failures()
         if failures:
             counted = f"{len(failures)} micrograph{'s' if len(failures) > 1 else ''}"
-            lines.append(f"*{counted} cannot be picked*, without coordinates:")
+            lines.append(f"*{counted} cannot be {self._done_word}*, without coordinates:")
             lines += [f"    {stem}: {reason}" for stem, reason in list(failures.items())[:5]]
             if len(failures) > 5:
-                lines.append(f"    and {len(failures) - 5} more, in {self._getExtraPath('picks', 'failed')}")
+                lines.append(f"    and {len(failures) - 5} more, in {os.path.join(run.folder, 'failed')}")
         if os.path.exists(self._report()):
             lines.append(f"Report: {self.getFileTag(self._report())}")
         return lines
@@ -320,6 +327,10 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
             return self.modelFile.get() or ""
         chosen = self.inputModel.get()
         return None if chosen is None else chosen.getFileName()
+
+    def _formats(self):
+        """Return the formats that vitripick writes; the coordinates are read from its STAR files."""
+        return ["--format", "star"]
 
     def _pick_words(self):
         """Return the options of `vitripick pick` that decide the picks."""
