@@ -180,6 +180,18 @@ def test_shards_and_then_the_whole_give_what_one_call_gives(vitripick, rods, wor
         assert (rods / "shared" / name).read_bytes() == (rods / "once" / name).read_bytes()
 
 
+def test_a_cluster_traces_what_one_machine_traces(vitripick, rods, words):
+    pytest.importorskip("distributed")
+    (rods / "local.toml").write_text('kind = "local"\njobs = 1\n')
+    every = ("pick", rods / "mics", *words)
+    assert vitripick(*every, "--out", rods / "once").code == 4, "one is damaged"
+    done = vitripick(*every, "--cluster", rods / "local.toml", "--device", "cpu", "--out", rods / "cluster")
+    assert done.code == 4
+    assert "cut.mrc" in done.err
+    for name in ("filaments.csv", "filaments/a.csv", "filaments/b.csv", "failed/cut.json"):
+        assert (rods / "cluster" / name).read_bytes() == (rods / "once" / name).read_bytes()
+
+
 MICROGRAPHS = """data_optics
 
 loop_

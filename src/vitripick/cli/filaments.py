@@ -35,6 +35,7 @@ def trace_into(
     device: str,
     jobs: int | None,
     shard: str | None,
+    cluster: str | None,
     json_lines: bool,
     as_json: bool,
 ) -> int:
@@ -52,32 +53,52 @@ def trace_into(
         print(line, file=sys.stderr if as_json or json_lines else sys.stdout, flush=True)
 
     with progress_bar("starting", "micrographs") as bar:
-        from vitripick.models import device_name
-        from vitripick.models.engines import available_cores, load_on_engine
-        from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL, open_filament_model
-        from vitripick.runs.filaments import trace_many
+        from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL
 
-        jobs = available_cores() if jobs is None else jobs
-        loaded = load_on_engine(
-            open_filament_model(model or DEFAULT_FILAMENT_MODEL),
-            engine=settings.engine,
-            precision=settings.precision,
-            device=device_name(device),
-            jobs=jobs,
-            filaments=True,
-        )
-        summary = trace_many(
-            micrographs,
-            out,
-            loaded,
-            lines,
-            settings,
-            jobs=jobs,
-            shard=share,
-            on_done=bar.update,
-            on_found=on_found,
-            on_width=say,
-        )
+        chosen = model or DEFAULT_FILAMENT_MODEL
+        if cluster is not None:
+            from vitripick.programs.dask_filaments import trace_on_cluster
+
+            summary = trace_on_cluster(
+                micrographs,
+                out,
+                chosen,
+                lines,
+                settings,
+                cluster=cluster,
+                device=device,
+                on_done=bar.update,
+                on_found=on_found,
+                on_width=say,
+                on_note=lambda line: print(line, file=sys.stderr),
+            )
+        else:
+            from vitripick.models import device_name
+            from vitripick.models.engines import available_cores, load_on_engine
+            from vitripick.models.filament_card import open_filament_model
+            from vitripick.runs.filaments import trace_many
+
+            jobs = available_cores() if jobs is None else jobs
+            loaded = load_on_engine(
+                open_filament_model(chosen),
+                engine=settings.engine,
+                precision=settings.precision,
+                device=device_name(device),
+                jobs=jobs,
+                filaments=True,
+            )
+            summary = trace_many(
+                micrographs,
+                out,
+                loaded,
+                lines,
+                settings,
+                jobs=jobs,
+                shard=share,
+                on_done=bar.update,
+                on_found=on_found,
+                on_width=say,
+            )
     for failure in summary.failures[:_MOST_SAID]:
         print(f"failed: {failure['error']}", file=sys.stderr)
     for note in summary.notes[:_MOST_SAID]:

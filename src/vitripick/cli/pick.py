@@ -87,7 +87,7 @@ def pick(
     if lines.filaments:
         from vitripick.cli.filaments import trace_into
 
-        for name, given in (("cluster", cluster), ("profile", profile), ("classes", classes)):
+        for name, given in (("profile", profile), ("classes", classes)):
             if given:
                 raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")
         return trace_into(
@@ -99,6 +99,7 @@ def pick(
             device=device,
             jobs=jobs,
             shard=shard,
+            cluster=cluster,
             json_lines=json_lines,
             as_json=as_json,
         )

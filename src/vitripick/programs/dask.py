@@ -122,7 +122,7 @@ def pick_on_cluster(
         folder=os.getcwd(),
         spelling=current_spelling(),
     )
-    with _client(cluster, run.layout, on_note or _ignore) as (client, watch), run:
+    with cluster_client(cluster, run.layout, on_note) as (client, watch), run:
         run.survey(by=lambda files: _surveyed(client, watch, share, files))
         share = dataclasses.replace(share, settings=run.picker.settings)
         run.pick(by=lambda files, stems: _results(client, watch, share, files, stems, run.picker))
@@ -188,12 +188,12 @@ def _ignore(line: str) -> None:
 
 
 def _surveyed(client: Client, watch: Watch, share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
-    (future,) = _as_they_end([client.submit(survey_on_worker, share, files, pure=False)], watch)
+    (future,) = as_they_end([client.submit(survey_on_worker, share, files, pure=False)], watch)
     found: Survey | None = future.result()
     return found
 
 
-def _as_they_end(futures: Sequence[Any], watch: Watch) -> Iterator[Any]:
+def as_they_end(futures: Sequence[Any], watch: Watch) -> Iterator[Any]:
     """Yield each future when it ends, and let the watch look every second meanwhile."""
     ended: SimpleQueue[Any] = SimpleQueue()
     for future in futures:
@@ -220,7 +220,7 @@ def _results(
 
     # Dask would return the remembered results of an earlier run, so pure=False makes it look at the disk again.
     futures = {client.submit(pick_on_worker, share, file, stems[file.name], pure=False): file for file in files}
-    for future in _as_they_end(list(futures), watch):
+    for future in as_they_end(list(futures), watch):
         file = futures[future]
         error = future.exception()
         if error is None:
@@ -240,7 +240,19 @@ def _results(
 
 
 @contextmanager
-def _client(cluster: str, layout: RunLayout, on_note: Callable[[str], None]) -> Iterator[tuple[Client, Watch]]:
+def cluster_client(
+    cluster: str, layout: RunLayout, on_note: Callable[[str], None] | None
+) -> Iterator[tuple[Client, Watch]]:
+    """Start a cluster, or connect to one, and end what was started afterwards.
+
+    Parameters
+    ----------
+    cluster, on_note
+        As in `pick_on_cluster`.
+    layout
+        Where batch jobs write their output, unless the TOML says another place.
+    """
+    on_note = on_note or _ignore
     try:
         from distributed import Client
     except ImportError as error:

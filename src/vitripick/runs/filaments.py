@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -144,6 +144,7 @@ def trace_files(
     jobs: int = 1,
     whole: bool = True,
     stop: Callable[[], bool] | None = None,
+    by: Callable[[], Iterator[tuple[MicrographFile, Stored | FailedTrace]]] | None = None,
     on_done: Callable[[int, int, str], None] | None = None,
     on_found: Callable[[dict[str, Any]], None] | None = None,
 ) -> FilamentSummary:
@@ -161,6 +162,8 @@ def trace_files(
         Write the files that describe the whole folder, too.
     stop
         If it returns true, no other micrograph is begun, and `CancelledError` is raised.
+    by
+        Traces them elsewhere, and yields what became of each one, in any order; `jobs` and `stop` do nothing then.
 
     Raises
     ------
@@ -171,8 +174,8 @@ def trace_files(
     found: dict[str, Stored] = {}
     errors: list[VitripickError] = []
     worker = partial(_attempt, folder, stems)
-    results = in_order(files, [worker] * max(1, min(jobs, len(files))), stop=stop)
-    for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
+    results = in_order(files, [worker] * max(1, min(jobs, len(files))), stop=stop) if by is None else ()
+    for done, (file, result) in enumerate(zip(files, results, strict=True) if by is None else by(), start=1):
         if isinstance(result, FailedTrace):
             errors.append(result.error)
             summary.failures.append({"micrograph": file.name, "error": str(result.error)})
@@ -187,6 +190,7 @@ def trace_files(
             on_done(done, len(files), file.name)
     if files and not found:
         _raise_all(errors)
+    found = {stem: found[stem] for file in files if (stem := stems[file.name]) in found}
     if whole:
         join(folder, summary, found)
     else:
