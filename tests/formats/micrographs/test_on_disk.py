@@ -1,11 +1,15 @@
 """A micrograph that is averaged down while it is read is the one that was read whole and averaged down."""
 
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from vitripick.errors import MicrographError
 from vitripick.formats import read_micrograph, write_mrc
-from vitripick.formats.micrographs.on_disk import MicrographOnDisk, open_micrograph
+from vitripick.formats.micrographs.on_disk import MicrographAsStored, MicrographOnDisk, open_micrograph
 from vitripick.geometry import Micrograph
 from vitripick.images import Preparation, prepare, resize
 
@@ -74,11 +78,53 @@ def test_a_faint_signal_on_a_high_level_is_not_taken_for_constant(tmp_path):
     assert prepare(found, Preparation(working_diameter_px=8), diameter_px=24).image.std() > 0.5
 
 
-def test_enlarging_and_other_formats_take_the_whole_micrograph(tmp_path):
+def test_enlarging_and_floats_of_other_formats_take_the_whole_micrograph(tmp_path):
     write_mrc(tmp_path / "m.mrc", noise((40, 50)))
     assert open_micrograph(tmp_path / "m.mrc").reduced((80, 50)) is None
-    picture = "examples/empty/micrographs/18sep28b_grid4e_5_00111gr_00025sq_v02_00008hl_00003en-a.png"
-    assert type(open_micrograph(picture)) is Micrograph
+    tifffile.imwrite(tmp_path / "m.tif", noise((40, 50)))
+    assert type(open_micrograph(tmp_path / "m.tif")) is Micrograph
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+def test_whole_numbers_of_other_formats_are_averaged_as_they_are_stored(tmp_path, dtype, suffix):
+    if suffix != "tif" and dtype != "u1":
+        pytest.skip(f"no {suffix} of this kind")
+    stored = np.clip(noise((700, 900)), 0, 100).astype(dtype)
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "tif":
+        tifffile.imwrite(path, stored)
+    else:
+        cv2.imwrite(str(path), stored)
+    found = open_micrograph(path, name="given", pixel_size=1.5)
+    assert isinstance(found, MicrographAsStored)
+    assert (found.shape, found.pixel_size, found.name) == ((700, 900), 1.5, "given")
+    whole = read_micrograph(path)
+    np.testing.assert_array_equal(found.image, whole.image)
+    for shape in [(100, 129), (333, 428), (700, 900)]:
+        np.testing.assert_allclose(found.reduced(shape), resize(whole.image, shape), atol=2e-4)
+
+
+def test_bytes_never_become_floats_all_at_once(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", np.clip(noise((3000, 2000)), 0, 100).astype(np.uint8))
+    found = open_micrograph(tmp_path / "m.tif")
+    found.reduced((300, 200))  # loads what it needs
+    tracemalloc.start()
+    found.reduced((300, 200))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * 3000 * 2000  # floats would be four bytes each
+
+
+def test_a_pixel_far_from_all_others_is_mended_in_a_tiff_of_whole_numbers(tmp_path):
+    stored = np.random.default_rng(0).integers(0, 3, (200, 200)).astype(np.uint16)
+    stored[60, 61] = 65535
+    tifffile.imwrite(tmp_path / "m.tif", stored)
+    how = Preparation(working_diameter_px=6)
+    prepared = prepare(open_micrograph(tmp_path / "m.tif"), how, diameter_px=24)
+    expected = prepare(read_micrograph(tmp_path / "m.tif"), how, diameter_px=24)
+    np.testing.assert_array_equal(prepared.image, expected.image)
+    assert "replaced by" in prepared.warnings[0]
 
 
 def test_a_file_cut_short_is_refused_before_it_is_read(tmp_path):

@@ -27,7 +27,7 @@ from vitripick.formats.names.suffixes import (
 )
 from vitripick.geometry import Image, Micrograph
 
-_Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
+Kind: TypeAlias = Literal["mrc", "packed mrc", "tiff", "raster"]
 # A few dead pixels may be NaN, but a file with more than this share of NaN or infinite pixels is broken.
 _LARGEST_SHARE_NOT_FINITE = 0.05
 # If a camera counts thousands, zeros along a border lie a few hundred deviations off; they must stay.
@@ -75,12 +75,24 @@ def read_micrograph(
     if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
         raise UsageError(f"the pixel size must be a positive number of Å, not {pixel_size}.")
     with opened(path) as (kind, file, size):
-        found = _read(kind, file, size, path, slice_index)
-    warnings = [*found.warnings, *_mend(found.image, path)]
+        found = read_image_file(kind, file, size, path, slice_index)
+    return checked(found, path, name=name, pixel_size=pixel_size)
+
+
+def checked(found: ImageFile, path: Path, *, name: str | None, pixel_size: float | None) -> Micrograph:
+    """Return the micrograph that a file holds, with its pixels checked and mended; arguments as in `read_micrograph`.
+
+    Raises
+    ------
+    MicrographError
+        If more than 5 % of the pixels are NaN or infinite.
+    """
+    image = found.floats()
+    warnings = [*found.warnings, *_mend(image, path)]
     if pixel_size is None:
         warnings += doubts_about(found.header.pixel_size)
     return Micrograph(
-        image=found.image,
+        image=image,
         pixel_size=found.header.pixel_size if pixel_size is None else pixel_size,
         name=path.name if name is None else name,
         path=path,
@@ -111,7 +123,8 @@ def read_header(path: str | Path) -> MicrographHeader:
         return read_raster_header(file, path)
 
 
-def _read(kind: _Kind, file: BinaryIO, size: int, path: Path, slice_index: int | None) -> ImageFile:
+def read_image_file(kind: Kind, file: BinaryIO, size: int, path: Path, slice_index: int | None = None) -> ImageFile:
+    """Read what `opened` yields, whatever its kind; the pixels are not checked yet. Errors as in `read_micrograph`."""
     if kind in ("mrc", "packed mrc"):
         return read_mrc(file, size, path, slice_index=slice_index)
     if kind == "tiff":
@@ -139,7 +152,7 @@ def doubts_about(pixel_size: float | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, BinaryIO, int]]:
+def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[Kind, BinaryIO, int]]:
     """Yield the file's kind, the file open for reading (unpacked if it was compressed), and its size in bytes.
 
     Errors are those of `read_micrograph`.
@@ -167,7 +180,7 @@ def opened(path: Path, *, header_only: bool = False) -> Iterator[tuple[_Kind, Bi
         raise MicrographError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
-def _kind(path: Path) -> _Kind:
+def _kind(path: Path) -> Kind:
     suffix = suffix_of(path.name)
     if suffix in MRC_SUFFIXES:
         return "mrc"

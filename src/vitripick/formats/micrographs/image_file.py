@@ -48,7 +48,7 @@ class ImageFile:
 
     Attributes
     ----------
-    image : (rows, columns), float32, C-contiguous
+    pixels : (rows, columns), numbers of any kind
         Row 0 is the first row as RELION counts; the reader has already corrected the file's own direction of y.
     header
         Header of the whole file.
@@ -56,9 +56,15 @@ class ImageFile:
         What was tolerated.
     """
 
-    image: Image
+    pixels: npt.NDArray[Any]
     header: MicrographHeader
     warnings: tuple[str, ...] = ()
+
+    def floats(self) -> Image:
+        """Return the pixels as float32, C-contiguous; those of an MRC file are the same array, others are a copy."""
+        # A float64 beyond float32 becomes Inf here, and is later judged with the other pixels.
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(self.pixels, dtype=np.float32)
 
 
 def sane_pixel_size(value: float) -> float | None:
@@ -121,10 +127,3 @@ def to_grey(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]
         return pixels[:, :, 0], ()
     grey = pixels[:, :, :3].mean(axis=2, dtype=np.float32)
     return grey, ("a colour image: the mean of its channels is used",)
-
-
-def upside_down(pixels: npt.NDArray[Any]) -> Image:
-    """Return (rows, columns), float32, C-contiguous: the last stored row first."""
-    # A float64 beyond float32 becomes Inf here, and is later judged with the other pixels.
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(pixels[::-1], dtype=np.float32)

@@ -1,19 +1,33 @@
-"""Average a micrograph down while it is read, so that it stays on the disk and is never in memory at full size."""
+"""Average a micrograph down piece by piece, so that it is never in memory at full size as floats.
+
+An MRC file stays on the disk meanwhile. Other formats must be decoded as a whole, but their pixels stay as small as
+they are stored: a byte or two each.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vitripick.formats.micrographs.files import OUTLIER_DEVIATIONS, doubts_about, has_outliers, opened, read_micrograph
-from vitripick.formats.micrographs.mrc import MrcRows, open_mrc_rows
+from vitripick.formats.micrographs.files import (
+    OUTLIER_DEVIATIONS,
+    checked,
+    doubts_about,
+    has_outliers,
+    opened,
+    read_image_file,
+    read_micrograph,
+)
+from vitripick.formats.micrographs.image_file import ImageFile
+from vitripick.formats.micrographs.mrc import open_mrc_rows
 from vitripick.geometry import Image, Micrograph
 from vitripick.timing import stage
 
@@ -26,6 +40,10 @@ _PIECE_PIXELS = 1 << 18
 _NEARLY_CONSTANT = 1e-4
 # An outlier of 1000 deviations is one of about 200 after it was averaged with the pixels of 25 rows.
 _NARROW_DEVIATIONS = 0.1 * OUTLIER_DEVIATIONS
+# Whole numbers of this size take half the memory of floats, or less.
+_FEW_BYTES = 2
+# (first row, one past the last) -> these rows, float32
+_Read: TypeAlias = Callable[[int, int], Image]
 
 
 class MicrographOnDisk(Micrograph):
@@ -84,21 +102,54 @@ class MicrographOnDisk(Micrograph):
         MicrographError
             As `read_micrograph`.
         """
-        if shape[0] > self.shape[0] or shape[1] > self.shape[1]:
-            return None
-        with opened(self.path) as (_, file, size), np.errstate(invalid="ignore", over="ignore"):
-            narrow = _average_rows(file, open_mrc_rows(file, size, self.path), shape[0])
-        lowest, highest = float(narrow.min()), float(narrow.max())
-        # A comparison with NaN is false, so `not` makes this hold for NaN and Inf, too.
-        if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
-            return None
-        if has_outliers(narrow, deviations=_NARROW_DEVIATIONS, limits=(lowest, highest)):
-            return None
-        return np.asarray(cv2.resize(narrow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        with opened(self.path) as (_, file, size):
+            rows = open_mrc_rows(file, size, self.path)
+            return _reduced(lambda start, stop: rows.read(file, start, stop), self.shape, shape)
+
+
+class MicrographAsStored(Micrograph):
+    """Holds the pixels of a `Micrograph` as whole numbers of one or two bytes, as its TIFF, PNG or JPG file does.
+
+    `warnings` says what the reader tolerated in the file. The warnings of `in_memory()` cover the pixels, too.
+    """
+
+    path: Path
+    _found: ImageFile
+
+    def __init__(self, found: ImageFile, path: Path, *, name: str, pixel_size: float | None) -> None:
+        # A micrograph is frozen, and this one has no image for the usual constructor.
+        doubts = () if pixel_size is not None else doubts_about(found.header.pixel_size)
+        vars(self).update(
+            path=path,
+            name=name,
+            pixel_size=found.header.pixel_size if pixel_size is None else pixel_size,
+            warnings=(*found.warnings, *doubts),
+            _found=found,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        return self._found.header.shape
+
+    @property
+    def image(self) -> Image:
+        """Return all pixels: (rows, columns), float32."""
+        return self.in_memory().image
+
+    def in_memory(self) -> Micrograph:
+        """Return the whole micrograph as floats."""
+        whole = checked(self._found, self.path, name=self.name, pixel_size=self.pixel_size)
+        return dataclasses.replace(whole, warnings=tuple(dict.fromkeys([*self.warnings, *whole.warnings])))
+
+    def reduced(self, shape: tuple[int, int]) -> Image | None:
+        """Return the micrograph averaged over areas to `shape`; None as in `MicrographOnDisk.reduced`."""
+        pixels = self._found.pixels
+        return _reduced(lambda start, stop: pixels[start:stop].astype(np.float32), self.shape, shape)
 
 
 def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: float | None = None) -> Micrograph:
-    """Return a micrograph that is averaged down while it is read, where its format allows; else one in memory.
+    """Return a micrograph that is averaged down piece by piece where its pixels allow it, else one in memory.
 
     Parameters
     ----------
@@ -112,9 +163,12 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
     """
     path = Path(path)
     with opened(path) as (kind, file, size):
-        rows = open_mrc_rows(file, size, path) if kind == "mrc" else None
-    if rows is None:
-        return read_micrograph(path, name=name, pixel_size=pixel_size)
+        if kind != "mrc":
+            found = read_image_file(kind, file, size, path)
+            if found.pixels.dtype.kind in "iu" and found.pixels.dtype.itemsize <= _FEW_BYTES:
+                return MicrographAsStored(found, path, name=path.name if name is None else name, pixel_size=pixel_size)
+            return checked(found, path, name=name, pixel_size=pixel_size)
+        rows = open_mrc_rows(file, size, path)
     header = rows.header
     return MicrographOnDisk(
         path=path,
@@ -125,9 +179,24 @@ def open_micrograph(path: str | Path, *, name: str | None = None, pixel_size: fl
     )
 
 
-def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
+def _reduced(read: _Read, shape: tuple[int, int], to: tuple[int, int]) -> Image | None:
+    """Return the image averaged over areas from `shape` to `to`, or None if all of it must be seen at once."""
+    if to[0] > shape[0] or to[1] > shape[1]:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):
+        narrow = _average_rows(read, shape, to[0])
+    lowest, highest = float(narrow.min()), float(narrow.max())
+    # A comparison with NaN is false, so `not` makes this hold for NaN and Inf, too.
+    if not highest - lowest > _NEARLY_CONSTANT * max(abs(lowest), abs(highest)):
+        return None
+    if has_outliers(narrow, deviations=_NARROW_DEVIATIONS, limits=(lowest, highest)):
+        return None
+    return np.asarray(cv2.resize(narrow, (to[1], to[0]), interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _average_rows(read: _Read, shape: tuple[int, int], n_out: int) -> Image:
     """Return (n_out, columns): each row is the average of the rows it covers, with shared ones weighted."""
-    n_in, columns = rows.header.shape
+    n_in, columns = shape
     shares = _shares(n_in, n_out)
     result = np.empty((n_out, columns), np.float32)
     step = max(1, int(_PIECE_PIXELS / columns * n_out / n_in))
@@ -135,7 +204,7 @@ def _average_rows(file: BinaryIO, rows: MrcRows, n_out: int) -> Image:
         bottom = min(top + step, n_out)
         start, stop, weights = shares.piece(top, bottom)
         with stage("read"):
-            piece = rows.read(file, start, stop)
+            piece = read(start, stop)
         result[top:bottom] = weights @ piece
     return result
 

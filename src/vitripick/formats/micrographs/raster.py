@@ -16,7 +16,6 @@ from vitripick.formats.micrographs.image_file import (
     check_shape,
     check_unpacked,
     to_grey,
-    upside_down,
 )
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -76,7 +75,7 @@ def read_raster(file: BinaryIO, path: Path) -> ImageFile:
     if pixels is None or pixels.shape[:2] != header.shape:
         raise MicrographError(f"{path}: the image data is damaged and cannot be decoded.")
     grey, warnings = to_grey(pixels)
-    return ImageFile(upside_down(grey), header, warnings)
+    return ImageFile(grey[::-1], header, warnings)
 
 
 def _png_shape(chunk: bytes, path: Path) -> tuple[int, int]:

@@ -20,7 +20,6 @@ from vitripick.formats.micrographs.image_file import (
     choose_slice,
     sane_pixel_size,
     to_grey,
-    upside_down,
 )
 
 # tifffile and its codecs raise these errors on damaged files; files that were cut and overwritten at random showed it.
@@ -83,7 +82,7 @@ def read_tiff(file: BinaryIO, size: int, path: Path, *, slice_index: int | None 
         grey, warnings = to_grey(pixels)
         if others := len(tiff.series) - len(alike):
             warnings += (f"the file holds images of {1 + others} kinds; the first is read",)
-    return ImageFile(upside_down(grey), header, warnings)
+    return ImageFile(grey[::-1], header, warnings)
 
 
 @contextmanager
