@@ -141,7 +141,7 @@ class BatchJobs:
         cluster.adapt(minimum_jobs=self._wanted, maximum_jobs=self._wanted)
 
     def look(self) -> None:
-        """Process the reports, say what the run waits for, and raise an error if no job is left.
+        """Read the reports, say what the run waits for, and raise an error if no job is left.
 
         Raises
         ------
