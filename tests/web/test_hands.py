@@ -69,6 +69,15 @@ def test_page_down_goes_round_all_labels(browse, hand, micrographs, tmp_path):
     assert said[0] == said[3]
 
 
+@pytest.mark.parametrize(("by", "stays"), [("pointerdown", False), ("keydown", True)])
+def test_keys_are_the_micrographs_again_after_a_choice_by_mouse(browse, hand, micrographs, tmp_path, by, stays):
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 16)
+    page.focus("#list-sort")
+    page.dispatch_event("#list-sort", by)
+    page.select_option("#list-sort", "labels")
+    assert (page.evaluate("document.activeElement.id") == "list-sort") == stays
+
+
 def test_two_fingers_zoom_and_add_nothing(browse, hand, fingers, micrographs, tmp_path):
     page, _ = browse(micrographs, "--out", tmp_path / "out", "--box-size-px", 16)
     user, touch = hand(page), fingers(page)

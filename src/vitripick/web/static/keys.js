@@ -117,11 +117,22 @@ function onKey(event) {
   act();
 }
 
+/** After a choice by mouse or finger the keys are the micrograph's again; who chooses by keys stays in the list. */
+function leaveLists() {
+  let byPointer = false;
+  window.addEventListener("pointerdown", () => void (byPointer = true), true);
+  window.addEventListener("keydown", () => void (byPointer = false), true);
+  window.addEventListener("change", ({ target }) => {
+    if (byPointer && target instanceof HTMLSelectElement) target.blur();
+  });
+}
+
 export function startKeys() {
   el("help-keys").replaceChildren(...Object.entries(KEYS).map(([title, keys]) => {
     const rows = keys.filter((key) => key.shown).flatMap(({ shown, does }) => [make("dt", {}, make("kbd", { textContent: shown })), make("dd", { textContent: does })]);
     return make("section", {}, make("h2", { textContent: title }), make("dl", {}, ...rows));
   }));
   window.addEventListener("keydown", onKey);
+  leaveLists();
   el("show-help").addEventListener("click", showHelp);
 }
