@@ -61,6 +61,11 @@ def load_sets(data: Path) -> list[LabelledSet]:
     return [_load(entry) for entry in sets]
 
 
+def load_set(folder: Path) -> LabelledSet:
+    """Return a real set with all its labelled micrographs, from its `micrographs` and `coordinates`."""
+    return _load(TrainingSet(micrographs=str(folder / "micrographs"), labels=str(folder / "coordinates")))
+
+
 def _load(entry: TrainingSet) -> LabelledSet:
     files = {file.name: file for file in find_micrographs([entry.micrographs])}
     pairs = pair_labels(list(files), read_all_picks(entry.labels)).pairs
@@ -235,6 +240,7 @@ def figures(e: Evaluation) -> dict[str, Any]:
         "auc_iou": iou.auc,
         "auc_distance": distance.auc,
         "f1": distance.default.f1,
+        "f1_interval": distance.f1_interval,
         "precision": distance.default.precision,
         "recall": distance.default.recall,
         "best_f1": distance.best.f1,

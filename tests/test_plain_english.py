@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib.util
 import io
 import re
 import tokenize
@@ -160,6 +161,16 @@ def test_every_figure_of_the_plot_stands_in_the_page_that_it_names():
         rows = list(csv.DictReader(file))
     texts = {row["page"]: (ROOT / "docs/benchmarks" / row["page"]).read_text(encoding="utf-8") for row in rows}
     assert [row for row in rows for key in ("f1", "low", "high") if row[key] not in texts[row["page"]]] == []
+
+
+def test_every_figure_of_the_plot_has_an_interval_or_says_why_not():
+    spec = importlib.util.spec_from_file_location("draw_results", ROOT / "tools/draw_results.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.TABLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row for row in rows if bool(row["low"]) == bool(row["no_interval"])] == []
+    assert module.PAGE.read_text(encoding="utf-8").endswith(module.table(rows)), "run: python tools/draw_results.py"
 
 
 def test_the_results_fit_on_one_screen():

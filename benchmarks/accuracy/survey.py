@@ -30,7 +30,20 @@ from vitripick.runs import PickSettings, survey_micrographs
 from vitripick.simulation import SimulateSettings, load_scene_recipe, simulate_folder
 
 N_SIMULATED = 3
-COLUMNS = ["set", "true", "estimated", "error", "from-to", "chosen", "F1", "model's own", "F1", "best", "F1", "lost"]
+COLUMNS = [
+    "set",
+    "true",
+    "estimated",
+    "error",
+    "from-to",
+    "chosen",
+    "F1 (95 %)",
+    "model's own",
+    "F1",
+    "best",
+    "F1",
+    "lost",
+]
 
 
 def main() -> None:
@@ -76,6 +89,7 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
     used_px = choice.apply(PickSettings(diameter_px=true_px)).diameter_px or true_px
     picks = _picks(micrographs, load_on_engine(model), used_px)
     scores = [_f1(picks, labels, true_px, level) for level in (choice.threshold.threshold, model.card.threshold)]
+    low, high = _interval(picks, labels, true_px, choice.threshold.threshold)
     best = _judge(picks, labels, true_px, model.card.threshold).criteria["distance"].best
     return [
         name,
@@ -84,7 +98,7 @@ def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
         found[0] / true_px - 1,
         f"{found[1]:.1f}-{found[2]:.1f}",
         choice.threshold.threshold,
-        scores[0],
+        f"{scores[0]:.3f} ({low:.3f}-{high:.3f})",
         model.card.threshold,
         scores[1],
         float(best.threshold or 0),
@@ -155,6 +169,14 @@ def _judge(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float
 
 def _f1(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float) -> float:
     return _judge(picks, labels, diameter_px, threshold).criteria["distance"].default.f1 or 0.0
+
+
+def _interval(
+    picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float
+) -> tuple[float, float]:
+    """Return the 95 % interval of F1 over micrographs; NaN for a single micrograph."""
+    found = evaluate(picks, labels, diameter_px=diameter_px, threshold=threshold, chance_level=False)
+    return found.criteria["distance"].f1_interval or (np.nan, np.nan)
 
 
 if __name__ == "__main__":
