@@ -15,7 +15,7 @@ TEST_PARTS := tests/training,tests/models tests/cli,tests/programs \
 export GLIBC_TUNABLES := glibc.pthread.rseq=0
 PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test docs live wheel fuzz lint types types-js clean
+.PHONY: demo dev test docs live wheel fuzz lint types types-js clean
 
 demo: $(VENV)/.installed
 	$(PICK) examples/apoferritin/micrographs --diameter-px 80 --out demo/apoferritin
@@ -28,6 +28,9 @@ demo: $(VENV)/.installed
 	  --title "vitripick demo" --out demo/report.html
 	@echo
 	@echo "Open demo/report.html; the picks are in demo/*/star, cbox, box and csv, the pictures in demo/*/overlays."
+
+# Only what a developer needs in .venv; then run a single test: .venv/bin/pytest -n 0 tests/formats
+dev: $(VENV)/.installed-dev
 
 test: $(VENV)/.installed-dev lint types types-js
 	@set -e; for part in $(TEST_PARTS); do echo "tests: $$part"; $(PYTEST) $$(echo $$part | tr , ' '); done
