@@ -155,7 +155,7 @@ def test_a_value_that_cannot_be_names_its_option(vitripick, ring_micrograph, tmp
 def test_pick_takes_the_options_that_act_on_one_micrograph_and_says_so_of_others():
     with pytest.raises(UsageError, match=r"no option 'treshold'.*threshold"):
         pick(None, None, treshold=0.3)
-    with pytest.raises(UsageError, match="overlays acts in a run only"):
+    with pytest.raises(UsageError, match="overlays acts only in a run"):
         pick(None, None, overlays=True)
     with pytest.raises(UsageError, match="threshold=3"):
         pick(None, None, threshold=3)
