@@ -12,7 +12,7 @@ def test_a_micrograph_whose_labels_are_not_understood_is_not_said_to_have_none(l
     (labels / "disc3.csv").write_text("x;y;width;height\n104,62;8,38;27;27\n")
     data = load_training_data([labelled_set], short, Preparation(working_diameter_px=16))
     assert data.split[0]["without_labels"] == ["disc3.mrc"]
-    assert "not used, as their labels were passed by: 1 of 4 micrographs (disc3.mrc)" in caplog.text
+    assert "not used, because their labels were not read: 1 of 4 micrographs (disc3.mrc)" in caplog.text
     assert "they have no labels" not in caplog.text
     assert "with commas" in caplog.text
 
@@ -24,8 +24,8 @@ def test_micrographs_without_labels_are_one_line_with_a_count(labelled_set, shor
     load_training_data([labelled_set], short, Preparation(working_diameter_px=16))
     bare = [record.message for record in caplog.records if "have no labels" in record.message]
     named = "more2.mrc, more3.mrc, more4.mrc, more5.mrc, more6.mrc and 3 more"
-    assert bare == [f"not used, as they have no labels: 8 of 12 micrographs ({named})"]
-    (strangers,) = [record.message for record in caplog.records if "labels of no micrograph" in record.message]
+    assert bare == [f"not used, because they have no labels: 8 of 12 micrographs ({named})"]
+    (strangers,) = [record.message for record in caplog.records if "labels without a micrograph" in record.message]
     assert ", not used: 8 (other2, other3" in strangers
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Every name is imported on first use: help texts need none of these, and picking with another engine no torch.
+# Every name is imported on first use, because help texts need none of these, and picking on another engine needs no
+# torch.
 _HOME = {
     "ARCHITECTURES": "architectures",
     "ARCHITECTURE_NAMES": "architecture_names",
@@ -89,7 +90,7 @@ if TYPE_CHECKING:
     from vitripick.models.released import DEFAULT_MODEL, RELEASED, released_path
 
 
-# The modules among them that torch is imported in.
+# These modules import torch.
 _IN_TORCH = {"architectures", "bundle", "detector", "layers", "registry"}
 
 

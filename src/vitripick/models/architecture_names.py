@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-# The name is that of a module of this package and of the function in it. What follows is how the network sees a
-# micrograph, as in `Preparation.scale_by`: it decides which options an architecture has.
+# The name is that of a module of this package and of the function in it. The value says how the network scales a
+# micrograph, as in `Preparation.scale_by`; it decides which options an architecture has.
 ARCHITECTURE_NAMES: dict[str, Literal["particle", "long_side"]] = {
     "heatmap": "particle",
     "yolo": "long_side",
@@ -15,7 +15,7 @@ ARCHITECTURE_NAMES: dict[str, Literal["particle", "long_side"]] = {
 
 
 def names_that_scale_by(scale_by: Literal["particle", "long_side"]) -> str:
-    """Return the architectures that bring micrographs to scale in this way, as a help text lists them."""
+    """Return the architectures that scale micrographs in this way, as a help text lists them."""
     return ", ".join(name for name, own in ARCHITECTURE_NAMES.items() if own == scale_by)
 
 

@@ -1,4 +1,4 @@
-"""The table with every architecture in it; a module of its own, because importing them takes torch along."""
+"""List every architecture in a table. This is a separate module, because importing the architectures imports torch."""
 
 from __future__ import annotations
 

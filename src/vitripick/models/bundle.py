@@ -1,6 +1,6 @@
-"""Model bundles: weights and everything needed to use them, in one file.
+"""Read and write model bundles: weights and everything needed to use them, in one file.
 
-A bundle is a safetensors file (no code in it, safe to load from anywhere). Its header carries a JSON description
+A bundle is a safetensors file, which holds no code and is safe to load from anywhere. Its header has a JSON description
 under the key `vitripick`: architecture and options, preparation, particle, threshold, training data, licence.
 """
 
@@ -24,18 +24,18 @@ from vitripick.text import listed
 
 @dataclass(frozen=True, eq=False)
 class TorchModel:
-    """Is a model whose weights are in torch, ready to pick.
+    """Holds a model whose weights are in torch, ready to pick.
 
     Attributes
     ----------
     detector
         In evaluation mode.
     card
-        What the bundle says.
+        The description in the bundle.
     sha256
-        Of the file it came from; empty for one that was never saved.
+        Hash of its file; empty for a model that was never saved.
     path
-        That file.
+        The file it came from; None for a model that was never saved.
     """
 
     detector: Detector
@@ -58,7 +58,7 @@ def save_model(model: Model, path: str | Path) -> None:
 
 
 def load_weights(model: Model | str | Path) -> TorchModel:
-    """Return a model with its weights in torch: itself if it is there, else loaded from its bundle.
+    """Return a model with its weights in torch; they are loaded from its bundle if need be.
 
     Parameters
     ----------
@@ -84,7 +84,9 @@ def load_weights(model: Model | str | Path) -> TorchModel:
 def _read(path: Path) -> TorchModel:
     card = read_model_card(path)
     try:
-        with torch.device("meta"):  # without memory, because a damaged description may ask for any size
+        with torch.device(
+            "meta"
+        ):  # built without memory for weights, because a damaged description may ask for any size
             empty = build_detector(card.architecture, card.options)
         shapes = {key: tuple(value.shape) for key, value in empty.state_dict().items()}
         with safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""What a bundle says about itself, read without its weights and without torch."""
+"""Read the description of a bundle, without its weights and without torch."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _Length: TypeAlias = Annotated[float, Field(gt=0)]
 
 
 class ModelCard(Settings):
-    """Holds what a bundle says about itself.
+    """Holds the description of a model in its bundle.
 
     Attributes
     ----------
     bundle_version
-        Of this description's layout.
+        Version of this description's layout.
     name, description, licence
-        For people.
+        Texts for the user.
     architecture, options
-        What `build_detector` needs.
+        The arguments of `build_detector`.
     preparation
-        How micrographs are brought to the network.
+        How micrographs are prepared for the network.
     diameter_px, diameter_angstrom
-        The particle it was trained on, where it was trained on one: picking falls back on it.
+        Diameter of the particle, if the model was trained on one particle; picking uses it by default.
     diameter_range_angstrom
-        Of the training particles, where known.
+        Smallest and largest diameter of the training particles, if known.
     threshold
         Default confidence threshold, tuned on the validation micrographs.
     calibration
@@ -67,7 +67,8 @@ class ModelCard(Settings):
     @field_validator("calibration")
     @classmethod
     def _check_calibration(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        # With a slope of zero, no confidence would say anything; with a negative one, the best picks would go first.
+        # With a slope of zero, all confidences would be equal; with a negative one, the best picks would be dropped
+        # first.
         if value is not None and not value[0] > 0:
             raise ValueError("the slope of a calibration is above 0")
         return value
@@ -78,14 +79,14 @@ class ModelCard(Settings):
         return bool(self.options.get("junk", False))
 
     def calibrated(self, confidence: FloatArray) -> FloatArray:
-        """Return what the network's confidences are worth, 0-1; without a calibration they stay as they are."""
+        """Return the calibrated confidences, 0-1; without a calibration they stay as they are."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
         return np.asarray(1 / (1 + np.exp(-(slope * _logit(confidence) + intercept))))
 
     def uncalibrated(self, confidence: float) -> float:
-        """Return the network's confidence that is worth this much: the inverse of `calibrated`."""
+        """Return the network's own confidence for a calibrated one: the inverse of `calibrated`."""
         if self.calibration is None:
             return confidence
         slope, intercept = self.calibration
@@ -146,12 +147,12 @@ def file_sha256(path: str | Path) -> str:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """Return where a released model, or the bundle of this path, lies.
+    """Return the path of a released model, or of the bundle at this path.
 
     Raises
     ------
     InputError
-        If there is neither.
+        If there is no such model and no such file.
     """
     if str(name_or_path) in (*RELEASED, *OF_FILAMENTS):
         return released_path(str(name_or_path))

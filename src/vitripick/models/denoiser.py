@@ -1,7 +1,7 @@
-"""A small network that guesses what a micrograph would look like without noise: for eyes, not for measuring.
+"""Guess with a small network how a micrograph would look without noise: to look at, not to measure.
 
-It was trained on simulated pairs alone to come near the clean image in the mean square, so where the noise hides
-everything it answers with the background. It works at a coarse pixel size; finer detail is left out, as by a low-pass.
+It was trained on simulated pairs only, to reduce the mean square distance to the clean image. So where noise hides
+everything, it returns the background. It works at a coarse pixel size; finer detail is left out, as by a low-pass.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vitripick.geometry import Image
 from vitripick.images import resize
 from vitripick.models.loading import import_engine
 
-# Å per pixel that the network sees. Coarser micrographs stay as they are.
+# Å per pixel of the network's input. Coarser micrographs are not rescaled.
 WORKING_PIXEL_SIZE = 6.0
-# Where the pixel size is not known: the longer side that the network sees.
+# If the pixel size is not known: longer side of the network's input.
 _WORKING_SIDE_PX = 680
 # Sigma in working pixels of the blur that is the background; the network sees what is left, in units of its spread.
 BACKGROUND_PX = 40.0
-# Beyond this many spreads is gold, a crystal or a dead pixel.
+# Pixels beyond this number of spreads are gold, crystals or dead pixels.
 CLIP = 8.0
 # The network halves its image three times.
 PAD_TO = 16
@@ -58,7 +58,7 @@ def denoise(image: Image, *, pixel_size: float | None) -> Image:
 
 
 def denoise_and_measure(image: Image, *, pixel_size: float | None) -> tuple[Image, float]:
-    """Return what `denoise` does, and the spread of the noise at the pixel size of the network.
+    """Return the denoised image, and the spread of the noise at the pixel size of the network.
 
     What is much fainter than that spread may be nothing, so a picture should not stretch it to black and white.
     """
@@ -71,14 +71,15 @@ def denoise_and_measure(image: Image, *, pixel_size: float | None) -> tuple[Imag
         small = resize(small, (max(1, round(shape[0] / factor)), max(1, round(shape[1] / factor))))
     scaled, background, spread = standardised(small)
     found = _run(scaled) * np.float32(spread) + background
-    # What is beyond the limits is far above the noise, so it comes back as it was.
+    # Pixels beyond the limits are far above the noise, so they are put back unchanged.
     beyond = np.abs(scaled) >= CLIP
     found[beyond] = small[beyond]
     return resize(found, (shape[0], shape[1])), spread
 
 
 def standardised(image: Image) -> tuple[Image, Image, float]:
-    """Return what the network sees: the image without its background, in units of its spread; and these two."""
+    """Return the input of the network (the image without its background, in units of its spread), the background and
+    the spread."""
     middle = float(np.median(image))
     spread = 1.4826 * float(np.median(np.abs(image - np.float32(middle)))) or float(image.std()) or 1.0
     limited = np.clip(image, middle - CLIP * spread, middle + CLIP * spread).astype(np.float32)
@@ -114,7 +115,7 @@ def _run(scaled: Image) -> Image:
             rows, columns = min(_TILE, height - top), min(_TILE, width - left)
             tall, wide = rows + -rows % PAD_TO + 2 * _MARGIN, columns + -columns % PAD_TO + 2 * _MARGIN
             part = padded[top : top + tall, left : left + wide]
-            with _running:  # one at a time: it takes the cores that it gets
+            with _running:  # one at a time, because each call uses all cores
                 found = _session().run(None, {"images": np.ascontiguousarray(part[None, None])})[0][0, 0]
             result[top : top + rows, left : left + columns] = found[
                 _MARGIN : _MARGIN + rows, _MARGIN : _MARGIN + columns

@@ -1,4 +1,4 @@
-"""What a network found, and how that is read from its raw maps: NumPy only, so that picking need not wait for torch.
+"""Read detections from the raw maps of a network, with NumPy only, so that picking need not wait for torch.
 
 All coordinates here are in working pixels, the pixels of the prepared image; (0, 0) is the middle of the first one.
 """
@@ -35,8 +35,8 @@ class Detections:
     confidence : (n,), float64
         0-1.
     junk : (rows, columns), float32, or None
-        How likely each place of the image, in cells of the network's stride, is junk: carbon, ice, gold, clumps; None
-        from a network that does not say.
+        Probability that each cell of the network's stride is junk (carbon, ice, gold, clumps); None if the network has
+        no junk map.
     """
 
     x: FloatArray
@@ -56,7 +56,7 @@ class Detections:
 
 
 class Decoding(Settings):
-    """Says how raw maps are read, and what images a network takes; goes into the graphs of the other engines.
+    """Says how raw maps are read, and which images a network takes; it is stored in the graphs of other engines.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Decoding(Settings):
     junk
         Whether one of the maps says where junk is.
     numbers
-        What this decoder needs to know beyond that, by name: the size that sizes are multiples of, for instance.
+        Further numbers that this decoder needs, by name, such as the size that sizes are multiples of.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class Decoding(Settings):
 
 
 class Network(Protocol):
-    """Says what finding particles needs of a network, whichever engine runs it."""
+    """Lists what a network must offer to find particles, on any engine."""
 
     @property
     def decoding(self) -> Decoding:
@@ -118,8 +118,8 @@ class Decoder:
     confidence_channel: int
 
 
-# By name. The two here need no torch, which picking need not wait for; one that only its own architecture uses may be
-# registered in that architecture's file.
+# Decoders by name. The ones here need no torch, so picking need not wait for it. A decoder that only one architecture
+# uses may be registered in that architecture's file.
 DECODERS: dict[str, Decoder] = {}
 
 
@@ -186,7 +186,7 @@ def decode(raw: Batch, decoding: Decoding, *, floor: float) -> list[Detections]:
 def _read_peaks(maps: Batch, decoding: Decoding, floor: float) -> Detections:
     """Read the maps heat, offset x, offset y and log size: each peak of the heat is a particle. A fifth may be junk."""
     heat = sigmoid(maps[0])
-    # A cell that is as hot as the hottest of its neighbours is a peak; outside of the map it is infinitely cold.
+    # A cell that is as hot as the hottest of its neighbours is a peak; outside the map, heat counts as minus infinity.
     peaks = (heat >= floor) & (heat == cv2.dilate(heat, np.ones((3, 3), np.uint8)))
     rows, columns = np.nonzero(peaks)
     offset_x, offset_y, log_size = maps[1:4, rows, columns].astype(np.float64)
@@ -242,6 +242,6 @@ def _read_lines(maps: Batch, decoding: Decoding, floor: float) -> Detections:
 
 def sigmoid(values: Batch) -> Batch:
     """Return 1 / (1 + exp(-values))."""
-    # By tanh, which cannot overflow.
+    # tanh cannot overflow, unlike exp.
     result: Batch = 0.5 * np.tanh(0.5 * values) + 0.5
     return result

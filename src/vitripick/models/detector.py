@@ -1,4 +1,4 @@
-"""The contract of an architecture: what the rest of the package knows about a network.
+"""Define the contract of an architecture: what the rest of the package knows about a network.
 
 A detector turns a batch of prepared images into raw maps, raw maps into detections, and labels into targets and a
 loss. Nothing outside its own module knows which network it is. All coordinates here are in working pixels, the
@@ -25,7 +25,7 @@ LabelArray = npt.NDArray[np.float32]
 
 
 class Detector(nn.Module, ABC):
-    """Is a network with everything around it that depends on which network it is.
+    """Describes a network with everything that depends on its architecture.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class Detector(nn.Module, ABC):
         Working pixels around a place on which the raw map there depends: tiles overlap by this much on each side.
         None if the network must see the whole image at once.
     input_size_px
-        Long side, in working pixels, of what the network sees at once: the micrograph, or one of its patches. None if
-        it takes images of any size.
+        Long side, in working pixels, of the image that the network sees at once: the micrograph, or one of its patches.
+        None if it takes images of any size.
     learns_junk
         Whether `targets` takes `junk`, (n, h, w): 1 where a place is junk, 0 where none is, -1 where that is unknown.
     """
@@ -73,7 +73,7 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def targets(self, labels: Sequence[LabelArray], shape: tuple[int, int]) -> Tensor:
-        """Turn the labels of images of `shape` (h, w) into what `loss` compares the raw maps with."""
+        """Turn the labels of images of `shape` (h, w) into targets, which `loss` compares with the raw maps."""
 
     @abstractmethod
     def loss(self, raw: Tensor, targets: Tensor, weight: Tensor) -> dict[str, Tensor]:
@@ -88,11 +88,11 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """Take what the network may know beforehand (an anchor) from the training labels' sizes in working pixels."""
+        """Set what the network knows before training (such as an anchor) from the labels' sizes in working pixels."""
 
 
 def share_of_particles(count: Tensor) -> Tensor:
-    """Return what to divide a sum over particles by: at least 1 in all; of several processes, this one's share.
+    """Return the divisor of a sum over particles: at least 1 in all; with several processes, the share of this one.
 
     The mean of the processes' losses is then the loss of all their particles, however these are spread.
 

@@ -1,4 +1,4 @@
-"""Which device, found out without torch where that is possible."""
+"""Choose the device, without torch if possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles of the network that sees filaments: safetensors with a card, as those of particle models."""
+"""Read and write bundles of the network that sees filaments: safetensors with a card, as for particle models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vitripick.models.filament_network import FilamentNetwork
 
 @dataclass(frozen=True, eq=False)
 class FilamentModel:
-    """Is a network that sees filaments, ready to run.
+    """Holds a network that sees filaments, ready to run.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class FilamentModel:
     card
         What its bundle says; its `diameter_px` and `diameter_angstrom` are the width of the filament.
     sha256
-        Of the file it came from; empty for one that was never saved.
+        Hash of its file; empty for a model that was never saved.
     path
-        That file.
+        The file it came from; None for a model that was never saved.
     """
 
     network: FilamentNetwork
@@ -74,7 +74,9 @@ def load_filament_model(name_or_path: str | Path, *, device: str = "cpu") -> Fil
     ):
         raise FormatError(f"{path}: no network of filaments has the options {card.options}.")
     try:
-        with torch.device("meta"):  # without memory, because a damaged description may ask for any size
+        with torch.device(
+            "meta"
+        ):  # built without memory for weights, because a damaged description may ask for any size
             empty = FilamentNetwork(width=channels, stride=stride, working_width_px=width_px)
         shapes = {key: tuple(value.shape) for key, value in empty.state_dict().items()}
         with safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""What is known about a model of filaments without its weights, and without torch."""
+"""Read the description of a model of filaments, without its weights and without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vitripick.models.model import Model, ModelFile, open_model
 
 # The released model.
 DEFAULT_FILAMENT_MODEL = "filaments"
-# What the card of such a bundle calls its network.
+# The name of the network in the card of such a bundle.
 ARCHITECTURE = "filaments"
 
 

@@ -1,4 +1,4 @@
-"""The network that sees filaments: `heatmap`'s trunk with a head for centre line, direction and width.
+"""Define the network that sees filaments: the trunk of `heatmap` with a head for centre line, direction and width.
 
 Every filament is brought to one width in working pixels, as `heatmap` brings every particle to one diameter. Of each
 cell the network says: does a centre line run here, where exactly (offset x and y), in which direction (cosine and sine
@@ -29,13 +29,13 @@ _HEAT_SIGMA = 0.11
 _FULL_HEAT_CELLS = 0.5
 # Offset, direction and width are learned within this many widths of the centre line.
 _OFFSET_WIDTHS = 0.35
-# Where another filament runs as near as this and turned by more than this, direction is not learned: it has two.
+# Where another filament is this near and turned by more than this, there are two directions, so none is learned.
 _CROSSING_WIDTHS = 0.5
 _CROSSING_RADIANS = 0.35
 
 
 class FilamentNetwork(nn.Module):
-    """See the module's docstring.
+    """See the docstring of the module.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class FilamentNetwork(nn.Module):
 def filament_targets(
     filaments: Sequence[Filament], shape: tuple[int, int], *, stride: int, working_width_px: float
 ) -> Batch:
-    """Return what the maps of an image should be: (8, rows, columns).
+    """Return the target maps of an image: (8, rows, columns).
 
     They are heat, offset x, offset y, cosine, sine, log width, 1 where offset and width count, 1 where the direction
     counts. A filament without a width has the working width.

@@ -1,8 +1,9 @@
-"""The head of the paper (Wagner et al. 2019) on any feature extractor: a grid of cells, at most one particle in each.
+"""Define the head of the paper (Wagner et al. 2019) on any feature extractor: a grid of cells, at most one particle in
+each.
 
 A 1 x 1 convolution with six filters says about each cell where in it a particle's centre is, how large the box is as a
-multiple of the one anchor box, and how sure it is. Loss, decoding and priors are here; a member of this family brings
-its features, and trains by the paper's recipe unless it has one of its own.
+multiple of the one anchor box, and how sure it is. Loss, decoding and priors are here. A network of this family adds
+its features, and trains by the paper's recipe unless it has another one.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class GridDetector(Detector):
             cell = np.floor(centre).astype(int)
             inside = np.all((cell >= 0) & (cell < (columns, rows)), axis=1)
             within = centre - cell
-            # Nearest last, so that it is the one that stays.
+            # The nearest one comes last, so that it overwrites the others.
             for i in np.argsort(-np.abs(within - 0.5).max(axis=1), kind="stable"):
                 if bool(inside[i]):
                     column, row = cell[i]

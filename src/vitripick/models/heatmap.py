@@ -1,4 +1,4 @@
-"""`heatmap`: our default, a small U-Net that marks the centre of every particle.
+"""Define `heatmap`, the default network: a small U-Net that marks the centre of every particle.
 
 Every particle is seen at one size (the bundle's working diameter), so a small network is enough. It gives, at a
 quarter of the working resolution, a heat (is a particle's centre here?), the offset to that centre and the particle's
@@ -23,7 +23,7 @@ from vitripick.models.detections import Batch, Decoding
 from vitripick.models.detector import Detector, LabelArray, share_of_particles
 from vitripick.models.registry import register
 
-# Sigma of the target's heat as a share of the particle's diameter: about what people's clicks scatter by.
+# Sigma of the target's heat as a share of the particle's diameter: about the scatter of people's clicks.
 _HEAT_SIGMA = 0.12
 # Cells within this many cells of a centre have full heat, so that confidence does not depend on where between cells
 # a particle lies (0.71 is the farthest that the nearest cell can be).
@@ -63,7 +63,7 @@ class HeatmapDetector(Detector):
         assert isinstance(final, nn.Conv2d)
         assert final.bias is not None
         nn.init.zeros_(final.bias)
-        # Starts as "one cell in a hundred is a centre", so that the many empty cells do not drown the first steps.
+        # The bias starts at "one cell in a hundred is a centre", so that empty cells do not dominate the first steps.
         nn.init.constant_(final.bias[:1], -4.6)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class HeatmapDetector(Detector):
         return Preparation(scale_by="particle", working_diameter_px=self.working_diameter_px)
 
     def set_priors(self, box_sizes_px: FloatArray) -> None:
-        """Take nothing: every particle comes at the working diameter."""
+        """Do nothing, because every particle has the working diameter."""
 
 
 @register
@@ -160,7 +160,7 @@ def _conv(n_in: int, n_out: int, *, stride: int = 1) -> nn.Sequential:
 
 
 class _Residual(nn.Module):
-    """Adds two 3x3 convolutions to a straight way through (He et al. 2016)."""
+    """Adds two 3x3 convolutions to its input (He et al. 2016)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""`inception_resnet`: the paper's head on the features of Inception-ResNet-v2, their comparison of architectures.
+"""Define `inception_resnet`: the paper's head on the features of Inception-ResNet-v2, from its comparison of
+architectures.
 
 Written from the figures of Szegedy, Ioffe, Vanhoucke & Alemi 2017 ("Inception-v4, Inception-ResNet and the Impact of
 Residual Connections on Learning", AAAI). Two differences, both because a detector must know exactly where each cell

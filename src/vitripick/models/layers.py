@@ -1,4 +1,4 @@
-"""The layers of an architecture as a table: what it really is, not what a page says about it."""
+"""List the layers of an architecture in a table, from the network itself and not from a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import an engine, and say in one sentence why that is not possible where it is installed but broken."""
+"""Import an engine; if it is installed but broken, say why in one sentence."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger("vitripick")
 # home. The user has not agreed to that, and nodes of clusters have no network. It reads this when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# What broken packages raise on import: libraries that are missing or too old, parts built for another numpy, files
-# that an update left behind.
+# Broken packages raise these on import: libraries are missing or too old, parts were built for another numpy, or an
+# update left files behind.
 BROKEN = (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError, SystemError)
 
 _said: set[str] = set()
 
 
-# What brings torch along, with `onnx`, which it needs to make graphs.
+# The command that installs torch, with `onnx`, which it needs to make graphs.
 INSTALL_TORCH = "pip install 'vitripick[train]'"
 
 
@@ -107,7 +107,7 @@ def first_line(error: BaseException) -> str:
 
 
 def say_once(line: str) -> None:
-    """Warn of something; a line that this process has said already is not repeated."""
+    """Log a warning; a line that this process has logged already is not repeated."""
     if line not in _said:
         _said.add(line)
         log.warning("%s", line)

@@ -1,7 +1,7 @@
-"""A model wherever its weights are: on the disk, in torch, or on another engine. Without torch.
+"""Describe a model without torch, with its weights on the disk, in torch, or on another engine.
 
 `ModelFile` (here) has its weights on the disk, `TorchModel` (`bundle.py`) in torch, `EngineModel`
-(`engines/choose.py`) on an engine. `load_weights` gives the second of any model, `load_on_engine` the third.
+(`engines/choose.py`) on an engine. `load_weights` turns any model into the second, `load_on_engine` into the third.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vitripick.models.detections import Network
 
 
 class Model(Protocol):
-    """Holds what is known about a model, loaded or not."""
+    """Holds the description of a model, loaded or not."""
 
     @property
     def card(self) -> ModelCard:
@@ -31,7 +31,7 @@ class Model(Protocol):
 
 
 class LoadedModel(Model, Protocol):
-    """Is a model that can pick."""
+    """Describes a model that can pick."""
 
     @property
     def network(self) -> Network:
@@ -40,7 +40,7 @@ class LoadedModel(Model, Protocol):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Is a model whose weights are not loaded: all that picking needs where another engine than torch runs the network.
+    """Describes a model whose weights are not loaded; picking on another engine than torch needs no more.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where an architecture registers: a function that gives a detector, and what else the architecture decides."""
+"""Register architectures: a function that returns a detector, and what else the architecture decides."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Architecture:
     Attributes
     ----------
     build
-        Gives a detector; its keyword arguments are the options that a bundle stores.
+        Returns a detector; its keyword arguments are the options that a bundle stores.
     recipe
         How it is trained unless a user chooses otherwise: fields of `vitripick.training.TrainSettings` and their
-        values, those of the augmentation as a mapping of their own. What is not named keeps its general default.
+        values, those of the augmentation as a mapping of their own. Fields that are not named keep their general
+        defaults.
     bf16_on_cpu
         Whether it can be trained in bfloat16 on a CPU.
     """
@@ -32,7 +33,7 @@ class Architecture:
     bf16_on_cpu: bool
 
 
-# By name, as far as their modules were imported; `architectures.py` has them all.
+# Architectures by name, as far as their modules were imported; `architectures.py` lists all.
 REGISTERED: dict[str, Architecture] = {}
 
 

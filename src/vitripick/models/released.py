@@ -1,4 +1,4 @@
-"""The table of models that ship inside the package."""
+"""List the models that ship inside the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vitripick.errors import InputError
 
 _FOLDER = Path(__file__).parent / "released"
 
-# Name to file. What each one is stands in its own card; `vitripick models` prints it.
+# Name to file. The card of each one describes it; `vitripick models` prints it.
 RELEASED: dict[str, str] = {"general": "general.safetensors"}
 
 DEFAULT_MODEL = "general"

@@ -1,4 +1,4 @@
-"""Run a network over one prepared image: pad, tile if it must, decode."""
+"""Run a network over one prepared image: pad, tile if necessary, decode."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Larger images go through the network in tiles, so that memory stays bounded: 2048² needs about 0.6 GB.
 _TILE_PX = 2048
-# Picks below this are noise to every user; above it all are stored, so that a threshold never means another run.
+# Picks below this are noise for every user. All others are stored, so that another threshold never needs another run.
 FLOOR_CONFIDENCE = 0.05
 
 
@@ -100,7 +100,7 @@ def raw_maps(network: Network, image: Image) -> Batch:
 def expect(network: Network, shape: tuple[int, int]) -> None:
     """Tell the network that prepared images of this shape will come, so that its engine can get ready meanwhile.
 
-    Images that go through it in tiles are not foretold. Engines that need no time to get ready do not listen.
+    Images that go through it in tiles are not announced. Engines that need no preparation ignore this.
     """
     if max(shape) > _TILE_PX or not hasattr(network, "expect"):
         return

@@ -1,4 +1,4 @@
-"""From the detections of overlapping patches to those of the whole image, without doubles or losses at the seams."""
+"""Join the detections of overlapping patches to those of the whole image, without doubles or losses at the seams."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy.typing as npt
 from vitripick.images import Window
 from vitripick.models.detections import Detections
 
-# A patch has no say in this share of an overlap along its own inner edge, where particles are cut. Neighbours' patches
-# both have a say in the half between, so that a place found a little differently by each is lost by neither.
+# In this share of an overlap along its own inner edge, where particles are cut, detections of a patch do not count. In
+# the half between, those of both patches count, so that a particle that each finds at a slightly different place is not
+# lost.
 _SILENT_SHARE = 0.25
-# Found by two patches, nearer than this share of their size: one particle.
+# Detections of two patches nearer than this share of their size are one particle.
 _SAME = 0.5
 
 
@@ -62,7 +63,8 @@ def inside(found: Detections, shape: tuple[int, int]) -> Detections:
 
 
 def _silent_bands(windows: Sequence[Window], own: Window) -> tuple[float, float, float, float]:
-    """Return how far from its upper, lower, left and right edge a patch has no say: 0 at the image's own edge."""
+    """Return how far from its upper, lower, left and right edge detections of a patch do not count: 0 at the image's
+    edge."""
     above = [w.bottom - own.top for w in windows if w.left == own.left and w.top < own.top]
     below = [own.bottom - w.top for w in windows if w.left == own.left and w.top > own.top]
     before = [w.right - own.left for w in windows if w.top == own.top and w.left < own.left]

@@ -1,4 +1,4 @@
-"""Any model with its weights in torch, whichever network it holds."""
+"""Load any model with its weights in torch, of particles or of filaments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`yolo`: the network of Wagner et al. 2019, layer by layer (their Table 2), with their head and loss (`grid.py`).
+"""Define `yolo`, the network of Wagner et al. 2019, layer by layer (their Table 2), with their head and loss
+(`grid.py`).
 
 One look at the whole micrograph, 1024 x 1024 in, a 32 x 32 grid out.
 """

@@ -1,4 +1,4 @@
-"""Targets, loss, augmentation, the loop, training plans."""
+"""Train models: targets, loss, augmentation, the loop, and training plans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vitripick.settings.train import About, Augmentation, SimulatedSet, TrainingSet, TrainSettings
 from vitripick.training.callbacks import Callbacks
 
-# These are imported on first use, because they take torch along, which a plain installation leaves out.
+# These are imported on first use, because they import torch, which a plain installation leaves out.
 _HOME = {"TrainResult": "run", "default_settings": "plan", "read_training_plan": "plan", "train": "run"}
 
 __all__ = [

@@ -35,12 +35,12 @@ log = logging.getLogger("vitripick")
 
 @dataclass(frozen=True, eq=False)
 class Areas:
-    """Holds the areas of one micrograph, and what else its file says.
+    """Holds the areas of one micrograph, and whether its labels are complete.
 
     Attributes
     ----------
     complete
-        Every particle is labelled; None where that is not known.
+        Whether every particle is labelled; None if that is not known.
     ignored
         Polygons, (n, 2) each, in full-size pixels.
     rejected : (n, 2), float64
@@ -63,14 +63,14 @@ class Areas:
 
 
 def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, Areas]:
-    """Return the areas by micrograph; one without a file is complete. Files of no micrograph are named in the log.
+    """Return the areas by micrograph; one without a file is complete. Files that belong to no micrograph are logged.
 
     Raises
     ------
     InputError
         If there is no such folder.
     FormatError
-        If a file is not what it should be.
+        If a file cannot be read as areas.
     """
     if folder is None:
         return {}
@@ -88,7 +88,8 @@ def read_areas(folder: str | Path | None, micrographs: list[str]) -> dict[str, A
 
 
 def read_ignored(path: str | Path | None, micrographs: list[str], *, diameter_px: float) -> dict[str, Boxes]:
-    """Return the boxes to ignore by micrograph, from labels in any format; those of no micrograph are named in the log.
+    """Return the boxes to ignore by micrograph, from labels in any format; those that belong to no micrograph are
+    logged.
 
     A box without a size is as large as a particle's label.
 
@@ -106,7 +107,8 @@ def read_ignored(path: str | Path | None, micrographs: list[str], *, diameter_px
 
 
 def ignored_pixels(areas: Areas | None, prepared: Prepared) -> npt.NDArray[np.bool_] | None:
-    """Return where to ignore, (h, w), bool: the ignored polygons and the border without an image; None if nowhere."""
+    """Return a mask of what to ignore, (h, w), bool: ignored polygons and the border without an image; None if
+    nothing."""
     polygons = () if areas is None else areas.ignored
     if not polygons and not any(prepared.border):
         return None

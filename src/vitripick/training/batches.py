@@ -1,6 +1,7 @@
-"""Draws the batch of any training step from (seed, step) alone, in threads or in worker processes.
+"""Draw the batch of any training step from (seed, step) only, in threads or in worker processes.
 
-How many threads or processes draw changes nothing: crop number `position` of step `step` has its own generator.
+The number of threads or processes does not change the batches: crop number `position` of step `step` has its own
+generator.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class TrainingBatch:
     weight: Tensor
 
 
-# What a worker hands over, as arrays: images (n, p, p), targets, weights (n, p, p).
+# The arrays that a worker returns: images (n, p, p), targets, weights (n, p, p).
 _Arrays = tuple[Image, npt.NDArray[np.float32], Image]
 
 
@@ -52,11 +53,12 @@ class Batches:
     settings
         Seed, batch size, crops, augmentation.
     n_workers
-        How many draw beside the network; 0: one thread. Crops are drawn by processes: much Python on small arrays,
-        which threads would do one after another. Whole samples are drawn by threads: OpenCV and NumPy work on large
-        arrays without the interpreter's lock, and to move 34 MB a step through a pipe takes as long as to draw them.
+        Number of workers that draw while the network computes; 0: one thread. Crops are drawn by processes, because
+        they need much Python on small arrays, which threads would do one after another. Whole samples are drawn by
+        threads: OpenCV and NumPy work on large arrays without the interpreter's lock, and moving 34 MB per step through
+        a pipe takes as long as drawing them.
     rank
-        Of several training processes, this is number `rank`: it draws its own share of their common batch.
+        Number of this process, if several train together; it draws its own share of their common batch.
     """
 
     def __init__(
@@ -76,9 +78,9 @@ class Batches:
         self._loader: DataLoader[_Arrays] | None = None
 
     def replace_samples(self, samples: Sequence[Sample]) -> None:
-        """Draw from these from the next `epoch` on."""
+        """Draw from these samples, beginning with the next `epoch`."""
         self._steps.sets = _by_set(samples)
-        self._loader = None  # its processes have the samples as they were
+        self._loader = None  # its processes have the old samples
 
     def epoch(self, first: int, last: int) -> Iterator[TrainingBatch]:
         """Yield the batches of steps `first` to `last` - 1, each drawn while the one before it is used."""
@@ -100,8 +102,8 @@ class Batches:
                 yield arrays
 
     def _from_processes(self, first: int, last: int) -> Iterator[_Arrays]:
-        # Workers inherit the samples when they start, at no cost where processes fork, and live until these change:
-        # to start eight for each epoch takes as long as some steps on a GPU.
+        # Workers inherit the samples when they start, at no cost if processes fork. They live until the samples change,
+        # because starting eight for each epoch takes as long as some steps on a GPU.
         if self._loader is None:
             # batch_size=None and no collation: arrays come back as they are, and shared memory (often 64 MB in a
             # container) is not needed.

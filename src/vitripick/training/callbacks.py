@@ -1,4 +1,4 @@
-"""What a caller hears of a training while it runs, and how it can stop it."""
+"""Report the progress of a training to its caller, who can also stop it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Holds what a training calls; of several processes only the first one calls it, save for `on_field`.
+    """Holds the functions that a training calls. With several processes only the first one calls them, except
+    `on_field`.
 
     Attributes
     ----------
     on_stage
-        What comes next, in words: what is read, then what is trained on, and how long.
+        The next stage in words: what is read, then what is trained on, and how long.
     on_step
         (step, steps, loss) after each step.
     on_epoch

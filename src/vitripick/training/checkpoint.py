@@ -1,4 +1,4 @@
-"""What a killed run goes on from: weights, averaged weights, the optimiser and where the run stands."""
+"""Save and load the state of a run, so that a killed run can go on: weights, averaged weights, optimiser, progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, float]
 
 @dataclass
 class TrainingProgress:
-    """Says where a run stands, all that resuming needs beside the weights.
+    """Holds the progress of a run: all that resuming needs besides the weights.
 
     Attributes
     ----------
@@ -28,15 +28,16 @@ class TrainingProgress:
     rows
         One for each validation: the training curves.
     best_score
-        Of the best validation so far.
+        Score of the best validation so far.
     best_step, best_threshold
-        Of the weights that are kept, which are the best, or not a whole label worse and longer trained.
+        Step and threshold of the weights that are kept: the best ones, or ones that are trained longer and less than
+        one label worse.
     epochs_without_gain
-        Validations since.
+        Number of validations since then.
     losses
-        Of the steps since the last validation.
+        Losses of the steps since the last validation.
     start_figures
-        What validation said about the model a fine-tuning started from.
+        Figures of the model that a fine-tuning started from.
     """
 
     step: int = 0
@@ -51,7 +52,7 @@ class TrainingProgress:
 
 @dataclass
 class TrainingState:
-    """Is a run at one step: all that changes while it trains.
+    """Holds the state of a run at one step: all that changes while it trains.
 
     Attributes
     ----------
@@ -62,9 +63,9 @@ class TrainingState:
     optimiser
         With its own state.
     progress
-        Where the run stands.
+        The progress of the run.
     samples
-        The training samples with what the averaged network made of their unlabelled places.
+        The training samples, with what the averaged network found at their unlabelled places.
     """
 
     detector: Detector
@@ -97,7 +98,7 @@ class Checkpoint:
             "averaged": state.averaged,
             "optimiser": state.optimiser.state_dict(),
             "progress": vars(state.progress),
-            # What the averaged network made of unlabelled places at the last validation; pixels come from the data.
+            # What the averaged network found at unlabelled places at the last validation; pixels come from the data.
             "labels": [torch.from_numpy(sample.labels) for sample in state.samples],
             "open_places": [torch.from_numpy(sample.knowledge.open_places) for sample in state.samples],
         }
@@ -105,7 +106,7 @@ class Checkpoint:
             torch.save(content, temporary)
 
     def restore(self, state: TrainingState) -> None:
-        """Bring the state to where the checkpoint was written.
+        """Restore the state of the checkpoint.
 
         Raises
         ------

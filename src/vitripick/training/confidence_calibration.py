@@ -1,4 +1,4 @@
-"""What a confidence is worth: from picks on data that a model was not trained on to the calibration in its card."""
+"""Calibrate confidences, from picks on data that a model was not trained on; the result goes into its card."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from vitripick.geometry import FloatArray
 
 
 def fit_calibration(sets: Sequence[tuple[FloatArray, npt.NDArray[np.bool_]]]) -> tuple[float, float]:
-    """Return slope and intercept on the logit of the confidence that make what was seen most likely (Platt 1999).
+    """Return the slope and intercept on the logit of the confidence that make the observed picks most likely (Platt
+    1999).
 
     Parameters
     ----------

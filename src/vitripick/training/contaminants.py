@@ -1,7 +1,7 @@
-"""What is not a particle, for training: painted ice blobs and hard edges, and crops of nothing but noise.
+"""Paint what is not a particle into training crops: ice blobs and hard edges; or make crops of noise only.
 
-People's training micrographs hold few contaminants and no empty ice, and a network that has seen none takes an ice
-ball of the right size, or a chance clump of noise, for a particle. Painted ones, unlabelled, teach the difference.
+Training micrographs usually hold few contaminants and no empty ice. A network that has seen none takes an ice ball of
+the right size, or a random clump of noise, for a particle. Painted contaminants without labels teach the difference.
 Blobs and edges are drawn from a signed distance (negative inside), so that rim and Fresnel-like fringe follow any
 outline.
 """
@@ -58,7 +58,7 @@ def replace_by_noise(crop: Crop, rng: np.random.Generator) -> Crop:
             grain_px = float(np.exp(rng.uniform(np.log(1.0), np.log(20.0))))
             noise = noise + np.float32(rng.uniform(0, 1)) * _smooth_field(rng, noise.shape, grain_px)
     else:
-        # Now and then with a direction: the scan lines of a detector.
+        # Sometimes the noise has a direction, like the scan lines of a detector.
         sigma_x = max(rng.uniform(-1.0, 4.0), 0.05)
         sigma_y = sigma_x if rng.random() < 0.6 else max(rng.uniform(-1.0, 4.0), 0.05)
         noise = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma_x, sigmaY=sigma_y), np.float32)
@@ -71,7 +71,7 @@ def _blobs(crop: Crop, rng: np.random.Generator, diameter_px: float) -> _FloatIm
     rows, columns = crop.image.shape
     y, x = _grid(rows, columns)
     distance = np.full((rows, columns), np.inf, np.float32)
-    # Half of them about as large as a particle: those are the ones that get mistaken for one.
+    # Half of them are about as large as a particle, because those are easily mistaken for one.
     share = rng.uniform(0.3, 0.7) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.15), np.log(2.2)))
     radius = diameter_px * share
     for _ in range(rng.integers(1, 9)):
@@ -147,7 +147,7 @@ def _hide_labels(crop: Crop, painted: Image, distance: _FloatImage, opaque: bool
     for (x, y, width, _), d in zip(crop.labels[hidden], depth[hidden], strict=True):
         if not opaque or d > -0.25 * diameter_px:
             cv2.circle(weight, (round(float(x)), round(float(y))), round(float(width) / 2), 0.0, -1)
-    # What lies around the painted one is as it was; its soft rim is neither.
+    # The surroundings of the painted contaminant are unchanged; its soft rim is neither junk nor clean.
     junk = np.where(distance < 0, np.float32(1), crop.junk)
     junk[(distance >= 0) & (distance < 0.1 * diameter_px)] = -1
     return Crop(painted, crop.labels[~hidden], weight, junk)

@@ -1,4 +1,4 @@
-"""Labelled micrographs, prepared for training: which train, which validate, which are left out."""
+"""Prepare labelled micrographs for training: choose which train, which validate, and which are left out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Split:
 def load_training_data(sets: Sequence[TrainingSet], settings: TrainSettings, preparation: Preparation) -> TrainingData:
     """Read, pair, split and prepare every set of labelled micrographs.
 
-    Micrographs without labels are named in the log and not used; labels without a micrograph too. A label file
+    Micrographs without labels, and labels without a micrograph, are logged and not used. A label file
     without labels is a micrograph that holds no particles.
 
     Raises
@@ -65,12 +65,14 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
     lost = [name for name in pairing.unmatched_micrographs if split_name(name)[1] in unread]
     bare, n = [name for name in pairing.unmatched_micrographs if name not in lost], len(files)
     if lost:
-        log.warning("not used, as their labels were passed by: %d of %d micrographs (%s)", len(lost), n, listed(lost))
+        log.warning(
+            "not used, because their labels were not read: %d of %d micrographs (%s)", len(lost), n, listed(lost)
+        )
     if bare:
-        log.warning("not used, as they have no labels: %d of %d micrographs (%s)", len(bare), n, listed(bare))
+        log.warning("not used, because they have no labels: %d of %d micrographs (%s)", len(bare), n, listed(bare))
     if strangers := pairing.unmatched_labels:
         where = entry.micrographs
-        log.warning("labels of no micrograph in %s, not used: %d (%s)", where, len(strangers), listed(strangers))
+        log.warning("labels without a micrograph in %s, not used: %d (%s)", where, len(strangers), listed(strangers))
     if not pairing.pairs:
         raise InputError(
             f"none of the {len(labels)} label sets in {entry.labels} belongs to one of the {len(files)} "
@@ -96,7 +98,7 @@ def _load_set(entry: TrainingSet, index: int, settings: TrainSettings, preparati
             files[name], pairs[name], index, preparation, diameter, areas.get(name), pixel_size
         )
         if entry.classes and not len(pairs[name]):
-            # Its particles are in other classes, so it is not known to be empty.
+            # Its particles are in other classes, so it may not be empty.
             sample = sample.knowing(empty=False)
         sample = dataclasses.replace(sample, set_weight=entry.weight)
         angstrom = diameter * pixel_size if pixel_size is not None else angstrom
@@ -241,7 +243,7 @@ def _cut_strip(sample: Sample, share: float) -> tuple[Sample, Sample]:
 
 
 def _cut_patches(sample: Sample, patches: Patches) -> list[Sample]:
-    """Return what the network sees at once, as a sample each."""
+    """Return one sample for each image that the network sees at once."""
     shape = (int(sample.image.shape[0]), int(sample.image.shape[1]))
     return [_part(sample, window) for window in patch_windows(shape, patches)] if patches != WHOLE else [sample]
 

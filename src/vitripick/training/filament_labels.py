@@ -1,4 +1,4 @@
-"""Train on micrographs with labelled filaments: every one of them is expected to be labelled."""
+"""Train on micrographs with labelled filaments; all filaments on them must be labelled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCALES = (1 / 1.2, 1.0, 1.2)
 
 @dataclass(frozen=True, eq=False)
 class _Labelled:
-    """Is a prepared micrograph, padded to one crop at least, with its targets and the cells that lie on lines."""
+    """Holds a prepared micrograph, padded to one crop at least, with its targets and the cells that lie on lines."""
 
     image: Image
     targets: npt.NDArray[np.float32]
@@ -53,15 +53,15 @@ def train_filaments(
     Parameters
     ----------
     labelled
-        Micrographs with all their filaments; without any, a micrograph teaches what is none.
+        Micrographs with all their filaments; a micrograph without filaments teaches the background.
     start
-        The model to go on from; without it, training starts from nothing and needs many more steps.
+        The model to go on from; without it, training starts from scratch and needs many more steps.
     width_px, width_angstrom
         Width of the filament, one of the two; by default the median of the labels'.
     steps
         Batches of eight crops.
     device, seed, name
-        Where to train, where random numbers start, and what the card says.
+        Device, seed of random numbers, and the name in the card.
     on_step
         Called with (done, total, loss) every 50 steps.
 

@@ -1,4 +1,4 @@
-"""Go on from a trained model: what comes from it, and which of its layers may change."""
+"""Go on from a trained model: take its settings, and choose which of its layers may change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vitripick.models import Detector, TorchModel
 from vitripick.settings.train import TrainSettings
 from vitripick.training.plan import default_settings
 
-# All layers learn, or the last ones, of this number.
+# "all" layers learn, or this number of the last ones.
 Trainable: TypeAlias = Literal["all"] | int
 
 
@@ -63,7 +63,7 @@ def weights_sha256(detector: nn.Module) -> str:
 
 
 def provenance(start: TorchModel, trainable: Trainable) -> dict[str, Any]:
-    """Return for the new bundle's card where it started, with all that the start model had seen."""
+    """Return, for the new bundle's card, the start model and all data that it had seen."""
     return {
         "name": start.card.name,
         "sha256": start.sha256,
@@ -106,7 +106,8 @@ def freeze_all_but_last(detector: Detector, n_layers: int) -> None:
 
 
 def keep_frozen(detector: Detector) -> None:
-    """Put frozen modules into evaluation mode; else the running means of a frozen normalisation would drift."""
+    """Put frozen modules into evaluation mode, because the running means of a frozen normalisation would drift
+    otherwise."""
     for module in detector.modules():
         own = list(module.parameters(recurse=False))
         if own and not any(parameter.requires_grad for parameter in own):

@@ -1,7 +1,7 @@
-"""The training loop: seeded step by step, so that a killed run resumed gives the same weights as one that was not.
+"""Run the training loop. Each step has its own seed, so a resumed run gives the same weights as an uninterrupted one.
 
-Every random number of step s comes from (seed, s): crops, augmentation and dropout. A checkpoint therefore holds
-weights, averaged weights, the optimiser and a step count, and nothing of any generator.
+Every random number of step s comes from (seed, s): crops, augmentation and dropout. So a checkpoint holds weights,
+averaged weights, the optimiser and a step count, but no state of a generator.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OnBest = Callable[[Detector, Validation], None]
 
 @dataclass(frozen=True)
 class LoopCallbacks:
-    """Holds what the loop calls.
+    """Holds the functions that the loop calls.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def run_loop(
     is_trained: bool = False,
     n_workers: int = 0,
 ) -> TrainingProgress:
-    """Train until the steps are done or patience runs out; go on where the checkpoint stands if it exists.
+    """Train until the steps are done or patience runs out; go on from the checkpoint if there is one.
 
     Parameters
     ----------
@@ -82,18 +82,19 @@ def run_loop(
         Written after a validation, though not more often than every 30 s; at the end, and when the run is stopped. One
         of another run is refused.
     callbacks
-        Of several processes, only the first one keeps the best detector and asks whether to stop.
+        With several processes, only the first one keeps the best detector and asks whether to stop.
     is_trained
-        The detector comes from a model: it is validated as it is, and what training makes of it must be better.
+        Whether the detector comes from a model. Then it is validated first, and trained weights are kept only if they
+        are better.
     n_workers
-        How many draw crops beside the network (`Batches`); it changes no weight.
+        Number of workers that draw crops (`Batches`); it does not change the weights.
 
     Raises
     ------
     UsageError
         If the checkpoint belongs to a run with other settings or data.
     Stopped
-        If `should_stop` said so; the checkpoint holds everything up to this step.
+        If `should_stop` returned true; the checkpoint holds everything up to this step.
     """
     detector.to(device=processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState(
@@ -175,7 +176,7 @@ def build_average(detector: Detector) -> dict[str, Tensor]:
 def _step(
     network: nn.Module, state: TrainingState, batch: TrainingBatch, settings: TrainSettings, processes: Processes
 ) -> float:
-    """Take one step of the optimiser and return its loss; of several processes, `network` wraps the detector."""
+    """Take one step of the optimiser and return its loss; with several processes, `network` wraps the detector."""
     detector, optimiser, step, device = state.detector, state.optimiser, state.progress.step, processes.device
     for group in optimiser.param_groups:
         group["lr"] = learning_rate_at(step, settings)
@@ -200,7 +201,7 @@ def _step(
 
 
 def _seed_dropout(seed: int, device: torch.device) -> None:
-    # Not torch.manual_seed: without CUDA it remembers every call, with its stack, for a device that never comes.
+    # torch.manual_seed is not used: without CUDA it keeps every call, with its stack, for a device that is never there.
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -232,7 +233,7 @@ def _end_epoch(
 
 
 def _validate(state: TrainingState, data: TrainingData) -> tuple[Detector, Validation]:
-    """Return the averaged detector, and how good it is."""
+    """Return the averaged detector and its figures."""
     average = copy.deepcopy(state.detector).eval()
     average.load_state_dict(state.averaged)
     return average, validate(for_inference(average, _device(state.averaged)), data.validation)
@@ -248,9 +249,9 @@ def _keep_if_best(
     validation: Validation,
     on_best: OnBest,
 ) -> None:
-    # Which weights are better shows only where more than one label in all tells them apart, and with very few labels
-    # not at all: then the longest trained are kept, which go on learning sizes where every particle is found early.
-    # A model that training began with must be beaten.
+    # Weights count as better only if they differ by more than one label in all; with very few labels this shows
+    # nothing. Then the longest trained weights are kept, because they go on learning sizes after every particle is
+    # found. The model that training began with must be beaten.
     few = validation.n_labels < _FEW_LABELS
     one_label = 1 / max(1, validation.n_labels)
     gained = few or validation.score > progress.best_score
@@ -272,11 +273,11 @@ def _optimiser(detector: Detector, settings: TrainSettings) -> torch.optim.Optim
 @torch.no_grad()
 def _average(state: TrainingState, decay: float) -> None:
     averaged, step = state.averaged, state.progress.step
-    # Early on the average follows closely: it must remember neither a random start nor the model it started from.
+    # At first the average follows closely, because it must forget the random start, or the model that it started from.
     decay = min(decay, step / (step + 10))
     current = state.detector.state_dict()
     learnt = [name for name, value in current.items() if value.dtype.is_floating_point]
-    # All at once: on a GPU a call for each of hundreds of tensors takes longer than the sums.
+    # All tensors are averaged in one call, because on a GPU hundreds of calls take longer than the sums.
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     average([averaged[name] for name in learnt], [current[name] for name in learnt], step)
     for name in current.keys() - set(learnt):

@@ -23,9 +23,9 @@ def default_settings(
     architecture
         Its name in the registry.
     fine_tune
-        For going on from a trained model: a sixth of the steps at a quarter of the learning rate, so that what it
-        knows is not shaken out of it, and validations twice as often. More steps gained nothing on three sets of
-        real micrographs (docs/benchmarks/training.md).
+        For going on from a trained model: a sixth of the steps at a quarter of the learning rate, so that it does not
+        forget what it knows, and validations twice as often. More steps gained nothing on three sets of real
+        micrographs (docs/benchmarks/training.md).
     changes
         Any of `TrainSettings`.
 
@@ -34,7 +34,7 @@ def default_settings(
     UsageError
         If there is no such architecture, a key is unknown, or a value is out of range.
     """
-    from vitripick.models.architectures import find_architecture  # takes torch along
+    from vitripick.models.architectures import find_architecture  # imports torch
 
     base = TrainSettings.model_validate({"architecture": architecture, **find_architecture(architecture).recipe})
     if fine_tune:
@@ -47,7 +47,7 @@ def default_settings(
             }
         )
     own = base.model_dump()
-    if isinstance(changes.get("augmentation"), dict):  # what is not named stays the architecture's own
+    if isinstance(changes.get("augmentation"), dict):  # fields that are not named keep the values of the architecture
         changes["augmentation"] = {**own["augmentation"], **changes["augmentation"]}
     try:
         return TrainSettings.model_validate({**own, **changes})
@@ -60,7 +60,8 @@ def read_training_plan(
 ) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
     """Read a training plan from TOML: `[[sets]]` (`TrainingSet`), `[[simulated]]` (`SimulatedSet`) and `[training]`.
 
-    `[training]` holds fields of `TrainSettings`. What all simulated sets share may stand once, in `[all_simulated]`.
+    `[training]` holds fields of `TrainSettings`. Keys that all simulated sets share may be written once, in
+    `[all_simulated]`.
 
     Parameters
     ----------
@@ -69,12 +70,12 @@ def read_training_plan(
     data_root
         Folder that relative paths of sets start from; that of the TOML file by default.
     start_architecture
-        For fine-tuning a model of this architecture: its fine-tuning defaults stand for what the plan leaves open.
+        For fine-tuning a model of this architecture: its fine-tuning defaults fill what the plan leaves open.
 
     Raises
     ------
     InputError
-        If the file is missing, no TOML, or holds unknown keys.
+        If the file is missing, is not TOML, or holds unknown keys.
     """
     path = Path(path)
     root = path.parent if data_root is None else Path(data_root)

@@ -1,4 +1,4 @@
-"""In which numbers a training multiplies: bfloat16 where the hardware has it, float32 elsewhere.
+"""Choose the numbers in which a training multiplies: bfloat16 if the hardware has it, else float32.
 
 Weights, averages, losses and the optimiser are float32 either way. Processors with AMX (Intel's, from 2023 on) train
 two to three times faster in bfloat16 (docs/benchmarks/training.md); on other CPUs it is emulated and slower.
@@ -17,7 +17,7 @@ TrainingPrecision: TypeAlias = Literal["fp32", "bf16"]
 
 
 def training_precision(wanted: str, device: torch.device, architecture: str) -> TrainingPrecision:
-    """Return what `TrainSettings.precision` means on a device: `"auto"` is bf16 on CUDA and on CPUs with AMX.
+    """Return the precision on a device for `TrainSettings.precision`: `"auto"` is bf16 on CUDA and on CPUs with AMX.
 
     A precision that is named is used, even where it is slow.
 
@@ -43,6 +43,6 @@ def autocast(precision: TrainingPrecision, device: torch.device) -> torch.autoca
 
 
 def _cpu_has_amx() -> bool:
-    # Torch names it with an underscore only; where that goes away, float32 is right, only slower.
+    # Torch offers this only under a private name; if it disappears, float32 is used, which is right but slower.
     check = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(check()) if check is not None else False

@@ -1,9 +1,9 @@
 """One training over several processes, on as many GPUs or on CPU cores: torchrun starts them, DistributedDataParallel
 keeps their weights the same.
 
-Together they do what one process would do with a batch that is as many times larger: batch normalisation takes its
-statistics over all of them, losses are normalised by the particles of all (`share_of_particles`), and each draws its
-own share of the common batch. The first one validates, writes, and passes on what came of it.
+Together they act like one process with a batch that is larger by their number. Batch normalisation takes its statistics
+over all of them, losses are normalised by the particles of all (`share_of_particles`), and each draws its own share of
+the common batch. The first one validates, writes, and sends the results to the others.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """Knows this process among those of one training.
+    """Describes this process among those of one training.
 
     Attributes
     ----------
     rank, world
         Its number, and how many there are.
     device
-        Where it computes.
+        The device on which it computes.
     """
 
     rank: int
@@ -70,7 +70,7 @@ class Processes:
 
 @contextmanager
 def join_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started (it says so in the environment), or stand alone."""
+    """Join the processes that torchrun started (the environment names them), or work alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes(0, 1, device)
@@ -96,7 +96,7 @@ def _synchronise_normalisation(detector: nn.Module, device: torch.device) -> Non
 
 
 class _Sum(torch.autograd.Function):
-    """Adds up over all processes; what changes the sum in one changes the losses of all."""
+    """Adds up over all processes; the gradient of the sum in one goes to the losses of all."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:

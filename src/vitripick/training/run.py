@@ -1,4 +1,4 @@
-"""`train`: labelled micrographs in, a run folder with a model bundle out."""
+"""Train a model: labelled micrographs in, a run folder with a model bundle out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from vitripick.training.validate import Validation
 
 @dataclass(frozen=True, eq=False)
 class TrainResult:
-    """Holds what a run gave.
+    """Holds the result of a training.
 
     Attributes
     ----------
@@ -61,9 +61,9 @@ class TrainResult:
     rows
         The training curves.
     seconds
-        Of this call; a resumed run counts only its own part.
+        Seconds of this call; a resumed run counts only its own part.
     start_figures
-        What validation said about the model it started from; None where it started from scratch.
+        Figures of the model that it started from; None if it started from scratch.
     """
 
     model: TorchModel
@@ -88,7 +88,7 @@ def train(
 ) -> TrainResult:
     """Train a model on labelled micrographs; called again with the same arguments it goes on where it stopped.
 
-    Among the processes that torchrun starts, every one calls this; the batch is then as many times larger, and only
+    If torchrun starts several processes, each of them calls this. Then the batch is larger by their number, and only
     the first one writes and reports.
 
     Parameters
@@ -136,7 +136,7 @@ def train(
     out, callbacks = Path(out), callbacks or Callbacks()
     if start is None and trainable != "all":
         raise UsageError(
-            f"only a trained model has layers worth keeping: give {parameter('start')} with {parameter('trainable')}."
+            f"only a trained model has layers to keep: give {parameter('start')} with {parameter('trainable')}."
         )
     origin = None if start is None else load_weights(start)
     settings = (settings or TrainSettings()) if origin is None else settings_from(origin, settings)
@@ -155,7 +155,7 @@ def train(
     if origin is None:
         _set_priors(detector, data)
     else:
-        # Priors such as the anchor are part of what the weights mean, and come with them.
+        # Priors such as the anchor belong to the weights, and are taken over with them.
         detector.load_state_dict(origin.detector.state_dict())
         if trainable != "all":
             freeze_all_but_last(detector, trainable)
@@ -232,7 +232,7 @@ def _in_words(settings: TrainSettings, data: TrainingData, device: str) -> str:
     """Return what the training works on, in a line."""
     teaching, validating = ({(s.set_index, s.name) for s in part} for part in (data.training, data.validation))
     labels = count("label", sum(len(sample.labels) for sample in data.training))
-    # Of a single micrograph, one part teaches and the other validates.
+    # If there is a single micrograph, one part of it trains and the other validates.
     validate = "a part of it validates" if teaching == validating else f"{count('other', len(validating))} to validate"
     return (
         f"training {settings.architecture} on {device}: {settings.steps} steps, "
@@ -288,7 +288,7 @@ def _set_priors(detector: Detector, data: TrainingData) -> None:
 
 
 def _particle(data: TrainingData) -> dict[str, Any]:
-    """Return which particle the bundle falls back on: only a model of one particle has one."""
+    """Return the particle that the bundle uses by default: only a model of one particle has one."""
     known = [d for d in data.diameters_angstrom if d is not None]
     span = (min(known), max(known)) if known else None
     if len(data.split) > 1 or not data.diameters_px:

@@ -1,4 +1,4 @@
-"""What a network learns from: samples, and what is known about each beside its labels."""
+"""Hold what a network learns from: samples, and what is known about each besides its labels."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vitripick.models.detector import LabelArray
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """Holds what is known about a sample beside its labels, and how much that counts.
+    """Holds what is known about a sample besides its labels, and how much that counts.
 
     Attributes
     ----------
     complete
         Whether every particle is labelled; None where that is not known.
     empty
-        A person labelled the micrograph as holding no particle.
+        Whether a person marked the micrograph as empty.
     ignored : (h, w), bool
-        Where nothing is taught or counted; None: nowhere.
+        Mask of what is neither taught nor counted; None if there is nothing.
     rejected : (n, 2), float32
         x and y of places that a person said are not particles.
     open_places : (n, 4), float32
@@ -64,7 +64,7 @@ class Sample:
     diameter_px
         Median label box of the set, in working pixels.
     knowledge
-        What is known beside the labels.
+        What is known besides the labels.
     patches
         Rows and columns of patches to see it in; a training sample *is* one patch.
     set_weight
@@ -81,7 +81,7 @@ class Sample:
     set_weight: float = 1.0
 
     def with_labels(self, labels: LabelArray, open_places: LabelArray) -> Sample:
-        """Return the sample with other labels and open places: what a network made of its unlabelled places."""
+        """Return the sample with other labels and open places, as a network found them at its unlabelled places."""
         return dataclasses.replace(self, labels=labels).knowing(open_places=open_places)
 
     def knowing(self, **changes: Any) -> Sample:

@@ -1,4 +1,4 @@
-"""Simulated samples for training: made once on all cores, kept on the disk, read where they lie.
+"""Make simulated samples for training once, on all cores, and read them from the disk.
 
 A field is a small square, simulated at the scale that the network sees, with the truth about particles and junk. Fields
 are kept in half precision in a folder named after everything that decides them, so that a run that was stopped, or
@@ -34,7 +34,7 @@ from vitripick.simulation import (
 from vitripick.simulation.workers import run_in_processes
 from vitripick.training.samples import Knowledge, Sample, TrainingData, join_data
 
-# Fields a file: small enough that little is lost when a run is stopped.
+# Fields per file: few, so that little is lost when a run is stopped.
 _CHUNK = 250
 
 
@@ -46,7 +46,7 @@ def with_simulated(
     *,
     on_chunk: Callable[[int, int], None] | None = None,
 ) -> TrainingData:
-    """Return the data with simulated sets behind the labelled ones.
+    """Return the data with simulated sets after the labelled ones.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def load_simulated(
     working_diameter_px: float,
     on_chunk: Callable[[int, int], None] | None = None,
 ) -> SimulatedSamples:
-    """Return the samples of a simulated set, simulated where they are not in `folder` yet.
+    """Return the samples of a simulated set; those that are not in `folder` yet are simulated.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def load_simulated(
 
 @dataclass(frozen=True)
 class _Job:
-    """Holds what decides the fields."""
+    """Holds everything that decides the fields."""
 
     entry: SimulatedSet
     paths: tuple[str, ...]
@@ -244,7 +244,7 @@ def _write_chunk(job: _Job, own: Path, structures: list[Structure], start: int) 
     )
     write_bytes_atomically(own / f"{start:06d}.pixels.npy", pixels.getvalue())
     write_bytes_atomically(own / f"{start:06d}.junk.npy", junk.getvalue())
-    # Written last: where it is, the others are.
+    # It is written last, so if it exists, the others do, too.
     write_bytes_atomically(own / f"{start:06d}.npz", truth.getvalue())
 
 

@@ -1,7 +1,7 @@
 """Read labels that come from a classification or a refinement: the particles that stayed, and those that were rejected.
 
-The particles that stayed lie where the refinement found them. The rejected ones lie where they were picked, because
-that is the place where a model has to be less sure; a shift towards a bad average means nothing.
+Particles that stayed lie where the refinement found them. Rejected ones lie where they were picked, because there a
+model must become less sure; a shift towards a bad average means nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from vitripick.settings.train import TrainingSet
 
 log = logging.getLogger("vitripick")
 
-# The same particle has the same coordinates in every file of a run, save for rounding.
+# The same particle has the same coordinates in every file of a run, except for rounding.
 _SAME_PX = 0.5
-# A rejected particle this near to one that stayed, in diameters, is the same particle picked twice, or says nothing.
+# A rejected particle this near to one that stayed, in diameters, is probably the same particle picked twice, so it is
+# not used.
 _TOO_NEAR_DIAMETERS = 0.5
 
 
 def read_labels(entry: TrainingSet) -> list[Boxes]:
-    """Return the labels of a set as they stand in their file, of the wanted classes alone."""
+    """Return the labels of a set as they are in their file, only those of the wanted classes."""
     labels = read_all_picks(entry.labels, box_size_px=entry.box_size_px, keep_coordinates=True)
     return of_classes(labels, entry.classes, entry.labels) if entry.classes else labels
 
@@ -42,7 +43,8 @@ def read_rejected(
     entry
         The set; without `rejected` there are none.
     stood
-        The labels by micrograph, as they stand in their file: the same rows of both files lie at the same place.
+        The labels by micrograph, as they are in their file, so that rows of the same particle have the same
+        coordinates.
     labels
         The labels by micrograph, where their particles are.
     diameter_px
@@ -74,7 +76,7 @@ def read_rejected(
     n = sum(map(len, places.values()))
     if not n:
         raise InputError(
-            f"{entry.rejected}: none of its particles on the labelled micrographs is a rejected one: all of them are "
+            f"{entry.rejected}: none of its particles on the labelled micrographs was rejected: all of them are "
             f"among the labels, or within half a diameter of one. Give {parameter('rejected')} with all particles of "
             "the run, or with the rejected ones."
         )
@@ -84,7 +86,7 @@ def read_rejected(
         )
     n_micrographs = sum(len(own) > 0 for own in places.values())
     log.warning(
-        "%s: %d rejected particles on %d micrographs are taught as none, where they were picked",
+        "%s: %d rejected particles on %d micrographs are taught as background, where they were picked",
         entry.rejected,
         n,
         n_micrographs,

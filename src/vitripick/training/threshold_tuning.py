@@ -1,4 +1,4 @@
-"""The default threshold: right for complete labels and for sparse ones, without knowing which they are."""
+"""Tune the default threshold, so that it suits complete labels and sparse ones, without knowing which they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitripick.geometry import FloatArray
 
 # Candidates; finer steps than these are within the scatter between one micrograph and the next.
 GRID = np.arange(0.05, 0.96, 0.01)
-# Thresholds whose merit is within what chance does to it, and at least this, are as good as the best one.
+# Thresholds whose merit differs from the best one only by chance, and by less than this share, count as equally good.
 _PLATEAU = 0.005
 # Keeping this share of what can be found is worth this much merit (docs/benchmarks/sparse_labels.md).
 _KEEP_FOUND, _WORTH = 0.95, 0.4
@@ -20,9 +20,9 @@ _KEEP_FOUND, _WORTH = 0.95, 0.4
 def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     """Return the threshold for these validation sets, and their mean F1 there (a lower bound where labels are sparse).
 
-    Not the best F1: where a share of the particles is labelled, true picks count as false, precision is too low by
-    that share, and F1 is best at a threshold that keeps next to nothing. The merit here is precision times recall.
-    The share, unknown, cancels in it (it is recall squared over the number of picks: Lee & Liu 2003), and with
+    The best F1 is not used. If only a share of the particles is labelled, true picks count as false, precision is too
+    low by that share, and F1 is best at a threshold that keeps almost nothing. The merit here is precision times
+    recall. The unknown share cancels in it (it is recall squared over the number of picks: Lee & Liu 2003), and with
     complete labels it is best at nearly the same place as F1.
 
     With few labels recall is a coarse figure, and the luckiest threshold, with three labels among ten picks, is far too
@@ -35,7 +35,7 @@ def tune_threshold(evaluations: Sequence[Evaluation]) -> tuple[float, float]:
     Parameters
     ----------
     evaluations
-        One a set, over all picks down to the floor; sets count alike.
+        One for each set, over all picks down to the floor; sets count alike.
     """
     merits, found, scores = [], [], []
     for evaluation in evaluations:

@@ -1,4 +1,4 @@
-"""Draw training crops: geometry first, then what differs between one exposure and another."""
+"""Draw training crops: first the geometry, then differences between exposures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def draw_crop(sample: Sample, rng: np.random.Generator, settings: TrainSettings)
 
 
 def _places_to_look_at(sample: Sample, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Return the places of the labels, (n, 2), or of what was rejected: by their numbers, at most one draw in two.
+    """Return the places of the labels, (n, 2), or of rejected picks; these are chosen by their number, but at most
+    every second time.
 
     Without that limit, many rejected picks beside few particles would leave hardly a crop with a particle.
     """
@@ -76,7 +77,7 @@ def draw_whole(sample: Sample, rng: np.random.Generator, settings: TrainSettings
     """Return the whole sample, flipped and moved at random, filled up to multiples of `pad_to` as in picking.
 
     A network finds false particles at the edges of its input if nothing ever counted there. So along a border that
-    labels do not reach, what is not labelled counts a little as background.
+    labels do not reach, unlabelled places count a little as background.
     """
     height, width = sample.image.shape
     shape = (-(-height // pad_to) * pad_to, -(-width // pad_to) * pad_to)
@@ -126,7 +127,7 @@ def _known_junk(sample: Sample, labels: LabelArray, matrix: npt.NDArray[np.float
 
 
 def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: float) -> Image:
-    """Return (h, w), float32: 1, and less in the band along edges that labels do not reach, save for what is labelled.
+    """Return (h, w), float32: 1, and less in the band along edges that labels do not reach, except at labels.
 
     Where nothing unlabelled counts there, labels do not either: the middle of a particle that is cut is unknown.
     """
@@ -141,7 +142,7 @@ def _along_borders(sample: Sample, settings: TrainSettings, unlabelled_weight: f
 
 
 def how_much_counts(sample: Sample, rejected_weight: float = 1.0) -> Image:
-    """Return (h, w), float32: how much what is known about each place counts, the border band aside."""
+    """Return (h, w), float32: how much each place counts, by what is known about it, without the border band."""
     known = sample.knowledge
     counts = np.full(sample.image.shape, known.unlabelled_weight, np.float32)
     radius = max(1, round(sample.diameter_px / 2))
@@ -150,7 +151,7 @@ def how_much_counts(sample: Sample, rejected_weight: float = 1.0) -> Image:
     for x, y in known.rejected:
         cv2.circle(counts, (round(float(x)), round(float(y))), radius, rejected_weight, -1)
     if known.unlabelled_weight < 1 or len(known.open_places) or len(known.rejected):
-        # A labelled place counts in full, whatever lies beside it.
+        # A labelled place counts in full, also next to places that count less.
         _fill_labelled(counts, sample)
     return counts if known.ignored is None else np.where(known.ignored, np.float32(0), counts)
 

@@ -1,4 +1,5 @@
-"""What a run folder says about itself: settings, split, versions, curves, and whether it may be gone on with."""
+"""Write what a run folder says about itself (settings, split, versions, curves), and check whether a run may continue
+there."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from vitripick.version import VERSION
 def training_summary(
     settings: TrainSettings, data: TrainingData, started_from: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Return for the bundle's card how these weights came about."""
+    """Return, for the bundle's card, how these weights were made."""
     return {
         **({} if started_from is None else {"started_from": started_from}),
         "settings": settings.model_dump(),
@@ -42,7 +43,7 @@ def training_summary(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what the weights depend on."""
+    """Return the versions of the libraries that the weights depend on."""
     return {
         "vitripick": VERSION,
         "python": platform.python_version(),
@@ -76,7 +77,7 @@ def check_run_folder(out: Path, checkpoint: Checkpoint) -> None:
         try:
             other = read_json_object(written).get("fingerprint")
         except ValueError:
-            other = None  # a damaged file says nothing, so the folder counts as another run's
+            other = None  # a damaged file cannot be compared, so the folder counts as another run's
         if other != checkpoint.fingerprint:
             raise UsageError(
                 f"{out} belongs to a run with other settings or data; give another {parameter('out')}, or remove that "

@@ -1,12 +1,12 @@
-"""What an unlabelled place may mean: people rarely label every particle they see, and often very few.
+"""Decide what an unlabelled place means: people rarely label every particle that they see, and often very few.
 
 To teach every unlabelled place as background lowers the network's confidence everywhere alike, as long as labels were
 left out at random (Elkan & Noto 2008), and keeps the ranking; in our comparison nothing was better
 (docs/benchmarks/sparse_labels.md), so it is the default. The alternatives here ask the averaged network, while
-training goes on, which unlabelled places look like the labelled ones: a place as sure as the labelled places are
-by now is not background. To compare with the labelled places instead of with a fixed confidence
-makes the measure the same however few are labelled, and finds next to nothing to change where labels are complete.
-The averaged network as its own teacher is that of Tarvainen & Valpola 2017.
+training goes on, which unlabelled places look like the labelled ones: a place where it is as sure as at the labels is
+not background. Comparing with the labelled places, and not with a fixed confidence, works for any number of labels, and
+changes almost nothing if labels are complete. The averaged network as its own teacher is that of Tarvainen & Valpola
+2017.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from vitripick.training.processes import Processes
 from vitripick.training.samples import Sample
 from vitripick.training.validate import find_particles
 
-# A place is as sure as a labelled one if its confidence reaches this quantile of theirs; from half of that on, what it
-# is stays open.
+# A place counts as sure if its confidence reaches this quantile of the labelled places; from half of that on, it counts
+# as unknown.
 _SURE_QUANTILE, _OPEN_SHARE = 0.3, 0.5
-# Below this the network does not find the labelled places either, and has nothing to say about others.
+# Below this, the network does not find the labelled places either, so it cannot judge others.
 _LEAST_CONFIDENCE = 0.1
 # A pick this near to a label (in diameters) is that label found; farther than the second, it is another place.
 _SAME_DIAMETERS, _OTHER_DIAMETERS = 0.25, 0.5
 
 
 def at_the_start(samples: Sequence[Sample], settings: TrainSettings) -> list[Sample]:
-    """Return the samples as training begins: except for `background`, unlabelled places count less.
+    """Return the samples for the start of a training: except with `background`, unlabelled places count less.
 
-    A micrograph labelled empty, or said to be labelled completely, counts in full everywhere.
+    A micrograph that is marked empty or fully labelled counts in full everywhere.
     """
     if settings.unlabelled == "background":
         return list(samples)
@@ -49,7 +49,7 @@ def reconsiders(settings: TrainSettings) -> bool:
 
 
 def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSettings) -> list[Sample]:
-    """Return the samples with what the averaged network makes of their unlabelled places.
+    """Return the samples with what the averaged network finds at their unlabelled places.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def reconsider(samples: Sequence[Sample], detector: Detector, settings: TrainSet
 
 
 def broadcast_places(samples: Sequence[Sample], processes: Processes) -> list[Sample]:
-    """Return the samples with what the first process made of their unlabelled places; pixels stay where they are."""
+    """Return the samples with what the first process found at their unlabelled places; pixels are not sent."""
     shared = processes.share([(sample.labels, sample.knowledge.open_places) for sample in samples])
     return [sample.with_labels(labels, places) for sample, (labels, places) in zip(samples, shared, strict=True)]
 
@@ -109,13 +109,13 @@ def _is_known(sample: Sample) -> bool:
 
 
 def _elsewhere(picks: Boxes, sample: Sample) -> Boxes:
-    # A rejected place is as known as a labelled one.
+    # A rejected place is known, like a labelled one.
     known = np.concatenate([sample.labels[:, :2], sample.knowledge.rejected])
     distance, _ = cKDTree(known).query(picks.centres)
     return picks.select(distance > _OTHER_DIAMETERS * sample.diameter_px)
 
 
 def _as_labels(picks: Boxes, sample: Sample) -> LabelArray:
-    """Return picks as labels; their size is that of the labels, so that sizes cannot run away."""
+    """Return picks as labels; their size is that of the labels, so that sizes cannot grow from round to round."""
     size = np.median(sample.labels[:, 2:], axis=0) if len(sample.labels) else np.full(2, sample.diameter_px)
     return np.column_stack([picks.x, picks.y, np.broadcast_to(size, (len(picks), 2))]).astype(np.float32)

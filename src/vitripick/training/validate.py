@@ -1,4 +1,4 @@
-"""How good are these weights on the validation micrographs, and which threshold serves them best."""
+"""Judge weights on the validation micrographs, and find the threshold that suits them best."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Validation:
     Attributes
     ----------
     threshold
-        Right for complete labels and for sparse ones (`tune_threshold`).
+        The tuned threshold (`tune_threshold`), for complete and for sparse labels.
     f1, auc
         By distance (d/4), F1 at `threshold`.
     auc_iou
         AUC at IoU 0.6.
     n_labels
-        What all this rests on.
+        Number of labels that the figures rest on.
     """
 
     threshold: float
@@ -43,7 +43,8 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """Return what the best checkpoint is chosen by: both criteria count, and no threshold is involved."""
+        """Return the score by which the best checkpoint is chosen: both criteria count, and no threshold is
+        involved."""
         return (self.auc + self.auc_iou) / 2
 
 
@@ -60,10 +61,10 @@ def validate(detector: Detector, samples: Sequence[Sample]) -> Validation:
     evaluations = []
     for index in sorted({sample.set_index for sample in samples}):
         own = [sample for sample in samples if sample.set_index == index]
-        # Where some are known to be labelled completely, those judge alone.
+        # If some micrographs are known to be fully labelled, only those judge.
         complete = [sample for sample in own if sample.knowledge.complete]
         own = complete if any(len(sample.labels) for sample in complete) else own
-        # A name is not unique here: a strip carries its micrograph's.
+        # A name is not unique here, because a strip has the name of its micrograph.
         names = [f"{i}:{sample.name}" for i, sample in enumerate(own)]
         labels = {name: _labels(sample) for name, sample in zip(names, own, strict=True)}
         if not any(len(boxes) for boxes in labels.values()):

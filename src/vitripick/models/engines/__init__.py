@@ -1,4 +1,4 @@
-"""Other engines than torch to run a network on the CPU, and what they need: graphs, made once."""
+"""Run a network on other engines than torch, from graphs that are made once."""
 
 from vitripick.models.engines.choose import EngineModel, available_cores, load_on_engine
 

@@ -1,8 +1,8 @@
-"""Torch with several micrographs a batch: what threads ask for at the same time goes through a GPU together.
+"""Run torch on batches of several micrographs: images of several threads go through a GPU together.
 
-A GPU is fast on batches and slow on single images, and each copy that waits leaves it idle. Whoever asks while a place
-is free takes all that wait, runs them as one batch and hands the others their maps. Two batches are under way at once:
-one is copied while the network works on the other.
+A GPU is fast on batches and slow on single images, and it is idle while a copy waits. A thread that finds a free lane
+takes all waiting images, runs them as one batch, and gives the other threads their maps. Two batches run at the same
+time: one is copied while the network works on the other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_PIXELS = 8 << 20
 
 @dataclass(eq=False)
 class _Request:
-    """Describes one image, (1, h, w), that a thread wants maps of."""
+    """Holds one image, (1, h, w), whose maps a thread waits for."""
 
     image: Batch
     maps: Batch | None = None
@@ -72,7 +72,7 @@ class BatchedNetwork:
         return np.stack(maps)  # type: ignore[arg-type]
 
     def _finish(self, request: _Request) -> None:
-        """Wait until a request is done, and meanwhile run what waits wherever there is room."""
+        """Wait until a request is done; during this time, run waiting images if a lane is free."""
         while True:
             with self._turn:
                 self._turn.wait_for(lambda: _is_done(request) or (self._lanes and self._waiting))
@@ -87,7 +87,7 @@ class BatchedNetwork:
             finally:
                 with self._turn:
                     for one in batch:
-                        if not _is_done(one):  # another error is on its way in this thread alone
+                        if not _is_done(one):  # another error is raised in this thread
                             one.error = RuntimeError("another micrograph of the same batch failed")
                     self._lanes.append(lane)
                     self._turn.notify_all()
@@ -146,7 +146,7 @@ class _Lane:
         return torch.cuda.stream(self._stream) if self._is_cuda else contextlib.nullcontext()
 
     def wait(self) -> None:
-        """Wait for what this lane began; Python's lock is free meanwhile."""
+        """Wait for the work of this lane; Python's lock is free during this time."""
         if self._is_cuda:
             self._stream.synchronize()
 

@@ -1,4 +1,4 @@
-"""Images on which a network is quantised and its copies are compared: made here, the same on every machine."""
+"""Make the images on which a network is quantised and its copies are compared; they are the same on every machine."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from vitripick.images import Preparation, normalise_locally
 def calibration_images(preparation: Preparation, *, n: int, pad_to: int, first_seed: int = 0) -> list[Image]:
     """Return made-up micrographs as the network sees them: particles of four kinds, ice, carbon, gold, noise.
 
-    What reaches a network is normalised and clipped, so its range is known beforehand and these need only wake the
-    same responses as real micrographs do.
+    What reaches a network is normalised and clipped, so its range is known. These images only need to cause the same
+    responses as real micrographs.
 
     Parameters
     ----------
     preparation
         From the model's card.
     n
-        How many.
+        Number of images.
     pad_to
         Sides are multiples of this.
     first_seed
-        Other images for another seed.
+        Seed of the first image; each further image takes the next one.
 
     Returns
     -------

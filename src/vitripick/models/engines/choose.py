@@ -28,9 +28,9 @@ from vitripick.models.loading import (
 from vitripick.models.model import Model, open_model
 from vitripick.settings.pick import EngineName, PrecisionName
 
-# Images a batch on a GPU, where as many micrographs are worked on at once; two batches are under way.
+# Images per batch on a GPU, if as many micrographs are worked on at once; two batches run at the same time.
 _BATCH = 8
-# In falling speed.
+# The engines, fastest first.
 _WITH_GRAPHS: tuple[Literal["openvino", "onnxruntime"], ...] = ("openvino", "onnxruntime")
 _INSTALL = {"openvino": "pip install 'vitripick[fast]'", "onnxruntime": "pip install onnxruntime"}
 # Processors with one of these multiply int8 several times faster than floats; elsewhere int8 brings little.
@@ -39,18 +39,18 @@ _INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}
 
 @dataclass(frozen=True, eq=False)
 class EngineModel:
-    """Is a model on an engine, ready to pick from any thread.
+    """Holds a model on an engine, ready to pick from any thread.
 
     Attributes
     ----------
     network
-        What `detect` runs.
+        The network that `detect` runs.
     card, sha256, path
         As of the model.
     engine
-        Which one, in words: `openvino 2026.4.1, int8`.
+        The engine in words: `openvino 2026.4.1, int8`.
     note
-        Why it is not a faster one, where there is something to say.
+        Why it is not a faster one, if there is a reason to report.
     """
 
     network: Network
@@ -103,11 +103,11 @@ def load_on_engine(
     threads: int | None = None,
     filaments: bool = False,
 ) -> EngineModel:
-    """Bring a model to the engine asked for, or to the fastest sound one that is here.
+    """Load a model on the engine asked for, or on the fastest one that is installed and works.
 
     `auto` on a CPU is OpenVINO, else ONNX Runtime; in int8 where the processor has instructions for it and the model
     came with an int8 graph, which was judged on real micrographs before it was released; else in fp32, with a graph
-    that lies beside the model, or that torch makes at first use. Torch runs what is left: other devices, models that
+    that lies beside the model, or that torch makes at first use. Torch runs all other cases: other devices, models that
     were never saved, networks that cannot be exported.
 
     Parameters
@@ -115,13 +115,13 @@ def load_on_engine(
     model
         From `open_model`, or from `load_weights`, whose weights then need not be loaded again.
     engine, precision
-        `auto`, or what must be used.
+        `auto`, or the engine and precision that must be used.
     device
         `cpu`, or a CUDA device, where only torch runs.
     jobs
-        Calls that will run side by side.
+        Number of calls that will run at the same time.
     threads
-        Of the network, for all jobs together; one for each core by default.
+        Threads of the network, for all jobs together; one for each core by default.
     filaments
         Whether it is to trace filaments; a model of the other kind is refused.
 
@@ -160,7 +160,7 @@ def load_on_engine(
             raise UsageError(f"{parameter('engine', engine)}: {graph}")
         return _on_torch(model, precision, device, threads, note=graph, what="picking with this model")
     if graph.info.decoding.kind not in DECODERS:
-        # An architecture's own decoder stands in that architecture's file, which takes torch along.
+        # An architecture's own decoder is in that architecture's file, which imports torch.
         importlib.import_module("vitripick.models.architectures")
     for name, following in zip(installed, (*installed[1:], "torch"), strict=True):
         try:
@@ -192,7 +192,7 @@ def _network(name: str, graph: Graph, jobs: int, threads: int) -> tuple[Network,
 
 
 def _graph(model: Model, precision: PrecisionName) -> Graph | str:
-    """Return the graph to run, made if it must be; or in words why there is none."""
+    """Return the graph to run, which is made if necessary; or the reason in words if there is none."""
     if precision == "auto":
         shipped = graphs.shipped_graph(model, "int8") if has_int8_instructions() else None
         if shipped is not None:
@@ -229,7 +229,7 @@ def _graph(model: Model, precision: PrecisionName) -> Graph | str:
 def _on_torch(
     model: Model, precision: PrecisionName, device: str, threads: int, *, jobs: int = 1, note: str = "", what: str = ""
 ) -> EngineModel:
-    """Return the model in torch; `what` says in an error what needs it, where that is not the lack of an engine."""
+    """Return the model in torch; `what` names in an error what needs torch, if it is not a missing engine."""
     if precision == "int8":
         raise UsageError(
             f"{parameter('precision', 'int8')}: torch runs networks in fp32 only (fp16 on a GPU); leave out "
@@ -239,7 +239,7 @@ def _on_torch(
     from vitripick.models.run import for_inference
     from vitripick.models.weights import weights_of
 
-    # Beside a GPU, the cores read and prepare, each in a thread of its own.
+    # While a GPU works, the cores read and prepare micrographs, each in its own thread.
     torch.set_num_threads(max(1, threads) if device == "cpu" else 1)
     detector: Any = for_inference(weights_of(model).detector, device)  # type: ignore[type-var]
     version = f"torch {torch.__version__}"
@@ -261,7 +261,7 @@ def available_cores() -> int:
 
 
 def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether int8 is worth it on this processor, as far as that can be known."""
+    """Return whether int8 is faster on this processor, as far as that can be known."""
     if platform.system() != "Linux":
         return False
     try:

@@ -29,12 +29,12 @@ from vitripick.models.run import for_inference
 log = logging.getLogger("vitripick")
 
 _OPSET = 17
-# Half as many calibrate as good as unseen real ones (docs/benchmarks/speed.md); these take ten seconds.
+# Half of them would calibrate as well as unseen real ones (docs/benchmarks/speed.md); these take ten seconds.
 _N_CALIBRATION, _N_COMPARED = 24, 6
 # Seeds of the images to compare on; calibration has those from 0.
 _COMPARED_FROM = 1000
-# What a graph must agree to with torch: the mean difference of confidences where either sees something, and the
-# share of what one detects that the other detects as well.
+# A graph must agree with torch within these limits: the mean difference of confidences where either sees something, and
+# the share of detections of one that the other has, too.
 _LARGEST_DIFFERENCE = {"fp32": 0.001, "int8": 0.05}
 _SMALLEST_SHARED = {"fp32": 0.999, "int8": 0.98}
 # A detection of one copy counts as shared if the other has one this near, in cells, with at least the lower
@@ -43,13 +43,13 @@ _CELLS, _SURE, _LESS_SURE = 1.25, 0.3, 0.2
 
 
 class GraphExportError(VitripickError):
-    """Says that this model cannot be brought to another engine here; torch runs it all the same."""
+    """Says that this model cannot run on another engine here; torch still runs it."""
 
     exit_code = 5
 
 
 def make_graph(model: TorchModel | FilamentModel, precision: GraphPrecision, *, place: Path | None = None) -> Graph:
-    """Export the model, quantise it where asked, compare the graph with torch, and keep it.
+    """Export the model, quantise it if asked, compare the graph with torch, and store it.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def make_graph(model: TorchModel | FilamentModel, precision: GraphPrecision, *, 
     precision
         `"int8"` takes ten seconds longer.
     place
-        Keep it as this JSON instead of in the cache.
+        Store it as this JSON instead of in the cache.
 
     Raises
     ------
@@ -120,7 +120,8 @@ def write_graph(model: TorchModel | FilamentModel) -> Graph:
 
 
 def write_graph_or_warn(model: TorchModel | FilamentModel) -> Graph | None:
-    """Make the graph beside a new bundle, as `write_graph`; where that fails, a warning says why, and None comes back.
+    """Make the graph beside a new bundle, as `write_graph` does; if that fails, a warning says why, and None is
+    returned.
 
     Raises
     ------
@@ -135,7 +136,7 @@ def write_graph_or_warn(model: TorchModel | FilamentModel) -> Graph | None:
 
 
 def agreement(one: Network, other: Network, images: Sequence[Image]) -> dict[str, float]:
-    """Return how alike two copies of a network are: the share of `n` detections that are `shared`, and the mean
+    """Return how similar two copies of a network are: the share of `n` detections that are `shared`, and the mean
     `difference` of confidences."""
     n_shared, n_all, differences = 0, 0, []
     for image in images:
@@ -166,7 +167,7 @@ def _export(detector: nn.Module, image: Image, path: Path) -> None:
     plain: nn.Module = detector.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     try:
         with _quiet(), torch.inference_mode():
-            # The older of torch's exporters: a second instead of fifteen, and it needs no further package.
+            # torch's older exporter takes one second instead of fifteen, and needs no further package.
             torch.onnx.export(
                 plain,
                 (example,),
@@ -177,7 +178,12 @@ def _export(detector: nn.Module, image: Image, path: Path) -> None:
                 opset_version=_OPSET,
                 dynamo=False,
             )
-    except (RuntimeError, TypeError, ValueError, ImportError) as error:  # what torch raises for what it cannot export
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+        ImportError,
+    ) as error:  # torch raises these if it cannot export a network
         raise GraphExportError(f"torch cannot export this network ({str(error).splitlines()[0]}).") from error
 
 
@@ -201,7 +207,7 @@ def _quantise(path: Path, images: Sequence[Image], folder: Path) -> Path:
 
         ready, quantised = folder / "ready.onnx", folder / "int8.onnx"
         quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
-        # The last layer stays as it is: its few maps have ranges of their own and would share one scale of 256 steps.
+        # The last layer is not quantised: its few maps have different ranges and would share one scale of 256 steps.
         last = [node.name for node in onnx.load(str(ready)).graph.node if "raw" in node.output]
         quantize_static(
             str(ready),

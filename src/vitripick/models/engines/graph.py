@@ -1,8 +1,8 @@
-"""A network as an ONNX graph: beside a released model, or made once by torch and kept in the cache.
+"""Keep a network as an ONNX graph: beside a released model, or made once by torch and stored in the cache.
 
-A graph is two files, `KEY.json` and the `.onnx` it names. The second's hash stands in the first, which is written
-last; so whatever a killed process or a full disk left is seen for what it is and made again, and processes that
-make the same graph at the same time do not disturb one another.
+A graph is two files, `KEY.json` and the `.onnx` that it names. The JSON holds the hash of the other file and is written
+last. So remains of a killed process or a full disk are recognised and made again, and processes that make the same
+graph at the same time do not disturb each other.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from vitripick.settings import Settings
 
 GraphPrecision: TypeAlias = Literal["fp32", "int8"]
 GRAPH_PRECISIONS: tuple[GraphPrecision, ...] = get_args(GraphPrecision)
-# Raised when older graphs would give other picks; they then stay behind unused.
+# This number is increased when older graphs would give other picks; they are then no longer used.
 _LAYOUT = 1
-# Where graphs of models that are not released go; XDG's cache folder, or what this names.
+# This variable names the folder for graphs of your own models; by default it is XDG's cache folder.
 CACHE_VARIABLE = "VITRIPICK_CACHE"
 
 
 class GraphInfo(Settings):
-    """Holds what stands in a graph's JSON.
+    """Holds the contents of a graph's JSON.
 
     Attributes
     ----------
     model_sha256
-        Of the bundle it was made of.
+        Hash of the bundle that it was made from.
     precision
         `"fp32"` or `"int8"`.
     decoding
-        How its maps are read.
+        How the maps are read.
     file, file_sha256
         The ONNX file beside this one.
     agreement
         How well it agreed with torch when it was made.
     made_with
-        Versions; provenance, not read by any code.
+        Versions of the libraries; no code reads them.
     """
 
     layout: int = _LAYOUT
@@ -63,7 +63,7 @@ class GraphInfo(Settings):
 
 @dataclass(frozen=True)
 class Graph:
-    """Is a graph that is whole."""
+    """Holds a graph whose files are complete."""
 
     path: Path
     info: GraphInfo
@@ -85,7 +85,7 @@ def cache_folder() -> Path:
 
 
 def find_graph(model: Model, precision: GraphPrecision) -> Graph | None:
-    """Return the graph of this very model: the one that ships beside it, else the cached one, else None."""
+    """Return the graph of this model: the one that ships beside it, else the cached one, else None."""
     return shipped_graph(model, precision) or _read(_cached(model.sha256, precision), model, precision)
 
 
@@ -109,7 +109,8 @@ def keep_graph(onnx: bytes, info: GraphInfo, place: Path | None = None) -> Graph
     """
     digest = hashlib.sha256(onnx).hexdigest()
     where = _cached(info.model_sha256, info.precision) if place is None else place
-    # The content's hash in the name: another process's JSON never names this process's file, or half of one.
+    # The name holds the hash of the content, so the JSON of another process never names this process's file, or half of
+    # it.
     name = f"{where.stem}.{digest[:12]}.onnx" if place is None else f"{where.stem}.onnx"
     info = info.model_copy(update={"file": name, "file_sha256": digest})
     write_bytes_atomically(where.with_name(name), onnx)
@@ -122,7 +123,7 @@ def _cached(sha256: str, precision: GraphPrecision) -> Path:
 
 
 def _read(path: Path, model: Model, precision: GraphPrecision) -> Graph | None:
-    """Return the graph, or None if it is not there, not whole, or of another model."""
+    """Return the graph, or None if it is missing, incomplete, or of another model."""
     try:
         info = GraphInfo.model_validate(read_json_object(path))
         onnx = path.with_name(info.file)

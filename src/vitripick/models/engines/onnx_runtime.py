@@ -1,4 +1,4 @@
-"""ONNX Runtime: light, quick to start, and the engine that always comes along."""
+"""Run a network with ONNX Runtime, which is light, starts fast, and is always installed."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from vitripick.models.loading import cannot_load, import_engine
 
 
 class OnnxRuntimeNetwork:
-    """Is a network that ONNX Runtime runs on the CPU.
+    """Holds a network that ONNX Runtime runs on the CPU.
 
     Parameters
     ----------
     path
-        Of the ONNX graph.
+        Path of the ONNX graph.
     decoding
         How its maps are read.
     threads
-        For each call of `run`; calls from several threads run side by side.
+        Threads for each call of `run`; calls from several threads run at the same time.
     """
 
     def __init__(self, path: Path, decoding: Decoding, *, threads: int) -> None:
         onnxruntime = import_engine("onnxruntime")
         try:
             options = onnxruntime.SessionOptions()
-        except AttributeError as error:  # an empty folder of this name is left of a package that was removed
+        except AttributeError as error:  # a removed package may leave an empty folder of this name
             raise cannot_load("onnxruntime", error) from error
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads that spin while they wait take the cores from those that read and write.
+        # Threads that spin while they wait would take cores from the threads that read and write.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self.decoding = decoding

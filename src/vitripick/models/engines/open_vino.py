@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest engine on CPUs (extra `[fast]`)."""
+"""Run a network with OpenVINO, the fastest engine on CPUs (extra `[fast]`)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import numpy as np
 from vitripick.models.detections import Batch, Decoding
 from vitripick.models.loading import BROKEN, cannot_load, import_engine
 
-# A network that is compiled for the very shape of its images is up to twice as fast as one for any shape, and takes
-# half a second to compile. Runs over more shapes than this use the latter for the rest.
+# A network that is compiled for one shape of images is up to twice as fast as one for any shape, and takes half a
+# second to compile. In a run with more shapes than this, the others use the network for any shape.
 _N_SHAPES = 4
-# The first inference of a process is made by one thread alone: two threads at once in OpenVINO's Python layer (2026.4)
-# then often wait for each other for good. Presumably it sets up tables there, one thread holding their guard and the
-# other Python's lock.
+# One thread alone makes the first inference of a process, because two threads at once in OpenVINO's Python layer
+# (2026.4) often block each other. Probably it sets up tables there: one thread holds their lock and the other one
+# Python's lock.
 _first = threading.Lock()
 _was_first = threading.Event()
 _importing = threading.Lock()
 
 
 def import_openvino() -> Any:
-    """Return the module, kept from sending statistics home.
+    """Return the module, and prevent it from sending statistics.
 
     On import OpenVINO reports its use to a server, by forking a process from a thread. The user has not agreed to that,
-    and where other threads are at work already it can hang for good. Without its telemetry package it takes a stub.
-    Errors are those of `import_engine`.
+    and if other threads are already at work, it can hang. Without its telemetry package it uses a stub. Errors are
+    those of `import_engine`.
     """
     converter = "openvino.tools.ovc"
     with _importing:
@@ -47,18 +47,18 @@ def import_openvino() -> Any:
 
 
 class OpenVinoNetwork:
-    """Is a network that OpenVINO runs on the CPU.
+    """Holds a network that OpenVINO runs on the CPU.
 
     Parameters
     ----------
     path
-        Of the ONNX graph.
+        Path of the ONNX graph.
     decoding
         How its maps are read.
     streams
-        Calls of `run` that may run side by side, from as many threads.
+        Number of calls of `run` that may run at the same time, from as many threads.
     threads
-        For all of them together.
+        Threads for all of them together.
     """
 
     def __init__(self, path: Path, decoding: Decoding, *, streams: int, threads: int) -> None:
@@ -67,7 +67,7 @@ class OpenVinoNetwork:
         self.version = f"openvino {str(getattr(openvino, '__version__', 'unknown')).split('-')[0]}"
         try:
             self._core: Any = openvino.Core()
-            # Its part for CPUs is a library of its own, which is loaded only when it is needed.
+            # Its part for CPUs is a separate library, which is loaded only when it is needed.
             self._core.get_property("CPU", "FULL_DEVICE_NAME")
         except BROKEN as error:
             raise cannot_load("openvino", error) from error
@@ -75,7 +75,7 @@ class OpenVinoNetwork:
         self._options = {
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(threads),
-            # Its own choice would be bfloat16 where the processor has it, which is not fp32.
+            # By default it would use bfloat16 on processors that have it, which is not fp32.
             "INFERENCE_PRECISION_HINT": "f32",
             # Pinned threads of several processes, such as the shards of one node, would all sit on the first cores.
             "ENABLE_CPU_PINNING": "NO",
@@ -93,12 +93,12 @@ class OpenVinoNetwork:
             requests[shape] = compiled.result().create_infer_request()
         request = requests[shape]
         _infer(request, np.ascontiguousarray(images))
-        # A copy: the request's own memory is used again.
+        # The result is copied, because the request's memory is used again.
         raw: Batch = np.array(request.get_output_tensor(0).data)
         return raw
 
     def expect(self, shape: tuple[int, ...]) -> None:
-        """Begin to compile the network for images of this shape, in a thread of its own; nothing waits for it.
+        """Begin to compile the network for images of this shape in another thread, without waiting for it.
 
         A run knows the shape of its images before it has read the first one, and compiling takes as long as reading.
         """

@@ -15,7 +15,7 @@ from vitripick.models.weights import weights_of
 
 
 def main(names: list[str]) -> None:
-    """Write `NAME.fp32.onnx`, `NAME.int8.onnx` and what is said about them beside each released model."""
+    """Write `NAME.fp32.onnx`, `NAME.int8.onnx` and their descriptions beside each released model."""
     for name in names:
         model = weights_of(open_model(name))
         for precision in GRAPH_PRECISIONS:
