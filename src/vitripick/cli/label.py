@@ -24,6 +24,12 @@ def label(
     box_size_px: Annotated[
         float | None, typer.Option(help="Box size in full-size pixels; the page changes it.")
     ] = None,
+    filaments: Annotated[
+        bool, typer.Option("--filaments", help="Label filaments; a project that was begun so stays so.")
+    ] = False,
+    width_px: Annotated[
+        float | None, typer.Option(help="Width of the filaments in full-size pixels; the page changes it.")
+    ] = None,
     pixel_size: options.PixelSize = None,
     include: options.Include = None,
     read_only: Annotated[
@@ -65,6 +71,8 @@ def label(
         box_size_px=box_size_px,
         pixel_size=pixel_size,
         include=include or (),
+        filaments=filaments,
+        width_px=width_px,
         read_only=read_only,
         say=say,
     )

@@ -21,11 +21,11 @@ from vitripick.json_toml import parse_json
 from vitripick.settings.wording import problems
 from vitripick.version import VERSION
 from vitripick.web.connections import Connections
-from vitripick.web.exchange import formats_json
 from vitripick.web.job import EFFORTS
 from vitripick.web.limits import REJECTED_BOXES, picks_json
+from vitripick.web.listing import listed, project_json, sheet_json
 from vitripick.web.previews import Filter
-from vitripick.web.project import Entry, listed, project_json
+from vitripick.web.project import Entry
 from vitripick.web.public_url import PublicUrl
 from vitripick.web.requests import (
     ClassesRequest,
@@ -41,7 +41,6 @@ from vitripick.web.requests import (
 from vitripick.web.security import Door, Guard, refused
 from vitripick.web.session import Session
 from vitripick.web.sheet import Sheet, StaleError
-from vitripick.web.sheets import sheet_json
 from vitripick.web.transfer import zip_of_export
 
 STATIC = Path(__file__).parent / "static"
@@ -131,7 +130,7 @@ class _Api:
         return {
             **project_json(self.s.project),
             "version": VERSION,
-            "formats": formats_json(),
+            "formats": self.s.exchange.formats(),
             "efforts": {name: {"steps": effort.steps} for name, effort in EFFORTS.items()},
             "rejected_boxes": REJECTED_BOXES,
             "changes": self.s.project.changes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ from vitripick.web.sheets import Sheets
 
 log = logging.getLogger("vitripick")
 
-_PREVIEWED = 12
+PREVIEWED = 12
 # So many names of an answer are a list that a person reads.
-_NAMED = 20
+NAMED = 20
 # An import compares labels with this number of micrographs, because a person waits for it.
 _LOOKED_AT = 2
 
@@ -45,6 +45,10 @@ class Exchange:
 
     def __init__(self, project: Project, sheets: Sheets, pick_sets: PickSets) -> None:
         self._project, self._sheets, self._pick_sets = project, sheets, pick_sets
+
+    def formats(self) -> list[dict[str, str]]:
+        """Return name and description of each format that can be written."""
+        return formats_json()
 
     def import_labels(self, source: Path, *, again: bool = False) -> dict[str, Any]:
         """Add the labels of a file or folder to the project, as one edit for each micrograph.
@@ -114,12 +118,12 @@ class Exchange:
         return {
             "n_micrographs": len(found) - len(unreadable),
             "n_labels": n_labels,
-            "matched": matched[:_NAMED],
+            "matched": matched[:NAMED],
             "n_outside": n_outside,
             "hint": None if hint is None else str(hint),
-            "unmatched": unmatched[:_NAMED],
-            "unreadable": unreadable[:_NAMED],
-            "passed_by": [one.to_dict() for one in passed_by[:_NAMED]],
+            "unmatched": unmatched[:NAMED],
+            "unreadable": unreadable[:NAMED],
+            "passed_by": [one.to_dict() for one in passed_by[:NAMED]],
         }
 
     def _frame_hint(self, imported: Sequence[tuple[Entry, Boxes]]) -> FrameHint | None:
@@ -166,7 +170,7 @@ class Exchange:
             "folder": str(folder),
             "n_micrographs": len(entries),
             "n_files": n_lists + len(names),
-            "names": shown[:_PREVIEWED],
+            "names": shown[:PREVIEWED],
         }
 
     def export(self, request: ExportRequest) -> dict[str, Any]:
@@ -178,26 +182,31 @@ class Exchange:
             If the page is read-only, a format cannot be written, or there is nothing to export.
         """
         self._project.refuse_if_read_only()
-        folder = self._next_folder()
         chosen = [(entry, boxes) for entry, boxes in self._chosen(request) if boxes is not None]
         if not chosen:
             raise UsageError("there is nothing to export yet.")
+        folder = self._all_or_none(lambda half, final: self._write(request, chosen, half, final))
+        return {
+            "folder": str(folder),
+            "n_micrographs": len(chosen),
+            "n_boxes": sum(len(boxes) for _, boxes in chosen),
+        }
+
+    def _all_or_none(self, write: Callable[[Path, Path], None]) -> Path:
+        """Return the folder of a new export; `write` fills the one that it gets first, which gets the second's name."""
+        folder = self._next_folder()
         folder.parent.mkdir(parents=True, exist_ok=True)
         # All formats or none: a folder of half the formats would look like an export.
         with tempfile.TemporaryDirectory(prefix=temporary_name("export"), dir=folder.parent) as name:
             half = Path(name) / folder.name
             half.mkdir()
             try:
-                self._write(request, chosen, half, folder)
+                write(half, folder)
             except VitripickError as error:
                 # The temporary name means nothing to the user.
                 raise type(error)(str(error).replace(str(half), str(folder))) from error
             half.rename(folder)
-        return {
-            "folder": str(folder),
-            "n_micrographs": len(chosen),
-            "n_boxes": sum(len(boxes) for _, boxes in chosen),
-        }
+        return folder
 
     def _write(self, request: ExportRequest, chosen: Sequence[tuple[Entry, Boxes]], folder: Path, final: Path) -> None:
         """Write all formats into `folder`, which will be `final`."""

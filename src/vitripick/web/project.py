@@ -2,7 +2,7 @@
 
     OUT/
       project.json         settings, and the flag of each micrograph that was opened
-      labels/STEM.csv      the labels; a file without rows means that there is no particle
+      labels/STEM.csv      the labels; a file without rows means that there is no particle, or no filament
       areas/STEM.json      areas that training ignores, and places of rejected picks
       history/STEM.jsonl   every edit, for undo
       runs/NNN/            trainings and pickings started from the page
@@ -15,6 +15,7 @@ STEM is the micrograph's name without its suffix, as everywhere in vitripick.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 import math
@@ -241,6 +242,8 @@ def open_project(
     pixel_size: float | None = None,
     include: Sequence[str] = (),
     read_only: bool = False,
+    filaments: bool = False,
+    width_px: float | None = None,
 ) -> Project:
     """Open a project folder, or make a new one.
 
@@ -256,6 +259,10 @@ def open_project(
         As in `find_micrographs`.
     read_only
         Change nothing on the disk.
+    filaments
+        The labels of a new project are filaments. One that exists knows what its labels are.
+    width_px
+        Width of the filaments, which replaces the project's own.
 
     Raises
     ------
@@ -277,13 +284,24 @@ def open_project(
         entries[entry.id] = entry
     project = Project(out, entries, ProjectSettings(), read_only)
     _read(project)
-    given = {"box_size_px": box_size_px, "pixel_size": pixel_size}
-    update = {name: value for name, value in given.items() if value is not None}
+    of_filaments = filaments or project.settings.filaments
+    if box_size_px is not None and of_filaments:
+        raise UsageError(f"{out}: filaments have no box; give {parameter('width_px')}.")
+    if width_px is not None and not of_filaments:
+        raise UsageError(f"{out}: {parameter('width_px')} needs {parameter('filaments', True)}.")
+    given = {"box_size_px": width_px if of_filaments else box_size_px, "pixel_size": pixel_size}
+    update: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in update.items():
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"{parameter(name)} must be a positive number, not {value}.")
     if update.get("box_size_px", project.settings.box_size_px) != project.settings.box_size_px:
         project.sizes_pending = True
+    if filaments and not project.settings.filaments:
+        if _holds_labels(project):
+            raise UsageError(
+                f"{out}: the labels of this project are particles; give another {parameter('out')} for filaments."
+            )
+        update["filaments"] = True
     project.settings = project.settings.model_copy(update=update)
     if not read_only:
         try:
@@ -348,28 +366,22 @@ def _read(project: Project) -> None:
         ) from error
 
 
+def _holds_labels(project: Project) -> bool:
+    """Return whether anything was ever labelled here."""
+    return any(path.is_dir() and any(path.iterdir()) for path in (project.out / LABEL_HISTORY, project.out / "labels"))
+
+
 def _count_labels(project: Project) -> None:
     for entry in project.entries.values():
         path = project.labels_path(entry)
         try:
             with path.open("rb") as file:
-                entry.n_labels = max(0, sum(1 for line in file if line.strip()) - 1)
+                rows = (line for line in file if line.strip())
+                if project.settings.filaments:  # a row is a vertex, and says first whose
+                    entry.n_labels = len({row.partition(b",")[0].strip() for row in itertools.islice(rows, 1, None)})
+                else:
+                    entry.n_labels = max(0, sum(1 for _ in rows) - 1)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise VitripickError(f"{path}: cannot be read: {error.strerror}.") from error
-
-
-def listed(entry: Entry) -> list[Any]:
-    """Return one row of the page's list."""
-    return [entry.id, entry.file.name, entry.n_labels, entry.flag, int(entry.seen), entry.error]
-
-
-def project_json(project: Project) -> dict[str, Any]:
-    """Return the project's part of what the page needs at its start."""
-    return {
-        "out": project.out.name,
-        "read_only": project.read_only,
-        "settings": project.settings.model_dump(),
-        "micrographs": [listed(entry) for entry in project.entries.values()],
-    }

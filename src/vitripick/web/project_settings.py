@@ -13,8 +13,10 @@ class ProjectSettings(Settings):
 
     Attributes
     ----------
+    filaments
+        Whether the labels are filaments, as at the first start of the project; else they are particles.
     box_size_px
-        Size of every label's box, in full-size pixels.
+        Size of every label's box, or width of every filament, in full-size pixels.
     pixel_size
         Å per pixel, where the headers have none or a wrong one.
     threshold, minimum_distance_px, smallest_px, largest_px
@@ -29,6 +31,7 @@ class ProjectSettings(Settings):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    filaments: bool = False
     box_size_px: float | None = Field(None, gt=0)
     pixel_size: float | None = Field(None, gt=0)
     threshold: float = Field(0.3, ge=0, le=1)

@@ -11,6 +11,8 @@ from vitripick.settings import Settings
 MAX_LABELS = 100_000
 MAX_POLYGON_POINTS = 2_000
 MAX_AREA_POINTS = 20_000  # of all areas of a micrograph
+MAX_LINES = 20_000
+MAX_LINE_POINTS = 200_000  # of all filaments of a micrograph
 MAX_VIEW = 50
 _LARGEST = 1e6
 
@@ -21,6 +23,7 @@ Positive = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
 Size = Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=MAX_POLYGON_POINTS)]
+Line = Annotated[tuple[Point, ...], Field(min_length=2, max_length=MAX_POLYGON_POINTS)]
 Flag = Literal["complete", "empty", "excluded"]
 # Picks that were given on the command line, or the number of a run.
 PickSetId = Annotated[str, Field(pattern=r"^(given|\d{3,6}|\d{8}-\d{6})$")]
@@ -46,6 +49,9 @@ class EditRequest(Request):
     remove_areas: tuple[Number, ...] = Field((), max_length=1000)
     reject: tuple[tuple[Number, Coordinate, Coordinate], ...] = Field((), max_length=MAX_LABELS)
     unreject: tuple[Number, ...] = Field((), max_length=MAX_LABELS)
+    add_lines: tuple[tuple[Number, Line], ...] = Field((), max_length=MAX_LINES)
+    remove_lines: tuple[Number, ...] = Field((), max_length=MAX_LINES)
+    bend: tuple[tuple[Number, Line], ...] = Field((), max_length=MAX_LINES)
 
 
 class StepRequest(Request):
@@ -132,3 +138,5 @@ class ExportRequest(Request):
 
     what: Literal["labels", "picks", "both"] = "labels"
     formats: Annotated[tuple[Annotated[str, Field(max_length=30)], ...], Field(min_length=1, max_length=20)]
+    # Of the segments of filaments; None: half the width.
+    spacing_angstrom: Positive | None = None

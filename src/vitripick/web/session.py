@@ -12,6 +12,7 @@ from vitripick.runs.folder import threshold_of_run
 from vitripick.text import count
 from vitripick.web.classes import ClassSets
 from vitripick.web.exchange import Exchange
+from vitripick.web.filament_exchange import FilamentExchange
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.montage import Montage
@@ -46,7 +47,8 @@ class Session:
         self.pick_sets = PickSets(project, self.sheets)
         self.classes = ClassSets(project, self.sheets, self.pick_sets)
         self.montage = Montage(project, self.pick_sets, self.previews)
-        self.exchange = Exchange(project, self.sheets, self.pick_sets)
+        kind = FilamentExchange if project.settings.filaments else Exchange
+        self.exchange = kind(project, self.sheets, self.pick_sets)
         root = root_of(project)
         self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
         self.starter = JobStarter(project, self.sheets, self.jobs)
@@ -114,13 +116,15 @@ def open_session(
     pixel_size: float | None = None,
     include: Sequence[str] = (),
     read_only: bool = False,
+    filaments: bool = False,
+    width_px: float | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> Session:
     """Open a project with the picks and labels given on the command line.
 
     Parameters
     ----------
-    inputs, out, box_size_px, pixel_size, include, read_only
+    inputs, out, box_size_px, pixel_size, include, read_only, filaments, width_px
         As in `open_project`.
     picks
         Picks to show beside the labels.
@@ -137,7 +141,14 @@ def open_session(
             remove_leftovers(folder)  # a killed server leaves the files that it was writing
     say("Searching for micrographs…")
     project = open_project(
-        inputs, out, box_size_px=box_size_px, pixel_size=pixel_size, include=include, read_only=read_only
+        inputs,
+        out,
+        box_size_px=box_size_px,
+        pixel_size=pixel_size,
+        include=include,
+        read_only=read_only,
+        filaments=filaments,
+        width_px=width_px,
     )
     say(f"{count('micrograph', len(project.entries))}: opening the project…")
     session = Session(project, picks, lock)

@@ -23,6 +23,8 @@ from vitripick.web.own_files import open_own
 
 Point: TypeAlias = tuple[float, float]
 Polygon: TypeAlias = tuple[Point, ...]
+# The centre line of a filament: two different points or more, from one end to the other.
+Line: TypeAlias = tuple[Point, ...]
 
 _VERSION = 1
 # Hundredths of a pixel are finer than a click, and short to read.
@@ -47,6 +49,10 @@ class Edit:
         Area number to polygon; training and counts ignore what lies inside.
     reject, unreject
         Number to the place of a pick that the user rejected.
+    add_lines, remove_lines
+        Filament number to its centre line.
+    bend
+        Filament number to (centre line before, centre line after).
     """
 
     add: dict[int, Point] = field(default_factory=dict)
@@ -56,6 +62,9 @@ class Edit:
     remove_areas: dict[int, Polygon] = field(default_factory=dict)
     reject: dict[int, Point] = field(default_factory=dict)
     unreject: dict[int, Point] = field(default_factory=dict)
+    add_lines: dict[int, Line] = field(default_factory=dict)
+    remove_lines: dict[int, Line] = field(default_factory=dict)
+    bend: dict[int, tuple[Line, Line]] = field(default_factory=dict)
 
     def inverted(self) -> Edit:
         """Return the edit that undoes this one."""
@@ -67,6 +76,9 @@ class Edit:
             remove_areas=self.add_areas,
             reject=self.unreject,
             unreject=self.reject,
+            add_lines=self.remove_lines,
+            remove_lines=self.add_lines,
+            bend={number: (after, before) for number, (before, after) in self.bend.items()},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -79,6 +91,9 @@ class Edit:
             "remove_areas": [[n, [list(p) for p in polygon]] for n, polygon in self.remove_areas.items()],
             "reject": [[n, *p] for n, p in self.reject.items()],
             "unreject": [[n, *p] for n, p in self.unreject.items()],
+            "add_lines": [[n, points_json(line)] for n, line in self.add_lines.items()],
+            "remove_lines": [[n, points_json(line)] for n, line in self.remove_lines.items()],
+            "bend": [[n, points_json(before), points_json(after)] for n, (before, after) in self.bend.items()],
         }
         return {key: value for key, value in rows.items() if value}
 
@@ -93,6 +108,9 @@ class Edit:
             remove_areas={number(n): as_polygon(p) for n, p in rows.get("remove_areas", ())},
             reject={number(n): _exactly(x, y) for n, x, y in rows.get("reject", ())},
             unreject={number(n): _exactly(x, y) for n, x, y in rows.get("unreject", ())},
+            add_lines={number(n): as_line(line) for n, line in rows.get("add_lines", ())},
+            remove_lines={number(n): as_line(line) for n, line in rows.get("remove_lines", ())},
+            bend={number(n): (as_line(a), as_line(b)) for n, a, b in rows.get("bend", ())},
         )
 
 
@@ -100,10 +118,14 @@ class Edit:
 class Sheet:
     """Holds the labels, ignored areas and rejected picks of one micrograph, and the edits to undo and redo.
 
+    In a project of filaments the labels are lines, else they are places.
+
     Attributes
     ----------
     labels, areas, rejected
         Number to centre, polygon, or place of a rejected pick. A log uses every number once only.
+    lines
+        Number to the centre line of a labelled filament.
     done, undone
         Edits to undo and to redo; the last one is the next.
     revision
@@ -115,26 +137,35 @@ class Sheet:
     labels: dict[int, Point] = field(default_factory=dict)
     areas: dict[int, Polygon] = field(default_factory=dict)
     rejected: dict[int, Point] = field(default_factory=dict)
+    lines: dict[int, Line] = field(default_factory=dict)
     done: list[Edit] = field(default_factory=list)
     undone: list[Edit] = field(default_factory=list)
     revision: int = 0
     ids: set[str] = field(default_factory=set)
 
-    def ever_labelled(self) -> set[Point]:
-        """Return every place that is a label, or that was one at some time in the log."""
-        places = set(self.labels.values())
-        for edit in (*self.done, *self.undone):
-            places |= {*edit.add.values(), *edit.remove.values(), *(p for move in edit.move.values() for p in move)}
-        return places
+    @property
+    def n_labels(self) -> int:
+        """Return the number of labels of either kind."""
+        return len(self.labels) + len(self.lines)
 
-    def has_labels(self, wanted: list[Point]) -> bool:
-        """Return whether the labels are these, which are sorted."""
-        return len(self.labels) == len(wanted) and sorted(self.labels.values()) == wanted
+    def ever_labelled(self) -> set[Point | Line]:
+        """Return every place and line that is a label, or that was one at some time in the log."""
+        found: set[Point | Line] = {*self.labels.values(), *self.lines.values()}
+        for edit in (*self.done, *self.undone):
+            found |= {*edit.add.values(), *edit.remove.values(), *(p for move in edit.move.values() for p in move)}
+            found |= {*edit.add_lines.values(), *edit.remove_lines.values()}
+            found |= {line for bend in edit.bend.values() for line in bend}
+        return found
+
+    def has_labels(self, wanted: Sequence[Point | Line]) -> bool:
+        """Return whether the labels, which are all places or all lines, are these, which are sorted."""
+        return self.n_labels == len(wanted) and sorted([*self.labels.values(), *self.lines.values()]) == list(wanted)
 
     def label_numbers(self) -> set[int]:
         """Return every number that a label has, or had at some time in the log."""
         edits = (*self.done, *self.undone)
-        return {*self.labels, *(n for edit in edits for n in (*edit.add, *edit.remove))}
+        parts = [part for e in edits for part in (e.add, e.remove, e.add_lines, e.remove_lines)]
+        return {*self.labels, *self.lines, *(n for part in parts for n in part)}
 
     def next_number(self) -> int:
         """Return a number that no label, area or rejected pick ever had."""
@@ -149,6 +180,7 @@ class Sheet:
             "labels": [[n, *p] for n, p in self.labels.items()],
             "areas": [[n, [list(p) for p in polygon]] for n, polygon in self.areas.items()],
             "rejected": [[n, *p] for n, p in self.rejected.items()],
+            "lines": [[n, points_json(line)] for n, line in self.lines.items()],
             "revision": self.revision,
             "can_undo": len(self.done),
             "can_redo": len(self.undone),
@@ -180,6 +212,22 @@ class Sheet:
             if self.rejected.pop(number, None) is None:
                 raise StaleError(f"rejected pick {number} is not there any more; reload the page.")
         self.rejected.update(edit.reject)
+        self._apply_lines(edit)
+
+    def _apply_lines(self, edit: Edit) -> None:
+        for number in [*edit.remove_lines, *edit.bend]:
+            if number not in self.lines:
+                raise StaleError(f"filament {number} is not there any more; reload the page.")
+        if edit.remove_lines.keys() & edit.bend.keys():
+            raise UsageError("an edit cannot both bend and delete a filament.")
+        for number in edit.remove_lines:
+            del self.lines[number]
+        for number, (_, after) in edit.bend.items():
+            self.lines[number] = after
+        for number, line in edit.add_lines.items():
+            if number in self.lines:
+                raise StaleError(f"filament {number} is there already; reload the page.")
+            self.lines[number] = line
 
     def take(self, line: dict[str, Any]) -> None:
         """Make the edit, undo or redo that one line of the log says."""
@@ -213,6 +261,29 @@ def as_polygon(points: Iterable[Iterable[float]]) -> Polygon:
     return polygon
 
 
+def as_line(points: Iterable[Iterable[float]]) -> Line:
+    """Return a centre line from rows of x and y, with the decimals that are stored and no point twice in a row.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two different points are left.
+    """
+    line: list[Point] = []
+    for point in points:
+        at = place(*point)
+        if not line or at != line[-1]:
+            line.append(at)
+    if len(line) < 2:
+        raise ValueError("a filament needs two different points or more")
+    return tuple(line)
+
+
+def points_json(points: Iterable[Point]) -> list[list[float]]:
+    """Return points as JSON has them."""
+    return [list(point) for point in points]
+
+
 def number(value: Any) -> int:
     """Return the number of a label or an area; `ValueError` if it is not a whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -230,7 +301,7 @@ def _exactly(x: Any, y: Any) -> Point:
 
 
 def read_log(
-    path: Path, on_disk: Sequence[Point] = (), areas_on_disk: tuple[list[Polygon], list[Point]] = ([], [])
+    path: Path, on_disk: Sequence[Point | Line] = (), areas_on_disk: tuple[list[Polygon], list[Point]] = ([], [])
 ) -> tuple[Sheet, bool, bool] | None:
     """Read a log.
 
@@ -241,7 +312,7 @@ def read_log(
     path
         The log.
     on_disk
-        The labels that the label file has.
+        The labels that the label file has, all of them places or all of them lines.
     areas_on_disk
         The areas and rejected places that their file has.
 
@@ -281,6 +352,7 @@ def read_log(
         now.labels = {number(n): _exactly(x, y) for n, x, y in start["labels"]}
         now.areas = {number(n): as_polygon(p) for n, p in start["areas"]}
         now.rejected = {number(n): _exactly(x, y) for n, x, y in start["rejected"]}
+        now.lines = {number(n): as_line(line) for n, line in start.get("lines", ())}
         now.revision = 1
         passed, areas_passed = now.has_labels(wanted), has_areas()
         for line in lines[1:]:
@@ -299,7 +371,8 @@ def start_log(path: Path, micrograph: str, sheet: Sheet) -> None:
     """Begin a log with the present labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     first = {"vitripick_history": _VERSION, "micrograph": micrograph, **sheet.to_json()}
-    append_line(path, {key: first[key] for key in ("vitripick_history", "micrograph", "labels", "areas", "rejected")})
+    keys = ["vitripick_history", "micrograph", "labels", "areas", "rejected", *(["lines"] if sheet.lines else [])]
+    append_line(path, {key: first[key] for key in keys})
     sheet.revision = 1
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from vitripick.errors import FormatError
 from vitripick.formats import read_picks
+from vitripick.formats.filaments import read_filaments
 from vitripick.json_toml import read_json_object
-from vitripick.web.sheet import Edit, Point, Polygon, Sheet, as_polygon, place
+from vitripick.web.sheet import Edit, Line, Point, Polygon, Sheet, as_line, as_polygon, place
 
 
 def written_at(path: Path) -> int:
@@ -31,6 +32,22 @@ def read_labels(path: Path) -> list[Point]:
         return []
     boxes = read_picks(path)
     return [place(x, y) for x, y in boxes.centres]
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the labelled filaments of a file; none if there is no file.
+
+    Raises
+    ------
+    FormatError
+        If it holds no filaments.
+    """
+    if not path.is_file():
+        return []
+    try:
+        return [as_line(one.points) for part in read_filaments(path, format="csv") for one in part]
+    except ValueError as error:
+        raise FormatError(f"{path}: these filaments cannot be read ({error}); correct or remove the file.") from error
 
 
 def areas_json(sheet: Sheet) -> dict[str, Any]:
@@ -63,6 +80,18 @@ def difference_of_areas(sheet: Sheet, ignored: list[Polygon], rejected: list[Poi
         reject=dict(enumerate(new_places, start=first + len(new_areas))),
         unreject={number: point for number, point in sheet.rejected.items() if point not in rejected},
     )
+
+
+def difference_of_lines(sheet: Sheet, on_disk: list[Line]) -> Edit:
+    """Return the edit that turns the filaments of the sheet into those of the file."""
+    wanted = list(on_disk)
+    remove: dict[int, Line] = {}
+    for number, line in sheet.lines.items():
+        if line in wanted:
+            wanted.remove(line)
+        else:
+            remove[number] = line
+    return Edit(add_lines=dict(enumerate(wanted, start=sheet.next_number())), remove_lines=remove)
 
 
 def difference(sheet: Sheet, on_disk: list[Point]) -> Edit:

@@ -8,23 +8,26 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import MicrographError, UsageError, VitripickError
+from vitripick.errors import UsageError, VitripickError
 from vitripick.formats import write_picks
-from vitripick.geometry import Boxes
+from vitripick.formats.filaments import write_filaments
+from vitripick.geometry import Boxes, Filament, Filaments
 from vitripick.web.project import Entry, Project
-from vitripick.web.requests import MAX_AREA_POINTS, MAX_LABELS, EditRequest, Flag
+from vitripick.web.requests import MAX_AREA_POINTS, MAX_LABELS, MAX_LINE_POINTS, MAX_LINES, EditRequest, Flag
 from vitripick.web.sheet import (
     Edit,
+    Line,
     Point,
     Polygon,
     Sheet,
     StaleError,
     append_line,
+    as_line,
     as_polygon,
     place,
     read_log,
@@ -35,8 +38,10 @@ from vitripick.web.sheet_files import (
     areas_json,
     difference,
     difference_of_areas,
+    difference_of_lines,
     read_areas_file,
     read_labels,
+    read_lines,
     trial_of,
     written_at,
 )
@@ -83,11 +88,16 @@ class Sheets:
             if request.id is not None and request.id in self.get(entry).ids:
                 return self.get(entry)  # it was written, and its answer was lost
             sheet = self._fresh(entry, request.revision)
+            self._refuse_other_kind(request)
             for number in [*request.remove, *(row[0] for row in request.move)]:
                 if number not in sheet.labels:
                     raise StaleError(f"label {number} is not there any more; reload the page.")
+            for number in [*request.remove_lines, *(row[0] for row in request.bend)]:
+                if number not in sheet.lines:
+                    raise StaleError(f"filament {number} is not there any more; reload the page.")
             height, width = self._project.header(entry).shape
             points = [(x, y) for _, x, y in [*request.add, *request.move]]
+            points += [point for _, line in [*request.add_lines, *request.bend] for point in line]
             if any(not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5) for x, y in points):
                 raise UsageError("a label must lie inside the micrograph.")
             # Areas reach over the edge, and a model may see a particle there, but not farther than a micrograph away.
@@ -102,6 +112,9 @@ class Sheets:
                 remove_areas={n: sheet.areas[n] for n in request.remove_areas if n in sheet.areas},
                 reject={n: place(x, y) for n, x, y in request.reject},
                 unreject={n: sheet.rejected[n] for n in request.unreject if n in sheet.rejected},
+                add_lines={n: _line(points) for n, points in request.add_lines},
+                remove_lines={n: sheet.lines[n] for n in request.remove_lines},
+                bend={n: (sheet.lines[n], _line(points)) for n, points in request.bend},
             )
             return self._take(entry, sheet, edit, request.id)
 
@@ -130,6 +143,16 @@ class Sheets:
             first = 1 + max([0, *sheet.label_numbers()])
             return self._take(entry, sheet, Edit(add=dict(enumerate(new, start=first))))
 
+    def add_lines(self, entry: Entry, lines: Sequence[Line], *, again: bool = False) -> Sheet:
+        """Add imported filaments as `add` adds places."""
+        with self._project.lock:
+            sheet = self.get(entry)
+            there = sheet.ever_labelled() if again else set(sheet.lines.values())
+            new = [line for line in dict.fromkeys(lines) if line not in there and line[::-1] not in there]
+            if not new:
+                return sheet
+            return self._take(entry, sheet, Edit(add_lines=dict(enumerate(new, start=sheet.next_number()))))
+
     def take(self, entry: Entry, edit: Edit) -> Sheet:
         """Apply an edit that the server made itself, as `edit` does with one of the page.
 
@@ -146,11 +169,9 @@ class Sheets:
         """Set the flag of a micrograph, or remove it with None; one with labels cannot be "empty" (`UsageError`)."""
         with self._project.lock:
             sheet = self.get(entry)
-            if flag == "empty" and sheet.labels:
-                raise UsageError(
-                    f"this micrograph has {len(sheet.labels)} labels, so it is not empty; delete them first."
-                )
-            if not sheet.labels and flag not in ("complete", "empty"):
+            if flag == "empty" and sheet.n_labels:
+                raise UsageError(f"this micrograph has {sheet.n_labels} labels, so it is not empty; delete them first.")
+            if not sheet.n_labels and flag not in ("complete", "empty"):
                 # A file without rows says that there is no particle. It goes before the mark does, so that a killed
                 # server never leaves it without one. A file that is missing is written at the next start.
                 self._project.refuse_if_read_only()
@@ -232,6 +253,26 @@ class Sheets:
             pixel_size=self._project.pixel_size(entry),
         )
 
+    def filaments(self, entry: Entry) -> Filaments:
+        """Return the labelled filaments of a micrograph, of the project's width."""
+        return self._filaments(entry, self.get(entry))
+
+    def _filaments(self, entry: Entry, sheet: Sheet) -> Filaments:
+        project, width = self._project, self._project.box_size_px(entry)
+        return Filaments(
+            [Filament.through(line, width=width) for line in sheet.lines.values()],
+            entry.file.name,
+            project.header(entry).shape,
+            project.pixel_size(entry),
+        )
+
+    def _refuse_other_kind(self, request: EditRequest) -> None:
+        """Raise `UsageError` if an edit draws filaments in a project of particles, or the other way round."""
+        if self._project.settings.filaments and (request.add or request.move):
+            raise UsageError("the labels of this project are filaments.")
+        if not self._project.settings.filaments and (request.add_lines or request.bend):
+            raise UsageError("the labels of this project are particles.")
+
     def _fresh(self, entry: Entry, revision: int) -> Sheet:
         self._project.refuse_if_read_only()
         sheet = self.get(entry)
@@ -242,6 +283,11 @@ class Sheets:
     def _take(self, entry: Entry, sheet: Sheet, edit: Edit, edit_id: str | None = None) -> Sheet:
         if len(sheet.labels) + len(edit.add) > MAX_LABELS:
             raise UsageError(f"a micrograph can have {MAX_LABELS} labels at most.")
+        if len(sheet.lines) + len(edit.add_lines) > MAX_LINES:
+            raise UsageError(f"a micrograph can have {MAX_LINES} filaments at most.")
+        drawn = [*edit.add_lines.values(), *(after for _, after in edit.bend.values())]
+        if drawn and sum(map(len, [*sheet.lines.values(), *drawn])) > MAX_LINE_POINTS:
+            raise UsageError(f"the filaments of a micrograph can have {MAX_LINE_POINTS} points at most.")
         if len(sheet.rejected) + len(edit.reject) > MAX_LABELS:
             raise UsageError(f"a micrograph can have {MAX_LABELS} rejected picks at most.")
         if edit.add_areas and sum(map(len, [*sheet.areas.values(), *edit.add_areas.values()])) > MAX_AREA_POINTS:
@@ -273,7 +319,7 @@ class Sheets:
         try:
             self._write_areas(entry, sheet)
             self._write_labels(entry, sheet)  # the last one: `catch_up` looks at its time
-            if entry.flag == "empty" and sheet.labels:
+            if entry.flag == "empty" and sheet.n_labels:
                 self._project.mark(entry, flag=None)
         except OSError as error:
             log.warning(
@@ -286,12 +332,14 @@ class Sheets:
 
     def _write_labels(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.labels_path(entry)
-        entry.n_labels = len(sheet.labels)
-        if sheet.labels or entry.is_fully_labelled:
-            write_picks(self._boxes(entry, sheet), path)
-        else:
+        entry.n_labels = sheet.n_labels
+        if not (sheet.n_labels or entry.is_fully_labelled):
             # Training takes a file without rows as "no particle here", and the user has not said that.
             path.unlink(missing_ok=True)
+        elif self._project.settings.filaments:
+            write_filaments(self._filaments(entry, sheet), path)
+        else:
+            write_picks(self._boxes(entry, sheet), path)
 
     def _write_areas(self, entry: Entry, sheet: Sheet) -> None:
         path = self._project.areas_path(entry)
@@ -302,11 +350,16 @@ class Sheets:
 
     def _load(self, entry: Entry) -> Sheet:
         project = self._project
-        on_disk = read_labels(project.labels_path(entry))
+        places, lines = [], []
+        if project.settings.filaments:
+            lines = read_lines(project.labels_path(entry))
+        else:
+            places = read_labels(project.labels_path(entry))
+        on_disk: list[Point | Line] = [*places, *lines]
         ignored, rejected = read_areas_file(project.areas_path(entry))
         found = read_log(project.history_path(entry), on_disk, (ignored, rejected))
         if found is None:
-            sheet = Sheet(labels=dict(enumerate(on_disk, start=1)))
+            sheet = Sheet(labels=dict(enumerate(places, start=1)), lines=dict(enumerate(lines, start=1)))
             sheet.areas = dict(enumerate(ignored, start=1))
             sheet.rejected = dict(enumerate(rejected, start=1))
         else:
@@ -315,40 +368,29 @@ class Sheets:
                 # A file with a state that the log went through was left behind by a killed server or a full disk, so
                 # the log is right. Any other state is what another program made of it.
                 if not sheet.has_labels(sorted(on_disk)) and not passed:
-                    sheet = self._take(entry, sheet, difference(sheet, on_disk))
+                    edit = difference_of_lines(sheet, lines) if lines or sheet.lines else difference(sheet, places)
+                    sheet = self._take(entry, sheet, edit)
                 change = difference_of_areas(sheet, ignored, rejected)
                 if any(vars(change).values()) and not areas_passed:
                     sheet = self._take(entry, sheet, change)
-        entry.n_labels = len(sheet.labels)
+        entry.n_labels = sheet.n_labels
         if not project.read_only and not self._are_written(entry, sheet, on_disk, (ignored, rejected)):
             self._write(entry, sheet)
         return sheet
 
     def _are_written(
-        self, entry: Entry, sheet: Sheet, on_disk: list[Point], areas: tuple[list[Polygon], list[Point]]
+        self, entry: Entry, sheet: Sheet, on_disk: list[Point | Line], areas: tuple[list[Polygon], list[Point]]
     ) -> bool:
         """Return whether the files, as they were read, and the mark are those of the sheet."""
         if any(vars(difference_of_areas(sheet, *areas)).values()) or not sheet.has_labels(sorted(on_disk)):
             return False
-        if sheet.labels:
+        if sheet.n_labels:
             return entry.flag != "empty"
         return not entry.is_fully_labelled or self._project.labels_path(entry).is_file()
 
 
-def sheet_json(project: Project, entry: Entry, sheet: Sheet) -> dict[str, Any]:
-    """Return what the page shows of one micrograph, without its pixels."""
+def _line(points: Sequence[Sequence[float]]) -> Line:
     try:
-        header = project.header(entry)
-        known: dict[str, Any] = {"shape": header.shape, "pixel_size": project.pixel_size(entry)}
-    except MicrographError:
-        known = {"shape": None, "pixel_size": None}
-    return {
-        "id": entry.id,
-        "name": entry.file.name,
-        "flag": entry.flag,
-        "error": entry.error,
-        "box_size_px": project.box_size_px(entry),
-        "next_number": sheet.next_number(),
-        **known,
-        **sheet.to_json(),
-    }
+        return as_line(points)
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error

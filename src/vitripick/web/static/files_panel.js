@@ -3,6 +3,7 @@
 import { getBlob, post, sendFile } from "./api.js";
 import { button, count, el, input, make, select, settled, toast, thousands } from "./dom.js";
 import { flush } from "./labels.js";
+import { ofFilaments } from "./line_tools.js";
 import { store, watch } from "./store.js";
 
 /** @returns {{what: string, formats: string[]}} */
@@ -35,7 +36,7 @@ async function doExport() {
     await flush();
     const answer = await post("api/export", request());
     offer(answer.folder);
-    result.textContent = `${count(answer.n_boxes, "box", "boxes")} of ${count(answer.n_micrographs, "micrograph")} written to ${answer.folder}`;
+    result.textContent = `${ofFilaments() ? count(answer.n_boxes, "filament") : count(answer.n_boxes, "box", "boxes")} of ${count(answer.n_micrographs, "micrograph")} written to ${answer.folder}`;
   } catch (error) {
     result.textContent = "";
     toast(/** @type {Error} */ (error).message, "bad");
@@ -110,7 +111,7 @@ async function importFiles(files, reload) {
     try {
       const answer = await sendFile(file);
       labels += answer.n_labels;
-      lines.push(`${file.name}: ${placed(answer.matched, answer.n_micrographs, count(answer.n_labels, "label"))}`);
+      lines.push(`${file.name}: ${placed(answer.matched, answer.n_micrographs, count(answer.n_labels, ofFilaments() ? "filament" : "label"))}`);
       outside += answer.n_outside;
       if (answer.hint) problems.push(`${file.name}: ${answer.hint}`);
       if (answer.unreadable.length) problems.push(`${file.name}: these micrographs cannot be read: ${answer.unreadable.join(", ")}`);
@@ -121,7 +122,7 @@ async function importFiles(files, reload) {
     }
   }
   const left = outside ? `, ${outside} outside their micrograph left out` : "";
-  result.replaceChildren(make("div", { textContent: `${count(labels, "label")} added${left}` }), ...[...problems, ...lines].map((text) => make("div", { className: "hint", textContent: text })));
+  result.replaceChildren(make("div", { textContent: `${count(labels, ofFilaments() ? "filament" : "label")} added${left}` }), ...[...problems, ...lines].map((text) => make("div", { className: "hint", textContent: text })));
   await reload();
 }
 

@@ -7,7 +7,8 @@ import { accept, nextDoubtful } from "./picks_panel.js";
 import { changed, setSettings, setView, store } from "./store.js";
 import { toggleFold } from "./fold.js";
 import { redo, undo } from "./session_undo.js";
-import { addByKey, deleteTarget, deselect, nextLabel, nudge, setTool, toolKey } from "./tools.js";
+import { cutByKey, insertByKey, joinByKey, nextVertex, ofFilaments } from "./line_tools.js";
+import { addByKey, deleteTarget, deselect, nextLabel, nudge, pointerPlace, setTool, toolKey } from "./tools.js";
 import { viewport } from "./viewer.js";
 
 /** @typedef {{keys: string[], shown: string, does: string, act?: () => unknown}} Key */
@@ -85,9 +86,33 @@ export const KEYS = {
   ],
 };
 
+/** In a project of filaments, instead of the first group. @type {Key[]} */
+const FILAMENT_KEYS = [
+  { keys: [], shown: "click", does: "begin a filament, go on with it; on one: choose it; on a traced one: accept it" },
+  { keys: [], shown: "Enter, double click", does: "end the filament" },
+  { keys: [], shown: "Esc, Backspace", does: "while drawing: give up; take the last point back" },
+  { keys: [], shown: "drag a point, or a line", does: "bend it; the end of one onto the end of another joins both" },
+  { keys: [], shown: "Ctrl-click a line", does: "add a point there" },
+  { keys: ["g"], shown: "G", does: "add a point after the one with the ring, or at the pointer", act: () => insertByKey(pointerPlace()) },
+  { keys: ["s"], shown: "S, Shift-click", does: "cut at the point with the ring, or at the pointer", act: () => cutByKey(pointerPlace()) },
+  { keys: ["m"], shown: "M", does: "join with the nearest end of another filament", act: joinByKey },
+  { keys: [], shown: "right-click, Alt-click", does: "delete a point of the chosen filament, a filament; reject a traced one" },
+  { keys: ["Delete", "Backspace"], shown: "Del", does: "the same for what the pointer is on, or what is chosen", act: deleteTarget },
+  { keys: ["ctrl+z"], shown: "Ctrl+Z", does: "undo what was done last, wherever that was", act: undo },
+  { keys: ["ctrl+shift+z", "ctrl+y"], shown: "Ctrl+Shift+Z", does: "redo", act: redo },
+  { keys: ["k", "Insert"], shown: "K, Ins", does: "add a point of a new filament: at the pointer, or in the middle", act: addByKey },
+  { keys: ["PageDown"], shown: "PgDn, PgUp", does: "next and previous filament", act: () => nextLabel(1) },
+  { keys: ["PageUp"], shown: "", does: "", act: () => nextLabel(-1) },
+  { keys: ["End"], shown: "End, Home", does: "next and previous point of it", act: () => nextVertex(1) },
+  { keys: ["Home"], shown: "", does: "", act: () => nextVertex(-1) },
+  { keys: [], shown: "← ↑ → ↓", does: "move the point, or the filament, by 1 px, with Shift by 10 px" },
+  { keys: ["["], shown: "[", does: "smaller width", act: () => stepBox(-1) },
+  { keys: ["]"], shown: "]", does: "larger width", act: () => stepBox(1) },
+  { keys: ["l", "Escape"], shown: "Esc", does: "nothing is chosen", act: () => (setTool("label"), deselect()) },
+];
+
 /** @type {Map<string, () => unknown>} */
 const actions = new Map();
-for (const group of Object.values(KEYS)) for (const { keys, act } of group) for (const key of keys) if (act) actions.set(key, act);
 
 export function showHelp() {
   /** @type {HTMLDialogElement} */ (el("help")).showModal();
@@ -128,7 +153,10 @@ function leaveLists() {
 }
 
 export function startKeys() {
-  el("help-keys").replaceChildren(...Object.entries(KEYS).map(([title, keys]) => {
+  const { Labels, ...rest } = KEYS;
+  const groups = ofFilaments() ? { Filaments: FILAMENT_KEYS, ...rest } : { Labels, ...rest };
+  for (const group of Object.values(groups)) for (const { keys, act } of group) for (const key of keys) if (act) actions.set(key, act);
+  el("help-keys").replaceChildren(...Object.entries(groups).map(([title, keys]) => {
     const rows = keys.filter((key) => key.shown).flatMap(({ shown, does }) => [make("dt", {}, make("kbd", { textContent: shown })), make("dd", { textContent: does })]);
     return make("section", {}, make("h2", { textContent: title }), make("dl", {}, ...rows));
   }));

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { button, count, el, framed, input, make, press, settled, toast } from "./dom.js";
 import { edit, setBoxSize, setFlag, sheet } from "./labels.js";
+import { ofFilaments } from "./line_tools.js";
 import { allPicks, shownPicks } from "./picks.js";
 import { setTitle } from "./progress.js";
 import { canRedo, canUndo, record, redo, undo } from "./session_undo.js";
@@ -57,8 +58,8 @@ function refresh() {
   for (const flag of ["complete", "empty", "excluded"]) press(el(`flag-${flag}`), row?.flag === flag);
   button("undo").disabled = !canUndo();
   button("redo").disabled = !canRedo();
-  button("clear-labels").disabled = !one.labels.size;
-  const parts = [count(one.labels.size, "label")];
+  button("clear-labels").disabled = !one.nLabels;
+  const parts = [count(one.nLabels, ofFilaments() ? "filament" : "label")];
   if (one.areas.size) parts.push(count(one.areas.size, "ignored area"));
   if (one.rejected.size) parts.push(`${one.rejected.size} rejected`);
   if (allPicks()) parts.push(count(shownPicks().length, "pick"));
@@ -135,7 +136,7 @@ export function startLabelPanel() {
   button("clear-labels").addEventListener("click", () => {
     const one = sheet();
     if (!one) return;
-    edit({ remove: [...one.labels.keys()] });
+    edit({ remove: [...one.labels.keys()], remove_lines: [...one.lines.keys()] });
     toast("All labels here deleted; Ctrl+Z brings them back.");
   });
   for (const [id, factor] of /** @type {const} */ ([["zoom-in", 1.25], ["zoom-out", 0.8]])) el(id).addEventListener("click", () => (viewport.zoom(factor), changed("view")));

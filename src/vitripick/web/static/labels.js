@@ -30,20 +30,22 @@ export class LabelSheet {
     /** @type {Map<number, Place>} */ this.labels = new Map();
     /** @type {Map<number, Place[]>} */ this.areas = new Map();
     /** @type {Map<number, Place>} */ this.rejected = new Map();
+    /** Labelled filaments. @type {Map<number, Place[]>} */ this.lines = new Map();
     this.revision = 0;
     this.canUndo = 0;
     this.canRedo = 0;
-    /** @type {{id: string, change: Change, tries: number}[]} */ this.waiting = [];
+    /** @type {{id: string, change: Change, tries: number, before?: Map<number, Place[]>, lost?: number}[]} */ this.waiting = [];
     /** The server refused an edit: what is here is not what it has. */
     this.stale = false;
     this.take(answer);
   }
 
-  /** @param {Pick<SheetAnswer, "labels" | "areas" | "rejected" | "revision" | "can_undo" | "can_redo">} answer */
+  /** @param {Pick<SheetAnswer, "labels" | "areas" | "rejected" | "lines" | "revision" | "can_undo" | "can_redo">} answer */
   take(answer) {
     this.labels = new Map(answer.labels.map(([n, x, y]) => [n, [x, y]]));
     this.areas = new Map(answer.areas);
     this.rejected = new Map(answer.rejected.map(([n, x, y]) => [n, [x, y]]));
+    this.lines = new Map(answer.lines);
     this.revision = answer.revision;
     this.canUndo = answer.can_undo;
     this.canRedo = answer.can_redo;
@@ -63,6 +65,12 @@ export class LabelSheet {
     for (const [n, points] of change.add_areas ?? []) this.areas.set(n, points);
     for (const n of change.unreject ?? []) this.rejected.delete(n);
     for (const [n, x, y] of change.reject ?? []) this.rejected.set(n, [x, y]);
+    for (const n of change.remove_lines ?? []) this.lines.delete(n);
+    for (const [n, line] of [...(change.bend ?? []), ...(change.add_lines ?? [])]) this.lines.set(n, line);
+  }
+
+  get nLabels() {
+    return this.labels.size + this.lines.size;
   }
 }
 
@@ -110,12 +118,14 @@ export function setBoxSize(size) {
 export function edit(change) {
   if (!current || store.readOnly) return;
   if (!Object.values(change).some((rows) => rows?.length)) return;
+  // What a filament was: it is bent only as long as no other window has bent it.
+  const before = new Map((change.bend ?? []).map(([n]) => [n, current?.lines.get(n) ?? []]));
   current.apply(change);
   current.canUndo += 1;
   current.canRedo = 0;
   const row = store.byId.get(current.id);
-  if (row) row.labels = current.labels.size;
-  current.waiting.push({ id: `${PAGE_ID}-${nEdits++}`, change, tries: 0 });
+  if (row) row.labels = current.nLabels;
+  current.waiting.push({ id: `${PAGE_ID}-${nEdits++}`, change, tries: 0, before });
   unsaved.add(current);
   edited({ kind: "edit", id: current.id });
   flush();
@@ -192,7 +202,7 @@ async function reload(one) {
   one.nextNumber = Math.max(one.nextNumber, answer.next_number);
   one.stale = false;
   const lost = refit(one);
-  if (lost) toast(`${count(lost, "change")} left out: another window has removed what ${lost === 1 ? "it was" : "they were"} about.`, "bad");
+  if (lost) toast(`${count(lost, "change")} left out: another window has removed or changed what ${lost === 1 ? "it was" : "they were"} about.`, "bad");
   changed("labels");
 }
 
@@ -228,11 +238,40 @@ function refit(one) {
       add: add.map(([n, x, y]) => [fresh(n), x, y]),
       add_areas: add_areas.map(([n, points]) => [fresh(n), points]),
       reject: reject.map(([n, x, y]) => [fresh(n), x, y]),
+      ...refitLines(one, edit, known, fresh),
     };
+    lost += edit.lost ?? 0;
     one.apply(edit.change);
   }
   one.waiting = one.waiting.filter(({ change }) => Object.values(change).some((rows) => rows?.length));
   return lost;
+}
+
+/**
+ * The part of `refit` for filaments. Cutting and joining is done whole or not at all.
+ * @param {LabelSheet} one
+ * @param {{change: Change, before?: Map<number, Place[]>, lost?: number}} edit
+ * @param {(n: number) => number} known its number now
+ * @param {(n: number) => number} fresh a number for what is new
+ * @returns {Change}
+ */
+function refitLines(one, edit, known, fresh) {
+  const { add_lines = [], remove_lines = [], bend = [] } = edit.change;
+  const remove = remove_lines.map(known), was = edit.before ?? new Map();
+  const same = (/** @type {number} */ n) => JSON.stringify(one.lines.get(known(n))) === JSON.stringify(was.get(n));
+  edit.lost = 0;
+  if (bend.length && !(bend.every(([n]) => same(n)) && remove.every((n) => one.lines.has(n)))) {
+    edit.lost = 1;
+    return {};
+  }
+  edit.before = new Map([...was].map(([n, line]) => [known(n), line]));
+  const kept = remove.filter((n) => one.lines.has(n));
+  edit.lost = remove.length - kept.length;
+  return {
+    remove_lines: kept,
+    bend: bend.map(([n, line]) => [known(n), line]),
+    add_lines: add_lines.map(([n, line]) => [fresh(n), line]),
+  };
 }
 
 /**

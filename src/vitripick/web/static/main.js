@@ -15,6 +15,8 @@ import { loadHistograms, pickBoxSize, shownPicks } from "./picks.js";
 import { startPicksPanel } from "./picks_panel.js";
 import { startProgress } from "./progress.js";
 import { startRound } from "./round.js";
+import { endLine, isDrawing, ofFilaments } from "./line_tools.js";
+import { startFilaments } from "./filaments.js";
 import { startMarked } from "./several.js";
 import { startScatter } from "./scatter.js";
 import { startSpectrum } from "./spectrum.js";
@@ -30,6 +32,7 @@ const TABS = ["label", "picks", "particles", "classes", "train", "files"];
 async function open(id) {
   const row = store.byId.get(id);
   if (!row) return;
+  if (isDrawing()) endLine(); // what is drawn is not lost
   setCurrent(id);
   history.replaceState(null, "", `#${id}`);
   const next = neighbour(1);
@@ -138,6 +141,7 @@ async function start() {
     const id = sheet()?.id;
     if (id) await open(id);
   });
+  if (ofFilaments()) startFilaments();
   startKeys();
   startRound();
   startSpectrum();

@@ -166,7 +166,7 @@ export async function putFlags(flags, which) {
 async function stepped(way) {
   const one = sheet();
   if (!one) return "";
-  const before = { labels: new Map(one.labels), areas: one.areas.size, rejected: one.rejected.size };
+  const before = { labels: new Map(one.labels), lines: new Map(one.lines), areas: one.areas.size, rejected: one.rejected.size };
   await step(way);
   const after = sheet();
   if (!after) return "";
@@ -185,8 +185,8 @@ async function stepped(way) {
     removed += 1;
     place ??= at;
   }
+  const parts = linesStepped(before.lines, after.lines);
   if (place) bringIntoView(place);
-  const parts = [];
   if (added) parts.push(`${count(added, "label")} back`);
   if (removed) parts.push(`${count(removed, "label")} away`);
   if (moved) parts.push(`${count(moved, "label")} moved`);
@@ -194,6 +194,15 @@ async function stepped(way) {
   if (areas) parts.push(`${count(Math.abs(areas), "area")} ${areas > 0 ? "back" : "away"}`);
   if (rejected) parts.push(`${count(Math.abs(rejected), "rejection")} ${rejected > 0 ? "back" : "away"}`);
   return parts.join(", ") || "an area changed";
+}
+
+/** What a step did to filaments, in words. @param {Map<number, [number, number][]>} before @param {Map<number, [number, number][]>} after */
+function linesStepped(before, after) {
+  const back = [...after.keys()].filter((n) => !before.has(n)), away = [...before.keys()].filter((n) => !after.has(n));
+  const bent = [...after.keys()].filter((n) => before.has(n) && JSON.stringify(before.get(n)) !== JSON.stringify(after.get(n)));
+  const [first] = [...back, ...bent, ...away], line = after.get(first) ?? before.get(first);
+  if (line) bringIntoView(line[Math.floor(line.length / 2)]);
+  return [[back, "back"], [away, "away"], [bent, "bent"]].filter(([numbers]) => numbers.length).map(([numbers, word]) => `${count(numbers.length, "filament")} ${word}`);
 }
 
 /** @param {[number, number]} place */

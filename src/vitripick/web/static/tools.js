@@ -2,6 +2,7 @@
 // Mouse, pen and keys on the micrograph: one mode does all. Shapes of areas are the only other one.
 import { el, press, toast } from "./dom.js";
 import { edit, labelAt, sheet } from "./labels.js";
+import { deleteLine, dropLine, isDrawing, lineAway, lineClick, lineDown, lineDrag, lineHover, lineKey, lineUp, nextLine, nudgeLine, ofFilaments, pointByKey, selectLine } from "./line_tools.js";
 import { pickAt, shownPicks } from "./picks.js";
 import { changed, store, watch } from "./store.js";
 import { Touch } from "./touch.js";
@@ -13,7 +14,7 @@ const overlay = el("overlay");
 
 /** @type {"label" | "area"} */
 let tool = "label";
-/** @type {{kind: "pan" | "move" | "brush" | "press", number?: number, from?: [number, number], at?: [number, number], x: number, y: number, moved: boolean, labels?: Set<number>, picks?: Set<import("./types.js").Pick>} | null} */
+/** @type {{kind: "pan" | "move" | "brush" | "press", number?: number, from?: [number, number], at?: [number, number], x: number, y: number, moved: boolean, labels?: Set<number>, picks?: Set<import("./types.js").Pick>} | import("./line_tools.js").LineDrag | null} */
 let drag = null;
 let spaceHeld = false;
 /** @type {number | null} the label that Del takes */
@@ -69,6 +70,9 @@ function down(event) {
     else drag = { kind: "press", x, y, moved: false };
   } else if (event.button === 2 || (event.button === 0 && event.altKey)) {
     takeAway(place);
+  } else if (ofFilaments()) {
+    const begun = lineDown(event, place, [x, y]);
+    if (begun !== "done") drag = begun ?? { kind: "press", x, y, moved: false };
   } else if (event.button === 0 && event.shiftKey) {
     drag = { kind: "brush", x, y, moved: false, labels: new Set(), picks: new Set() };
     brush(x, y);
@@ -103,6 +107,8 @@ function move(event) {
       [drag.x, drag.y] = [x, y];
       marks.pointer = null;
       changed("view");
+    } else if (drag.kind === "line") {
+      lineDrag(drag, place);
     } else if (drag.kind === "move" && drag.from && drag.number !== undefined) {
       const to = clamped(place[0] + drag.from[0], place[1] + drag.from[1]);
       // Only on the screen for now: the edit is one, when the button goes up.
@@ -120,6 +126,10 @@ function move(event) {
 
 /** @param {[number, number]} place @param {PointerEvent | MouseEvent} event */
 function hover(place, event) {
+  if (ofFilaments()) {
+    overlay.classList.toggle("on-label", lineHover(place, viewport.contains(...place)));
+    return redraw(false);
+  }
   const number = labelsShown() && tool === "label" ? labelAt(...place, reach()) : null;
   const pick = number === null && picksShown() && tool === "label" ? pickAt(...place, reach() * 0.7) : null;
   const at = number !== null ? sheet()?.labels.get(number) : pick ? /** @type {[number, number]} */ ([pick.x, pick.y]) : null;
@@ -142,7 +152,10 @@ function up(event) {
   const place = viewport.toImage(...screenPlace(event));
   if (ended.kind === "press" && !ended.moved) {
     if (tool === "area") marks.drawing.push(place);
+    else if (ofFilaments()) lineClick(place);
     else addAt(place);
+  } else if (ended.kind === "line") {
+    lineUp(ended);
   } else if (ended.kind === "move" && ended.moved && ended.number !== undefined) {
     const to = one.labels.get(ended.number);
     if (to) edit({ move: [[ended.number, ...to]] });
@@ -170,7 +183,7 @@ function addAt(place) {
 /** Delete the label at a place, or reject the pick there. @param {[number, number]} place */
 function takeAway(place) {
   const one = sheet();
-  if (!one || store.readOnly) return;
+  if (!one || store.readOnly || (ofFilaments() && lineAway(place))) return;
   const number = labelsShown() ? labelAt(...place, reach()) : null;
   if (number !== null) {
     edit({ remove: [number] });
@@ -192,7 +205,7 @@ export function reject(pick) {
 /** @param {number} x @param {number} y on the screen */
 function brush(x, y) {
   const one = sheet();
-  if (!one || !drag?.labels || !drag.picks || store.readOnly) return;
+  if (!one || drag?.kind === "line" || !drag?.labels || !drag.picks || store.readOnly) return;
   const radius = brushRadius();
   overlay.classList.add("brush");
   marks.brush = { x, y, radius };
@@ -240,7 +253,7 @@ function removeArea([x, y]) {
 /** Delete what the pointer is on, or what was clicked last. */
 export function deleteTarget() {
   const one = sheet();
-  if (!one) return;
+  if (!one || (ofFilaments() && deleteLine(pointerAt))) return;
   if (pointerAt && marks.hovered) takeAway(pointerAt);
   else if (target !== null && one.labels.has(target)) edit({ remove: [target] });
   target = null;
@@ -249,6 +262,7 @@ export function deleteTarget() {
 /** Forget what the pointer began: a label that it moved goes back. */
 function dropDrag() {
   if (drag?.kind === "move" && drag.moved && drag.number !== undefined && drag.at) sheet()?.labels.set(drag.number, drag.at);
+  if (drag?.kind === "line") dropLine(drag);
   drag = null;
   Object.assign(marks, { pointer: null, brush: null, selected: null });
   overlay.classList.remove("panning", "brush");
@@ -275,12 +289,13 @@ function select(number) {
   changed("view");
 }
 
-export const deselect = () => select(null);
+export const deselect = () => (select(null), selectLine(null));
 
 /** Add a label where the pointer is, or in the middle of what is seen. */
 export function addByKey() {
   const one = sheet();
   if (!one || store.readOnly) return;
+  if (ofFilaments()) return pointByKey(byKeyboard ? null : pointerAt);
   const before = target;
   addAt(pointerAt ?? viewport.toImage(viewport.width / 2, viewport.height / 2));
   if (target !== before) select(target);
@@ -289,6 +304,7 @@ export function addByKey() {
 /** Go to the next label, row by row as one reads. @param {1 | -1} way */
 export function nextLabel(way) {
   const one = sheet();
+  if (ofFilaments()) return nextLine(way);
   if (!one?.labels.size) return toast("No labels here.");
   const band = Math.max(1, boxSize());
   const order = [...one.labels].sort(([, a], [, b]) => Math.floor(a[1] / band) - Math.floor(b[1] / band) || a[0] - b[0]).map(([n]) => n);
@@ -298,6 +314,7 @@ export function nextLabel(way) {
 
 /** Move the label that has the ring. @param {number} dx @param {number} dy in pixels @returns {boolean} whether there is one */
 export function nudge(dx, dy) {
+  if (ofFilaments()) return nudgeLine(dx, dy);
   const number = selectedLabel(), at = number === null ? undefined : sheet()?.labels.get(number);
   if (number === null || !at || store.readOnly) return false;
   edit({ move: [[number, ...clamped(at[0] + dx, at[1] + dy)]] });
@@ -319,6 +336,7 @@ const isTakeBack = (event) => ["Backspace", "Delete"].includes(event.key) || ((e
 
 /** @param {KeyboardEvent} event @returns {boolean} whether it was for the tools */
 export function toolKey(event) {
+  if (ofFilaments() && tool === "label" && lineKey(event)) return true;
   if (tool === "area") {
     if (event.key === "Enter") closeArea();
     else if (event.key === "Escape") setTool("label");
@@ -333,7 +351,7 @@ export function toolKey(event) {
 
 /** Show where a label from the keyboard would go. */
 function showMiddle() {
-  if (!byKeyboard || pointerAt || store.readOnly || tool !== "label") return;
+  if (!byKeyboard || pointerAt || store.readOnly || tool !== "label" || isDrawing()) return;
   marks.pointer = viewport.toImage(viewport.width / 2, viewport.height / 2);
   redraw(false);
 }

@@ -16,7 +16,8 @@
  * @typedef {[number, number, Flag | string | number, ...any[]]} RawRow
  *
  * @typedef {object} Settings
- * @property {number | null} box_size_px
+ * @property {boolean} filaments whether the labels are filaments; else they are particles
+ * @property {number | null} box_size_px of a label, or the width of a filament
  * @property {number | null} pixel_size
  * @property {number} threshold
  * @property {number} minimum_distance_px
@@ -43,6 +44,7 @@
  * @property {[number, number, number][]} labels
  * @property {[number, [number, number][]][]} areas
  * @property {[number, number, number][]} rejected
+ * @property {[number, [number, number][]][]} lines labelled filaments
  * @property {number} revision
  * @property {number} can_undo
  * @property {number} can_redo
@@ -55,6 +57,9 @@
  * @property {number[]} [remove_areas]
  * @property {[number, number, number][]} [reject]
  * @property {number[]} [unreject]
+ * @property {[number, [number, number][]][]} [add_lines]
+ * @property {number[]} [remove_lines]
+ * @property {[number, [number, number][]][]} [bend] what a filament becomes
  *
  * @typedef {object} Pick
  * @property {number} x

@@ -4,6 +4,7 @@ import { get, onConnection, ServerError } from "./api.js";
 import { drawScaleBar, drawScene } from "./boxes.js";
 import { picksToDraw } from "./compare.js";
 import { canvas, el, settled as soon, toast } from "./dom.js";
+import { drawLines } from "./draw_lines.js";
 import { settled, sheet, show } from "./labels.js";
 import { loadPicks, pickBoxSize, picksOf } from "./picks.js";
 import { pictureOf } from "./picture.js";
@@ -38,6 +39,9 @@ export const marks = {
   /** @type {{x: number, y: number, radius: number} | null} */ brush: null,
   /** @type {[number, number][]} */ drawing: [],
 };
+
+/** What filaments add to that; the tools for them fill it. @type {Pick<import("./draw_lines.js").Lines, "selected" | "vertex" | "hovered" | "drawing" | "pointer">} */
+export const lineMarks = { selected: null, vertex: null, hovered: null, drawing: [], pointer: null };
 
 /** How long things took, for tests and the curious. */
 export const timings = { drawMs: 0, frames: 0, showMs: 0 };
@@ -105,7 +109,19 @@ function drawOverlay(context) {
     areas: one.areas.values(),
     ...marks,
   });
+  if (store.settings.filaments) drawLines(context, linesToDraw(one, showLabels, showPicks));
   drawScaleBar(context, viewport, one.pixelSize);
+}
+
+/** @param {import("./labels.js").LabelSheet} one @param {boolean} showLabels @param {boolean} showPicks @returns {import("./draw_lines.js").Lines} */
+function linesToDraw(one, showLabels, showPicks) {
+  const { byConfidence = true } = store.settings.view;
+  return {
+    viewport, byConfidence, width: one.boxSize,
+    labels: showLabels ? one.lines : [],
+    picks: showPicks ? [] : [],
+    ...lineMarks,
+  };
 }
 
 /** @param {HTMLCanvasElement} node */

@@ -1,0 +1,221 @@
+"""Filaments on the page: drawn, bent, cut, joined and deleted, in a real browser; saved where other commands read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vitripick.errors import UsageError
+from vitripick.formats.filaments import read_filaments, write_filaments
+from vitripick.geometry import Filament, Filaments
+from vitripick.web.project import open_project
+
+
+def lines(page):
+    """The labelled filaments on the screen, each as [[x, y], …]."""
+    return page.evaluate("[...vitripick.sheet().lines.values()]")
+
+
+def near(found, expected, tolerance=1.0):
+    return len(found) == len(expected) and all(
+        len(a) == len(b) and np.allclose(a, b, atol=tolerance) for a, b in zip(found, expected, strict=True)
+    )
+
+
+def draw(user, *places):
+    for place in places:
+        user.click(*place)
+    user.page.keyboard.press("Enter")
+
+
+@pytest.fixture
+def page_of(browse, micrographs, tmp_path):
+    """Open a project of filaments; more arguments of `vitripick label` may follow."""
+
+    def opened(*arguments, **options):
+        where = (micrographs, "--out", tmp_path / "out", "--filaments", "--width-px", 6)
+        return browse(*where, *arguments, **options)[0]
+
+    return opened
+
+
+def test_a_filament_is_drawn_saved_deleted_and_brought_back(page_of, hand, tmp_path):
+    page = page_of()
+    user = hand(page)
+    draw(user, (20, 20), (50, 30), (90, 25))
+    user.click(20, 70)
+    user.click(100, 60)
+    user.click(100, 60)  # the same place again ends it
+    assert near(lines(page), [[(20, 20), (50, 30), (90, 25)], [(20, 70), (100, 60)]])
+    user.saved()
+    (found,) = read_filaments(tmp_path / "out/labels/mic0.csv")
+    assert near([one.points for one in found], lines(page), 0.01)
+    assert [one.width for one in found] == [6, 6]
+    user.click(70, 28, button="right")
+    assert len(lines(page)) == 1
+    page.keyboard.press("Control+z")
+    user.until("vitripick.sheet().lines.size === 2")
+    user.until("document.getElementById('toasts').textContent.includes('1 filament back')")
+    page.reload()
+    user.saved()
+    assert len(lines(page)) == 2
+    assert page.evaluate("vitripick.store.rows[0].labels") == 2
+
+
+def test_backspace_takes_the_last_point_and_escape_gives_up(page_of, hand):
+    page = page_of()
+    user = hand(page)
+    for place in ((20, 20), (50, 30), (90, 80)):
+        user.click(*place)
+    page.keyboard.press("Backspace")
+    user.click(80, 20)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Enter")
+    assert near(lines(page), [[(20, 20), (50, 30)]])
+    user.click(20, 70)
+    user.click(90, 70)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    assert len(lines(page)) == 1
+
+
+def test_a_filament_is_bent_cut_and_joined_and_each_is_one_undo(page_of, hand):
+    page = page_of()
+    user = hand(page)
+    draw(user, (20, 20), (100, 20))
+    user.drag((60, 20), (60, 50))  # the line itself gets a point there
+    assert near(lines(page), [[(20, 20), (60, 50), (100, 20)]])
+    user.drag((60, 50), (60, 40))
+    assert near(lines(page), [[(20, 20), (60, 40), (100, 20)]])
+    page.keyboard.down("Shift")
+    user.click(60, 40)
+    page.keyboard.up("Shift")
+    assert near(lines(page), [[(20, 20), (60, 40)], [(60, 40), (100, 20)]])
+    page.keyboard.press("m")
+    assert near([sorted(line) for line in lines(page)], [[(20, 20), (60, 40), (100, 20)]])
+    user.saved()
+    for expected in (2, 1):
+        page.keyboard.press("Control+z")
+        user.until(f"vitripick.sheet().lines.size === {expected}")
+    page.keyboard.press("Control+z")
+    user.until("[...vitripick.sheet().lines.values()][0][1][1] > 45")
+    assert near(lines(page), [[(20, 20), (60, 50), (100, 20)]])
+
+
+def test_an_end_that_is_dragged_onto_another_end_joins_both(page_of, hand):
+    page = page_of()
+    user = hand(page)
+    draw(user, (20, 20), (50, 20))
+    draw(user, (70, 24), (100, 30))
+    user.click(35, 20)
+    user.drag((50, 20), (70, 24))
+    user.saved()
+    assert near(lines(page), [[(20, 20), (70, 24), (100, 30)]])
+
+
+def test_the_keyboard_alone_draws_bends_cuts_and_deletes(page_of, hand):
+    page = page_of()
+    user = hand(page)
+    page.evaluate("document.getElementById('one-to-one').focus()")
+    page.keyboard.press("Shift+Tab")
+    while page.evaluate("document.activeElement.id") != "overlay":
+        page.keyboard.press("Shift+Tab")
+    middle = page.evaluate("vitripick.viewport.toImage(vitripick.viewport.width / 2, vitripick.viewport.height / 2)")
+    x, y = middle
+    page.keyboard.press("k")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("k")
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    assert near(lines(page), [[(x - 10, y), (x + 20, y)]], 0.02)
+    page.keyboard.press("g")  # a point in the middle, with the ring
+    page.keyboard.press("ArrowDown")
+    assert near(lines(page), [[(x - 10, y), (x + 5, y + 1), (x + 20, y)]], 0.02)
+    assert "point 2 of 3" in page.inner_text("#spoken")
+    page.keyboard.press("s")
+    assert len(lines(page)) == 2
+    page.keyboard.press("PageDown")
+    page.keyboard.press("End")
+    page.keyboard.press("Escape")
+    page.keyboard.press("PageDown")
+    page.keyboard.press("Delete")
+    user.saved()
+    assert len(lines(page)) == 1
+
+
+def test_two_windows_that_bend_the_same_filament_do_not_overwrite_each_other(page_of, hand):
+    page = page_of(expect_errors=True)  # the server says that the first edit does not fit
+    page.route("**/api/status*", lambda route: None)  # never answered: the page does not hear of it before
+    user = hand(page)
+    draw(user, (20, 20), (60, 20), (100, 20))
+    user.saved()
+    edit = """async (points) => {
+      const one = vitripick.sheet(), key = sessionStorage.getItem("vitripick-key");
+      const body = { revision: one.revision, id: "another-window", bend: [[[...one.lines.keys()][0], points]] };
+      const headers = { "Content-Type": "application/json", "X-Vitripick-Key": key };
+      const to = `api/micrographs/${one.id}/edit`;
+      return (await fetch(to, { method: "POST", headers, body: JSON.stringify(body) })).status;
+    }"""
+    assert page.evaluate(edit, [[20, 20], [60, 70], [100, 20]]) == 200
+    user.drag((60, 20), (60, 40))  # of what the other window has bent meanwhile
+    user.until("document.getElementById('toasts').textContent.includes('removed or changed')")
+    user.saved()
+    assert near(lines(page), [[(20, 20), (60, 70), (100, 20)]])
+
+
+def test_filaments_are_imported_and_exported_in_their_formats(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--filaments")
+    rod = Filaments([Filament.through([(20, 20), (100, 24)], width=9)], "mic0.mrc", (90, 120), 2.0)
+    write_filaments(rod, tmp_path / "mic0.star", spacing_px=8)
+    status, answer = server.send_file("mic0.star", (tmp_path / "mic0.star").read_bytes())
+    assert (status, answer["n_labels"]) == (200, 1)
+    assert server.send_file("mic0.star", (tmp_path / "mic0.star").read_bytes())[1]["n_labels"] == 0  # it is there
+    formats = ["star", "start-end-star", "cbox", "box", "helix-box", "cs", "csv"]
+    status, answer = server.post("/api/export", {"formats": formats})
+    assert (status, answer["n_boxes"]) == (200, 1)
+    folder = tmp_path / "out/exports/001"
+    for name in formats:
+        path = next(folder.glob("*.cs")) if name == "cs" else next((folder / name).iterdir())
+        ((found,),) = read_filaments(path, format=name)
+        assert found.length == pytest.approx(rod.length, abs=10)
+    assert (folder / "autopick.star").is_file()
+
+
+def test_a_project_knows_that_its_labels_are_filaments(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--filaments", "--width-px", 6)
+    (name, *_) = server.ids().values()
+    body = {"revision": 0, "id": "edit-0001", "add_lines": [[1, [[10, 10], [50, 12]]]]}
+    assert server.post(f"/api/micrographs/{name}/edit", body)[0] == 200
+    status, answer = server.post(f"/api/micrographs/{name}/edit", {"revision": 2, "add": [[2, 10, 10]]})
+    assert (status, answer["error"]) == (400, "the labels of this project are filaments.")
+    server.stop()
+    again = serve(micrographs, "--out", tmp_path / "out")
+    assert again.get("/api/project")[1]["settings"]["filaments"] is True
+    assert again.get(f"/api/micrographs/{name}")[1]["lines"] == [[1, [[10, 10], [50, 12]]]]
+    assert [row[2] for row in again.get("/api/project")[1]["micrographs"]] == [1, 0]
+    again.stop()
+    particles = serve(micrographs, "--out", tmp_path / "boxes")
+    assert particles.post(f"/api/micrographs/{name}/edit", {"revision": 0, "add": [[1, 10, 10]]})[0] == 200
+    particles.stop()
+    with pytest.raises(UsageError, match="the labels of this project are particles"):
+        open_project([micrographs], tmp_path / "boxes", filaments=True)
+    with pytest.raises(UsageError, match="filaments have no box"):
+        open_project([micrographs], tmp_path / "out", box_size_px=20)
+    with pytest.raises(UsageError, match="needs filaments=True"):
+        open_project([micrographs], tmp_path / "boxes", width_px=20)
+
+
+def test_a_file_of_filaments_that_another_program_changed_is_an_edit_to_undo(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--filaments", "--width-px", 6)
+    (name, *_) = server.ids().values()
+    body = {"revision": 0, "id": "edit-0001", "add_lines": [[1, [[10, 10], [50, 12]]]]}
+    server.post(f"/api/micrographs/{name}/edit", body)
+    server.stop()
+    (tmp_path / "out/labels/mic0.csv").write_text("filament,x,y,width\n1,10,10,6\n1,70,80,6\n")
+    again = serve(micrographs, "--out", tmp_path / "out")
+    answer = again.get(f"/api/micrographs/{name}")[1]
+    assert [line for _, line in answer["lines"]] == [[[10, 10], [70, 80]]]
+    assert answer["can_undo"] == 2
+    last = json.loads((tmp_path / "out/history/mic0.jsonl").read_text().splitlines()[-1])
+    assert set(last["edit"]) == {"add_lines", "remove_lines"}
