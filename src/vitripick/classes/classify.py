@@ -290,7 +290,7 @@ def _limits(small: Images, references: References, score: Reals, seed: int, n_th
     noise_inside, _ = prepare.powers(noise, references.diameter_px)
     inside, outside = prepare.powers(small, references.diameter_px)
     limits = _Limits(references.diameter_px, noise_inside, nothing.score, outside, inside, outside)
-    if judge.is_noise(limits.faint(score)):
+    if judge.is_noise(inside, score, noise_inside, nothing.score):
         return limits
     return replace(limits, noise_inside=np.zeros(1), noise_score=np.full(1, -1e9))
 

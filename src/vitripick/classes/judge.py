@@ -37,11 +37,13 @@ _FAINT_SHARE = 0.6
 # Fewer members say nothing by themselves.
 _FEW = 4
 # An image is out of the usual by this many deviations, beside the particle.
-_OUTLIER_DEVIATIONS = 3.0
+_OUTLIER_DEVIATIONS = 2.2
 # An image is taken for empty if it is fainter than this share of images of noise alone.
 _NOISE_SHARE = 0.97
 # If more images than this are as faint as noise, their noise is not noise: denoised or crowded micrographs have none.
 _FAINT_AT_MOST = 0.4
+# And if less than this share of them can be noise: then particles are faint, and their faintest ones are no noise.
+_NOISE_AMONG_FAINT = 0.18
 # The quietest surroundings show the noise: neighbours do not reach into them.
 _QUIET_SHARE = 0.1
 _N_WHITE = 500
@@ -149,16 +151,24 @@ def faint(inside: Reals, score: Reals, noise_inside: Reals, noise_score: Reals) 
     noise_inside, noise_score
         The same of images of noise that went the same way.
     """
-
-    def strength(power: Reals, own: Reals) -> Reals:
-        return np.asarray(4 * np.log(np.maximum(power, 1e-12)) + own)
-
-    return np.asarray(strength(inside, score) < np.quantile(strength(noise_inside, noise_score), _NOISE_SHARE))
+    limit = np.quantile(_strength(noise_inside, noise_score), _NOISE_SHARE)
+    return np.asarray(_strength(inside, score) < limit)
 
 
-def is_noise(is_faint: Bools) -> bool:
-    """Return whether what `faint` found can be trusted: not, if it would take most images for noise."""
-    return bool(is_faint.mean() <= _FAINT_AT_MOST)
+def is_noise(inside: Reals, score: Reals, noise_inside: Reals, noise_score: Reals) -> bool:
+    """Return whether what `faint` finds can be trusted: not, if it takes most images for noise, or particles are faint.
+
+    Half of all images of noise are fainter than the median one. So twice the number of such images is how many images
+    of noise there can be (Storey 2002, J. R. Stat. Soc. B 64, 479-498).
+    """
+    found = faint(inside, score, noise_inside, noise_score)
+    median = np.median(_strength(noise_inside, noise_score))
+    n_noise = 2 * int((_strength(inside, score) < median).sum())
+    return bool(found.mean() <= _FAINT_AT_MOST and n_noise >= _NOISE_AMONG_FAINT * found.sum())
+
+
+def _strength(inside: Reals, score: Reals) -> Reals:
+    return np.asarray(4 * np.log(np.maximum(inside, 1e-12)) + score)
 
 
 def noise_beside(images: Images, diameter_px: float, n_rings: int, rng: np.random.Generator) -> Reals:

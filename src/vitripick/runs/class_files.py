@@ -89,7 +89,8 @@ class Members:
     score : (n,), float64
         How much more probable the image is with its class than as noise, as a logarithm.
     fits : (n,), bool
-        False where the image is as faint as noise, or shows far more beside the particle than the others do.
+        False where the image is as faint as noise, or shows far more beside the particle than the others do, and the
+        model is not sure of it.
     """
 
     record: Record

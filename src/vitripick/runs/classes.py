@@ -22,6 +22,9 @@ from vitripick.runs.record import Record, digest
 from vitripick.settings.classes import ClassesSettings
 from vitripick.version import VERSION
 
+# A single image says little by itself, so a pick with this confidence or more stays in its class.
+_SURE = 0.5
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -217,7 +220,7 @@ def _members(parts: list[ParticleImages], assigned: Assigned) -> list[Members]:
                 # The box starts at a whole pixel, so the pick lies a fraction beside its middle.
                 assigned.shift_px[own] * part.scale - part.off_px,
                 assigned.score[own],
-                assigned.looks_right[own],
+                assigned.looks_right[own] | (part.picks.confidence >= _SURE),
             )
         )
     return result
@@ -247,19 +250,23 @@ def _described(found: Classes, members: list[Members], scale: float, pixel_size:
     numbers = np.concatenate([part.class_number for part in members])
     confidence = np.concatenate([part.picks.confidence for part in members])
     counts = Counter(numbers.tolist())
+    usual = float(np.median(confidence[np.isfinite(confidence)])) if np.isfinite(confidence).any() else np.inf
     result = []
     for one in found.classes:
         own = confidence[(numbers == one.number) & np.isfinite(confidence)]
+        mean = float(own.mean()) if len(own) else None
+        # What the model finds as sure as most others is not thrown away for its average alone.
+        guess = "particle" if mean is not None and mean >= usual - 1e-6 else one.guess
         finest = one.resolution_px * scale if np.isfinite(one.resolution_px) else None
         result.append(
             RunClass(
                 one.number,
                 counts[one.number],
                 round(counts[one.number] / len(numbers), 6),
-                one.guess,
+                guess,
                 None if finest is None else round(finest, 2),
                 None if finest is None or pixel_size is None else round(finest * pixel_size, 2),
-                round(float(own.mean()), 4) if len(own) else None,
+                None if mean is None else round(mean, 4),
             )
         )
     return tuple(result)
