@@ -39,6 +39,23 @@ WORDS = {
     r"\bsomebody\b": "a person, the user",
     r"\btold\b(?! apart)": "given, named, reported",
     r"\btells? (?:of|them by|us of)\b": "say, show",
+    r"\b(?:say|says|said|know|knows|known) of\b": "about",
+    r"\bspeaks? of\b": "cover, mention",
+    r"(?<!here )\b(?:is|was) no (?!longer\b|more\b|one\b|such\b|less\b|other\b)\w": "is not a",
+    r"(?<!here )\b(?:are|were) no (?!longer\b|more\b|such\b|less\b|other\b)\w": "are not",
+    r"\b(?:lines?|rows?|seconds|ms|steps|crops) an? (?:micrograph|particle|run|step|class)\b(?! has)": "per",
+    r"\b(?:light and dark|y) (?:are |is )?turned round\b": "flipped, inverted",
+    r"\b[Tt]urn(?:s|ing)? (?:light and dark|y) round\b": "flip, invert",
+    r"\b(?:any|every)body\b": "anyone, the user",
+    r"\b(?:at|in) hand\b": "available, current",
+    r"\bfor ever\b": "without end",
+    r"\bbroke off\b": "was interrupted",
+    r"\b(?:takes?|brings?) torch along\b": "imports, installs torch",
+    r"\bsave for\b": "except",
+    r"\bone over the other\b": "one overwrites the other",
+    r"\bwithout a word\b": "without a message",
+    r"\b(?:clean|empty|other) ground\b": "background",
+    r"\bthis very\b|\bthe very\b": "this, the same",
 }
 
 

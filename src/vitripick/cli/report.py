@@ -81,7 +81,7 @@ def report(
 
 
 def _counts(run: ReportRun | ReportFilaments) -> dict[str, Any]:
-    """Return what `--json` says of a run."""
+    """Return the entry of a run for `--json`."""
     from vitripick.pictures import ReportFilaments
 
     told = {"name": run.name, "n_micrographs": len(run.micrographs)}

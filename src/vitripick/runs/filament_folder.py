@@ -105,7 +105,7 @@ class FilamentFolder:
         return hashlib.sha256(json.dumps(made_with).encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
-        """Return what a report says of the model and the settings, ready for JSON."""
+        """Return model and settings for a report, ready for JSON."""
         settings = self.settings
         given = self._lines.model_dump(mode="json", exclude={"filaments"}, exclude_none=True)
         chosen = {"pixel_size": settings.pixel_size, "invert": settings.invert}
@@ -147,7 +147,7 @@ class FilamentFolder:
             stored = self._of_file(file, stem)
             self._export(stem, stored)
         except VitripickError as error:
-            if not isinstance(error, ResourceError):  # that is no fault of the micrograph
+            if not isinstance(error, ResourceError):  # that is not a fault of the micrograph
                 failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
                 write_failure(failure, layout, stem)
             return FailedTrace(file, error)
@@ -155,7 +155,7 @@ class FilamentFolder:
         return stored
 
     def known(self, file: MicrographFile, stem: str) -> bool:
-        """Return whether this very file was traced with these settings."""
+        """Return whether exactly this file was traced with these settings."""
         before = read_record(record_path(self.out, stem))
         return before.get("file") == _key(file) and before.get("made_with") == self._made_with
 
@@ -165,7 +165,7 @@ class FilamentFolder:
         return None if name is None else str(name)
 
     def _of_file(self, file: MicrographFile, stem: str) -> Stored:
-        """Return the filaments of a micrograph, traced now, or before from this very file with these settings."""
+        """Return the filaments of a micrograph, traced now, or before from the same file with these settings."""
         key, before = _key(file), read_record(record_path(self.out, stem))
         if before.get("file") == key and before.get("made_with") == self._made_with:
             stored = read_stored(self.out, stem, before)

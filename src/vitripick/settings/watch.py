@@ -39,7 +39,7 @@ class WatchSettings(Settings):
     idle_timeout_seconds: float | None = option(
         None,
         "Stop when nothing has arrived and nothing waits for this many seconds.",
-        about=Option(WAITING, name="idle_timeout", default_text="wait for ever"),
+        about=Option(WAITING, name="idle_timeout", default_text="wait without end"),
         gt=0,
     )
     join_seconds: float = option(

@@ -1,7 +1,7 @@
 """Say in our own words what is wrong with a value of a setting, and what was probably meant.
 
-Pydantic's own sentences speak of inputs and strings, and name one limit at a time. Users read these instead: on the
-command line, in RELION jobs, and for the keys of TOML and JSON files.
+Pydantic's own sentences use words such as input and string, and name one limit at a time. Users read these instead: on
+the command line, in RELION jobs, and for the keys of TOML and JSON files.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from vitripick.web.picksets import PickSets
 from vitripick.web.previews import Filter, Previews, encode_jpeg
 from vitripick.web.project import Entry, Project
 
-# A person looks at the first hundreds; reading the picks of more micrographs would take longer than anybody waits.
+# A user looks at the first hundreds; reading the picks of more micrographs would take too long.
 _MOST_MICROGRAPHS, _MOST_PARTICLES = 1000, 2000
 _COLUMNS = 8
 _MOST_ON_SHEET, _MOST_SIDE_PX = 64, 256
