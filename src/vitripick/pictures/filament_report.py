@@ -66,7 +66,7 @@ class ReportFilaments:
     settings
         Values to show as they are.
     failures
-        What is known of each failure: "micrograph", "error".
+        What is known about each failure: "micrograph", "error".
     straightened_png
         Filaments straightened, one above the other.
     notes
