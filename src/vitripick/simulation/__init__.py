@@ -1,7 +1,7 @@
 """Simulate micrographs, with the true positions of their particles.
 
-molecule → projected potential → placement → ice → lens → dose → camera → file: each step is a function in a module of
-its own and can be called alone (docs/simulation.md goes through them). Nothing here needs torch.
+molecule → projected potential → placement → ice → lens → dose → camera → file: each step is a function in its own
+module, and can be called alone (docs/simulation.md describes them). Nothing here needs torch.
 """
 
 from vitripick.settings.simulate import SimulateSettings

@@ -1,6 +1,6 @@
-"""Thick contaminants: ice balls and crystals, the edge of the support film, gold beads.
+"""Draw thick contaminants: ice balls and crystals, the edge of the support film, gold beads.
 
-They are too strong for the weak-phase picture, so they are drawn as thickness and go through the lens as a wave.
+They are too strong for the weak-phase approximation, so they are drawn as thickness and go through the lens as a wave.
 They are never labelled, and no particle is placed under them.
 """
 
@@ -24,16 +24,16 @@ Height: TypeAlias = Callable[[Image, Image], Image]
 
 @dataclass(frozen=True)
 class Material:
-    """Holds what a body is made of.
+    """Describes the material of a body.
 
     Attributes
     ----------
     potential
         Mean inner potential, V.
     free_path
-        Å after which 1/e of the electrons is left, relative to ice's mean free path.
+        Mean free path of electrons, relative to that of ice.
     grain
-        How strong its grain of amorphous carbon is, 0-1.
+        Strength of its grain of amorphous carbon, 0-1.
     """
 
     potential: float
@@ -79,15 +79,15 @@ class Bodies:
     pixel_size
         Å per pixel.
     voltage_kv
-        Voltage of the microscope: it decides how many electrons a body swallows.
+        Voltage of the microscope, which decides how many electrons a body absorbs.
     phase_potential : (rows, columns), float32
         Projected potential above the ice around, V Å.
     loss : (rows, columns), float32
         Electrons lost: intensity falls by exp(-loss).
     covered : (rows, columns), bool
-        Where a particle could not be seen.
+        Mask of places where a particle could not be seen.
     contaminants
-        What was drawn; positions in pixels of the field.
+        The contaminants that were drawn; positions in pixels of the field.
     """
 
     pixel_size: float
@@ -165,11 +165,11 @@ def add_support_edge(bodies: Bodies, rng: np.random.Generator, *, particles_on_f
     Parameters
     ----------
     bodies
-        The film is added to these.
+        The bodies that the film is added to.
     rng
         Source of all randomness.
     particles_on_film
-        Whether particles lie on the film too, and count (on gold they never do).
+        Whether labelled particles also lie on the film (never on gold).
     """
     rows, columns = bodies.loss.shape
     gold = rng.random() < 0.1

@@ -1,4 +1,4 @@
-"""Simulate training samples straight into memory: small fields at the scale that a network sees."""
+"""Simulate training samples in memory: small fields at the scale of a network's input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vitripick.simulation.micrograph import simulate_micrograph
 from vitripick.simulation.scene_recipe import SceneRecipe
 from vitripick.simulation.structures.structure import Structure
 
-# The same window that pickers prepare real micrographs with (`Preparation.background_diameters`).
+# Pickers prepare real micrographs with the same window (`Preparation.background_diameters`).
 _BACKGROUND_DIAMETERS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCrop:
-    """Is a sample for training.
+    """Holds a sample for training.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class SimulatedCrop:
     labels : (n, 4), float32
         x, y, width, height in pixels of the crop, of the particles whose centre is inside.
     junk : (p, p), bool
-        Where thick contaminants, clumps and filaments are.
+        Mask of thick contaminants, clumps and filaments.
     structure
         The particle's name.
     diameter_px
@@ -60,7 +60,7 @@ def simulate_crops(
     first: int = 0,
     step: int = 1,
 ) -> Iterator[SimulatedCrop]:
-    """Yield training samples without end, each a field of its own with its own draws.
+    """Yield training samples without end; each is a separate field with its own random draws.
 
     All structures are equally likely, small or large. Crop i depends only on the seed and on i, so workers can share
     a stream: worker w of n takes `first=w, step=n`.
@@ -78,7 +78,7 @@ def simulate_crops(
     scale_jitter
         The diameter varies log-uniformly between 1 / (1 + jitter) and 1 + jitter of `working_diameter_px`.
     seed, first, step
-        Which crops of the stream of `seed`: first, first + step, first + 2 step …
+        The crops of the stream of `seed` to yield: first, first + step, first + 2 step ……
 
     Yields
     ------

@@ -1,4 +1,4 @@
-"""Weak contaminants: what molecules become when they are not the particle. None of it is labelled."""
+"""Make weak contaminants from molecules: halves, clumps, stacks, filaments. None of them is labelled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitripick.simulation.structures.structure import Structure
 
 
 def broken(structure: Structure, rng: np.random.Generator) -> Structure:
-    """Return about half of a molecule: what lies on one side of a random plane near its middle."""
+    """Return about half of a molecule: the part on one side of a random plane near its middle."""
     normal = rng.standard_normal(3)
     along = structure.points @ (normal / np.linalg.norm(normal)).astype(np.float32)
     far = along > np.quantile(along, rng.uniform(0.35, 0.65))
@@ -32,7 +32,7 @@ def subunit(structure: Structure, rng: np.random.Generator, *, mass_kda: float) 
 def aggregate(
     structure: Structure, rng: np.random.Generator, *, x: float, y: float, n: int, pixel_size: float
 ) -> Particles:
-    """Return a clump of `n` copies, around (x, y), that touch and lie through each other in projection."""
+    """Return a clump of `n` copies around (x, y), which touch and overlap in projection."""
     step = 0.6 * structure.diameter_angstrom / pixel_size
     at = np.zeros((n, 2))
     for i in range(1, n):

@@ -1,4 +1,4 @@
-"""Electrons, camera and file: from intensity to the numbers in a micrograph."""
+"""Turn intensity into the numbers of a micrograph: electrons, camera and file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitripick.simulation.optics import FloatGrid, frequencies
 
 
 class Camera(Settings):
-    """Is a camera.
+    """Describes a camera.
 
     Attributes
     ----------
@@ -26,9 +26,9 @@ class Camera(Settings):
     gain_error
         Relative sd of the fixed pattern that gain correction leaves.
     scan_lines
-        Relative sd of what whole rows or columns differ by.
+        Relative sd of the differences between whole rows or columns.
     hot_pixels
-        Share of pixels that are far off.
+        Share of pixels with values far too high.
     x_rays
         Single pixels hit by an X-ray or cosmic ray, per million.
     """
@@ -43,16 +43,16 @@ class Camera(Settings):
 
 
 class History(Settings):
-    """Holds what people did to the micrograph before a picker sees it.
+    """Describes how the file was processed before a picker sees it.
 
     Attributes
     ----------
     lowpass_px
         Sigma of a Gaussian blur in pixels; 0 for none.
     eight_bit
-        Stretched to 256 grey values and cut off at both ends.
+        Whether it was stretched to 256 grey values and clipped at both ends.
     jpeg_quality
-        Compressed as JPEG at this quality; 0 for not.
+        Quality of JPEG compression; 0 for none.
     inverted
         Particles bright.
     """
@@ -103,7 +103,7 @@ def expose(
     pixel_size
         Å per pixel of the image.
     detector
-        Without one, a perfect counter.
+        The camera; None for a perfect counter.
 
     Returns
     -------

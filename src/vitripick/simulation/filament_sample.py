@@ -1,4 +1,4 @@
-"""Simulate micrographs of one sample of filaments: of a helical symmetry that is given, or of one by the seed."""
+"""Simulate micrographs of one sample of filaments, with a given helical symmetry or one drawn by the seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitripick.simulation.structures.structure import Structure
 
 # Larger molecules than this do not lie among filaments.
 _LARGEST_DEBRIS_ANGSTROM = 350.0
-# Beside the seed of a folder: the random numbers of its filament, and the widths that a field is long at least.
+# Added to the seed of a folder for its filament; and the smallest length of a field in widths.
 _SEED_OF_HELIX, _FIELD_WIDTHS = 2**31, 16.0
 
 

@@ -1,4 +1,4 @@
-"""What filaments are made of and how they run: helical symmetry of one subunit, and flexible paths in the plane."""
+"""Make filaments: from a subunit with helical symmetry, and along flexible paths in the plane."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vitripick.simulation.structures.structure import Structure
 
 @dataclass(frozen=True, eq=False)
 class Helix:
-    """Is a filament that one subunit and a helical symmetry make.
+    """Describes a filament by one subunit and a helical symmetry.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ def helix_of(
     rise_angstrom, twist_degrees, n_starts
         As in `Helix`.
     radius_angstrom
-        How far the molecule's centre lies from the axis; 0 puts it on the axis.
+        Distance of the molecule's centre from the axis; 0 puts it on the axis.
     """
     moved = structure.points + np.array([radius_angstrom, 0, 0], np.float32)
     subunit = Structure(
@@ -153,7 +153,7 @@ def random_helix(rng: np.random.Generator, structures: Sequence[Structure] = ())
 def _subunit(
     rng: np.random.Generator, *, outer: float, inner: float, rise: float, n_starts: int, flat: bool
 ) -> Structure:
-    """Return a wedge of a hollow cylinder as grains: denser in its middle, so that neighbours can be told apart."""
+    """Return a wedge of a hollow cylinder as grains, denser in its middle, so that neighbours can be distinguished."""
     spread = float(np.clip(0.12 * outer, 4.0, 9.0))
     n = int(np.clip(np.pi * (outer**2 - inner**2) * rise / n_starts / (1.6 * spread) ** 3, 10, 60))
     wall = max(outer - inner - spread, 2.0)
@@ -182,7 +182,7 @@ def random_path(
     bend: float,
     step: float,
 ) -> FloatArray:
-    """Return a flexible path in the plane, (n, 2): its curvature wanders about an own mean.
+    """Return a flexible path in the plane, (n, 2): its curvature varies around a mean of its own.
 
     Parameters
     ----------

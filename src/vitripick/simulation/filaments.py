@@ -31,13 +31,13 @@ class FilamentLayout:
     Attributes
     ----------
     count
-        How many paths are thrown.
+        Number of paths that are drawn.
     length_widths
         Length of each, in widths: the smallest and the largest, drawn evenly on a log scale.
     bend
         Typical curvature: widths over the radius.
     bundle_chance, gap_chance
-        How often a path has neighbours that run beside it, and how often it is broken in its middle.
+        Chance that a path has parallel neighbours, and that it is broken in its middle.
     crossings
         Whether paths may cross; without it, one that would meet another is left out.
     """
@@ -52,7 +52,7 @@ class FilamentLayout:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedFilaments:
-    """Is a simulated micrograph of filaments and the truth about it.
+    """Holds a simulated micrograph of filaments and the truth about it.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def simulate_filaments(
     structures
         Globular particles among the filaments are drawn from these; without any, there are none.
     shape, pixel_size
-        If given, they go before the recipe's.
+        If given, they override the recipe's.
     name
         Name of the micrograph.
     """
@@ -147,7 +147,7 @@ def simulate_filaments(
 
 @dataclass(frozen=True, eq=False)
 class FilamentCrop:
-    """Is a sample for training.
+    """Holds a sample for training.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ def simulate_filament_crops(
     scale_jitter
         The width varies log-uniformly between 1 / (1 + jitter) and 1 + jitter of `working_width_px`.
     empty_chance
-        How many crops hold no filament.
+        Share of crops without a filament.
     seed, first, step
         Which crops of the stream of `seed`: first, first + step, first + 2 step …
     """
@@ -299,9 +299,9 @@ def _broken(path: FloatArray, gap: float, rng: np.random.Generator) -> list[Floa
 
 
 def _off_junk(path: FloatArray, junk: npt.NDArray[np.bool_], width: float) -> list[FloatArray]:
-    """Return the parts of a path outside of thick contaminants: the others are hidden, and no one would want them.
+    """Return the parts of a path outside of thick contaminants; the other parts are hidden, so they are not labelled.
 
-    A speck, less than 1.5 widths of the path, ends no filament. The width is in points of the path.
+    A speck of less than 1.5 widths of the path does not end a filament. The width is in points of the path.
     """
     rows, columns = junk.shape
     x, y = np.rint(path).astype(int).T

@@ -55,7 +55,7 @@ class SimulationSummary:
     names
         Names of all micrographs, in order.
     n_skipped
-        How many of these were there already.
+        Number of these that existed already.
     n_particles
         True particles in all micrographs, or filaments.
     """
@@ -68,7 +68,7 @@ class SimulationSummary:
 
 @dataclass(frozen=True)
 class _Job:
-    """Holds what every worker has to know.
+    """Holds what every worker needs.
 
     `key` stands for everything that decides the bytes of a micrograph, besides its index.
     """
@@ -92,8 +92,8 @@ def simulate_folder(
     """Simulate micrographs with their true particles.
 
     The same recipe, structures and seed give the same bytes with any number of workers; micrograph i is the same in
-    every number of micrographs. Called again, it goes on where it stopped. With another recipe or seed it replaces
-    its micrographs, and refuses to leave earlier ones of this prefix among the new ones.
+    every number of micrographs. A second call goes on where the first one stopped. With another recipe or seed it
+    replaces its micrographs; it is an error if earlier ones of this prefix would stay among the new ones.
 
     Parameters
     ----------
@@ -120,7 +120,9 @@ def simulate_folder(
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; simulated micrographs need a folder.")
+        raise InputError(
+            f"{out}: this is a file, but simulated micrographs need a folder; give another {parameter('out')}."
+        )
     settings = settings or SimulateSettings()
     prefix = settings.prefix
     start = Path(prefix)
@@ -196,7 +198,7 @@ def _simulate_one(job: _Job, structures: list[Structure], index: int, name: str)
     else:
         simulated = simulate_micrograph(job.recipe, structures, rng, name=f"{name}.mrc")
     out, record_path = job.out, job.out / "parameters" / f"{name}.json"
-    # An earlier recipe may have left a record of this name; it must not vouch for the image that comes now.
+    # An earlier recipe may have left a record of this name; it must not count for the new image.
     record_path.unlink(missing_ok=True)
     write_mrc(out / "micrographs" / f"{name}.mrc", simulated.image, pixel_size=simulated.pixel_size, dtype=dtype)
     told = dict(simulated.parameters)
@@ -237,7 +239,8 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _check_what_stays(job: _Job) -> None:
-    """Refuse to leave micrographs of another recipe or seed, because training would take them for the new ones.
+    """Raise an error if micrographs of another recipe or seed would stay, because training would take them for new
+    ones.
 
     Micrographs of another prefix stay: a prefix is there to keep both.
     """

@@ -1,4 +1,4 @@
-"""Ice and carbon: how thick they are, how many electrons they swallow, and the grain they add to the phase."""
+"""Make ice and carbon: their thickness, the electrons that they absorb, and the grain that they add to the phase."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def ice_spectrum(ky: FloatGrid, kx: FloatGrid, *, structure_factor: float = 0.05
     """Return the power spectrum of the projected potential of 1 Å of amorphous ice, (V Å)^2 Å^2 per Å.
 
     It is molecules per area times (47.878 f(k))^2 times the structure factor S(k). S(k) is a small constant at low
-    frequency, as in any liquid that hardly yields to pressure, and has a ring at 1/3.7 Å (Parkhurst et al. 2024 fit
-    the same ring).
+    frequency, as in any nearly incompressible liquid, and has a ring at 1/3.7 Å (Parkhurst et al. 2024 fit the same
+    ring).
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Micelles and nanodiscs around membrane proteins, and empty ones.
+"""Make micelles and nanodiscs around membrane proteins, and empty ones.
 
-Structure files hold no lipids, yet in a micrograph the belt can outweigh the protein. `structures.slab` finds where
-it goes.
+Structure files hold no lipids, yet in a micrograph the belt can outweigh the protein. `structures.slab` finds its
+place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One simulated micrograph: scene → potential → ice → lens → dose → camera → file."""
+"""Simulate one micrograph: scene → potential → ice → lens → dose → camera → file."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ _GRADIENT_FIELD_ANGSTROM = 4000.0
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """Is a simulated micrograph and the truth about it.
+    """Holds a simulated micrograph and the truth about it.
 
     Attributes
     ----------
     image : (rows, columns), float32
-        Electrons per pixel, or grey values where the file's history made them so.
+        Electrons per pixel, or grey values if the file was processed.
     boxes
         The true particles: centres of those inside the micrograph, and boxes.
     pixel_size
         Å per pixel.
     junk : (rows, columns), bool
-        Where thick contaminants, clumps and filaments are: a picker should pick nothing there.
+        Mask of thick contaminants, clumps and filaments, where a picker should pick nothing.
     parameters
         Everything that was drawn, ready for JSON.
     clean : (rows, columns), float32, or None
-        What a camera without noise would count of particles and dirt in ice without grain; only if asked for.
+        The counts of a camera without noise, for particles and dirt in ice without grain; only if asked for.
     """
 
     image: Image
@@ -89,11 +89,11 @@ def simulate_micrograph(
     rng
         The same generator state gives the same pixels.
     shape, pixel_size, structure
-        If given, they go before what the recipe says and what is drawn.
+        If given, they override the recipe and the random draw.
     name
         Name of the micrograph, for the boxes.
     with_clean
-        Whether `clean` is wanted, too, which recipes with the paper's noise do not have.
+        Whether to return `clean`, too; recipes with the paper's noise do not have it.
 
     Returns
     -------
@@ -141,7 +141,8 @@ def simulate_micrograph(
 
 
 def particle_contrast(scene: Scene, optics: Optics, *, phase_per_potential: float) -> Image:
-    """Return what the particles alone add to the intensity of the padded field, each at the defocus of its height."""
+    """Return the contribution of the particles to the intensity of the padded field, each at the defocus of its
+    height."""
     field, heights = scene.field, scene.z_angstrom
     span = float(np.ptp(heights)) if len(heights) else 0.0
     n_slabs = max(1, int(np.ceil(span / _SLAB_ANGSTROM)))
@@ -170,7 +171,7 @@ def field_around(shape: tuple[int, int], pixel_size: float, extent_angstrom: flo
 
 
 def draw_optics(recipe: OpticsRecipe, rng: np.random.Generator) -> Optics:
-    """Return how one micrograph is taken."""
+    """Return the optics of one micrograph."""
     plate = rng.random() < recipe.phase_plate_chance
     defocus = draw(rng, recipe.phase_plate_defocus_angstrom if plate else recipe.defocus_angstrom)
     return Optics(
@@ -201,7 +202,7 @@ def _exposed(
     *,
     with_clean: bool,
 ) -> tuple[Image, dict[str, Any], Image | None]:
-    """Return what `exposed` returns, and the same without the noise if that is wanted."""
+    """Return the result of `exposed`, and the same without noise if that is wanted."""
     field, exposure = scene.field, recipe.exposure
     if recipe.stain is None:
         intensity, signal, background_power, drawn, pure = _frozen(
@@ -209,7 +210,7 @@ def _exposed(
         )
     else:
         intensity, told = stained_intensity(scene, optics, recipe.stain, rng)
-        # What is not flat is signal where a particle is, and background elsewhere.
+        # Everything that is not flat is signal at a particle, and background elsewhere.
         signal = intensity - np.float32(intensity.mean())
         off = ~_under_particles(scene)
         background_power = float(field.cut(signal)[off].var()) if off.any() else 0.0

@@ -1,7 +1,7 @@
-"""The microscope: contrast transfer, its envelope, and what it makes of a wave.
+"""Model the microscope: contrast transfer, its envelope, and the image of a wave.
 
-`torch-ctf` has the same function, and the tests compare with it. Here it is in NumPy: a CTF of 1024^2 takes 15 ms, and
-every worker process would wait two seconds for torch.
+`torch-ctf` has the same function, and the tests compare with it. Here it is in NumPy, because a CTF of 1024^2 takes 15
+ms, and every worker process would wait two seconds for torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FloatGrid: TypeAlias = npt.NDArray[np.float32]
 
 
 class Optics(Settings):
-    """Says how one micrograph was taken.
+    """Describes the optics of one micrograph.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def aberration_phase(
     optics
         How the micrograph is taken.
     defocus_offset_angstrom
-        Added to the defocus: a particle higher or lower in the ice.
+        Added to the defocus, for a particle higher or lower in the ice.
     """
     wavelength = electron_wavelength_angstrom(optics.voltage_kv)
     squared_y, squared_x = ky * ky, kx * kx
@@ -122,7 +122,7 @@ def weak_contrast(phase: Image, pixel_size: float, optics: Optics, *, defocus_of
     Parameters
     ----------
     phase : (rows, columns), float32
-        Phase shift in rad. Opposite edges touch, so the caller pads it.
+        Phase shift in rad. Opposite edges touch in the Fourier transform, so the caller pads it.
     pixel_size
         Å per pixel.
     optics

@@ -1,4 +1,4 @@
-"""Choose where particles lie: at random, some in clusters, and never through each other."""
+"""Choose where particles lie: at random, some in clusters, and never one through another."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from vitripick.errors import UsageError
 
-# After this many rounds of throws without a hit the field is full. Where that is an error, try for longer.
+# After this number of rounds without a free place the field counts as full. If that is an error, more rounds are tried.
 _TRIES = 8
 _TRIES_IF_INSISTING = 400
 
 
 @dataclass(frozen=True, eq=False)
 class PlacementArea:
-    """Says where centres may lie.
+    """Describes where centres may lie.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def place(
     taken: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None,
     insist: bool = False,
 ) -> Placed:
-    """Throw discs one after another; a disc stays if it keeps its distance from all earlier ones (random sequential).
+    """Place discs one after another; a disc stays if it keeps its distance from all earlier ones (random sequential).
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def place(
         Two centres are never nearer than half the sum of their diameters times this: 1 keeps the enclosing spheres
         apart, 0.6 lets molecules touch and overlap in projection.
     clustering
-        Share of particles that are thrown near one that lies there already.
+        Share of particles that are placed near an earlier one.
     taken
-        x, y and diameter of what lies there already, each (m,).
+        x, y and diameter of earlier discs, each (m,).
     insist
         Whether a particle without a place is an error; otherwise it is left out.
 
@@ -123,7 +123,8 @@ def place(
     index: list[int] = []
     throws = _TRIES_IF_INSISTING if insist else _TRIES
     while len(waiting) and throws > 0:
-        # Throw only some at a time, so that clusters can grow on what lies there; the last ones throw several times.
+        # Only some discs are tried at a time, so that clusters can grow around earlier ones; the last ones are tried
+        # several times.
         some = np.resize(waiting[: max(16, (n - n_before) // 2)], max(32, min(len(waiting), (n - n_before) // 2)))
         at_x, at_y = area.throw(len(some), rng)
         near = np.flatnonzero(rng.random(len(some)) < clustering) if n > n_before else np.empty(0, np.intp)

@@ -1,4 +1,4 @@
-"""Orientations: even over all, or preferring some views."""
+"""Draw orientations: even over all, or preferring some views."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _onto_z(axis: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _matrices(quaternions: npt.NDArray[np.float64]) -> Rotations:
-    """Return the matrices of quaternions, also of none at all."""
+    """Return the matrices of quaternions; there may be none."""
     if not len(quaternions):
         return np.empty((0, 3, 3))
     matrices: Rotations = Rotation.from_quat(quaternions).as_matrix()

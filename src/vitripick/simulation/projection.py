@@ -1,7 +1,7 @@
 """Project molecules: splat points into the image, and cut maps through their Fourier transform.
 
-In the weak-phase limit the beam sees the sum of all potential along it. Rotated points that are dropped straight into
-the image plane are therefore exact, and far cheaper than a volume. Projected potential is in V Å throughout.
+In the weak-phase limit an image shows the sum of the potential along the beam. So rotated points can be projected into
+the image plane exactly, which is much faster than with a volume. Projected potential is in V Å throughout.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vitripick.simulation.structures.structure import Points, Structure
 Field = npt.NDArray[np.float32]
 # Points splatted at a time: 16 MB of coordinates, whatever the number of particles.
 _CHUNK = 500_000
-# In images coarser than this, the voxels of a map are splatted as points: that shows as much and is faster.
+# In images coarser than this, the voxels of a map are splatted as points, which shows as much detail and is faster.
 _SLICE_BELOW_VOXELS = 1.2
 # Variance of the bilinear kernel that a point is splatted with, px^2.
 _BILINEAR_VARIANCE = 1 / 6
@@ -30,7 +30,7 @@ _BILINEAR_VARIANCE = 1 / 6
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """Copies of one molecule in a field.
+    """Holds copies of one molecule in a field.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_siz
     Parameters
     ----------
     particles
-        Any number of groups; what reaches beyond the field is cut.
+        Any number of groups; parts beyond the field are cut off.
     shape
         (rows, columns) of the field.
     pixel_size
@@ -116,7 +116,7 @@ def project_all(particles: list[Particles], shape: tuple[int, int], *, pixel_siz
 def splat(
     x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], weights: npt.NDArray[np.float32], shape: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """Return an image with weights dropped into it, each shared among the four pixels around it.
+    """Return an image of weights, each shared among the four pixels around its point.
 
     What lies outside is lost.
 

@@ -1,4 +1,4 @@
-"""Constants of electron scattering, each with its source, and short formulas on them.
+"""Define constants of electron scattering, each with its source, and short formulas on them.
 
 Amplitudes f(0) are the sums of the five-Gaussian coefficients of Peng et al. 1996 (Acta Cryst. A52, 257), in Å.
 """
@@ -31,8 +31,8 @@ NUCLEIC_AMPLITUDE_PER_DALTON = 0.177
 def displaced_share(*, nucleic: bool) -> float:
     """Return the share of its own amplitude that a molecule loses to the ice it displaces.
 
-    A particle is seen against ice, so the amplitude of the ice in its place is taken off. The share is about 0.57 for
-    protein and 0.48 for nucleic acid: gross potential overstates contrast by a factor of two.
+    A particle is seen against ice, so the amplitude of the ice that it displaces is subtracted. The share is about 0.57
+    for protein and 0.48 for nucleic acid: gross potential overstates contrast by a factor of two.
     """
     if nucleic:
         return ICE_AMPLITUDE_DENSITY * NUCLEIC_VOLUME_PER_DALTON / NUCLEIC_AMPLITUDE_PER_DALTON

@@ -1,4 +1,4 @@
-"""What lies in a micrograph before the microscope looks: particles, debris, thick contaminants."""
+"""Describe the sample in a micrograph: particles, debris, thick contaminants."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Holds everything that is there, in pixels of the padded field.
+    """Holds everything in the sample, in pixels of the padded field.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Scene:
     junk : (rows, columns), bool
         Where thick contaminants, clumps and filaments are.
     drawn
-        What was drawn from the recipe, ready for JSON.
+        Values that were drawn from the recipe, ready for JSON.
     """
 
     field: Field

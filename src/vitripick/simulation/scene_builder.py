@@ -1,4 +1,4 @@
-"""Lay out a scene: choose what lies in a micrograph, and where."""
+"""Lay out a scene: choose the objects in a micrograph, and their places."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from vitripick.simulation.structures.structure import Structure
 # Dissociated subunits and bare proteins in solution, kDa.
 _SUBUNIT_KDA = (15.0, 60.0)
 _BACKGROUND_KDA = (10.0, 30.0)
-# Junk reaches this far beyond the points of a filament: a broad band would call clean ice junk.
+# Junk reaches this far beyond the points of a filament; in a broader band, clean ice would count as junk.
 _BESIDE_FILAMENT_ANGSTROM = 20.0
 
 
 class SceneBuilder:
     """Lays out one scene: first thick contaminants, then clumps and filaments, then particles, then smaller debris.
 
-    Everything is put where there is room, so that nothing lies where it could not be seen. All steps draw from one
-    random stream, so their order decides every pixel.
+    Every object is put where there is room, so that it can be seen. All steps draw from one random stream, so their
+    order decides every pixel.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ class SceneBuilder:
         thickness_angstrom
             Thickness of the ice, for the particles' heights.
         voltage_kv
-            Voltage of the microscope: it decides how many electrons thick bodies swallow.
+            Voltage of the microscope, which decides how many electrons thick bodies absorb.
         filaments
-            Structures to use as filaments; without any, filaments are made up.
+            Structures to use as filaments; without any, random filaments are made.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class SceneBuilder:
             cv2.circle(mask, (round(float(at_x)), round(float(at_y))), max(1, round(radius_px)), 1, -1)
 
     def _add_bodies(self, voltage_kv: float) -> None:
-        """Add what is thick: ice balls and crystals, gold beads, the edge of the support film."""
+        """Add thick contaminants: ice balls and crystals, gold beads, the edge of the support film."""
         recipe, rng, area = self._recipe.contamination, self._rng, self._field.area_share
         n_balls = self._count(recipe.ice_balls, area)
         n_crystals = self._count(recipe.ice_crystals, area)
@@ -146,7 +146,7 @@ class SceneBuilder:
         bodies = Bodies.none(self._field.padded, pixel_size=self._field.pixel_size, voltage_kv=voltage_kv)
         if edge:
             add_support_edge(bodies, rng, particles_on_film=bool(rng.random() < recipe.particles_on_film_chance))
-        # The balls of one grid are more or less alike.
+        # The balls of one grid are similar.
         typical = draw(rng, recipe.ice_ball_radius_angstrom, log=True)
         for _ in range(n_balls):
             add_ice_ball(bodies, rng, radius_angstrom=typical * np.exp(rng.normal(0, 0.3)))
@@ -202,7 +202,7 @@ class SceneBuilder:
         area_px = field.shape[0] * field.shape[1]
         n = recipe.count
         if n is None:
-            # The same for molecules of every shape: the area under the enclosing circle, 0.9 of the diameter wide.
+            # The area is the same for molecules of every shape: that of the enclosing circle, 0.9 of the diameter wide.
             n = round(coverage * area_px / (np.pi / 4 * (0.9 * diameter_px) ** 2))
         # The rim has as many particles per area as the micrograph; they are those that the border cuts.
         reach = min(0.5 * diameter_px, field.rim_px - 1)
@@ -229,7 +229,7 @@ class SceneBuilder:
         return Particles(structure, rotations, x, y), np.arange(len(x)) < len(inside.x)
 
     def _companions(self, molecules: Particles) -> list[Particles]:
-        """Return what belongs to the particles besides the molecule: the belt of a membrane protein, a genome."""
+        """Return the other parts of the particles besides the molecule: the belt of a membrane protein, a genome."""
         recipe, structure, more = self._recipe.particles, molecules.structure, list[Structure]()
         if recipe.belts and structure.slab is not None:
             more.append(belt(structure, self._rng))

@@ -1,4 +1,4 @@
-"""Scene recipes: what may be drawn for a simulated micrograph, as TOML or by name."""
+"""Read scene recipes, which say what may be drawn for a simulated micrograph, from TOML or by name."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ Choice: TypeAlias = Annotated[tuple[_T, ...], Field(min_length=1)]
 
 
 class _RecipeTable(Settings):
-    """Refuses nan and inf, which TOML knows: nothing can be drawn from them."""
+    """Refuses nan and inf, which TOML allows, because nothing can be drawn from them."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
 
 class ParticleRecipe(_RecipeTable):
-    """Says which molecules, how many, how they lie.
+    """Says which molecules there are, how many, and how they lie.
 
     Attributes
     ----------
@@ -83,14 +83,14 @@ class ParticleRecipe(_RecipeTable):
     clustering
         Share of particles placed next to another.
     preferred_chance, preferred_concentration
-        How often a micrograph prefers one view, and how strongly (kappa of a von Mises distribution of the tilt).
+        Chance that a micrograph prefers one view, and how strongly (kappa of a von Mises distribution of the tilt).
     tilt_degrees
         Angle between the molecule's z axis and the beam, for side views (90) or top views (0) only. With it,
         preferred views are not used.
     belts
         Whether membrane proteins get a micelle or nanodisc.
     genome_chance
-        How often capsids are full.
+        Share of capsids that are full.
     box
         `projected`: a square around the particle's own projection; `constant`: the same for all, from the molecule's
         diameter.
@@ -138,7 +138,7 @@ class IceRecipe(_RecipeTable):
 
 
 class ExposureRecipe(_RecipeTable):
-    """Describes dose, camera, illumination and what happened to the file; see `Camera`, `illumination` and `History`.
+    """Describes dose, camera, illumination and processing of the file; see `Camera`, `illumination` and `History`.
 
     `contrast` is the share of the calculated phase contrast that an image has. Motion, charging and damage take the
     rest (Henderson & McMullan 2013). `gradient` and `vignetting` hold for 400 nm; smaller fields have less.
@@ -166,12 +166,12 @@ class ExposureRecipe(_RecipeTable):
 
 
 class ContaminationRecipe(_RecipeTable):
-    """Says what lies in a micrograph and is not a particle. A count is drawn evenly and rounded.
+    """Says which contaminants are in a micrograph. A count is drawn evenly and rounded.
 
     Attributes
     ----------
     chance
-        How often a micrograph has contamination of these kinds.
+        Chance that a micrograph has contamination of these kinds.
     ice_balls, ice_crystals, gold_beads
         How many there are; their radii are drawn evenly on a log scale.
     support_edge_chance, particles_on_film_chance
@@ -217,7 +217,7 @@ class StainRecipe(_RecipeTable):
     grain
         Relative sd of the stain's grain.
     bare_discs
-        Bubbles and beads without stain, in a field of 200 nm.
+        Number of bubbles and beads without stain in a field of 200 nm.
     """
 
     layer_angstrom: PositiveRange = (5.0, 60.0)
@@ -253,9 +253,9 @@ class SceneRecipe(_RecipeTable):
     Attributes
     ----------
     description
-        One line for people.
+        One line for the user.
     structures
-        Files, folders or bundled names to use where none are given.
+        Files, folders or bundled names to use if none are given.
     shape
         (rows, columns) of each micrograph.
     pixel_size
@@ -299,7 +299,7 @@ def scene_recipe_names() -> tuple[str, ...]:
 def load_scene_recipe(source: str | Path, *, changes: Sequence[str] = ()) -> SceneRecipe:
     """Return a scene recipe by name or from a TOML file, with changes on top.
 
-    A file may start from another recipe: it says `base = "general"` and only what differs.
+    A file may start from another recipe: it has `base = "general"` and only the keys that differ.
 
     Parameters
     ----------
@@ -353,7 +353,7 @@ def _table(source: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         path = Path(source)
     else:
         raise UsageError(
-            f"there is no scene recipe {str(source)!r}; there are {', '.join(scene_recipe_names())}, or a .toml file."
+            f"there is no scene recipe {str(source)!r}; give one of {', '.join(scene_recipe_names())}, or a .toml file."
         )
     try:
         table = read_toml(path)

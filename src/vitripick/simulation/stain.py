@@ -1,7 +1,7 @@
-"""Negative stain: particles dry on a carbon film, in a layer of heavy-metal salt that gathers around them.
+"""Simulate negative stain: particles dry on a carbon film, in a layer of heavy-metal salt that gathers around them.
 
 The protein itself is light where it keeps the stain out, and lies in a dark halo. Stain is too strong for the
-weak-phase picture, so it goes through the lens as a wave.
+weak-phase approximation, so it goes through the lens as a wave.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def stained_intensity(
     protein = np.maximum(potential, 0) / np.float32(VOLT_ANGSTROM_SQUARED_PER_ANGSTROM * protein_net_density())
     layer = draw(rng, recipe.layer_angstrom, log=True)
     depth, reach = draw(rng, recipe.pool_depth), draw(rng, recipe.pool_reach)
-    # Stain stands as high as the protein around it, and runs out over a part of a diameter.
+    # Stain is as high as the protein next to it, and becomes thinner over a part of a diameter.
     sigma = max(0.7, reach * diameter_px)
     pool = cv2.GaussianBlur(cv2.dilate(protein, _disc(sigma)), (0, 0), sigma)
     stain = (
@@ -71,7 +71,7 @@ def stained_intensity(
     stain = np.maximum(stain, 0) * np.maximum(0, 1 + np.float32(grain) * slow_field(shape, 2 * grain_px, rng))
     n_discs = round(draw(rng, recipe.bare_discs) * field.area_share)
     bare = _bare_discs(scene, rng, n_discs, diameter_px)
-    # What protein or a disc takes up holds no stain.
+    # The volume of protein or of a disc holds no stain.
     stain = np.maximum(stain - protein, 0) * (1 - bare)
     film = np.float32(rng.uniform(*_FILM_ANGSTROM))
     sigma_e = np.float32(interaction_constant(optics.voltage_kv))

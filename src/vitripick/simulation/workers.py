@@ -15,7 +15,7 @@ import cv2
 
 from vitripick.errors import ResourceError, Spelling, current_spelling, parameter, spell_parameters
 
-# Few jobs wait beside those that run: no worker runs out of jobs, and a stop is soon over.
+# Only a few jobs wait besides those that run, so no worker runs out of jobs, and a stop takes effect soon.
 _AHEAD = 2
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

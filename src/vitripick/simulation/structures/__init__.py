@@ -1,4 +1,4 @@
-"""Molecules to simulate: what a molecule is, and the files that it comes from.
+"""Hold molecules to simulate, and read the files that they come from.
 
 `structure` holds the value that all other modules work with. `models` (mmCIF, PDB), `maps` (MRC) and `library` (npz,
 the bundled molecules) read one kind of file each, `index` reads `index.csv`, `slab` finds the membrane in what was

@@ -1,4 +1,4 @@
-"""Read `index.csv`, which says what the structure files beside it are."""
+"""Read `index.csv`, which describes the structure files next to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class IndexEntry(TypedDict, total=False):
 def index_entry(path: Path) -> IndexEntry:
     """Return what an `index.csv` beside a structure file says about it.
 
-    Bundled files say themselves what they are, so for them the result is empty.
+    Bundled files contain this information, so for them the result is empty.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Molecules as small npz files: read them, write them, and find those that come with vitripick."""
+"""Read and write molecules as small npz files, and find those that come with vitripick."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from vitripick.simulation.structures.structure import Slab, Structure, structure
 
 LIBRARY_SUFFIX = ".npz"
 BUNDLED = Path(str(resources.files("vitripick.simulation.structures") / "bundled"))
-# A point as heavy as this (f(0) in Å) that stands for a residue is a nucleotide; the heaviest amino acid has 42.
+# A point for a residue that is as heavy as this (f(0) in Å) is a nucleotide; the heaviest amino acid has 42.
 _NUCLEOTIDE = 48.0
 # The largest structure that comes with vitripick has 0.2 MB, and a map of 512³ voxels 0.5 GiB.
 _MOST_BYTES = 1 << 30
-# What zipfile and numpy raise on files that were cut or overwritten at random.
+# zipfile and numpy raise these on damaged files.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -208,7 +208,7 @@ class _Table:
             and all(want is None or have == want for have, want in zip(found.shape, shape, strict=True))
         )
         if not fits or found.size == 0:
-            raise InputError(f"{self._path}: {name} has the shape {found.shape}, which is none of a structure's.")
+            raise InputError(f"{self._path}: {name} has the shape {found.shape}, which a structure cannot have.")
         return found
 
     def above_zero(self, name: str) -> float:

@@ -1,4 +1,4 @@
-"""Molecules from density maps."""
+"""Make molecules from density maps."""
 
 from __future__ import annotations
 

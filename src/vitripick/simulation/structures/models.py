@@ -36,7 +36,7 @@ def read_model(path: Path, name: str, *, kind: Kind | None, assembly: str) -> St
     kind
         What it is; by default nucleoprotein if it has nucleotides, and soluble otherwise.
     assembly
-        The biological assembly to build, or `asu` for the chains as they stand in the file.
+        The biological assembly to build, or `asu` for the chains as they are in the file.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def read_model(path: Path, name: str, *, kind: Kind | None, assembly: str) -> St
         If gemmi is missing, or the molecule should be a membrane protein and no membrane fits it.
     """
     try:
-        import gemmi  # only people who bring their own models need it
+        import gemmi  # only users with their own models need it
     except ImportError as error:
         raise UsageError(
             f"{path}: reading mmCIF and PDB needs gemmi; install it with: pip install 'vitripick[simulate]'."
@@ -55,7 +55,7 @@ def read_model(path: Path, name: str, *, kind: Kind | None, assembly: str) -> St
         _check_unpacked(path)
     try:
         positions, amplitudes, carbon, nucleic = _atoms(gemmi, path, assembly)
-    except (RuntimeError, ValueError, LookupError, OSError) as error:  # what gemmi raises on damaged files
+    except (RuntimeError, ValueError, LookupError, OSError) as error:  # gemmi raises these on damaged files
         raise InputError(f"{path}: cannot be read as mmCIF or PDB: {error}.") from error
     if not positions or not float(np.sum(amplitudes)) > 0:
         raise InputError(f"{path}: there is not a single atom in this file.")
@@ -80,7 +80,7 @@ def _check_unpacked(path: Path) -> None:
 
 
 def _atoms(gemmi: Any, path: Path, assembly: str) -> tuple[list[list[float]], list[float], list[bool], list[bool]]:
-    """Return of each atom its place, its amplitude, and whether it is carbon and of a nucleic acid.
+    """Return, for each atom, its place, its amplitude, and whether it is carbon and belongs to a nucleic acid.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _atoms(gemmi: Any, path: Path, assembly: str) -> tuple[list[list[float]], li
                 if not all(map(math.isfinite, place)):
                     raise InputError(f"{path}: atom {atom.serial} has no place: its coordinates are {place}.")
                 if not (math.isfinite(atom.occ) and atom.occ >= 0):
-                    raise InputError(f"{path}: atom {atom.serial} has the occupancy {atom.occ}, which cannot be.")
+                    raise InputError(f"{path}: atom {atom.serial} has the occupancy {atom.occ}, which is impossible.")
                 positions.append(place)
                 amplitudes.append(amplitude * atom.occ)
                 carbon.append(atom.element.name == "C")

@@ -21,7 +21,7 @@ _SUFFIXES = (*MODEL_SUFFIXES, *MAP_SUFFIXES, LIBRARY_SUFFIX)
 
 
 def find_structures(sources: Sequence[str | Path]) -> list[Path]:
-    """Return the structure files that names, files and folders stand for, sorted within a folder.
+    """Return the structure files for names, files and folders, sorted within a folder.
 
     Parameters
     ----------
@@ -43,7 +43,9 @@ def find_structures(sources: Sequence[str | Path]) -> list[Path]:
         elif path.is_dir():
             inside = sorted(p for p in path.iterdir() if _suffix(p) in _SUFFIXES)
             if not inside:
-                raise InputError(f"{path}: no structure in this folder (we read {', '.join(_SUFFIXES)}).")
+                raise InputError(
+                    f"{path}: there is no structure in this folder (vitripick reads {', '.join(_SUFFIXES)})."
+                )
             found += inside
         elif path.is_file():
             found.append(path)
@@ -70,8 +72,8 @@ def read_structure(
         What the molecule is. By default an `index.csv` beside the file decides, or else the file of a saved
         structure. Otherwise a model with nucleotides is a nucleoprotein, and all else is soluble.
     assembly
-        For mmCIF and PDB: the biological assembly to build, or `asu` for the chains as they stand in the file. A
-        file that defines no assembly is taken as it stands.
+        For mmCIF and PDB: the biological assembly to build, or `asu` for the chains as they are in the file. A file
+        that defines no assembly is read as it is.
 
     Returns
     -------
@@ -100,7 +102,9 @@ def read_structure(
         return _checked(read_map(path, _stem(path), kind=kind or "soluble", mass_kda=mass_kda), path)
     if suffix == LIBRARY_SUFFIX:
         return _checked(read_library(path, kind=kind, mass_kda=mass_kda), path)
-    raise InputError(f"{path}: no structure file that we know; its suffix should be one of {', '.join(_SUFFIXES)}.")
+    raise InputError(
+        f"{path}: this is not a structure file of a known kind; its suffix should be one of {', '.join(_SUFFIXES)}."
+    )
 
 
 def _checked(structure: Structure, path: Path) -> Structure:

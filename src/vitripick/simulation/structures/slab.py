@@ -1,7 +1,7 @@
 """Find where the membrane runs through a protein that was read from a file.
 
 The membrane is the slab in which the surface is most hydrophobic. Lomize et al. (2006) place proteins in membranes by
-their transfer energy; here carbon against nitrogen and oxygen is enough.
+their transfer energy; here the share of carbon against nitrogen and oxygen is enough.
 """
 
 from __future__ import annotations

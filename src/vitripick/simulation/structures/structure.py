@@ -1,4 +1,4 @@
-"""A molecule as the electron beam sees it: points (or voxels) with their scattering amplitude against ice."""
+"""Describe a molecule for the electron beam: points (or voxels) with their scattering amplitude against ice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCALE_STEPS = 3
 
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """Says where the membrane runs through a molecule.
+    """Describes where the membrane runs through a molecule.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Slab:
     middle
         Å along `axis` from the molecule's origin to the middle of the membrane.
     radius
-        Å from the axis to the outside of the molecule there.
+        Distance in Å from the axis to the outside of the molecule there.
     """
 
     axis: npt.NDArray[np.float64]
