@@ -42,7 +42,7 @@ _OUTLIER_DEVIATIONS = 2.2
 _NOISE_SHARE = 0.97
 # If more images than this are as faint as noise, their noise is not noise: denoised or crowded micrographs have none.
 _FAINT_AT_MOST = 0.4
-# And if less than this share of them can be noise: then particles are faint, and their faintest ones are no noise.
+# And if less than this share of them can be noise: then particles are faint, and their faintest ones are not noise.
 _NOISE_AMONG_FAINT = 0.18
 # The quietest surroundings show the noise: neighbours do not reach into them.
 _QUIET_SHARE = 0.1

@@ -44,7 +44,7 @@ export function selectLine(number, vertex = null) {
   redraw(false);
 }
 
-/** Say which filament, or which vertex of it, is here, and bring it into view. */
+/** Say which filament, or which vertex of it, is selected, and bring it into view. */
 function speak() {
   const one = sheet(), line = selectedLine();
   if (!one || !line) return;
