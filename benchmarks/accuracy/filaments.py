@@ -24,12 +24,13 @@ from vitripick.simulation.filament_shapes import random_helix
 from vitripick.simulation.filaments import FilamentLayout, simulate_filaments
 from vitripick.tracing import Tracing
 
-# Layouts of the simulated fields: how many are thrown, and whether they may cross.
+# Layouts of the simulated fields: how many are thrown, whether they may cross, and whether others lie beside them.
 LAYOUTS = {
     "well apart": FilamentLayout(
         count=12, length_widths=(12, 50), bend=0.01, bundle_chance=0, gap_chance=0, crossings=False
     ),
     "crossing": FilamentLayout(count=10, length_widths=(25, 60), bend=0.01, bundle_chance=0, gap_chance=0),
+    "bundles": FilamentLayout(count=8, length_widths=(20, 50), bend=0.01, bundle_chance=0.8, gap_chance=0),
 }
 RECIPES = ("clean", "general")
 WORKING_WIDTH_PX = 12.0
@@ -68,7 +69,7 @@ def row(name: str, traced: Sequence[Filaments], true: Sequence[Filaments], width
     e = evaluate_filaments(traced, true, width_px=width_px)
     figures = [e.f1, e.recall, e.precision]
     cells = [name, str(len(true)), *(f"{value:.3f}" for value in figures), f"{e.angle_error_degrees:.2f}"]
-    cells += [f"{e.breaks:.2f}", f"{e.false_joins:.2f}", f"{e.n_traced} / {e.n_true}"]
+    cells += [f"{e.breaks:.2f}", f"{e.false_joins:.2f}", f"{e.bridges:.2f}", f"{e.n_traced} / {e.n_true}"]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -97,8 +98,8 @@ def main() -> None:
     threshold = model.card.threshold if given.threshold is None else given.threshold
     tracing = Tracing(threshold=threshold)
     print(f"{model.card.name}, threshold {threshold:g}, {model.engine}\n")
-    print("| fields | n | F1 | recall | precision | angle error | breaks | false joins | traced / true |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| fields | n | F1 | recall | precision | angle error | breaks | false joins | bridges | traced / true |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for recipe in RECIPES if given.fields else ():
         for name, layout in LAYOUTS.items():
             traced, true = [], []

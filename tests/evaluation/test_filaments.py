@@ -38,6 +38,23 @@ def test_breaks_and_false_joins_are_counted():
     assert evaluate_filaments(joined, TRUE).false_joins == 1
 
 
+def test_a_filament_traced_over_a_gap_in_the_labels_is_no_false_join():
+    halves = rods([(0, 50), (90, 50)], [(130, 52), (220, 52)], [(0, 150), (200, 150)])
+    result = evaluate_filaments(rods([(0, 50), (220, 52)]), halves)
+    assert (result.false_joins, result.bridges) == (0, 1)
+    aside = rods([(0, 50), (90, 50)], [(130, 90), (220, 90)])
+    result = evaluate_filaments(rods([(0, 50), (90, 50), (130, 90), (220, 90)]), aside)
+    assert (result.false_joins, result.bridges) == (1, 0)
+
+
+def test_a_filament_that_another_one_crosses_at_a_small_angle_is_joined_to_none():
+    crossing = rods([(0, 50), (400, 50)], [(0, 15), (400, 85)])
+    result = evaluate_filaments(crossing, crossing)
+    assert (result.false_joins, result.breaks) == (0, 0)
+    changed_over = rods([(0, 50), (200, 50), (400, 85)])
+    assert evaluate_filaments(changed_over, crossing).false_joins == 1
+
+
 def test_a_width_has_to_be_known():
     with pytest.raises(ValueError, match="width_px"):
         evaluate_filaments(TRUE, rods([(0, 0), (1, 1)], width=float("nan")))

@@ -40,3 +40,10 @@ def test_the_direction_in_which_a_line_was_drawn_does_not_matter():
     bent = Filament.through([(60, 20), (62, 100), (58, 180)], width=WIDTH)
     for path in (bent.points, bent.points[::-1]):
         assert is_edge(image_of((60, 120, 1.0)).T[:, :], Filament.through(path), WIDTH)
+
+
+def test_a_filament_paler_than_its_middle_side_by_side_with_a_darker_one_is_no_edge():
+    """Its own rims are dark and its middle is light; the light band between both tells it from an edge."""
+    rims = [(54, 57, 1.0), (63, 66, 1.0), (57, 63, 0.7)]
+    assert not is_edge(image_of(*rims, (70, 82, 1.3)), LINE, WIDTH)
+    assert is_edge(image_of(*rims, (66, 120, 1.3)), LINE, WIDTH)

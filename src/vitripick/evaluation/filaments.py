@@ -16,6 +16,10 @@ from vitripick.geometry import Filament, Filaments, FloatArray, angle_between
 Numbers: TypeAlias = npt.NDArray[np.int64]
 # Distance of samples in pixels of the micrograph; it is smaller if filaments are thin.
 _STEPS_PER_WIDTH = 10
+# One labelled filament continues another one where their ends are this close, in widths: dirt may lie between them.
+_LONGEST_BRIDGE_WIDTHS = 6.0
+# Over this length, in widths, a filament points where it ends.
+_END_WIDTHS = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,11 @@ class FilamentEvaluation:
     breaks
         Pieces beyond the first that true filaments were traced in, for each true filament that was found.
     false_joins
-        True filaments beyond the first that a traced filament follows, for each traced filament.
+        True filaments beyond the first that a traced filament follows, for each traced filament. Where two lie upon
+        each other, the traced one follows the one that explains more of it.
+    bridges
+        True filaments beyond the first that continue another one in line after a gap, for each traced filament: both
+        were traced as one. They are no false joins, because labels often end where dirt lies on a filament.
     """
 
     n_true: int
@@ -52,6 +60,7 @@ class FilamentEvaluation:
     offset: float
     breaks: float
     false_joins: float
+    bridges: float = 0.0
 
     @property
     def recall(self) -> float:
@@ -80,7 +89,8 @@ class FilamentEvaluation:
             f"by length: F1 {self.f1:.3f}, recall {self.recall:.3f}, precision {self.precision:.3f} "
             f"({self.n_traced} traced, {self.n_true} labelled)",
             f"direction off by {self.angle_error_degrees:.2f} degrees and centre line by {self.offset:.2f} px "
-            f"(medians), {self.breaks:.2f} breaks per filament, {self.false_joins:.2f} false joins",
+            f"(medians), {self.breaks:.2f} breaks per filament, {self.false_joins:.2f} false joins, "
+            f"{self.bridges:.2f} gaps bridged",
         ]
 
 
@@ -112,7 +122,7 @@ def evaluate_filaments(
     """
     sums = np.zeros(4)
     errors, offsets = [np.empty(0)], [np.empty(0)]
-    breaks = joins = n_found = n_true = n_traced = 0
+    breaks = joins = bridges = n_found = n_true = n_traced = 0
     for picks, labels in zip(traced, true, strict=True):
         widths = np.array([one.width for one in labels], np.float64)
         if width_px is not None:
@@ -134,10 +144,14 @@ def evaluate_filaments(
         errors.append(error[right])
         offsets.append(offset[right])
         shortest = float(widths.max())
-        counts = _followed(a.number[found], by[found], a.length[found], shortest)
-        n_found += len(counts)
-        breaks += sum(n - 1 for n in counts.values())
-        joins += sum(n - 1 for n in _followed(b.number[right], of[right], b.length[right], shortest).values())
+        pieces = _explained(a, by, shortest)
+        n_found += len(pieces)
+        breaks += sum(len(others) - 1 for others in pieces.values())
+        for followed in _explained(b, of, shortest).values():
+            lines = [labels.filaments[number] for number in followed]
+            more = len(lines) - 1
+            gaps = min(more, _n_in_line(lines, shortest, turn))
+            joins, bridges = joins + more - gaps, bridges + gaps
     error, offset = np.concatenate(errors), np.concatenate(offsets)
     return FilamentEvaluation(
         n_true,
@@ -150,6 +164,7 @@ def evaluate_filaments(
         float(np.median(offset)) if len(offset) else float("nan"),
         breaks / n_found if n_found else 0.0,
         joins / n_traced if n_traced else 0.0,
+        bridges / n_traced if n_traced else 0.0,
     )
 
 
@@ -177,7 +192,10 @@ def _sampled(filaments: Sequence[Filament], step: float) -> _Samples:
 def _near(
     some: _Samples, others: _Samples, limit: FloatArray, turn: float, *, of_others: bool = False
 ) -> tuple[npt.NDArray[np.bool_], FloatArray, FloatArray, Numbers]:
-    """Return which samples have another near them in their direction, its angle, its distance across, its filament."""
+    """Return which samples have another near them in their direction, its angle, and its distance across.
+
+    The last array, (n, k), holds the numbers of all filaments that are near in that direction, else -1.
+    """
     k = min(24, len(others.at))
     distance, index = cKDTree(others.at).query(some.at, k=k)
     distance, index = distance.reshape(len(some.at), k), index.reshape(len(some.at), k)
@@ -189,17 +207,70 @@ def _near(
     chosen = index[row, best]
     step, angle = some.at - others.at[chosen], others.angle[chosen]
     across = np.abs(step[:, 1] * np.cos(angle) - step[:, 0] * np.sin(angle))
-    return fits[row, best], off[row, best], across, others.number[chosen]
+    return fits[row, best], off[row, best], across, np.where(fits, others.number[index], -1)
 
 
-def _followed(mine: Numbers, other: Numbers, length: FloatArray, shortest: float) -> dict[int, int]:
-    """Return how many others each filament shares at least a width of length with."""
-    if not len(mine):
-        return {}
-    pairs, index = np.unique(np.column_stack([mine, other]), axis=0, return_inverse=True)
-    shared = np.bincount(index.ravel(), length)
-    counts: dict[int, int] = {}
-    for (one, _), common in zip(pairs.tolist(), shared.tolist(), strict=True):
-        if common >= shortest:
-            counts[one] = counts.get(one, 0) + 1
-    return counts
+def _explained(mine: _Samples, others: Numbers, shortest: float) -> dict[int, list[int]]:
+    """Return the fewest others that explain each filament, those first that explain most.
+
+    An other one counts if it explains at least `shortest` of the length that the ones before it do not explain.
+
+    Parameters
+    ----------
+    mine
+        The samples of the filaments, those of one filament one after the other.
+    others : (n, k)
+        The filaments that are near each sample; -1 for none.
+    shortest
+        In the unit of the lengths.
+    """
+    starts = np.flatnonzero(np.diff(mine.number, prepend=-1))
+    explained: dict[int, list[int]] = {}
+    for low, high in zip(starts, [*starts[1:], len(mine.number)], strict=True):
+        near, left = others[low:high], mine.length[low:high].copy()
+        candidates = [int(number) for number in np.unique(near) if number >= 0]
+        covers = {number: (near == number).any(axis=1) for number in candidates}
+        chosen: list[int] = []
+        while candidates:
+            best = max(candidates, key=lambda number: left[covers[number]].sum())
+            if left[covers[best]].sum() < shortest:
+                break
+            left[covers[best]] = 0.0
+            candidates.remove(best)
+            chosen.append(best)
+        if chosen:
+            explained[int(mine.number[low])] = chosen
+    return explained
+
+
+def _n_in_line(filaments: Sequence[Filament], width: float, turn: float) -> int:
+    """Return how many pairs of filaments continue each other in line, with a gap between their ends."""
+    ends = [_ends(one, width) for one in filaments]
+    n = 0
+    for i, mine in enumerate(ends):
+        for other in ends[i + 1 :]:
+            n += any(_faces(a, b, width, turn) for a in mine for b in other)
+    return n
+
+
+def _ends(filament: Filament, width: float) -> list[tuple[FloatArray, FloatArray]]:
+    """Return both ends, each with the unit vector by which the filament leaves there."""
+    length = filament.length
+    inner = min(_END_WIDTHS * width, length / 2)
+    places, _ = filament.at([0.0, inner, length - inner, length])
+    ends = []
+    for tip, behind in ((places[0], places[1]), (places[3], places[2])):
+        away = tip - behind
+        ends.append((tip, away / max(float(np.hypot(*away)), 1e-9)))
+    return ends
+
+
+def _faces(a: tuple[FloatArray, FloatArray], b: tuple[FloatArray, FloatArray], width: float, turn: float) -> bool:
+    """Return whether two ends point at each other over a gap."""
+    step = b[0] - a[0]
+    gap = float(np.hypot(*step))
+    if gap > _LONGEST_BRIDGE_WIDTHS * width or float(a[1] @ b[1]) > -np.cos(turn):
+        return False
+    # Ends that nearly touch have no direction from one to the other, but may not lie side by side.
+    along, across = float(step @ a[1]), abs(float(step[0] * a[1][1] - step[1] * a[1][0]))
+    return along > -0.5 * width and across <= max(0.5 * width, np.sin(turn) * gap)

