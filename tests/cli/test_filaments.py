@@ -1,7 +1,10 @@
 """From the command line: trace, convert, judge, with the released model on a simulated micrograph."""
 
 import json
+import pickle
 import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,8 @@ import pytest
 
 from vitripick.formats import read_micrograph, write_mrc
 from vitripick.formats.filaments import read_filaments, write_filaments
+from vitripick.programs import dask_filaments
+from vitripick.programs.batch_jobs import NoWatch
 from vitripick.simulation import load_scene_recipe
 from vitripick.simulation.filament_shapes import Helix
 from vitripick.simulation.filaments import FilamentLayout, simulate_filaments
@@ -180,12 +185,30 @@ def test_shards_and_then_the_whole_give_what_one_call_gives(vitripick, rods, wor
         assert (rods / "shared" / name).read_bytes() == (rods / "once" / name).read_bytes()
 
 
-def test_a_cluster_traces_what_one_machine_traces(vitripick, rods, words):
+class WorkerHere:
+    """Stands for a client of Dask: works at once in this process, and pickles what goes over the wire."""
+
+    def submit(self, function, *arguments, pure):
+        future = Future()
+        future.release = lambda: None
+        future.set_result(pickle.loads(pickle.dumps(function(*pickle.loads(pickle.dumps(arguments))))))
+        return future
+
+
+def test_a_cluster_traces_what_one_machine_traces(vitripick, rods, words, monkeypatch):
     pytest.importorskip("distributed")
-    (rods / "local.toml").write_text('kind = "local"\njobs = 1\n')
-    every = ("pick", rods / "mics", *words)
+    asked = []
+
+    @contextmanager
+    def cluster_client(cluster, layout, on_note):
+        asked.append(cluster)
+        yield WorkerHere(), NoWatch()
+
+    monkeypatch.setattr(dask_filaments, "cluster_client", cluster_client)
+    every = ("pick", rods / "mics", *words, "--device", "cpu")
     assert vitripick(*every, "--out", rods / "once").code == 4, "one is damaged"
-    done = vitripick(*every, "--cluster", rods / "local.toml", "--device", "cpu", "--out", rods / "cluster")
+    done = vitripick(*every, "--cluster", "tcp://there:8786", "--out", rods / "cluster")
+    assert asked == ["tcp://there:8786"]
     assert done.code == 4
     assert "cut.mrc" in done.err
     for name in ("filaments.csv", "filaments/a.csv", "filaments/b.csv", "failed/cut.json"):
@@ -266,3 +289,17 @@ def test_filaments_are_converted_into_a_folder_once_a_format_is_named(vitripick,
     assert "give --format" in refused.err
     assert vitripick("convert", project / "labels", tmp_path / "out", "--filaments", "--format", "cbox").code == 0
     assert (tmp_path / "out" / "a.cbox").is_file()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("extract", "--out", "e.mrcs", "--box-size-px", 32), ("classes",), ("handover", "--to", "relion")],
+    ids=lambda words: words[0],
+)
+def test_a_command_of_particles_says_that_a_folder_holds_filaments(vitripick, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run/filament_records").mkdir(parents=True)
+    done = vitripick(command[0], "run", *command[1:])
+    assert done.code == 3
+    assert "this folder holds traced filaments" in done.err
+    assert "vitripick report" in done.err

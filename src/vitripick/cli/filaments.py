@@ -195,7 +195,7 @@ def convert_filaments(
 
 def _stored(path: Path) -> Path:
     """Return the folder of polylines of a run folder, or the path itself."""
-    from vitripick.runs.filament_record import is_filament_folder
+    from vitripick.runs.folder import is_filament_folder
 
     return path / "filaments" if is_filament_folder(path) else path
 

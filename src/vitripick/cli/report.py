@@ -44,8 +44,8 @@ def report(
     from vitripick.errors import UsageError, parameter
     from vitripick.formats.passed_by import passed_by_collected
     from vitripick.pictures import write_report
-    from vitripick.runs.filament_record import is_filament_folder
     from vitripick.runs.filament_report import gather_filaments
+    from vitripick.runs.folder import is_filament_folder
     from vitripick.runs.report import gather_run
 
     check_file(out)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vitripick.errors import InputError, VitripickError, parameter
 from vitripick.formats import MicrographFile, read_header
-from vitripick.run_layout import FILAMENT_RECORDS
+from vitripick.runs.folder import is_filament_folder
 from vitripick.runs.sample import spread_over
 from vitripick.runs.survey import Survey
 from vitripick.settings.pick import PickSettings
@@ -15,7 +15,7 @@ from vitripick.settings.pick import PickSettings
 
 def refuse_folder_of_filaments(out: Path) -> None:
     """Raise `InputError` if a folder holds filaments, whose files picks of particles would overwrite."""
-    if (out / FILAMENT_RECORDS).is_dir():
+    if is_filament_folder(out):
         raise InputError(f"{out}: this folder holds traced filaments; give another {parameter('out')} for particles.")
 
 

@@ -10,7 +10,8 @@ from vitripick.errors import InputError, UsageError, parameter
 from vitripick.evaluation.filaments import FilamentEvaluation, evaluate_filaments
 from vitripick.formats.filaments import read_filaments
 from vitripick.geometry import Filaments
-from vitripick.runs.filament_record import is_filament_folder, read_stored, records_of
+from vitripick.runs.filament_record import read_stored, records_of
+from vitripick.runs.folder import is_filament_folder
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,8 +146,3 @@ def records_of(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in sorted((out / FILAMENT_RECORDS).glob("*.json")):
         if record := read_record(path):
             yield path.stem, record
-
-
-def is_filament_folder(path: Path) -> bool:
-    """Return whether this is a folder that `pick --filaments` wrote."""
-    return (path / FILAMENT_RECORDS).is_dir()

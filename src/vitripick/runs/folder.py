@@ -12,7 +12,7 @@ import numpy as np
 from vitripick.errors import InputError
 from vitripick.geometry import Boxes
 from vitripick.json_toml import is_number, parse_json, read_json_object
-from vitripick.run_layout import RunLayout
+from vitripick.run_layout import FILAMENT_RECORDS, RunLayout
 from vitripick.runs.log import read_log
 from vitripick.runs.record import Record, is_failure, is_stem, read_exported, read_record
 
@@ -85,6 +85,11 @@ def is_run_folder(path: str | Path) -> bool:
     return layout.run.is_file() or layout.holds_run()
 
 
+def is_filament_folder(path: str | Path) -> bool:
+    """Return whether `path` is a folder that `pick --filaments` wrote."""
+    return (Path(path) / FILAMENT_RECORDS).is_dir()
+
+
 def run_before(layout: RunLayout) -> dict[str, Any] | None:
     """Return the contents of `run.json`; None if it is missing or damaged."""
     try:
@@ -112,6 +117,11 @@ def read_run_folder(folder: str | Path) -> RunFolder:
         If the folder is not the output of `pick`, or a record is missing or damaged.
     """
     folder, layout = Path(folder), RunLayout(Path(folder))
+    if is_filament_folder(folder):
+        raise InputError(
+            f"{folder}: this folder holds traced filaments, and picks of particles are needed here. `vitripick report` "
+            "takes it, `convert` and `evaluate` take it with --filaments, and RELION extracts its segments."
+        )
     if not layout.run.is_file():
         raise InputError(
             f"{folder}: there is no run.json here. Give the folder that `vitripick pick --out` wrote. If that run "
