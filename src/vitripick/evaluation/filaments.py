@@ -47,7 +47,7 @@ class FilamentEvaluation:
         each other, the traced one follows the one that explains more of it.
     bridges
         True filaments beyond the first that continue another one in line after a gap, for each traced filament: both
-        were traced as one. They are no false joins, because labels often end where dirt lies on a filament.
+        were traced as one. They are not false joins, because labels often end where dirt lies on a filament.
     """
 
     n_true: int
