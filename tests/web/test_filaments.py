@@ -219,3 +219,54 @@ def test_a_file_of_filaments_that_another_program_changed_is_an_edit_to_undo(ser
     assert answer["can_undo"] == 2
     last = json.loads((tmp_path / "out/history/mic0.jsonl").read_text().splitlines()[-1])
     assert set(last["edit"]) == {"add_lines", "remove_lines"}
+
+
+def traced(tmp_path):
+    """Three traced filaments of one micrograph, as `pick --filaments` writes them."""
+    path = np.column_stack([np.linspace(20, 100, 41), np.full(41, 20.0)])  # far more points than it needs
+    found = [
+        Filament.through(path, width=6, confidence=0.9),
+        Filament.through([(20, 50), (100, 54)], width=6, confidence=0.7),
+        Filament.through([(20, 80), (100, 80)], width=6, confidence=0.4),
+    ]
+    write_filaments(Filaments(found, "mic0.mrc", (90, 120), 2.0), tmp_path / "picks/mic0.csv")
+    return "--picks", tmp_path / "picks"
+
+
+def test_traced_filaments_are_filtered_accepted_rejected_and_exported(page_of, hand, tmp_path):
+    page = page_of(*traced(tmp_path))
+    user = hand(page)
+    user.until("vitripick.shownPicks().length === 3")
+    page.click("#tab-picks")
+    user.sets("#threshold", 0.5)
+    user.until("vitripick.shownPicks().length === 2")
+    user.click(60, 20)
+    assert near(lines(page), [[(20, 20), (100, 20)]])  # as few points as follow it
+    user.click(60, 52, button="right")
+    user.until("vitripick.shownPicks().length === 1")
+    user.sets("#threshold", 0.3)
+    user.until("vitripick.shownPicks().length === 2")
+    page.click("#accept")  # only what has no label yet
+    user.saved()
+    assert near(lines(page), [[(20, 20), (100, 20)], [(20, 80), (100, 80)]])
+    page.click("#tab-files")
+    page.select_option("#export-what", "picks")
+    page.uncheck("#export-formats [value=star]")
+    page.check("#export-formats [value=csv]")
+    page.click("#export")
+    user.until("document.getElementById('export-result').textContent.startsWith('2 filaments of 1')")
+    (found,) = read_filaments(tmp_path / "out/exports/001/csv/mic0.csv")
+    assert np.allclose(sorted(one.confidence for one in found), [0.4, 0.9])
+
+
+def test_precision_and_recall_of_traced_filaments_go_by_length(serve, micrographs, tmp_path):
+    server = serve(micrographs, "--out", tmp_path / "out", "--filaments", "--width-px", 6, *traced(tmp_path))
+    (name, *_) = server.ids().values()
+    body = {"revision": 0, "id": "edit-0001", "add_lines": [[1, [[20, 20], [100, 20]]], [2, [[20, 50], [60, 52]]]]}
+    assert server.post(f"/api/micrographs/{name}/edit", body)[0] == 200
+    answer = server.get("/api/picks/given/curve")[1]
+    by_threshold = {threshold: (precision, recall) for threshold, precision, recall in answer["points"]}
+    assert by_threshold[0.9] == pytest.approx((1, 80 / 120), abs=0.02)
+    assert by_threshold[0.4] == pytest.approx((120 / 240, 1), abs=0.02)
+    counts = server.get("/api/picks/given")[1] and server.get("/api/picks/given/counts?threshold=0.5")[1]["counts"]
+    assert counts == {name: 2}

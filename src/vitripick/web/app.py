@@ -175,12 +175,13 @@ class _Api:
 
     def picks(self, request: HttpRequest) -> dict[str, Any]:
         pick_set, entry = request.path_params["set"], self._entry(request)
+        if self.s.lines is not None:
+            return self.s.lines.described(pick_set, entry)
         picks = self.s.pick_sets.picks(pick_set, entry)
-        size = self.s.pick_sets.box_size_px(pick_set, entry)
         key, numbers = ("", None) if picks is None else self.s.classes.numbers(pick_set, entry, picks)
         return {
             "picks": None if picks is None else picks_json(picks),
-            "box_size_px": size,
+            "box_size_px": self.s.pick_sets.box_size_px(pick_set, entry),
             "class_key": key,
             "classes": None if numbers is None else numbers.tolist(),
         }

@@ -18,9 +18,11 @@ from vitripick.geometry import Filament, Filaments
 from vitripick.run_layout import AUTOPICK, STAR
 from vitripick.runs.filament_pairs import stored_filaments
 from vitripick.web.exchange import NAMED, PREVIEWED, Exchange
-from vitripick.web.project import Entry
+from vitripick.web.filament_sets import FilamentSets
+from vitripick.web.project import Entry, Project
 from vitripick.web.requests import ExportRequest
 from vitripick.web.sheet import Line, as_line
+from vitripick.web.sheets import Sheets
 
 log = logging.getLogger("vitripick")
 
@@ -32,6 +34,10 @@ _OF_RELION = ("star", "start-end-star")
 
 class FilamentExchange(Exchange):
     """Imports into a project of filaments and exports from it."""
+
+    def __init__(self, project: Project, sheets: Sheets, sets: FilamentSets) -> None:
+        super().__init__(project, sheets, sets)
+        self._sets = sets
 
     def formats(self) -> list[dict[str, str]]:
         """Return name and description of each format of filaments."""
@@ -138,6 +144,7 @@ class FilamentExchange(Exchange):
             raise UsageError("there are no picks to export; choose a set of picks first.")
         for name in request.formats:
             filament_format(name)
+        picked = set() if pick_set is None else self._sets.micrographs(pick_set)
         for entry in self._project.entries.values():
             if entry.flag == "excluded" or entry.error:
                 continue
@@ -147,6 +154,12 @@ class FilamentExchange(Exchange):
                 continue
             if request.what != "picks" and (entry.n_labels or entry.is_fully_labelled):
                 yield entry, None if only_names else self._sheets.filaments(entry)
+            elif request.what != "labels" and pick_set is not None and entry.id in picked:
+                yield entry, None if only_names else self._traced(pick_set, entry)
+
+    def _traced(self, pick_set: str, entry: Entry) -> Filaments | None:
+        lines = self._sets.kept_lines(pick_set, entry)
+        return None if lines is None else lines.with_width(self._project.box_size_px(entry))
 
 
 def _step(request: ExportRequest, else_px: float) -> dict[str, float]:

@@ -71,8 +71,8 @@ class PickSets:
         self._project, self._sheets = project, sheets
         self.sheets = sheets
         self._sets: OrderedDict[str, PickSet] = OrderedDict()
-        self._paths: dict[str, dict[str, Path | Boxes]] = {}
-        self._cache: OrderedDict[tuple[str, str], Boxes] = OrderedDict()
+        self._paths: dict[str, dict[str, Any]] = {}
+        self._cache: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._without_size: set[tuple[str, str]] = set()
         self._lock = threading.RLock()
         # Takes (set, micrograph, picks), and returns those in classes that the user finds good.
@@ -117,22 +117,30 @@ class PickSets:
             key = (pick_set_id, entry.id)
             if key in self._cache:
                 self._cache.move_to_end(key)
-                return self._cache[key]
+                known: Boxes = self._cache[key]
+                return known
             pick_set = self.named(pick_set_id)
             source = self._sources(pick_set).get(entry.id)
             if source is None:
                 return None
-            boxes = source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)
+            boxes = _boxes_of(pick_set, source)
             shape = self._project.header(entry).shape
             size = self._project.box_size_px(entry)
             if not boxes.has_size:
                 self._without_size.add(key)
                 boxes = boxes.with_size(size)
             boxes = ranked(boxes.of(shape=shape, pixel_size=self._project.pixel_size(entry)))
-            self._cache[key] = boxes
-            while len(self._cache) > _KEPT_IN_MEMORY:
-                self._cache.popitem(last=False)
+            self._keep(key, boxes)
             return boxes
+
+    def _keep(self, key: tuple[str, str], found: Any) -> None:
+        self._cache[key] = found
+        while len(self._cache) > _KEPT_IN_MEMORY:
+            self._cache.popitem(last=False)
+
+    def n_found(self, pick_set_id: str, entry: Entry) -> int:
+        """Return the number of picks of one micrograph, of any confidence."""
+        return len(self.found(pick_set_id, entry))
 
     def found(self, pick_set_id: str, entry: Entry) -> Boxes:
         """Return the picks of one micrograph, or no boxes if it was not picked."""
@@ -167,13 +175,11 @@ class PickSets:
         for entry_id in todo[:at_most]:
             entry = self._project.entries[entry_id]
             try:
-                source = sources[entry_id]
-                boxes = source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)
+                confidence = self._confidences_of(pick_set, sources[entry_id])
             except VitripickError as error:
                 entry.error = str(error)
                 pick_set.histograms[entry_id] = [0] * N_BINS
                 continue
-            confidence = np.nan_to_num(boxes.confidence, nan=1.0)
             pick_set.confidences[entry_id] = np.sort(confidence)
             counts, _ = np.histogram(np.clip(confidence, 0, 1), bins=N_BINS, range=(0, 1))
             pick_set.histograms[entry_id] = counts.tolist()
@@ -233,10 +239,16 @@ class PickSets:
         rejected = np.array(list(self._sheets.get(entry).rejected.values()), dtype=np.float64).reshape(-1, 2)
         return within_limits(picks, settings, rejected=rejected, box_size_px=self._project.box_size_px(entry))
 
-    def _sources(self, pick_set: PickSet) -> dict[str, Path | Boxes]:
+    def _confidences_of(self, pick_set: PickSet, source: Any) -> FloatArray:
+        return np.nan_to_num(_boxes_of(pick_set, source).confidence, nan=1.0)
+
+    def _sources(self, pick_set: PickSet) -> dict[str, Any]:
         """Return micrograph id to the file of its picks, or to the picks if one file holds several micrographs."""
-        if pick_set.id in self._paths:
-            return self._paths[pick_set.id]
+        if pick_set.id not in self._paths:
+            self._paths[pick_set.id] = self._found_sources(pick_set)
+        return self._paths[pick_set.id]
+
+    def _found_sources(self, pick_set: PickSet) -> dict[str, Any]:
         by_name = {entry.file.name: entry for entry in self._project.entries.values()}
         layout = RunLayout(pick_set.folder)
         found: dict[str, Path | Boxes] = {}
@@ -255,5 +267,8 @@ class PickSets:
             size = self._project.settings.pixel_size
             for name, boxes in recentre_in_micrographs(pairs, files, pick_set.folder, pixel_size=size).items():
                 found[by_name[name].id] = boxes
-        self._paths[pick_set.id] = found
         return found
+
+
+def _boxes_of(pick_set: PickSet, source: Path | Boxes) -> Boxes:
+    return source if isinstance(source, Boxes) else read_store(RunLayout(pick_set.folder), source)

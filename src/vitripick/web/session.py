@@ -13,6 +13,7 @@ from vitripick.text import count
 from vitripick.web.classes import ClassSets
 from vitripick.web.exchange import Exchange
 from vitripick.web.filament_exchange import FilamentExchange
+from vitripick.web.filament_sets import FilamentSets, threshold_of_traced
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.montage import Montage
@@ -44,11 +45,15 @@ class Session:
         self._lock = lock
         self.sheets = Sheets(project)
         self.previews = Previews(project)
-        self.pick_sets = PickSets(project, self.sheets)
+        self.lines = FilamentSets(project, self.sheets) if project.settings.filaments else None
+        self.pick_sets = PickSets(project, self.sheets) if self.lines is None else self.lines
         self.classes = ClassSets(project, self.sheets, self.pick_sets)
         self.montage = Montage(project, self.pick_sets, self.previews)
-        kind = FilamentExchange if project.settings.filaments else Exchange
-        self.exchange = kind(project, self.sheets, self.pick_sets)
+        self.exchange = (
+            Exchange(project, self.sheets, self.pick_sets)
+            if self.lines is None
+            else FilamentExchange(project, self.sheets, self.lines)
+        )
         root = root_of(project)
         self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
         self.starter = JobStarter(project, self.sheets, self.jobs)
@@ -57,7 +62,9 @@ class Session:
         if picks is not None:
             if not Path(picks).exists():
                 raise InputError(f"{picks}: there are no such picks; check {parameter('picks')}.")
-            self.pick_sets.put(PickSet("given", Path(picks).name, Path(picks), threshold=threshold_of_run(Path(picks))))
+            self.pick_sets.put(
+                PickSet("given", Path(picks).name, Path(picks), threshold=self._threshold_of(Path(picks)))
+            )
         for run in self.jobs.all_runs():
             if run.has_picks:
                 self._put(run.id)
@@ -78,10 +85,13 @@ class Session:
             chosen = known[-1] if known else None
         self.project.settings = self.project.settings.model_copy(update={"pick_set": chosen})
 
+    def _threshold_of(self, picks: Path) -> float | None:
+        return threshold_of_run(picks) if self.lines is None else threshold_of_traced(picks)
+
     def _put(self, run: str, *, grown: bool = False) -> None:
         folder = self.jobs.folder(run)
         job = read_job(folder.job)
-        threshold = self.jobs.run(run).threshold or threshold_of_run(folder.picks)
+        threshold = self.jobs.run(run).threshold or self._threshold_of(folder.picks)
         title, trained_on = f"run {run}: {job.title}", frozenset(job.trained_on)
         self.pick_sets.put(PickSet(run, title, folder.picks, threshold=threshold, trained_on=trained_on), grown=grown)
 

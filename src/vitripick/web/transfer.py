@@ -87,13 +87,13 @@ class DroppedPicks:
         write_bytes_atomically(path, data)
         try:
             # Read on its own first: a set is one format, and a bad file must not spoil those before it.
-            alone = PickSets(self._project, self._pick_sets.sheets)
+            alone = type(self._pick_sets)(self._project, self._pick_sets.sheets)
             alone.put(PickSet(path.name, path.name, path))
             found = alone.micrographs(path.name)
             if not found:
                 raise FormatError(f"{path.name}: none of its micrographs is in this project.")
             entries = [entry for entry in self._project.entries.values() if entry.id in found]
-            counts = [(entry.file.name, len(alone.found(path.name, entry))) for entry in entries]
+            counts = [(entry.file.name, alone.n_found(path.name, entry)) for entry in entries]
             pick_set = self._put(folder)
             self._pick_sets.micrographs(pick_set)
         except (VitripickError, OSError) as error:

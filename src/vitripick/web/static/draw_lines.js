@@ -6,7 +6,7 @@ import { bounds, thinned } from "./lines.js";
 
 /** @typedef {import("./lines.js").Line} Line */
 /** @typedef {import("./lines.js").Place} Place */
-/** @typedef {{confidence: number, width: number, line: Line}} Traced */
+/** @typedef {import("./types.js").Pick} Traced with its line */
 
 const LABEL = "#4fb0ff", PICK = "#ffb020", HALO = "rgba(0, 0, 0, 0.55)", BAND = "rgba(79, 176, 255, 0.2)";
 const N_SHADES = 10;
@@ -51,14 +51,14 @@ export function drawLines(context, scene) {
   context.lineJoin = context.lineCap = "round";
   const seen = /** @type {[number, Line][]} */ ([]);
   for (const one of scene.labels) if (inSight(viewport, one[1], scene.width)) seen.push(one);
-  const picks = scene.picks.filter(({ line }) => inSight(viewport, line, scene.width));
+  const picks = scene.picks.filter(({ line }) => line && inSight(viewport, line, scene.width));
   if (seen.length + picks.length <= FEW) {
     for (const [, line] of seen) band(context, scene, line, BAND);
   }
   // The surest last, so that it lies on top.
   for (let i = picks.length - 1; i >= 0; i--) {
     const shade = SHADES[Math.min(N_SHADES - 1, Math.floor(picks[i].confidence * N_SHADES))];
-    stroke(context, viewport, picks[i].line, scene.byConfidence ? shade : PICK, 1.6);
+    stroke(context, viewport, picks[i].line ?? [], scene.byConfidence ? shade : PICK, 1.6);
   }
   for (const [, line] of seen) {
     stroke(context, viewport, line, LABEL, 2.4);

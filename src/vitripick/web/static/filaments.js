@@ -4,9 +4,10 @@ import { el, make } from "./dom.js";
 import { startLineTools } from "./line_tools.js";
 
 /** Tabs that are about particles alone. */
-const OF_PARTICLES = ["particles", "classes", "picks", "train"];
+const OF_PARTICLES = ["particles", "classes", "train"];
 const HELP = [
   "click along a filament: draw it; Enter or a double click ends it",
+  "click a traced one: accept it",
   "drag a point or a line: bend it; an end onto another end: join",
   "Shift-click: cut; Ctrl-click: one point more",
   "right-click, Alt-click or Del: take away",
@@ -14,6 +15,7 @@ const HELP = [
 
 export function startFilaments() {
   startLineTools();
+  document.body.classList.add("filaments");
   for (const tab of OF_PARTICLES) el(`tab-${tab}`).hidden = true;
   el("round").hidden = true;
   el("box-title").textContent = "Width";
@@ -24,6 +26,7 @@ export function startFilaments() {
   el("clear-labels").textContent = "Delete all filaments here";
   el("show-labels-text").textContent = "filaments";
   el("show-picks-text").textContent = "traced filaments";
+  el("picks-none").textContent = "None traced yet. Start with --picks.";
   el("flag-complete").title = "Every filament is labelled (F)";
   el("flag-empty").title = "No filament here: a negative example (E)";
   el("overlay").setAttribute("aria-label", "Micrograph viewer: clicks draw a filament, K adds a point of one, Enter ends it, Page Down goes to the next filament, End to its points, arrows move them or the micrograph, plus and minus zoom");

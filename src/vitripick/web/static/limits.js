@@ -1,6 +1,8 @@
 // @ts-check
 // The limits on picks. limits.py has the same rules for export; tests/web/limits.json holds cases that both must pass.
 
+import { passes } from "./line_picks.js";
+
 /** @typedef {import("./types.js").Pick} Pick */
 
 /** @param {number[]} row as the server sends it @returns {Pick} */
@@ -23,7 +25,7 @@ export function withinLimits(picks, limits, rejected, reach, good = null) {
     if (good && !good.has(pick.group ?? 0)) continue;
     if (limits.smallest_px && pick.size < limits.smallest_px) continue;
     if (limits.largest_px && pick.size > limits.largest_px) continue;
-    if (rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach ** 2)) continue;
+    if (pick.line ? passes(pick.line, rejected, reach) : rejected.some(([x, y]) => (x - pick.x) ** 2 + (y - pick.y) ** 2 <= reach ** 2)) continue;
     if (near?.has(pick.x, pick.y)) continue;
     near?.add(pick.x, pick.y);
     result.push(pick);

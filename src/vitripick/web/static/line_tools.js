@@ -3,6 +3,8 @@
 import { el, toast } from "./dom.js";
 import { edit, sheet } from "./labels.js";
 import { cutAt, joined, lengthOf, lineAt, nearestEnds, vertexAt, withoutRepeats } from "./lines.js";
+import { asLabel } from "./line_picks.js";
+import { pickAt } from "./picks.js";
 import { changed, store, watch } from "./store.js";
 import { lineMarks as marked, redraw, viewport } from "./viewer.js";
 
@@ -154,10 +156,24 @@ export function lineClick(place) {
   const near = last && Math.hypot(last[0] - place[0], last[1] - place[1]) <= reach();
   if (near && marked.drawing.length > 1) return endLine();
   if (near) return;
+  const pick = last ? null : tracedAt(place);
+  if (pick) return accept(pick);
   if (!last) selectLine(null);
   marked.drawing.push(clamped(place));
   hint();
   redraw(false);
+}
+
+/** @param {Place} place @returns {import("./types.js").Pick | null} the traced filament there, if they are shown */
+const tracedAt = (place) => (store.settings.view.showPicks !== false ? pickAt(...place, reachOfLine()) : null);
+
+/** A traced filament becomes a label, with as few points as follow it. @param {import("./types.js").Pick} pick */
+function accept(pick) {
+  const one = sheet();
+  if (!one) return;
+  const number = one.number();
+  edit({ add_lines: [[number, asLabel(pick, one.boxSize)]] });
+  selectLine(number);
 }
 
 /** The filament that is drawn becomes a label, if it has two points. */
@@ -192,7 +208,8 @@ function hint() {
 export function lineHover(place, inside) {
   marked.pointer = isDrawing() && inside ? place : null;
   const found = isDrawing() ? null : labelled(place);
-  marked.hovered = found && found.key !== marked.selected ? lineOf(found.key) ?? null : null;
+  const pick = isDrawing() || found ? null : tracedAt(place);
+  marked.hovered = found && found.key !== marked.selected ? lineOf(found.key) ?? null : pick?.line ?? null;
   return found !== null || (!isDrawing() && selectedVertexAt(place) !== null);
 }
 
@@ -354,6 +371,7 @@ export function deleteLine(pointer) {
   if (store.readOnly) return true;
   if (marked.vertex !== null && !(pointer && marked.hovered)) removeVertex(marked.vertex);
   else if (pointer && labelled(pointer)) removeLine(/** @type {{key: number}} */ (labelled(pointer)).key);
+  else if (pointer && tracedAt(pointer)) return false;
   else if (marked.selected !== null) removeLine(marked.selected);
   else return false;
   return true;

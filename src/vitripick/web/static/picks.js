@@ -4,6 +4,7 @@ import { get, ServerError } from "./api.js";
 import { settled } from "./dom.js";
 import { sheet } from "./labels.js";
 import { asPick, grid, withinLimits } from "./limits.js";
+import { tracedAt, unlabelled } from "./line_picks.js";
 import { changed, store } from "./store.js";
 
 /** @typedef {import("./types.js").Pick} Pick */
@@ -28,8 +29,8 @@ export function picksOf(id) {
   const key = `${generation}/${set}/${id}`;
   let picks = kept.get(key);
   if (!picks) {
-    picks = get(`api/picks/${set}/${id}`).then(({ picks: rows, box_size_px, class_key, classes }) => rows && Object.assign(
-      rows.map((/** @type {number[]} */ row, /** @type {number} */ i) => ({ ...asPick(row), group: classes?.[i] ?? 0 })),
+    picks = get(`api/picks/${set}/${id}`).then(({ picks: rows, box_size_px, class_key, classes, lines }) => rows && Object.assign(
+      rows.map((/** @type {number[]} */ row, /** @type {number} */ i) => ({ ...asPick(row), group: classes?.[i] ?? 0, ...(lines ? { line: lines[i] } : {}) })),
       { boxSize: box_size_px, classKey: class_key },
     ));
     picks.catch(() => kept.delete(key));
@@ -102,6 +103,7 @@ export function shownPicks() {
  * @returns {Pick | null}
  */
 export function pickAt(x, y, reach) {
+  if (store.settings.filaments) return tracedAt(shownPicks(), x, y, reach);
   let found = null, best = reach * reach;
   for (const pick of shownPicks()) {
     const distance = (pick.x - x) ** 2 + (pick.y - y) ** 2;
@@ -113,6 +115,7 @@ export function pickAt(x, y, reach) {
 /** Shown picks that no label lies on: what accepting would add. */
 export function unlabelledPicks() {
   const one = sheet();
+  if (one && store.settings.filaments) return unlabelled(shownPicks(), one.lines.values(), one.boxSize);
   if (!one?.labels.size) return shownPicks();
   const near = grid(one.boxSize / 2);
   for (const [x, y] of one.labels.values()) near.add(x, y);

@@ -9,6 +9,7 @@ import { edit, setFlag, sheet } from "./labels.js";
 import {
   allPicks, anyDoubtful, countSoon, doubtfulPicks, goodClasses, histograms, loadHistograms, loadPicks, picksAbove, shownPicks, unlabelledPicks,
 } from "./picks.js";
+import { asLabel } from "./line_picks.js";
 import { together } from "./session_undo.js";
 import { setSettings, store, watch } from "./store.js";
 import { goTo } from "./viewer.js";
@@ -152,7 +153,7 @@ function drawCurve() {
   const bound = curve.complete_labels ? "" : " Labels are incomplete, so precision is a lower bound.";
   const leak = curve.n_in_training ? ` ${curve.n_in_training} of them taught this model.` : "";
   el("curve-note").textContent =
-    `Precision ${precision.toFixed(2)}, recall ${recall.toFixed(2)}, F1 ${f1.toFixed(2)} on ${count(curve.n_micrographs, "micrograph")} (${count(curve.n_labels, "label")}, within a quarter of the box).${leak}${bound} Drag the point.`;
+    `Precision ${precision.toFixed(2)}, recall ${recall.toFixed(2)}, F1 ${f1.toFixed(2)} on ${count(curve.n_micrographs, "micrograph")} (${count(curve.n_labels, "label")}, ${store.settings.filaments ? "by length, within a quarter of the width" : "within a quarter of the box"}).${leak}${bound} Drag the point.`;
 }
 
 /** @param {PointerEvent} event */
@@ -193,7 +194,8 @@ export async function accept(complete) {
   const half = one.boxSize / 2;
   await together(async () => {
     // Accepting picks twice, or picks that lie where a label is, must not double particles.
-    edit({ add: picks.map((pick) => [one.number(), Math.round(pick.x * 100) / 100, Math.round(pick.y * 100) / 100]) });
+    if (store.settings.filaments) edit({ add_lines: picks.map((pick) => [one.number(), asLabel(pick, one.boxSize)]) });
+    else edit({ add: picks.map((pick) => [one.number(), Math.round(pick.x * 100) / 100, Math.round(pick.y * 100) / 100]) });
     if (complete && store.byId.get(one.id)?.flag !== "complete") await setFlag("complete");
   });
   toast(picks.length ? `${count(picks.length, "pick")} accepted as labels` : `Every pick has a label within ${half.toFixed(0)} px already`);

@@ -3,6 +3,7 @@
 import { el, press, toast } from "./dom.js";
 import { edit, labelAt, sheet } from "./labels.js";
 import { deleteLine, dropLine, isDrawing, lineAway, lineClick, lineDown, lineDrag, lineHover, lineKey, lineUp, nextLine, nudgeLine, ofFilaments, pointByKey, selectLine } from "./line_tools.js";
+import { placeOf } from "./line_picks.js";
 import { pickAt, shownPicks } from "./picks.js";
 import { changed, store, watch } from "./store.js";
 import { Touch } from "./touch.js";
@@ -198,7 +199,8 @@ function takeAway(place) {
 export function reject(pick) {
   const one = sheet();
   if (!one || store.readOnly) return;
-  edit({ reject: [[one.number(), pick.x, pick.y]] });
+  const [x, y] = pick.line ? placeOf(pick, shownPicks(), one.boxSize) : [pick.x, pick.y];
+  edit({ reject: [[one.number(), x, y]] });
   marks.selected = marks.hovered = null;
 }
 
@@ -254,7 +256,7 @@ function removeArea([x, y]) {
 export function deleteTarget() {
   const one = sheet();
   if (!one || (ofFilaments() && deleteLine(pointerAt))) return;
-  if (pointerAt && marks.hovered) takeAway(pointerAt);
+  if (pointerAt && (marks.hovered || ofFilaments())) takeAway(pointerAt);
   else if (target !== null && one.labels.has(target)) edit({ remove: [target] });
   target = null;
 }

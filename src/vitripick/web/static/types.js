@@ -67,6 +67,7 @@
  * @property {number} size what the network saw
  * @property {number} confidence
  * @property {number} [group] its class; 0: none
+ * @property {[number, number][]} [line] of a traced filament; its place is then the middle
  *
  * @typedef {object} OneClass
  * @property {number} number

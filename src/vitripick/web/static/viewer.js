@@ -104,7 +104,7 @@ function drawOverlay(context) {
     boxSize: one.boxSize,
     pickSize: pickBoxSize(),
     labels: showLabels ? one.labels.values() : [],
-    ...(showPicks ? picksToDraw() : { picks: [], others: [] }),
+    ...(showPicks && !store.settings.filaments ? picksToDraw() : { picks: [], others: [] }),
     rejected: showPicks && store.settings.pick_set ? one.rejected.values() : [],
     areas: one.areas.values(),
     ...marks,
@@ -119,7 +119,7 @@ function linesToDraw(one, showLabels, showPicks) {
   return {
     viewport, byConfidence, width: one.boxSize,
     labels: showLabels ? one.lines : [],
-    picks: showPicks ? [] : [],
+    picks: showPicks ? picksToDraw().picks : [],
     ...lineMarks,
   };
 }
