@@ -258,7 +258,7 @@ def test_train_on_the_bundled_set_pick_accept_and_export(browse, hand, tmp_path)
     page.wait_for_selector("#import-result:has-text('0 labels added')")
     (tmp_path / "nameless.csv").write_text(f"x,y,micrograph\n30,40,{name}.mrc\n60,50,\n")
     page.set_input_files("#import", tmp_path / "nameless.csv")
-    page.wait_for_selector("#import-result:has-text('passed by: nameless.csv (1 of 2 rows name no micrograph')")
+    page.wait_for_selector("#import-result:has-text('not used: nameless.csv (1 of 2 rows name no micrograph')")
 
 
 def test_a_training_is_stopped_and_goes_on(serve, tmp_path):

@@ -1,4 +1,5 @@
-"""The server's routes: each parses a request, calls the library and answers; errors are `{"error": "message"}`."""
+"""Define the server's routes: each one parses a request, calls the library and answers; errors are `{"error":
+"message"}`."""
 
 from __future__ import annotations
 
@@ -121,7 +122,7 @@ def make_app(
 
 
 class _Api:
-    """Does the work of each route in a plain method; the routes call them in a thread."""
+    """Does the work of each route in a plain method; the routes call these methods in a thread."""
 
     def __init__(self, session: Session) -> None:
         self.s = session
@@ -314,7 +315,7 @@ class _Api:
         """Return what changed since a window asked last, for example by another window."""
         project, sheets = self.s.project, self.s.sheets
         with project.lock:
-            # A window of a server that was started again has a count of another life, and may have missed anything.
+            # A window of an earlier start of the server has another count, and may have missed any change.
             all_new = not project.first_change <= since <= project.changes
             entries = [e for e in project.entries.values() if all_new or e.changed > since]
             return {

@@ -1,4 +1,4 @@
-"""Bound what connections without a session can take: the time for a request's head, and their number.
+"""Limit connections without a session: the time for a request's head, and their number.
 
 Everybody on a shared machine can connect to the server. Somebody who opens connections and sends half a request on
 each would otherwise use up the open files of the process, and then the user's own page gets no answer.
@@ -40,7 +40,7 @@ class Connections:
         self._strangers: dict[Address, _Connection] = {}  # the oldest first
 
     def begun(self, client: Address | None, *, known: bool) -> None:
-        """Note that the head of a request has arrived; `known`: it has a session."""
+        """Note that the head of a request has arrived; `known` says whether it has a session."""
         connection = self._all.get(tuple(client or ()))
         if connection is not None:
             connection.stop_clock()
@@ -55,7 +55,7 @@ class Connections:
             connection.busy = False
 
     def opened(self, connection: _Connection) -> None:
-        """Note a new connection, which counts as a stranger's, and close the oldest if there are too many."""
+        """Note a new connection, which counts as one without a session, and close the oldest if there are too many."""
         self._all[connection.client] = self._strangers[connection.client] = connection
         if len(self._strangers) > self.max_strangers:
             oldest = next(iter(self._strangers.values()))

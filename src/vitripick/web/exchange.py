@@ -34,7 +34,7 @@ from vitripick.web.sheets import Sheets
 log = logging.getLogger("vitripick")
 
 PREVIEWED = 12
-# So many names of an answer are a list that a person reads.
+# An answer lists at most this number of names, because a person reads them.
 NAMED = 20
 # An import compares labels with this number of micrographs, because a person waits for it.
 _LOOKED_AT = 2

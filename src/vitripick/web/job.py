@@ -1,4 +1,4 @@
-"""What the page asks of its second process: one job, as `job.json` holds it, and the folder that it works in."""
+"""Describe a job for the second process of the page, as `job.json` holds it, and the folder that it works in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's limits on picks: they decide which of the stored picks are shown, counted and exported.
+"""Apply the user's limits on picks, which decide which of the stored picks are shown, counted and exported.
 
 The page applies the same rules by itself (static/limits.js), so that a slider moves without waiting for the server.
 tests/web/limits.json holds cases that both must pass.

@@ -1,4 +1,4 @@
-"""The links that open the page: how they are spelled, and how the user gets one that no one else can read."""
+"""Make the links that open the page, and hand them to the user so that no one else can read them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Links:
     """Hands the user one link after the other; each opens the page once.
 
     On a terminal, the first link is printed, and another one whenever the user presses Enter. Where stderr is a file or
-    a pipe, other people may read it: then the link stands in a file that only its owner can read.
+    a pipe, other people may read it: then the link is written to a file that only its owner can read.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Links:
         self._token = ""
 
     def first(self, token: str) -> None:
-        """Hand over the first link, and say how the page comes to another computer."""
+        """Hand over the first link, and say how to open the page on another computer."""
         self._token = token
         if self._on_terminal:
             self._say(f"vitripick label: {self.link(token)}")
@@ -89,7 +89,7 @@ class Links:
             return
         try:
             self._say(f"A browser has opened the page. The link for another one is in {self._write()}.")
-        except OSError as error:  # the page that was just opened must not suffer
+        except OSError as error:  # an error must not end the page that was just opened
             self._say(f"The link for another browser cannot be written: {error.strerror}.")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Particles of all micrographs in one order, and their pictures as sheets of small squares."""
+"""List particles of all micrographs in one order, and draw them as sheets of small squares."""
 
 from __future__ import annotations
 

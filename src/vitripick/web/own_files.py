@@ -1,4 +1,4 @@
-"""Files of the project that are opened to change them: never through a link, and by one server at a time."""
+"""Open files of the project to change them: never through a link, and by one server at a time."""
 
 from __future__ import annotations
 

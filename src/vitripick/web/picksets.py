@@ -1,4 +1,5 @@
-"""Sets of picks beside the labels: read one micrograph at a time, counted, and compared with the labels."""
+"""Hold sets of picks beside the labels: read them one micrograph at a time, count them, compare them with the
+labels."""
 
 from __future__ import annotations
 
@@ -103,7 +104,7 @@ class PickSets:
     def named(self, pick_set_id: str) -> PickSet:
         """Return the set of this id, or raise `UsageError`."""
         if pick_set_id not in self._sets:
-            raise UsageError("these picks do not exist, or not any more.")
+            raise UsageError("these picks do not exist, or no longer exist.")
         return self._sets[pick_set_id]
 
     def micrographs(self, pick_set_id: str) -> set[str]:

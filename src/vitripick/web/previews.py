@@ -1,4 +1,4 @@
-"""Micrographs as the page shows them: reduced, filtered, 8 bits.
+"""Draw micrographs for the page: reduced, filtered, 8 bits.
 
 The page gets one JPEG of at most 2048 px for each micrograph and changes the contrast by itself. When the user zooms in
 further, it gets tiles of the full size with the same grey scale. Filters act on the reduced image, where they take
@@ -93,7 +93,7 @@ class Filter:
 
 @dataclass(frozen=True, eq=False)
 class _Reduced:
-    """Is an image for the screen before filtering.
+    """Holds an image for the screen before filtering.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class _Reduced:
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """Is a picture, and the background and grey levels that make a tile look like it."""
+    """Holds a picture, and the background and grey levels that make a tile look like it."""
 
     jpeg: bytes
     background: Image | None

@@ -1,4 +1,4 @@
-"""The project folder: the list of micrographs, the user's flag for each, and the settings, in readable files.
+"""Keep the project folder: the list of micrographs, the user's flag for each, and the settings, in readable files.
 
     OUT/
       project.json         settings, and the flag of each micrograph that was opened
@@ -87,7 +87,7 @@ class Entry:
 
 @dataclass
 class Project:
-    """Is an open project folder, without pixels and edits.
+    """Holds an open project folder, without pixels and edits.
 
     A thread that changes anything holds `lock`.
     """
@@ -315,14 +315,14 @@ def open_project(
 
 
 def _nameable(files: list[MicrographFile]) -> list[MicrographFile]:
-    """Leave out, with a word, files whose names our files in UTF-8 cannot hold."""
+    """Leave out files whose names our files in UTF-8 cannot hold, with a warning."""
     bad = [printable_name(file.name) for file in files if printable_name(file.name) != file.name]
     if not bad:
         return files
     if len(bad) == len(files):
         raise InputError(f"{listed_names(bad)}: the bytes of these names are not UTF-8; rename the files.")
     log.warning(
-        "left out, as the bytes of their names are not UTF-8: %d of %d micrographs (%s); rename them",
+        "left out, because the bytes of their names are not UTF-8: %d of %d micrographs (%s); rename them",
         len(bad),
         len(files),
         listed_names(bad),

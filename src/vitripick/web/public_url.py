@@ -1,6 +1,6 @@
-"""The address at which browsers find the page behind a reverse proxy, such as JupyterHub, Open OnDemand or nginx.
+"""Know the address of the page behind a reverse proxy, such as JupyterHub, Open OnDemand or nginx.
 
-Some proxies hand on the whole path, others take the front part away; both arrive at the same page.
+Some proxies pass on the whole path, others remove the front part; both lead to the same page.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vitripick.errors import UsageError, parameter
 
 @dataclass(frozen=True)
 class PublicUrl:
-    """Is an address as the browser shows it.
+    """Holds an address as the browser shows it.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class PublicUrl:
         Raises
         ------
         UsageError
-            If it is no such address.
+            If it is not such an address.
         """
         parts = urlsplit(text.replace("{port}", str(port)))
         wrong = not parts.hostname or parts.scheme not in ("http", "https") or parts.query or parts.fragment

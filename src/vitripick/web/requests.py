@@ -1,4 +1,4 @@
-"""The bodies that the page may send, each with its limits; the server refuses anything else."""
+"""Define the bodies that the page may send, each with its limits; the server refuses anything else."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ClassChoice(Request):
     Attributes
     ----------
     key
-        Of the classes; of others of the same set, the choice means nothing.
+        Key of the classes. For other classes of the same set, the choice does not count.
     good
         Numbers of the good classes.
     cull

@@ -34,12 +34,12 @@ def serve(session: Session, *, host: str, port: int | None, say: Callable[[str],
     say
         Prints a line for the user.
     url
-        The address at which browsers find the page where a reverse proxy stands before it; `{port}` in it is the port.
+        The address at which browsers find the page behind a reverse proxy; `{port}` in it is the port.
 
     Raises
     ------
     UsageError
-        If the server cannot listen at this address, or `url` is none.
+        If the server cannot listen at this address, or `url` is not an address.
     """
     import uvicorn
 
@@ -100,7 +100,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
 
 
 def say(message: str) -> None:
-    """Print a line on stderr, because stdout is for results; a terminal that is gone does not stop the server."""
+    """Print a line on stderr, because stdout is for results; a closed terminal does not stop the server."""
     try:
         print(message, file=sys.stderr, flush=True)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""One open project, with everything that works on it."""
+"""Hold one open project, with everything that works on it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Session:
             settings = self.project.settings
             if threshold is None or settings.pick_set == progress.run:
                 threshold = settings.threshold
-            # Confidences of another model mean something else, so the new model's own threshold is the start.
+            # Confidences of another model mean something else, so the threshold starts at the new model's own.
             changed = {"pick_set": progress.run, "threshold": threshold}
             self.project.change(SettingsRequest.model_validate(changed))
 

@@ -1,6 +1,6 @@
-"""The labels of one micrograph, with every edit that led to them.
+"""Hold the labels of one micrograph, with every edit that led to them.
 
-The log (`history/STEM.jsonl`) has one edit a line and only grows. It is written and flushed before the labels. So the
+The log (`history/STEM.jsonl`) has one edit per line and only grows. It is written and flushed before the labels. So the
 server may be killed at any moment: reading both files again gives the last state that was acknowledged, or the next
 one, and undo still goes back to the first click.
 """

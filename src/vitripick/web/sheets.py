@@ -172,8 +172,8 @@ class Sheets:
             if flag == "empty" and sheet.n_labels:
                 raise UsageError(f"this micrograph has {sheet.n_labels} labels, so it is not empty; delete them first.")
             if not sheet.n_labels and flag not in ("complete", "empty"):
-                # A file without rows says that there is no particle. It goes before the mark does, so that a killed
-                # server never leaves it without one. A file that is missing is written at the next start.
+                # A file without rows says that there is no particle. It is removed before the mark, so that a killed
+                # server never leaves it without a mark. A file that is missing is written at the next start.
                 self._project.refuse_if_read_only()
                 self._project.labels_path(entry).unlink(missing_ok=True)
             try:
@@ -200,7 +200,7 @@ class Sheets:
                 continue
             try:
                 self.get(entry)
-            except (VitripickError, OSError) as error:  # whoever opens this micrograph hears of it
+            except (VitripickError, OSError) as error:  # the user hears of it on opening this micrograph
                 log.warning("%s: %s", entry.file.name, error)
 
     def revision(self, entry: Entry) -> int | None:
@@ -305,7 +305,7 @@ class Sheets:
     def _written(self, entry: Entry, sheet: Sheet) -> None:
         """Write the files that follow from the log, which has the change already.
 
-        If that fails, because the disk is full for example, the change is kept all the same: a restart reads the log.
+        If that fails, because the disk is full for example, the change is still kept: a restart reads the log.
         The files are written again before the next change.
         """
         self._project.note(entry)

@@ -1,4 +1,4 @@
-"""The power spectrum of a micrograph, as a picture that shows Thon rings."""
+"""Draw the power spectrum of a micrograph, in which Thon rings can be seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import fft, ndimage
 from vitripick.geometry import Image
 
 SIDE_PX = 512
-# More pieces hardly calm the picture further, and the user waits for it.
+# More pieces hardly reduce the noise further, and the user waits for the picture.
 _MOST_PIECES = 150
 
 

@@ -1,4 +1,4 @@
-"""Files between the browser and the project: exports as one archive, and picks that were dropped on the page."""
+"""Move files between the browser and the project: exports as one archive, and picks that were dropped on the page."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The process that trains, picks and sorts picks for the page. `job_runner` starts `main` with the path of a job file.
+"""Train, pick and sort picks for the page, in a process of its own. `job_runner` starts `main` with the path of a job
+file.
 
-It writes its progress to stdout, one JSON object a line. The line `stop` on stdin ends it after the current step, and
+It writes its progress to stdout, one JSON object per line. The line `stop` on stdin ends it after the current step, and
 so does the end of stdin: the process never outlives the server that started it.
 """
 
@@ -42,7 +43,7 @@ def run(job: Job, folder: JobFolder, stop: threading.Event) -> None:
         model = train(job, folder, stop)
     if job.pick:
         if model is None:
-            raise InputError("this job says no model to pick with; start it again in the page.")
+            raise InputError("this job names no model to pick with; start it again in the page.")
         pick(job, model, folder, stop)
 
 
@@ -67,7 +68,7 @@ def train(job: Job, folder: JobFolder, stop: threading.Event) -> str:
     from vitripick.training import train as train_model
 
     if job.settings is None:
-        raise InputError("this job says no number of steps; start it again in the page.")
+        raise InputError("this job gives no number of steps; start it again in the page.")
     entry = TrainingSet(micrographs=str(folder.to_train), labels=str(folder.labels), areas=str(folder.areas))
     # People label only some particles of most micrographs. Those marked "fully labelled" count in full anyway.
     changes = {"unlabelled": "teach", **job.settings.arguments(from_scratch=job.start is None)}
@@ -131,7 +132,7 @@ def sort(job: Job, stop: threading.Event) -> None:
     from vitripick.settings.classes import ClassesSettings
 
     if job.picks is None or job.classes is None:
-        raise InputError("this job says no picks to sort; start it again in the page.")
+        raise InputError("this job names no picks to sort; start it again in the page.")
     send_event("stage", stage="classes")
 
     def stage(words: str) -> None:

@@ -57,7 +57,7 @@ function tell(reachable, entered) {
   for (const listener of listeners) listener(reachable, entered);
 }
 
-// Characters that are not seen, but turn or hide what stands beside them. File names may hold them.
+// Invisible characters that reverse or hide the text next to them. File names may hold them.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** What the server says, with a box for each character that would not be seen. @param {Response} response @returns {Promise<any>} */

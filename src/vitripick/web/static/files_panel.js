@@ -116,7 +116,7 @@ async function importFiles(files, reload) {
       if (answer.hint) problems.push(`${file.name}: ${answer.hint}`);
       if (answer.unreadable.length) problems.push(`${file.name}: these micrographs cannot be read: ${answer.unreadable.join(", ")}`);
       if (answer.unmatched.length) problems.push(`${file.name}: no micrograph for ${answer.unmatched.join(", ")}`);
-      for (const { path, reason } of answer.passed_by) problems.push(`${file.name}: passed by: ${path} (${reason})`);
+      for (const { path, reason } of answer.passed_by) problems.push(`${file.name}: not used: ${path} (${reason})`);
     } catch (error) {
       problems.push(`${file.name}: ${/** @type {Error} */ (error).message}`);
     }

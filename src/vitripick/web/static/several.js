@@ -1,5 +1,5 @@
 // @ts-check
-// What is done to several micrographs of the list at once.
+// Act on several micrographs of the list at once.
 import { button, count, el, select, toast } from "./dom.js";
 import { flush } from "./labels.js";
 import { marked, markNone, whenMarked } from "./list.js";

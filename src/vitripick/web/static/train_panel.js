@@ -13,7 +13,7 @@ import { changed, hearSettings, store, timesSet, watch } from "./store.js";
 const BUSY_MS = 600, IDLE_MS = 5000, REFRESH_MS = 4000;
 let refreshed = 0;
 /** @type {Record<string, string>} */
-const EFFORT_WORDS = { quick: "quick: about a minute", standard: "standard: some minutes", thorough: "thorough: a long coffee" };
+const EFFORT_WORDS = { quick: "quick: about a minute", standard: "standard: some minutes", thorough: "thorough: three times standard" };
 /** @type {number | undefined} */
 let timer;
 /** The run whose curves are shown when nothing runs. @type {{id: string, rows: Record<string, number>[]} | null} */

@@ -204,7 +204,7 @@ export async function openMicrograph(id, following) {
     clearTimeout(slow);
   }
   redraw();
-  changed("focus"); // what the bar says about the contrast is of this picture
+  changed("focus"); // the bar shows the contrast of this picture
   for (const next of following) {
     pictureOf(next, filterQuery()).catch(() => {});
     picksOf(next).catch(() => {});
