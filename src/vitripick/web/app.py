@@ -1,5 +1,4 @@
-"""Define the server's routes: each one parses a request, calls the library and answers; errors are `{"error":
-"message"}`."""
+"""Answer the page's requests: each route parses one and calls the library; errors are `{"error": "message"}`."""
 
 from __future__ import annotations
 
