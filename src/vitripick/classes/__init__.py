@@ -1,4 +1,4 @@
-"""Two-dimensional classes of particle images, to judge picks by: arrays in, averages and members out."""
+"""Sort particle images into two-dimensional classes, to judge picks by: arrays in, averages and members out."""
 
 from vitripick.classes.classify import Assigned, Classes, OneClass, classify
 

@@ -1,4 +1,4 @@
-"""Average the images of each class, turned and moved as they were found, and say how far two halves of it agree."""
+"""Average the images of each class, aligned as they were found, and measure how well two halves of it agree."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def halves(
 def middles(averages: Images, radius_px: float) -> Reals:
     """Return where the power of each average has its middle, (classes, 2), x and y from the middle of the image.
 
-    A class may have settled anywhere, and a person who moves picks by its shifts wants them on the particle.
+    A class may be off its middle, but picks that are moved by its shifts should lie on the particle.
     """
     result = np.zeros((len(averages), 2))
     rows, columns = np.indices(averages.shape[1:]) - averages.shape[1] // 2

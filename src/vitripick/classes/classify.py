@@ -16,7 +16,7 @@ from vitripick.classes.refine import WORK_PX, Places, References, assign, find_c
 from vitripick.cores import usable_cores
 from vitripick.errors import UsageError, parameter
 
-# A class of fewer images shows their noise more than a particle.
+# A class of fewer images shows more noise than particle.
 _LEAST_IMAGES = 14
 # Without a diameter, the particle has this share of the image's side.
 _USUAL_SHARE = 1 / 1.6
@@ -37,7 +37,7 @@ class Assigned:
     shift_px : (n, 2), float64
         The particle lies here, x and y from the middle of the image, in its pixels.
     score : (n,), float64
-        Logarithm of how much more probable the image is with its class than as mere noise.
+        Logarithm of how much more probable the image is with its class than as noise.
     looks_right : (n,), bool
         False for an image that is as faint as noise, or has far more beside the particle than the others.
     """
@@ -83,7 +83,7 @@ class Classes:
     averages : (classes, size, size), float32
         The mean of each class, turned and moved, at the scale of the images; the largest class first.
     classes
-        What is known about each, in the same order.
+        A description of each class, in the same order.
     assigned
         Where each image is.
     """
@@ -175,7 +175,7 @@ class _Limits:
         return judge.faint(self.inside, score, self.noise_inside, self.noise_score)
 
     def assigned(self, places: Places, order: Indices, size_px: int) -> Assigned:
-        """Return places of the images as their owner sees them, with numbers from 1 in pixels of his images."""
+        """Return places of the images for the caller: class numbers from 1, shifts in pixels of the given images."""
         crowd = judge.crowded(self.outside, self.usual_outside)
         return Assigned(
             order[places.class_index],
@@ -199,7 +199,7 @@ def classify(
 
     A mixture of Gaussians over classes, turns and shifts is fitted to the images (Sigworth 1998, J. Struct. Biol. 122,
     328-339; Scheres et al. 2005, J. Mol. Biol. 348, 139-149), at 40 px, in polar Fourier coefficients. It is for
-    judging picks, and no step towards a structure.
+    judging picks, and not a step towards a structure.
 
     Parameters
     ----------

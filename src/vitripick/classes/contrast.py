@@ -1,4 +1,4 @@
-"""Flip the phases that the microscope's contrast transfer has turned round, so that averages add up what belongs."""
+"""Flip the phases that the microscope's contrast transfer has inverted, so that averages add up matching details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare images with references at all angles and some shifts, and sum them up as the comparison weighs them.
+"""Compare images with references at all angles and some shifts, and sum them up, weighted by their probabilities.
 
 One pass is the expectation of a mixture of Gaussians over classes, turns and shifts, and the sums of its maximisation
 (Sigworth 1998, J. Struct. Biol. 122, 328-339; Scheres et al. 2005, J. Mol. Biol. 348, 139-149).

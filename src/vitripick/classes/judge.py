@@ -24,19 +24,19 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 # Edges of carbon or of a crystal: a plane explains this share of the average, and it does not end with the particle.
 _PLANE, _PLANE_BEYOND = 0.35, 0.2
-# Ice and dirt are stronger than particles by such factors in power; those that are less so are also smoother.
+# Ice and dirt are stronger than particles by these factors in power; the weaker ones are also smoother.
 _STRONG, _STRONGER, _SMOOTH = 10.0, 4.0, 0.5
 # Other things are both less alike and smoother than particles, by these factors.
 _LESS_ALIKE, _SMOOTHER = 0.65, 0.65
 # A class as large as this share of the usual one is rather another view, or another molecule.
 _SMALL = 0.75
-# Far less alike, it is junk at any size.
+# A class whose members are far less alike is junk at any size.
 _FAR_LESS_ALIKE = 0.4
 # A class shows nothing if this many of its members are as faint as noise.
 _FAINT_SHARE = 0.6
-# Fewer members say nothing by themselves.
+# A class with fewer members is not judged by itself.
 _FEW = 4
-# An image is out of the usual by this many deviations, beside the particle.
+# An image is unusual if its power beside the particle differs by this many deviations.
 _OUTLIER_DEVIATIONS = 2.2
 # An image is taken for empty if it is fainter than this share of images of noise alone.
 _NOISE_SHARE = 0.97
@@ -81,7 +81,8 @@ class Signs:
 def signs(
     parts: Halves, diameter_px: float, class_index: npt.NDArray[np.int64], score: Reals, is_faint: Bools
 ) -> Signs:
-    """Return what the averages show, from halves at the scale of the classification; the rest is of each image."""
+    """Return what the averages show, from halves at the scale of the classification; the other arguments describe the
+    images."""
     n_classes, size = len(parts.first), parts.first.shape[1]
     distance = prepare.distances(size)
     inside = distance < diameter_px / 2

@@ -17,7 +17,7 @@ def features(harmonics: Spectra, noise: Reals) -> Reals:
     Parameters
     ----------
     harmonics : (harmonics, n, rings)
-        Of the images.
+        Harmonics of the images.
     noise : (rings,)
         Usual power of a ring.
     """

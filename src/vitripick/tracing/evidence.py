@@ -1,4 +1,4 @@
-"""What an image says about a traced line: a filament is darker than both of its sides, an edge is darker than one."""
+"""Check a traced line against the image: a filament is darker than both of its sides, an edge is darker than one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def profile(
     n = max(4, int(filament.length / (0.5 * width)))
     at, angle = filament.at((np.arange(n) + 0.5) * filament.length / n)
     normal = np.column_stack([-np.sin(angle), np.cos(angle)])
-    # Directions have no front end, so sides are kept by the sense of the path.
+    # A direction is the same both ways, so the sense of the path decides which side is which.
     along = np.gradient(at, axis=0)
     normal *= np.where(along[:, 0] * np.cos(angle) + along[:, 1] * np.sin(angle) < 0, -1, 1)[:, None]
     across = np.linspace(-_SIDES[1], _SIDES[1], 29)

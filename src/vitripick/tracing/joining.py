@@ -1,4 +1,4 @@
-"""From pieces of lines to whole ones: pieces are cut where lines meet, and the arms joined that point at each other."""
+"""Join pieces of lines to whole ones: cut them where lines meet, and join arms that point at each other."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def joined(
     points
         On centre lines, in cells.
     heat : (rows, columns)
-        How surely a line runs there.
+        Probability that a line runs there.
     longest_gap
         In widths, of what has no heat; a gap that is hot all over may be as long as a meeting of two lines.
     width
@@ -88,7 +88,7 @@ def _arms(chains: list[Indices], points: LinePoints, width: float) -> list[_Arm]
 
 
 def _parts(chain: Indices, met: npt.NDArray[np.bool_], points: LinePoints, width: float) -> list[_Arm]:
-    """Return what is left of a chain without its meetings; all of it, where that is nothing."""
+    """Return the rest of a chain without its meetings; the whole chain if nothing is left."""
     edges = np.flatnonzero(np.diff(met.astype(np.int8))) + 1
     runs = np.split(np.arange(len(chain)), edges)
     keep = [not met[run[0]] or _length(points.at[chain[run]]) > _LONGEST_MEETING_WIDTHS * width for run in runs]

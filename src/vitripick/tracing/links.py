@@ -1,4 +1,4 @@
-"""Links between ends, made best first: nodes with two ends each become runs."""
+"""Link ends, the best pair first: nodes with two ends each become runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def runs_of(ends: Indices, n: int) -> list[Indices]:
     for a, b in ends.tolist():
         if partner[a] < 0 and partner[b] < 0:
             first, second = root(a // 2), root(b // 2)
-            if first != second:  # no rings
+            if first != second:  # a run must not become a ring
                 parent[first] = second
                 partner[a], partner[b] = b, a
     runs, seen = [], [False] * n

@@ -1,4 +1,4 @@
-"""From maps to points on centre lines: sub-pixel places, a direction each, thinned to an even spacing."""
+"""Find points on centre lines in maps: sub-pixel places with a direction, thinned to an even spacing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from vitripick.geometry import FloatArray, angle_between, undirected
 
 Map = npt.NDArray[np.floating]
-# Places are the mean of what cells within this many widths along and across say.
+# A place is the mean over cells within this many widths along and across.
 _SMOOTH_WIDTHS = 0.3
 # Points of one line are at least this far apart, in widths.
 SPACING_WIDTHS = 0.4
@@ -21,12 +21,12 @@ _OTHER_LINE_RADIANS = 0.5
 
 @dataclass(frozen=True, eq=False)
 class LineMaps:
-    """Holds what is known about each cell of a map.
+    """Holds the values of each cell of a map.
 
     Attributes
     ----------
     heat : (rows, columns)
-        How surely a centre line runs here, 0-1.
+        Probability that a centre line runs here, 0-1.
     offset_x, offset_y : (rows, columns)
         From the middle of the cell to the centre line, in cells.
     cosine, sine : (rows, columns)

@@ -1,4 +1,4 @@
-"""From points on centre lines to paths: short pieces first, joined to longer ones, which are cut where they bend."""
+"""Turn points on centre lines into paths: short pieces first, joined to longer ones, which are cut where they bend."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tracing:
     crossings
         Whether filaments pass through crossings; without it, they are cut there.
     crossing_margin
-        What is cut out to each side of a crossing then.
+        Length that is then cut out on each side of a crossing.
     """
 
     threshold: float = 0.3
