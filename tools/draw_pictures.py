@@ -19,9 +19,15 @@ from vitripick.geometry import Boxes, Micrograph
 from vitripick.images import prepare
 from vitripick.models import LoadedModel
 from vitripick.models.detections import sigmoid
+from vitripick.models.engines import load_on_engine
+from vitripick.models.filament_card import open_filament_model
 from vitripick.models.run import fill_up
 from vitripick.picking import look
+from vitripick.picking.filaments import trace_filaments
+from vitripick.pictures.filaments import filaments_png, straightened_png
 from vitripick.simulation import bundled_structures, load_scene_recipe, read_structure, simulate_micrograph
+from vitripick.simulation.filament_shapes import random_helix
+from vitripick.simulation.filaments import FilamentLayout, simulate_filaments
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -42,6 +48,7 @@ def main() -> None:
     draw_good_and_bad(model)
     draw_labels()
     draw_kinds(model)
+    draw_filaments()
 
 
 def grey(image: npt.NDArray[np.float32], side: int) -> Picture:
@@ -230,6 +237,40 @@ def _kind(
     picture = grey(micrograph.image[top : top + side, left : left + side], 260)
     circles(picture, picks, colours, left=left, top=top, cut=side)
     return titled(picture, f"{text}: F1 {f1:.2f}")
+
+
+def draw_filaments() -> None:
+    """Draw filaments as they are traced, straightened, and averaged by the psi of their segments."""
+    side, box, pixel_size = 640, 110, 5.0
+    helix = random_helix(np.random.default_rng(12))
+    layout = FilamentLayout(count=9, length_widths=(15, 40), bend=0.01, bundle_chance=0, gap_chance=0)
+    scene = load_scene_recipe("clean")
+    rng = np.random.default_rng(4)
+    made = simulate_filaments(scene, helix, rng, layout=layout, shape=(side, side), pixel_size=pixel_size)
+    tracer = load_on_engine(open_filament_model("filaments"), filaments=True)
+    micrograph = Micrograph(made.image, name="simulated", pixel_size=pixel_size)
+    found = trace_filaments(micrograph, tracer, width_angstrom=helix.width_angstrom).filaments
+    segments = found.segments(spacing=10)
+    centre = ((box - 1) / 2, (box - 1) / 2)
+    turned = []
+    for x, y, angle in zip(segments.x, segments.y, segments.angle, strict=True):
+        square = cv2.getRectSubPix(made.image, (2 * box, 2 * box), (float(x), float(y)))
+        turn = cv2.getRotationMatrix2D((box - 0.5, box - 0.5), float(np.rad2deg(angle)), 1)
+        turn[:, 2] -= box - 0.5 - centre[0]
+        turned.append(cv2.warpAffine(square, turn, (box, box), flags=cv2.INTER_LINEAR))
+    average = np.asarray(np.mean(turned, axis=0), np.float32)
+    strips = cv2.imdecode(np.frombuffer(straightened_png(made.image, found, most=7), np.uint8), cv2.IMREAD_COLOR)
+    white = np.full((360, 360, 3), 255, np.uint8)
+    zoom = min(1.0, 360 / max(strips.shape[:2]))
+    strips = cv2.resize(strips, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+    white[: strips.shape[0], : strips.shape[1]] = strips
+    traced = cv2.imdecode(np.frombuffer(filaments_png(made.image, found), np.uint8), cv2.IMREAD_COLOR)
+    panels = [
+        titled(np.asarray(cv2.resize(traced, (360, 360), interpolation=cv2.INTER_AREA), np.uint8), "traced"),
+        titled(np.asarray(white, np.uint8), "straightened, the longest first"),
+        titled(grey(average, 360), f"average of {len(segments)} segments, turned by psi"),
+    ]
+    save(side_by_side(panels, 3), "filaments.jpg", quality=45)
 
 
 def draw_hard_sample(folder: Path) -> None:

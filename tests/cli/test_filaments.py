@@ -75,6 +75,10 @@ def test_rods_are_traced_written_judged_and_converted(vitripick, project, width)
     vitripick("pick", project / "mics", *words, "--format", "start-end-star")
     assert (out / "filaments/a.csv").stat().st_mtime_ns == before, "traced once"
     assert (out / "start-end-star/a_autopick.star").is_file()
+    spaced = ("--to", "helix-box", "--spacing-angstrom", 60)
+    assert vitripick("convert", out, project / "spaced", "--filaments", *spaced).code == 0, (
+        "the run knows its pixel size"
+    )
     vitripick("convert", out / "cbox/a.cbox", project / "converted/a.csv", "--filaments")
     again = json.loads(vitripick("evaluate", project / "converted/a.csv", out, "--filaments", "--json").out)
     assert again["f1"] > 0.95

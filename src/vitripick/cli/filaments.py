@@ -168,8 +168,16 @@ def convert_filaments(
     """Read filaments, change what is asked for, and write them."""
     from vitripick.formats.filaments import read_filaments, write_filaments
     from vitripick.formats.filaments.files import filament_format
+    from vitripick.runs.filament_pairs import stored_filaments
+    from vitripick.runs.folder import is_filament_folder
 
-    parts = read_filaments(_stored(source), format=settings.source_format, pixel_size=settings.pixel_size)
+    if is_filament_folder(source):
+        parts = [
+            dataclasses.replace(one, pixel_size=settings.pixel_size or one.pixel_size)
+            for one in stored_filaments(source)
+        ]
+    else:
+        parts = read_filaments(source, format=settings.source_format, pixel_size=settings.pixel_size)
     parts = [_changed(one, settings, width_px) for one in _with_headers(parts, micrographs, settings.pixel_size)]
     spacing = {"spacing_angstrom": spacing_angstrom, "spacing_px": spacing_px}
     files = [target]

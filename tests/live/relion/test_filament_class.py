@@ -45,13 +45,10 @@ def project(tmp_path_factory):
     words = ("--filaments", "--width-angstrom", width, "--spacing-angstrom", 60, "--format", "star")
     call(folder, "vitripick", "pick", "micrographs.star", *words, "--out", "picks")
     (folder / "Extract/job1").mkdir(parents=True)
-    # RELION looks for coordinates under the micrograph's folder.
-    (folder / "coordinates").mkdir()
-    (folder / "coordinates/mics").symlink_to(folder / "picks/star/mics")
     call(
         folder,
         *("relion_preprocess", "--i", "micrographs.star"),
-        *("--coord_dir", "coordinates/", "--coord_suffix", "_autopick.star"),
+        *("--coord_dir", "picks/star/", "--coord_suffix", "_autopick.star"),
         *("--part_star", "Extract/job1/particles.star", "--part_dir", "Extract/job1/", "--extract"),
         *("--extract_size", BOX_PX, "--helix", "--helical_outer_diameter", round(1.2 * width)),
         *("--helical_bimodal_angular_priors", "--norm", "--bg_radius", 0.4 * BOX_PX, "--invert_contrast"),
