@@ -26,7 +26,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "options.md"
 INTRODUCTION = """# Options
 
 This page is written by `python tools/write_options_page.py` from the classes in
-`vitripick.settings`, where each option stands once. The same list gives the options of the
+`vitripick.settings`, where each option is defined once. The same list gives the options of the
 commands, the labels of RELION jobs, and the fields in Python.
 """
 SECTIONS: tuple[tuple[type[Settings], str], ...] = (
@@ -52,7 +52,7 @@ SECTIONS: tuple[tuple[type[Settings], str], ...] = (
     ),
     (
         OpticsSettings,
-        "## Cutting out particles\n\nFor `vitripick extract`; its other options stand "
+        "## Cutting out particles\n\nFor `vitripick extract`; its other options are "
         "[below](#what-else-each-command-takes).",
     ),
     (TrainingSet, "## Training: the labels\n\nFor `vitripick train`, in Python `vitripick.training.TrainingSet`."),
