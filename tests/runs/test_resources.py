@@ -36,7 +36,7 @@ def test_a_full_disk_a_size_limit_and_too_many_files_are_resource_errors(number,
 
 
 def test_a_run_folder_that_vanished_is_a_usage_error(tmp_path):
-    with pytest.raises(UsageError, match="not there any more"):
+    with pytest.raises(UsageError, match="no longer exists"):
         raised(FileNotFoundError(errno.ENOENT, "x", str(tmp_path / "cbox/a.cbox")), tmp_path)
 
 

@@ -35,8 +35,8 @@ def test_a_shard_is_read_from_the_option_and_the_array_job(text, environment, sh
         ("5/4", {}, "5 of 4"),
         ("3", {}, "3/16"),
         ("a/b", {}, "3/16"),
-        ("auto", {}, "no array job"),
-        ("auto/4", {}, "no array job"),
+        ("auto", {}, "not an array job"),
+        ("auto/4", {}, "not an array job"),
         ("auto", {"PBS_ARRAY_INDEX": "1"}, "auto/16"),
         ("auto/4", {"PBS_ARRAY_INDEX": "0"}, "counted from 1"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "5", **{f"SLURM_ARRAY_TASK_{k}": v for k, v in
