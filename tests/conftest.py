@@ -32,7 +32,7 @@ def _own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium():
-    """A headless browser for all tests. Its absence fails them: a page nobody looked at is not tested."""
+    """A headless browser for all tests. Without it they fail, because a page that no one looked at is not tested."""
     from playwright.sync_api import sync_playwright
 
     path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)

@@ -1,4 +1,4 @@
-"""What the bundled model does on the bundled real micrographs, none of which it saw in training."""
+"""What the bundled model does on the bundled real micrographs; it saw none of them in training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An output that cannot be written is told in one sentence, before the work begins."""
+"""An output that cannot be written is reported in one sentence, before the work begins."""
 
 import os
 import stat

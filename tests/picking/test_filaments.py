@@ -1,4 +1,4 @@
-"""The way from a micrograph to filaments in full-size pixels, with a network that draws what it is told."""
+"""The way from a micrograph to filaments in full-size pixels, with a network that draws given lines."""
 
 import numpy as np
 import pytest

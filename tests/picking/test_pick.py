@@ -87,7 +87,7 @@ def test_particles_that_the_border_cuts_are_left_out_unless_their_centre_is_enou
 
 @pytest.mark.parametrize(("edge", "margin"), [("centre", 0), ("particle", 54), ("box", 54)])
 def test_nothing_is_picked_where_a_smeared_border_holds_no_image(edge, margin):
-    """A real one: the corner where the first 71 rows and 53 columns are streaks, of which some look like particles."""
+    """A real one: the corner where the first 71 rows and 53 columns are streaks. Some of them look like particles."""
     corner = read_micrograph(SMEARED).image[:1300, :1300]
     seen = look(Micrograph(corner), load_model("general"), diameter_px=108, threshold=0.3, edge=edge)
     assert len(seen.picks) > 60

@@ -89,7 +89,7 @@ def test_an_answer_without_a_number_is_said_as_it_is(saved_model, micrographs, t
 
 
 class Enough(Exception):
-    """Ends a run that would wait for ever."""
+    """Ends a run that would wait without end."""
 
 
 def stop_after(n, lines, about=""):

@@ -1,4 +1,4 @@
-"""Picking on Dask: real processes, one of which is killed in mid-run."""
+"""Picking on Dask: real processes; one is killed in mid-run."""
 
 import os
 import pickle

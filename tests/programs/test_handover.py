@@ -257,7 +257,7 @@ def test_images_that_relion_does_not_read_are_named(project):
 
 
 def test_micrographs_whose_stacks_would_meet_are_a_misfit(project):
-    """RELION's Extract names a stack by the path after the job, and writes one over the other."""
+    """RELION's Extract names a stack by the path after the job, so one stack overwrites the other."""
     twin = NAMES[0].replace("job002", "job007")
     Path(twin).parent.mkdir(parents=True)
     shutil.copy(NAMES[0], twin)

@@ -69,7 +69,7 @@ def test_bad_pixels_and_constant_ground_are_sorted_all_the_same(run, tmp_path, v
     folder, image = run(0.9), read_micrograph(tmp_path / "a.mrc").image.copy()
     image[:40, :300] = value
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # mrcfile speaks of NaN, too
+        warnings.simplefilter("ignore", RuntimeWarning)  # mrcfile warns about NaN, too
         write_mrc(tmp_path / "a.mrc", image)
     found = classes_of_runs.classify_run(folder, settings=ClassesSettings(n=1, diameter_px=60))
     assert np.isfinite(found.averages).all()

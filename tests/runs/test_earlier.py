@@ -1,4 +1,4 @@
-"""A run folder over several calls: its joined files speak of all that was ever picked into it."""
+"""A run folder over several calls: its joined files cover all that was ever picked into it."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ NAMES = [f"m{i}.mrc" for i in range(1, 7)]
 
 @pytest.fixture
 def mics(tmp_path):
-    """Return a folder of six micrographs, of which the third has no particles."""
+    """Return a folder of six micrographs; the third has no particles."""
     for i, name in enumerate(NAMES):
         image = discs(i)[0]
         write_mrc(tmp_path / "mics" / name, image * 0 + 1 if i == 2 else image)

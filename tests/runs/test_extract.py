@@ -103,7 +103,7 @@ def test_the_most_confident_of_each_micrograph_come_first_when_few_are_wanted(ru
     assert particles["rlnMicrographName"].value_counts().tolist() == [2, 2, 2]
     for name, rows in particles.groupby("rlnMicrographName"):
         best = np.sort(read_picks(run / "cbox" / Path(name).parent.name / f"{Path(name).stem}.cbox").confidence)[::-1]
-        # Some of the very best may stick out.
+        # Some of the best may stick out.
         assert rows["rlnAutopickFigureOfMerit"].min() >= best[6]
 
 

@@ -1,4 +1,4 @@
-"""What a folder of filaments says of itself: quality lines and the report."""
+"""What a folder of filaments says about itself: quality lines and the report."""
 
 import csv
 from dataclasses import replace

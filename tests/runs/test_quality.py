@@ -254,7 +254,7 @@ def test_the_summary_and_the_lines_of_json_hold_the_quality(junk_model, microgra
 def test_another_threshold_is_another_quality_line_without_a_second_look(
     junk_model, micrographs, tmp_path, monkeypatch
 ):
-    """Also where no file is written anew: CBOX holds every pick."""
+    """Also where no file is written again: CBOX holds every pick."""
     pick_many([micrographs], tmp_path / "out", junk_model, PickSettings(formats=("cbox",)))
     monkeypatch.setattr(step, "look_at_all", lambda *a, **k: pytest.fail("looked again"))
     summary = pick_many([micrographs], tmp_path / "out", junk_model, PickSettings(threshold=0.9, formats=("cbox",)))

@@ -54,7 +54,7 @@ def noise(tmp_path):
 
 @pytest.fixture
 def no_looking(monkeypatch):
-    """From here on nobody may look at a micrograph for a survey."""
+    """Make any look at a micrograph for a survey fail from here on."""
 
     def forbid():
         for name in ("diameter", "threshold"):

@@ -92,7 +92,7 @@ def test_only_particles_with_their_centre_inside_are_labelled_and_others_are_cut
     assert boxes.x.min() >= 0
     assert boxes.x.max() <= 1023
     assert boxes.y.max() <= 1023
-    # Some of what darkens the outermost pixels is nobody's label.
+    # Some of what darkens the outermost pixels belongs to no label.
     rim = cv2.GaussianBlur(micrograph.image, (0, 0), 4)[:, 0]
     dark = np.flatnonzero(rim < np.median(micrograph.image) * 0.97)
     unlabelled = [y for y in dark if np.hypot(boxes.x, boxes.y - y).min() > 0.5 * boxes.width.min()]

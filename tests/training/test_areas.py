@@ -1,4 +1,5 @@
-"""What is taught between labels: all of it where labels are complete, little where they are not, nothing where told."""
+"""What is taught between labels: all of it where labels are complete, little where they are not, nothing in ignored
+areas."""
 
 import json
 

@@ -87,7 +87,7 @@ def test_whole_micrographs_of_several_sizes_share_a_batch_and_the_padding_does_n
     settings = paper.model_copy(update={"augmentation": paper.augmentation.model_copy(update={"shift_px": 0})})
     (batch,) = drawn(Batches(whole, data, settings), 0, 1)
     assert batch.images.shape == (6, 1, 96, 96)
-    # What lies outside of a micrograph has no weight; its border band, where nobody labelled, a fifth.
+    # What lies outside of a micrograph has no weight; its border band, where no one labelled, a fifth.
     counted = {int((weight > 0).sum()) for weight in batch.weight}
     assert counted == {90 * 90, 60 * 40}
 
@@ -101,7 +101,7 @@ def test_a_batch_of_wide_micrographs_is_no_square():
 
 def test_a_set_of_three_times_the_weight_is_drawn_three_times_as_often(detector):
     plain, rich = samples((120, 140), (120, 140))
-    # What is drawn is told by the labels: only the second set has any.
+    # The labels show what is drawn: only the second set has any.
     plain = dataclasses.replace(plain, labels=plain.labels[:0])
     rich = dataclasses.replace(rich, set_index=1, set_weight=3.0)
     quiet = SETTINGS.augmentation.model_copy(update={"noise_only_chance": 0.0, "contaminant_chance": 0.0})

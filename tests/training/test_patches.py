@@ -1,4 +1,4 @@
-"""In patch mode training sees the very patches that picking cuts, at the same scale."""
+"""In patch mode training sees the same patches that picking cuts, at the same scale."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Simulated fields in a training: made once, the same for everybody, with the truth about junk."""
+"""Simulated fields in a training: made once, the same for every run, with the truth about junk."""
 
 from __future__ import annotations
 

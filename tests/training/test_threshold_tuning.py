@@ -1,4 +1,4 @@
-"""Picks of a made-up network, of which the labels say the truth, some of it, or next to nothing of it."""
+"""Picks of a made-up network; the labels say the truth about them, a part of it, or almost nothing."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_with_sparse_labels_it_stays_right(share, least_f1, least_recall):
 
 
 def test_the_best_f1_would_have_kept_next_to_nothing():
-    """Why it is not used: the reason for this module, should somebody simplify it."""
+    """Why it is not used: the reason for this module, if it is ever simplified."""
     picks, labels, particles = validation(1, 0.05)
     tempting = judged(picks, labels).criteria["distance"].best.threshold
     assert judged(picks, particles, tempting).criteria["distance"].default.recall < 0.6

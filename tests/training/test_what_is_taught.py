@@ -1,4 +1,4 @@
-"""What a network makes of what it was shown: negatives, things that nobody labelled, particles of several sizes."""
+"""What a network makes of what it was shown: negatives, things that no one labelled, particles of several sizes."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ MIXED = [("disc", 10), ("ring", 9)] * 10
 
 
 def test_only_what_was_taught_is_picked(tmp_path):
-    """As a sample of which somebody labelled the side views only."""
+    """Like a sample where only the side views were labelled."""
     for seed in range(4):
         write(tmp_path, seed, MIXED, [True, False] * 10, [20.0] * 20)
     _, found = picked(tmp_path, trained(tmp_path), 50, MIXED)

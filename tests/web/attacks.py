@@ -1,6 +1,6 @@
 """Attacks on the page's server, each with what is expected: `python tests/web/attacks.py` prints the table.
 
-Routes are those of the program itself, so a new one is attacked without a word here.
+Routes are those of the program itself, so a new one is attacked without a change here.
 """
 
 import io
@@ -98,9 +98,13 @@ def attack(server, out, *, guesses=2000, connections=1200):
     routes = [(method, path.replace("000000000000", an_id)) for method, path in all_routes()]
 
     found = [server.raw(method, path, b"{}", as_page=False) for method, path in routes]
-    told = sum(b"mic0" in body for _, _, body in found)
+    leaked = sum(b"mic0" in body for _, _, body in found)
     yield counted(
-        "no session, every route", [status for status, _, _ in found], {401}, more=f"{told} names told", fine=not told
+        "no session, every route",
+        [status for status, _, _ in found],
+        {401},
+        more=f"{leaked} names leaked",
+        fine=not leaked,
     )
 
     statuses = [server.raw("GET", f"/?token={'g' * 20}{i:012d}", as_page=False)[0] for i in range(guesses)]
@@ -133,13 +137,13 @@ def attack(server, out, *, guesses=2000, connections=1200):
     yield counted("GET where something would be written", statuses, range(400, 500))
 
     found = [server.raw("GET", path.replace("ID", an_id)) for path in TRAVERSALS]
-    told = sum(str(out.parent).encode() in body or b"root:" in body for _, _, body in found)
+    leaked = sum(str(out.parent).encode() in body or b"root:" in body for _, _, body in found)
     yield counted(
         "paths that climb, odd ids, tiles and filters",
         [s for s, _, _ in found],
         {200, *range(400, 500)},
-        fine=not told,
-        more=f"{told} paths told",
+        fine=not leaked,
+        more=f"{leaked} paths leaked",
     )
 
     found = [
@@ -162,13 +166,13 @@ def attack(server, out, *, guesses=2000, connections=1200):
             )
             for name, data in hostile_files(trap).items()
         ]
-        told = sum(tempfile.gettempdir().encode() in body for _, _, body in found)
+        leaked = sum(tempfile.gettempdir().encode() in body for _, _, body in found)
         yield counted(
             "imports of hostile files",
             [s for s, _, _ in found],
             range(400, 500),
-            fine=not trap.exists() and not told,
-            more=f"{int(trap.exists())} ran, {told} paths told",
+            fine=not trap.exists() and not leaked,
+            more=f"{int(trap.exists())} ran, {leaked} paths leaked",
         )
 
     yield counted("60 MB without a session", [large_body(server)], {401})

@@ -22,7 +22,7 @@ _LINK_FILE = re.compile(r"link(?: for another one)? is in (.*?)(?:, which only y
 
 
 def free_port():
-    """A port that nobody listens at, for a server whose link does not say its port."""
+    """A port that no process listens at, for a server whose link does not say its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

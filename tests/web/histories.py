@@ -373,7 +373,7 @@ class Histories(RuleBasedStateMachine):
     @happens(needs_server=False, which=MICROGRAPHS, keep=st.booleans())
     def another_program(self, which, keep):
         """Change a label file while no server runs: it is taken over as an edit."""
-        # Only where it is known what the file has: with a history that has an end that nobody knows, either may win.
+        # Only where it is known what the file has: with a history whose end is not known, either may win.
         name = self.ids[which]
         path = self.out / "p" / "labels" / f"mic{which}.csv"
         history = self.out / "p" / "history" / f"mic{which}.jsonl"

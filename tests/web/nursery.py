@@ -1,4 +1,4 @@
-"""Servers for random histories: a program that forks them in a moment, each of which can be killed."""
+"""Servers for random histories: a program that forks them in a moment; each can be killed."""
 
 import json
 import os

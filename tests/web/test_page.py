@@ -219,7 +219,7 @@ def test_train_on_the_bundled_set_pick_accept_and_export(browse, hand, tmp_path)
     user.until("vitripick.store.rows[0].flag === 'complete'")
     page.click("#tab-train")
     user.until("document.getElementById('train-start').options.length >= 2", 60)
-    assert page.input_value("#train-start").startswith("released:")  # the bundled model, unless somebody chooses
+    assert page.input_value("#train-start").startswith("released:")  # the bundled model, unless the user chooses
     # A few steps are enough to see the way through.
     page.route(
         "**/api/train",

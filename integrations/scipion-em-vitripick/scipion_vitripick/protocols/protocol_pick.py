@@ -205,7 +205,8 @@ class ProtVitripickPick(VitripickProtocol, ProtParticlePickingAuto):
         return self._insertPickMicrographListStep([mic], prerequisites, *args)
 
     def _insertPickMicrographListStep(self, micList, prerequisites, *args):
-        # The first step finds what is left open. Others at the same time would find it anew on their own micrographs.
+        # The first step finds what is left open. Other steps at the same time would find it again on their own
+        # micrographs.
         first = getattr(self, "_first_step", None)
         step = self._insertFunctionStep(
             self.pickMicrographListStep,
