@@ -171,7 +171,7 @@ def test_two_picks_files_of_one_micrograph_are_an_error(tmp_path):
     write_boxes(tmp_path / "picks" / "a.cbox", (100, 100), confidence=[0.9])
     write_boxes(tmp_path / "picks" / "a_autopick.star", (300, 300), confidence=[0.9])
     write_boxes(tmp_path / "labels" / "a.box", (100, 100))
-    with pytest.raises(FormatError, match="two sets of picks of the name a;"):
+    with pytest.raises(FormatError, match="two sets of picks have the name a;"):
         invoke(tmp_path / "picks", tmp_path / "labels")
 
 
