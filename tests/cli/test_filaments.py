@@ -154,6 +154,18 @@ def test_an_option_that_does_nothing_for_filaments_is_refused(vitripick, rods, w
     assert "acts on particles" in done.err
 
 
+def test_filaments_are_cut_off_at_a_distance_from_the_border(vitripick, rods, words):
+    sized = ("pick", rods / "mics/a.mrc", *words, "--pixel-size", 5.0, "--border-angstrom", 250)
+    assert vitripick(*sized, "--out", rods / "inner").code == 0
+    (inner,) = read_filaments(rods / "inner/filaments/a.csv")
+    points = np.concatenate([one.points for one in inner])
+    assert points.min() >= 49.9
+    assert (points.max(axis=0) <= (560 - 50.9, 480 - 50.9)).all()
+    done = vitripick("pick", rods / "mics/a.mrc", *words, "--border-angstrom", 250, "--out", rods / "unknown")
+    assert done.code == 2
+    assert "a border in Å needs the pixel size" in done.err
+
+
 def test_options_of_particles_are_refused_in_a_report_of_filaments(vitripick, rods, words):
     vitripick("pick", rods / "mics/a.mrc", *words, "--out", rods / "out")
     done = vitripick("report", rods / "out", "--diameter-px", 24, "--out", rods / "report.html")

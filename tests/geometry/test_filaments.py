@@ -56,3 +56,13 @@ def test_turning_y_round_twice_changes_nothing():
 
 def test_no_filaments_have_no_segments():
     assert len(Filaments().segments(spacing=10)) == 0
+
+
+def test_the_parts_of_a_filament_in_a_rectangle_keep_its_vertices_and_end_on_the_border():
+    bent = Filament.through([(0, 20), (50, 20), (50, 80), (70, 80), (70, 0)], width=8, confidence=0.7)
+    parts = bent.within((10, 10), (60, 70))
+    assert [part.points.tolist() for part in parts] == [[[10, 20], [50, 20], [50, 70]]]
+    assert (parts[0].width, parts[0].confidence) == (8, 0.7)
+    assert len(bent.within((10, 10), (100, 70))) == 2
+    assert bent.within((80, 10), (100, 70)) == []
+    assert bent.within((0, 0), (100, 100))[0].points.tolist() == bent.points.tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +90,34 @@ class Filament:
         """Return the filament with a vertex every `spacing`, from its first point on; the last point stays, too."""
         track = np.append(np.arange(0, self.length - 1e-6 * spacing, spacing), self.length)
         return dataclasses.replace(self, points=self.at(track)[0])
+
+    def within(self, low: tuple[float, float], high: tuple[float, float]) -> list[Filament]:
+        """Return the parts of the filament in a rectangle, from its first end on.
+
+        Parameters
+        ----------
+        low, high
+            Smallest and largest x and y.
+        """
+        parts: list[list[FloatArray]] = []
+        for first, last in pairwise(self.points):
+            step = last - first
+            cuts = [0.0, 1.0]
+            for axis in (0, 1):
+                if step[axis] != 0:
+                    cuts += [float((limit[axis] - first[axis]) / step[axis]) for limit in (low, high)]
+            shares = sorted({share for share in cuts if 0 <= share <= 1})
+            for begin, end in pairwise(shares):
+                middle = first + (begin + end) / 2 * step
+                if not all(low[axis] <= middle[axis] <= high[axis] for axis in (0, 1)):
+                    continue
+                from_ = first if begin == 0 else first + begin * step
+                to = last if end == 1 else first + end * step
+                if parts and np.array_equal(parts[-1][-1], from_):
+                    parts[-1].append(to)
+                else:
+                    parts.append([from_, to])
+        return [dataclasses.replace(self, points=np.array(part)) for part in parts]
 
     def scaled(self, scale: float) -> Filament:
         """Return the filament in the pixels of an image with `scale` pixels per pixel of this one."""

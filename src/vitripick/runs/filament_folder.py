@@ -191,6 +191,8 @@ class FilamentFolder:
             needs_angstrom.append("a length in Å")
         if lines.spacing_angstrom is not None:
             needs_angstrom.append("a spacing in Å")
+        if lines.border_angstrom:
+            needs_angstrom.append("a border in Å")
         if needs_angstrom and micrograph.pixel_size is None:
             raise UsageError(
                 f"{name}: {listed(needs_angstrom)} needs the pixel size, which this file does not state; give "
@@ -212,12 +214,15 @@ class FilamentFolder:
             ),
             invert=bool(settings.invert),
         )
+        found = traced.filaments
+        if lines.border_angstrom and micrograph.pixel_size is not None:
+            found = _away_from_border(found, lines.border_angstrom / micrograph.pixel_size, shortest * width)
         return Stored(
-            traced.filaments.with_width(width),
+            found.with_width(width),
             width,
             micrograph.name,
             traced.warnings,
-            seen_widths_px=tuple(one.width for one in traced.filaments),
+            seen_widths_px=tuple(one.width for one in found),
             edge_length_px=round(traced.edge_length, 1),
         )
 
@@ -324,6 +329,15 @@ class FilamentFolder:
 # The table with a line for each micrograph, and its columns.
 TABLE = "filaments.csv"
 _COLUMNS = ["micrograph", "filaments", "length_px", "segments", "longest_px", "confidence"]
+
+
+def _away_from_border(found: Filaments, border_px: float, shortest_px: float) -> Filaments:
+    """Return what lies at least this far from the border of the micrograph, and is not too short then."""
+    assert found.shape is not None
+    rows, columns = found.shape
+    low, high = (border_px, border_px), (columns - 1 - border_px, rows - 1 - border_px)
+    parts = [part for one in found for part in one.within(low, high) if part.length >= shortest_px]
+    return replace(found, filaments=parts)
 
 
 def _key(file: MicrographFile) -> list[Any]:

@@ -45,6 +45,13 @@ class FilamentSettings(Settings):
         le=180,
         allow_inf_nan=False,
     )
+    border_angstrom: float = option(
+        0.0,
+        "Cut filaments off this far from the border of the micrograph, in Å.",
+        about=Option(FILAMENTS),
+        ge=0,
+        allow_inf_nan=False,
+    )
     crossings: Crossings = option(
         "pass", "Let filaments pass through crossings, or cut them out.", about=Option(FILAMENTS)
     )
