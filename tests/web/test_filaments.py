@@ -1,11 +1,13 @@
 """Filaments on the page: drawn, bent, cut, joined and deleted, in a real browser; saved where other commands read."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 
 from vitripick.errors import UsageError
+from vitripick.formats import write_mrc
 from vitripick.formats.filaments import read_filaments, write_filaments
 from vitripick.geometry import Filament, Filaments
 from vitripick.web.project import open_project
@@ -270,3 +272,29 @@ def test_precision_and_recall_of_traced_filaments_go_by_length(serve, micrograph
     assert by_threshold[0.4] == pytest.approx((120 / 240, 1), abs=0.02)
     counts = server.get("/api/picks/given")[1] and server.get("/api/picks/given/counts?threshold=0.5")[1]["counts"]
     assert counts == {name: 2}
+
+
+def test_the_page_trains_on_filaments_and_traces_with_the_new_model(serve, tmp_path):
+    rows, columns = np.mgrid[:256, :256]
+    image = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    image -= 2 * np.exp(-(((rows - 60 - 0.1 * columns) / 7) ** 2)).astype(np.float32)
+    write_mrc(tmp_path / "mics/rod.mrc", image, pixel_size=3.0)
+    server = serve(tmp_path / "mics", "--out", tmp_path / "out", "--filaments", "--width-px", 18)
+    (name,) = server.ids().values()
+    while (machine := server.get("/api/status")[1]["machine"]) is None:
+        time.sleep(0.1)
+    assert [model["name"] for model in machine["released"]] == ["filaments"]
+    train = {"start": "released:filaments", "steps": 2, "then_pick": "this", "micrograph": name}
+    assert "no filament yet" in server.post("/api/train", train)[1]["error"]
+    body = {"revision": 0, "id": "edit-0001", "add_lines": [[1, [[0, 60], [255, 85.5]]]]}
+    assert server.post(f"/api/micrographs/{name}/edit", body)[0] == 200
+    assert server.post("/api/train", train)[0] == 200
+    while (status := server.get("/api/status")[1])["job"]["running"]:
+        time.sleep(0.1)
+    assert status["job"]["stage"] == "done", status["job"]
+    (run,) = status["runs"]
+    assert run["title"] == "1 filament on 1 micrograph, from filaments"
+    assert (run["has_model"], run["has_picks"], status["pick_set"]) == (True, True, run["id"])
+    assert status["threshold"] == pytest.approx(machine["released"][0]["threshold"])
+    (line, *_) = server.get(f"/api/picks/{run['id']}/{name}")[1]["lines"]
+    assert np.hypot(*np.subtract(line[0], line[-1])) > 150

@@ -47,6 +47,7 @@ def train_filaments(
     seed: int = 1,
     name: str = "filaments",
     on_step: Callable[[int, int, float], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> FilamentModel:
     """Return a model of the labelled filaments.
 
@@ -63,7 +64,9 @@ def train_filaments(
     device, seed, name
         Device, seed of random numbers, and the name in the card.
     on_step
-        Called with (done, total, loss) every 50 steps.
+        Called with (done, total, loss) every 10 steps.
+    should_stop
+        Asked before each step; if it returns true, the training ends with the model so far.
 
     Raises
     ------
@@ -102,6 +105,8 @@ def train_filaments(
         learning_rate=2e-3 if start is None else 5e-4,
         seed=seed,
         on_step=tell,
+        every=10,
+        should_stop=should_stop,
     )
     sizes = {micrograph.pixel_size for micrograph, _ in labelled}
     size = next(iter(sizes)) if len(sizes) == 1 else None

@@ -29,6 +29,8 @@ def fit_filaments(
     bf16: bool = False,
     seed: int = 1,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    every: int = 50,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> FilamentNetwork:
     """Train a network and return the running mean of its weights, in evaluation mode on the CPU.
 
@@ -48,8 +50,10 @@ def fit_filaments(
         Compute in bfloat16 on a CPU, too, as a GPU does anyway.
     seed
         Of turning and of changes of contrast.
-    on_step
-        Called every 50 steps with the parts of the loss.
+    on_step, every
+        Called every so often with the parts of the loss.
+    should_stop
+        Asked before each step; if it returns true, the training ends there.
     """
     if (steps is None) == (seconds is None):
         raise ValueError("give either steps or seconds")
@@ -60,7 +64,7 @@ def fit_filaments(
     began, step = time.monotonic(), 0
     while True:
         done = step / steps if steps is not None else (time.monotonic() - began) / float(seconds or 1)
-        if done >= 1:
+        if done >= 1 or should_stop():
             break
         warm = min(1.0, (step + 1) / 60)
         for group in optimiser.param_groups:
@@ -79,7 +83,7 @@ def fit_filaments(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         _follow(mean, network, min(0.998, (step + 1) / (step + 10)))
-        if on_step is not None and step % 50 == 0:
+        if on_step is not None and step % every == 0:
             on_step(step, {name: float(value.detach()) for name, value in parts.items()})
         step += 1
     return mean.cpu().eval()

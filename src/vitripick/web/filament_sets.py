@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vitripick.errors import InputError
 from vitripick.evaluation.filaments import evaluate_filaments
 from vitripick.formats.names.pairing import match_names
 from vitripick.geometry import Filament, Filaments, FloatArray
 from vitripick.json_toml import is_number, read_json_object
+from vitripick.models.card import read_model_card
 from vitripick.runs.filament_pairs import stored_filaments
 from vitripick.runs.filament_record import read_stored, records_of
 from vitripick.runs.filaments import SUMMARY
@@ -130,6 +132,14 @@ def threshold_of_traced(folder: Path) -> float | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return float(threshold) if is_number(threshold) else None
+
+
+def own_threshold(model: str | Path | None) -> float | None:
+    """Return the threshold that a model's card gives; None where there is no such model any more."""
+    try:
+        return None if model is None else read_model_card(model).threshold
+    except InputError:
+        return None
 
 
 def _confidences(lines: Filaments) -> FloatArray:

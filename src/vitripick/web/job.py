@@ -13,6 +13,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import FormatError, NotFoundError
 from vitripick.json_toml import read_json_object
 from vitripick.run_layout import RunLayout
+from vitripick.runs.folder import is_filament_folder
 from vitripick.settings import Settings
 
 
@@ -68,6 +69,7 @@ class Job(Settings):
     kind: Literal["train", "pick", "classes", "describe"] = Field(
         description="`describe` lists the released models and the device, and has no run folder"
     )
+    filaments: bool = Field(False, description="the labels and picks are filaments, not particles")
     title: str = Field("", description="what the page's list of runs shows")
     model_id: str | None = Field(None, description="`released:NAME` or `run:NNN`, for a job that only picks")
     name: str = Field("", description="name of the new model")
@@ -81,7 +83,8 @@ class Job(Settings):
     pick: bool = Field(False, description="pick the micrographs of `pick.star`")
     n_pick: int = Field(0, description="number of micrographs to pick")
     diameter_px: float | None = Field(
-        None, description="particle diameter in full-size pixels; None: the model's, or measured"
+        None,
+        description="particle diameter or filament width in full-size pixels; None: measured, or the model's",
     )
     picks: str | None = Field(None, description="run folder whose picks are sorted into classes")
     classes: str | None = Field(None, description="folder that the classes are written to")
@@ -179,7 +182,7 @@ class JobFolder:
     @property
     def has_picks(self) -> bool:
         """Return whether picks were stored here."""
-        return RunLayout(self.picks).has_store
+        return RunLayout(self.picks).has_store or is_filament_folder(self.picks)
 
     @property
     def is_trained(self) -> bool:
@@ -188,7 +191,12 @@ class JobFolder:
 
     def model(self) -> Path | None:
         """Return the trained model, or the best one so far if the training was stopped, or None."""
-        return next((path for path in (self._model, self.train / "best.safetensors") if path.is_file()), None)
+        return next((path for path in (self._model, self.best) if path.is_file()), None)
+
+    @property
+    def best(self) -> Path:
+        """Return where the best model so far lies, while a training goes on or after it was stopped."""
+        return self.train / "best.safetensors"
 
     @property
     def _model(self) -> Path:

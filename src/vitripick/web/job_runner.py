@@ -121,6 +121,8 @@ class JobRunner:
         The folder of runs.
     root
         The folder that the micrographs' names start from, and in which the process works.
+    filaments
+        Whether the models of the machine's description are those of filaments.
     on_picked, on_end
         Called when micrographs were picked, and when the job has ended, from the thread that follows the process.
     """
@@ -130,10 +132,11 @@ class JobRunner:
         runs: Path,
         root: Path,
         *,
+        filaments: bool = False,
         on_picked: Callable[[str], None] = lambda run: None,
         on_end: Callable[[JobProgress], None] = lambda progress: None,
     ) -> None:
-        self.runs, self.root = runs.absolute(), root
+        self.runs, self.root, self._filaments = runs.absolute(), root, filaments
         self.progress: JobProgress | None = None
         self.machine: dict[str, Any] | None = None
         self._on_picked, self._on_end = on_picked, on_end
@@ -225,7 +228,7 @@ class JobRunner:
         def ask() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = JobFolder(Path(folder)).job
-                write_job(Job(kind="describe"), path)
+                write_job(Job(kind="describe", filaments=self._filaments), path)
                 process = _spawn(path, self.root, subprocess.DEVNULL)
                 with process:
                     for event in _events(process):

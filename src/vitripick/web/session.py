@@ -13,7 +13,7 @@ from vitripick.text import count
 from vitripick.web.classes import ClassSets
 from vitripick.web.exchange import Exchange
 from vitripick.web.filament_exchange import FilamentExchange
-from vitripick.web.filament_sets import FilamentSets, threshold_of_traced
+from vitripick.web.filament_sets import FilamentSets, own_threshold, threshold_of_traced
 from vitripick.web.job import read_job
 from vitripick.web.job_runner import JobProgress, JobRunner
 from vitripick.web.montage import Montage
@@ -55,7 +55,13 @@ class Session:
             else FilamentExchange(project, self.sheets, self.lines)
         )
         root = root_of(project)
-        self.jobs = JobRunner(project.out / "runs", root, on_picked=self._picked, on_end=self._ended)
+        self.jobs = JobRunner(
+            project.out / "runs",
+            root,
+            filaments=project.settings.filaments,
+            on_picked=self._picked,
+            on_end=self._ended,
+        )
         self.starter = JobStarter(project, self.sheets, self.jobs)
         self.n_picked = 0
         self.dropped = DroppedPicks(project, self.pick_sets)
@@ -92,6 +98,8 @@ class Session:
         folder = self.jobs.folder(run)
         job = read_job(folder.job)
         threshold = self.jobs.run(run).threshold or self._threshold_of(folder.picks)
+        if self.lines is not None:  # it is traced below the model's own threshold, so that the page's can move
+            threshold = own_threshold(folder.model() or job.model)
         title, trained_on = f"run {run}: {job.title}", frozenset(job.trained_on)
         self.pick_sets.put(PickSet(run, title, folder.picks, threshold=threshold, trained_on=trained_on), grown=grown)
 

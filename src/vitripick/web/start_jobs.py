@@ -11,6 +11,7 @@ from pathlib import Path
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError
 from vitripick.formats import write_picks
+from vitripick.formats.filaments import write_filaments
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.models.loading import INSTALL_TORCH, MissingPackageError, is_installed
@@ -46,7 +47,10 @@ class JobStarter:
         project = self._project
         entries = self._to_learn_from()
         n_labels = sum(entry.n_labels for entry in entries)
-        if n_labels < MIN_LABELS:
+        filaments = project.settings.filaments
+        if filaments and not n_labels:
+            raise UsageError("there is no filament yet; draw all of one micrograph.")
+        if n_labels < MIN_LABELS and not filaments:
             raise UsageError(f"there are {n_labels} labels; click at least {MIN_LABELS} particles, better twenty.")
         self._jobs.refuse_if_busy()
         model = self._model(request.start)
@@ -62,9 +66,11 @@ class JobStarter:
             for entry in entries:
                 self._copy_labels(entry, folder)
         self._list(entries, folder.to_train)
-        what = f"{n_labels} labels on {count('micrograph', len(entries))}"
+        noun = count("filament", n_labels) if filaments else f"{n_labels} labels"
+        what = f"{noun} on {count('micrograph', len(entries))}"
         job = Job(
             kind="train",
+            filaments=filaments,
             title=f"{what}, from {_model_title(request.start)}",
             name=f"{project.out.absolute().name}-{folder.id}",
             description=f"Trained in the browser on {what}.",
@@ -92,7 +98,12 @@ class JobStarter:
         model = self._model(request.model)
         folder, job = self._earlier_run(request.model) or (
             self._jobs.new_folder(),
-            Job(kind="pick", title=_model_title(request.model), model_id=request.model),
+            Job(
+                kind="pick",
+                filaments=self._project.settings.filaments,
+                title=_model_title(request.model),
+                model_id=request.model,
+            ),
         )
         job = job.model_copy(update={"model": model, "trained": True})
         # Until the user sets the box size, it is only a guess for the first click. The model knows a better diameter,
@@ -129,7 +140,10 @@ class JobStarter:
 
     def _copy_labels(self, entry: Entry, folder: JobFolder) -> None:
         stem = without_image_suffix(name_in_star(entry, self._jobs.root)).lstrip("/")
-        write_picks(self._sheets.boxes(entry), folder.labels / f"{stem}.csv")
+        if self._project.settings.filaments:
+            write_filaments(self._sheets.filaments(entry), folder.labels / f"{stem}.csv")
+        else:
+            write_picks(self._sheets.boxes(entry), folder.labels / f"{stem}.csv")
         areas = {"complete": entry.is_fully_labelled, **areas_json(self._sheets.get(entry))}
         write_text_atomically(folder.areas / f"{stem}.json", json.dumps(areas) + "\n")
 

@@ -19,6 +19,7 @@ from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, Stopped, VitripickError, parameters_spelled
 from vitripick.run_layout import STORE_FORMAT
 from vitripick.settings.spelling import as_flag
+from vitripick.web.filament_worker import trace_lines, train_lines
 from vitripick.web.job import Job, JobFolder, read_job
 from vitripick.web.own_files import try_lock
 
@@ -33,29 +34,34 @@ def send_event(event: str, **what: Any) -> None:
 def run(job: Job, folder: JobFolder, stop: threading.Event) -> None:
     """Do what a job asks for: describe the machine, sort picks, or train and then pick in the run folder."""
     if job.kind == "describe":
-        describe()
+        describe(filaments=job.filaments)
         return
     if job.kind == "classes":
         sort(job, stop)
         return
     model = job.model
     if job.kind == "train" and not job.trained:
-        model = train(job, folder, stop)
+        model = train_lines(job, folder, stop, send_event) if job.filaments else train(job, folder, stop)
     if job.pick:
         if model is None:
             raise InputError("this job names no model to pick with; start it again in the page.")
-        pick(job, model, folder, stop)
+        if job.filaments:
+            trace_lines(job, model, folder, stop, send_event)
+        else:
+            pick(job, model, folder, stop)
 
 
-def describe() -> None:
-    """Send the list of released models and the device that this machine computes on."""
+def describe(*, filaments: bool = False) -> None:
+    """Send the list of released models, of filaments or of particles, and the device that this machine computes on."""
     from vitripick.models import DEFAULT_MODEL, RELEASED, device_name, read_model_card
     from vitripick.models.engines import available_cores
+    from vitripick.models.filament_card import DEFAULT_FILAMENT_MODEL
+    from vitripick.models.released import OF_FILAMENTS
 
-    cards = [(name, read_model_card(name)) for name in RELEASED]
+    cards = [(name, read_model_card(name)) for name in (OF_FILAMENTS if filaments else RELEASED)]
     send_event(
         "described",
-        default=DEFAULT_MODEL,
+        default=DEFAULT_FILAMENT_MODEL if filaments else DEFAULT_MODEL,
         released=[{"name": name, "description": card.description, "threshold": card.threshold} for name, card in cards],
         device=device_name("auto").partition(":")[0],
         threads=available_cores(),

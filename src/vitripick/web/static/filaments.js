@@ -4,7 +4,7 @@ import { el, make } from "./dom.js";
 import { startLineTools } from "./line_tools.js";
 
 /** Tabs that are about particles alone. */
-const OF_PARTICLES = ["particles", "classes", "train"];
+const OF_PARTICLES = ["particles", "classes"];
 const HELP = [
   "click along a filament: draw it; Enter or a double click ends it",
   "click a traced one: accept it",
@@ -26,7 +26,7 @@ export function startFilaments() {
   el("clear-labels").textContent = "Delete all filaments here";
   el("show-labels-text").textContent = "filaments";
   el("show-picks-text").textContent = "traced filaments";
-  el("picks-none").textContent = "None traced yet. Start with --picks.";
+  el("picks-none").textContent = "None traced yet. Train a model, trace with the bundled one (tab Train), or start with --picks.";
   el("flag-complete").title = "Every filament is labelled (F)";
   el("flag-empty").title = "No filament here: a negative example (E)";
   el("overlay").setAttribute("aria-label", "Micrograph viewer: clicks draw a filament, K adds a point of one, Enter ends it, Page Down goes to the next filament, End to its points, arrows move them or the micrograph, plus and minus zoom");

@@ -92,7 +92,7 @@ function refresh() {
   if (machine && machine.released.length) models.sort((a, b) => Number(b.value === `released:${machine.default}`) - Number(a.value === `released:${machine.default}`));
   // Until the user chooses: the bundled model to start from, the newest one to pick with.
   // Before the bundled models are known, "scratch" would be the only choice, and the wrong one.
-  const starts = machine ? [...models, { value: "scratch", text: "scratch: only these labels" }] : [{ value: "", text: "the models are being read…" }];
+  const starts = machine ? [...models, ...(store.settings.filaments ? [] : [{ value: "scratch", text: "scratch: only these labels" }])] : [{ value: "", text: "the models are being read…" }];
   fill(select("train-start"), starts, chosen.start ?? models[0]?.value);
   fill(select("pick-model"), models, chosen.model ?? models.find(({ value }) => value.startsWith("run:"))?.value ?? null);
   const where = machine ? (machine.device === "cuda" ? ", on a GPU faster" : "") : "";
@@ -101,7 +101,9 @@ function refresh() {
   const n = used.reduce((sum, row) => sum + row.labels, 0);
   const open = used.filter((row) => row.labels && row.flag !== "complete").length;
   const unmarked = open === used.length ? (open === 1 ? "It is not" : "None is") : open === 1 ? "One of them is not" : `${open} of them are not`;
-  el("train-data").textContent = `${count(n, "label")} on ${count(used.length, "micrograph")}.`
+  el("train-data").textContent = store.settings.filaments
+    ? `${count(n, "filament")} on ${count(used.length, "micrograph")}. Every filament of these micrographs should be labelled: the rest is taught as background.`
+    : `${count(n, "label")} on ${count(used.length, "micrograph")}.`
     + (open ? ` ${unmarked} marked fully labelled: what lies between the labels there teaches little.` : "");
   const running = Boolean(job?.running);
   button("train").disabled = running || store.readOnly || !machine;
