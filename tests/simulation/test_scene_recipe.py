@@ -59,7 +59,7 @@ def test_a_bad_recipe_file_says_what_is_wrong(tmp_path, text, complaint):
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
-    with pytest.raises(UsageError, match="there is no scene recipe 'generall'; there are clean, contaminated"):
+    with pytest.raises(UsageError, match="there is no scene recipe 'generall'; give one of clean, contaminated"):
         load_scene_recipe("generall")
     with pytest.raises(InputError, match=r"none\.toml: cannot read"):
         load_scene_recipe(tmp_path / "none.toml")
