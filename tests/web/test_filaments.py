@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from vitripick.formats import write_mrc
 from vitripick.formats.filaments import read_filaments, write_filaments
 from vitripick.geometry import Filament, Filaments
 from vitripick.web.project import open_project
+
+AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 
 
 def lines(page):
@@ -259,6 +262,45 @@ def test_traced_filaments_are_filtered_accepted_rejected_and_exported(page_of, h
     user.until("document.getElementById('export-result').textContent.startsWith('2 filaments of 1')")
     (found,) = read_filaments(tmp_path / "out/exports/001/csv/mic0.csv")
     assert np.allclose(sorted(one.confidence for one in found), [0.4, 0.9])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_page_of_filaments(page_of, hand, tmp_path, theme):
+    page = page_of(*traced(tmp_path))
+    user = hand(page)
+    draw(user, (20, 35), (100, 40))
+    if theme == "dark":
+        page.click("#theme")
+    user.until("vitripick.shownPicks().length === 3")
+    page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
+    user.until("!document.getElementById('toasts').children.length")
+    found = []
+    for tab in ("label", "picks", "train", "files"):
+        page.click(f"#tab-{tab}")
+        result = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        found += [(tab, rule["id"], [node["target"] for node in rule["nodes"]][:3]) for rule in result["violations"]]
+    assert found == []
+
+
+def test_two_thousand_filaments_are_drawn_with_few_points_each(page_of, hand, tmp_path):
+    rng = np.random.default_rng(0)
+    starts, angles = rng.uniform((10, 10), (110, 80), (2000, 2)), rng.uniform(0, 6.28, 2000)
+    along = np.linspace(0, 8, 60)[:, None]
+    paths = [start + along * (np.cos(angle), np.sin(angle)) for start, angle in zip(starts, angles, strict=True)]
+    found = [Filament.through(path, width=1, confidence=0.9) for path in paths]
+    write_filaments(Filaments(found, "mic0.mrc", (90, 120), 2.0), tmp_path / "picks/mic0.csv")
+    page = page_of("--picks", tmp_path / "picks")
+    user = hand(page)
+    user.until("vitripick.shownPicks().length === 2000")
+    count = """() => {
+      const own = CanvasRenderingContext2D.prototype.lineTo;
+      window.nPoints = 0;
+      CanvasRenderingContext2D.prototype.lineTo = function (x, y) { window.nPoints += 1; own.call(this, x, y); };
+      vitripick.redraw();
+    }"""
+    page.evaluate(count)
+    user.until("window.nPoints > 0")
+    assert page.evaluate("window.nPoints") < 3 * 2000
 
 
 def test_precision_and_recall_of_traced_filaments_go_by_length(serve, micrographs, tmp_path):

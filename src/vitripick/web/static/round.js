@@ -57,7 +57,7 @@ function refresh() {
   });
   el("round-hint").textContent = STEPS[now]?.hint ?? "";
   const one = sheet(), row = one && store.byId.get(one.id);
-  el("flag-hint").textContent = !row ? "" : FLAGS[row.flag ?? (row.labels ? "some" : "none")];
+  el("flag-hint").textContent = !row ? "" : (store.settings.filaments ? FILAMENT_FLAGS : FLAGS)[row.flag ?? (row.labels ? "some" : "none")];
 }
 
 /** @type {Record<string, string>} */
@@ -67,6 +67,14 @@ const FLAGS = {
   excluded: "Excluded: not taught, not picked, not judged, not exported.",
   some: "Not marked yet: what lies between the labels teaches little. Is every particle labelled? Press ✓.",
   none: "Not marked yet. No particle on it at all? Press ∅, and it teaches background.",
+};
+
+/** The same for filaments: training takes all that has no label for background, with or without a mark. @type {Record<string, string>} */
+const FILAMENT_FLAGS = {
+  ...FLAGS,
+  complete: "Fully labelled: the tab Picks judges by these micrographs.",
+  some: "Training takes what has no label here for background. Is every filament labelled? Press ✓.",
+  none: "Not labelled yet. No filament on it at all? Press ∅, and it teaches background.",
 };
 
 export function startRound() {
