@@ -340,3 +340,33 @@ def test_the_page_trains_on_filaments_and_traces_with_the_new_model(serve, tmp_p
     assert status["threshold"] == pytest.approx(machine["released"][0]["threshold"])
     (line, *_) = server.get(f"/api/picks/{run['id']}/{name}")[1]["lines"]
     assert np.hypot(*np.subtract(line[0], line[-1])) > 150
+
+
+def test_a_killed_server_keeps_every_cut_and_join_that_it_acknowledged_and_takes_none_twice(
+    serve, micrographs, tmp_path
+):
+    options = (micrographs, "--out", tmp_path / "out", "--filaments", "--width-px", 6)
+    server = serve(*options)
+    (name, *_) = server.ids().values()
+    edits = [
+        {"add_lines": [[1, [[10, 10], [50, 12], [90, 10]]]]},
+        {"bend": [[1, [[10, 10], [50, 12]]]], "add_lines": [[2, [[50, 12], [90, 10]]]]},
+        {"bend": [[2, [[50, 12], [90, 30]]]]},
+    ]
+    for i, edit in enumerate(edits):
+        body = {"revision": 0 if i == 0 else i + 1, "id": f"edit-000{i}", **edit}
+        assert server.post(f"/api/micrographs/{name}/edit", body)[0] == 200
+    server.kill()
+    (tmp_path / "out/labels/mic0.csv").unlink()  # as if it had not been written yet
+    with (tmp_path / "out/history/mic0.jsonl").open("a") as log:
+        log.write('{"id":"torn","edit":{"remove_li')
+    again = serve(*options)
+    assert again.post(f"/api/micrographs/{name}/edit", body)[0] == 200  # its answer was lost, so it comes again
+    expected = [[1, [[10, 10], [50, 12]]], [2, [[50, 12], [90, 30]]]]
+    answer = again.get(f"/api/micrographs/{name}")[1]
+    assert (answer["lines"], answer["can_undo"]) == (expected, 3)
+    (found,) = read_filaments(tmp_path / "out/labels/mic0.csv")
+    assert [one.points.tolist() for one in found] == [line for _, line in expected]
+    for _ in range(2):
+        answer = again.post(f"/api/micrographs/{name}/undo", {"revision": answer["revision"]})[1]
+    assert answer["lines"] == [[1, [[10, 10], [50, 12], [90, 10]]]]
