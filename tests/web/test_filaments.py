@@ -185,6 +185,9 @@ def test_filaments_are_imported_and_exported_in_their_formats(serve, micrographs
         ((found,),) = read_filaments(path, format=name)
         assert found.length == pytest.approx(rod.length, abs=10)
     assert (folder / "autopick.star").is_file()
+    assert server.post("/api/export", {"formats": ["star"], "spacing_angstrom": 40})[0] == 200
+    ((found,),) = read_filaments(next((tmp_path / "out/exports/002/star").iterdir()))
+    assert len(found.points) == pytest.approx(rod.length / 20, abs=1)
 
 
 def test_a_project_knows_that_its_labels_are_filaments(serve, micrographs, tmp_path):

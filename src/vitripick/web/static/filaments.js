@@ -27,6 +27,7 @@ export function startFilaments() {
   el("show-labels-text").textContent = "filaments";
   el("show-picks-text").textContent = "traced filaments";
   el("picks-none").textContent = "None traced yet. Train a model, trace with the bundled one (tab Train), or start with --picks.";
+  el("export-spacing-row").hidden = false;
   el("flag-complete").title = "Every filament is labelled (F)";
   el("flag-empty").title = "No filament here: a negative example (E)";
   el("overlay").setAttribute("aria-label", "Micrograph viewer: clicks draw a filament, K adds a point of one, Enter ends it, Page Down goes to the next filament, End to its points, arrows move them or the micrograph, plus and minus zoom");

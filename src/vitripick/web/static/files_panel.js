@@ -6,10 +6,11 @@ import { flush } from "./labels.js";
 import { ofFilaments } from "./line_tools.js";
 import { store, watch } from "./store.js";
 
-/** @returns {{what: string, formats: string[]}} */
+/** @returns {{what: string, formats: string[], spacing_angstrom?: number}} */
 function request() {
   const boxes = /** @type {HTMLInputElement[]} */ ([...el("export-formats").querySelectorAll("input:checked")]);
-  return { what: select("export-what").value, formats: boxes.map((box) => box.value) };
+  const spacing = Number(input("export-spacing").value);
+  return { what: select("export-what").value, formats: boxes.map((box) => box.value), ...(spacing > 0 ? { spacing_angstrom: spacing } : {}) };
 }
 
 const preview = settled(async () => {
