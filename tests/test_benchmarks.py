@@ -75,6 +75,7 @@ NEED_RELION = ("accuracy/class2d.py", "speed/peers.py")
 ONLY_HELP = {
     "accuracy/compare_runs.py": "it has tests of its own below",
     "accuracy/classes_beside_relion.py": "RELION's classification takes minutes",
+    "accuracy/classes_cull.py": "it takes runs of whole sets",
     "paper/klh.py": "KLH is not among the examples",
     "second_labels/look.py": "its micrographs are not among the examples",
     "training/from_zero.py": "it drives a browser through three trainings, which takes minutes",
