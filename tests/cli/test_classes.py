@@ -11,6 +11,7 @@ import starfile
 from made import rings
 from vitripick.cli.app import run as run_command
 from vitripick.formats import read_all_picks, read_picks, write_mrc
+from vitripick.settings.classes import ClassesSettings
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +129,21 @@ def test_a_folder_that_is_no_run_is_refused(vitripick, tmp_path):
     assert (done.code, "there is no run.json here" in done.err) == (3, True)
 
 
+def test_the_line_of_a_report_ends_in_a_comma_and_is_taken():
+    assert ClassesSettings(keep_classes="1, 3,").keep_classes == "1,3"
+    with pytest.raises(ValueError, match="numbers of classes"):
+        ClassesSettings(keep_classes=",")
+
+
 def test_a_report_shows_the_classes_of_its_run(vitripick, sorted_run, tmp_path):
     assert vitripick("report", sorted_run, "--out", tmp_path / "report.html").code == 0
-    assert "Averages of the two-dimensional classes" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert "Averages of the two-dimensional classes" in page
+    described = json.loads((sorted_run / "classes/classes.json").read_text())["classes"]
+    for one in described:  # what seems to be a particle is chosen, and the command below names each class
+        checked = " checked" if one["guess"] == "particle" else ""
+        assert f'aria-label="Class {one["number"]} is good"{checked}>' in page
+        assert f'<span class="k{one["number"]}">{one["number"]},</span>' in page
 
 
 def test_pick_sorts_its_picks_at_the_end_when_asked(vitripick, ring_micrograph, tmp_path):

@@ -83,10 +83,15 @@ def pixels_png(pixels: Pixels) -> bytes:
 
 def jpeg_of(png: bytes, *, quality: int = 82) -> bytes:
     """Return a PNG picture as JPEG, because noise makes the PNG of a micrograph about four times larger."""
-    done, encoded = cv2.imencode(".jpg", _decode(png), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded(_decode(png), quality=quality)
+
+
+def encoded(pixels: Pixels, *, quality: int = 82) -> bytes:
+    """Return grey levels, (rows, columns), or colours, blue first, as JPEG."""
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError("OpenCV could not encode the picture as JPEG")
-    return bytes(encoded.tobytes())
+    return bytes(data.tobytes())
 
 
 def _decode(png: bytes) -> Pixels:

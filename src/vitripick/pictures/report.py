@@ -16,13 +16,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vitripick.atomic import write_text_atomically
-from vitripick.geometry import Boxes
+from vitripick.geometry import Boxes, Image
+from vitripick.pictures.class_sheet import ClassTile, average_pixels
 from vitripick.pictures.curves import EvaluationLike, histogram_png, precision_recall_png
-from vitripick.pictures.drawing import jpeg_of
+from vitripick.pictures.drawing import encoded, jpeg_of
 from vitripick.pictures.filament_report import ReportFilaments, filament_values
 
 # These pictures are open from the start; the others are unfolded.
 _FIRST_PICTURES = 6
+_AVERAGE_PX = 128
 _PROGRAMS = ("vitripick", "torch", "numpy", "scipy", "opencv-python-headless")
 
 
@@ -67,8 +69,8 @@ class ReportRun:
         A dictionary for each failure: "micrograph", "error", ……
     montage_png
         A picture of particles side by side (`montage_png`).
-    classes_png
-        The averages of the picks' two-dimensional classes, where there are any.
+    classes
+        The picks' two-dimensional classes, where there are any.
     found
         Lines that say how diameter and threshold were found, and what can be expected of the picks.
     notes
@@ -88,7 +90,7 @@ class ReportRun:
     timings: Mapping[str, float] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     montage_png: bytes | None = None
-    classes_png: bytes | None = None
+    classes: Sequence[ClassTile] = ()
     found: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     quality: tuple[str, ...] = ()
@@ -115,6 +117,7 @@ def render_report(runs: Sequence[ReportRun | ReportFilaments], *, title: str) ->
     )
     environment.filters["png_uri"] = lambda data: _data_uri("image/png", data)
     environment.filters["jpeg_uri"] = lambda data: _data_uri("image/jpeg", jpeg_of(data))
+    environment.filters["average_uri"] = _average_uri
     environment.filters["seconds"] = _seconds
     environment.filters["setting"] = _setting
     # A set without a label has no recall, so it has no curve.
@@ -126,10 +129,15 @@ def render_report(runs: Sequence[ReportRun | ReportFilaments], *, title: str) ->
             _template_values(run) if isinstance(run, ReportRun) else filament_values(run, n_first=_FIRST_PICTURES)
             for run in runs
         ],
+        class_numbers=sorted({tile.number for run in of_particles for tile in run.classes}),
         all_curves=precision_recall_png(judged) if len(judged) > 1 else None,
         written=datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         versions=_versions(),
     )
+
+
+def _average_uri(average: Image) -> str:
+    return _data_uri("image/jpeg", encoded(average_pixels(average, _AVERAGE_PX)))
 
 
 def _template_values(run: ReportRun) -> dict[str, Any]:

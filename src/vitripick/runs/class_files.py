@@ -189,7 +189,13 @@ def write_sheet(found: RunClasses, out: Path, *, kept: Sequence[int] | None = No
 
 def sheet_of(found: RunClasses, *, kept: Sequence[int] | None = None) -> bytes:
     """Return the averages side by side, as PNG."""
-    tiles = [
+    title = f"{found.n_particles} particles in {len(found.classes)} classes"
+    return class_sheet_png(tiles_of(found, kept=kept), title=title)
+
+
+def tiles_of(found: RunClasses, *, kept: Sequence[int] | None = None) -> list[ClassTile]:
+    """Return the classes as a sheet shows them."""
+    return [
         ClassTile(
             average,
             one.number,
@@ -201,8 +207,6 @@ def sheet_of(found: RunClasses, *, kept: Sequence[int] | None = None) -> bytes:
         )
         for one, average in zip(found.classes, found.averages, strict=True)
     ]
-    title = f"{found.n_particles} particles in {len(found.classes)} classes"
-    return class_sheet_png(tiles, title=title)
 
 
 def read_classes(folder: Path, records: dict[str, Record]) -> RunClasses:

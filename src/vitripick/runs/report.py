@@ -15,7 +15,7 @@ from vitripick.geometry import Boxes, Image
 from vitripick.json_toml import is_number
 from vitripick.picking.junk import read_junk
 from vitripick.pictures import ReportMicrograph, ReportRun, montage_png, overlay_png
-from vitripick.runs.class_files import sheet_of
+from vitripick.runs.class_files import tiles_of
 from vitripick.runs.classes import classes_of_run
 from vitripick.runs.folder import RunFolder, read_run_folder
 from vitripick.runs.gather import gather_sets
@@ -118,7 +118,7 @@ def gather_run(
         timings=_timings(run),
         advice=tuple(advice(list(run.records.values()))),
         failures=run.failures,
-        classes_png=None if (classes := classes_of_run(run)) is None else sheet_of(classes),
+        classes=() if (classes := classes_of_run(run)) is None else tiles_of(classes),
         montage_png=montage if n_in_montage > 0 else None,
         found=tuple(_how_found(run)),
         notes=tuple(notes),

@@ -14,10 +14,10 @@ GOOD = "good"
 
 
 def _class_list(value: str | None) -> str | None:
-    """Return a list of classes as it was given, without blanks."""
+    """Return a list of classes as it was given, without blanks and a comma at its end."""
     if value is None:
         return None
-    plain = value.replace(" ", "")
+    plain = value.replace(" ", "").removesuffix(",")
     if plain != GOOD and not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", plain):
         raise ValueError(f"give numbers of classes with commas between them, such as 1,3,5, or {GOOD}")
     return plain
