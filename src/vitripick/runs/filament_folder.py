@@ -137,6 +137,10 @@ class FilamentFolder:
         self._made_with = self._digest()
         return str(found)
 
+    def forget_failure(self, stem: str) -> None:
+        """Remove what says that a micrograph failed, if it is there."""
+        RunLayout(self.out).failure(stem).unlink(missing_ok=True)
+
     def attempt(self, file: MicrographFile, stem: str) -> Stored | FailedTrace:
         """Trace a micrograph, unless it was traced before, and write its files.
 

@@ -74,7 +74,8 @@ class FilamentWatcher:
         # What each file looked like when it was traced, or given up.
         self._seen: dict[str, Signature] = {}
         self._found: dict[str, Stored] = {}
-        self._failed: dict[str, str] = {}
+        # Name of the micrograph to the stem of its files, and why it failed.
+        self._failed: dict[str, tuple[str, str]] = {}
         self._owners: dict[str, str] = {}
         self._changed, self._active = False, time.monotonic()
         self._schedule = JoinSchedule(self.settings.join_seconds)
@@ -136,7 +137,7 @@ class FilamentWatcher:
         return self._ending.is_due(lock, idle=not self._waiting and self._ending.is_idle(self._active))
 
     def _scan(self) -> None:
-        """Note new and changed files, and forget those that went before they were traced."""
+        """Note new and changed files, and forget those that went before they were traced, or that failed."""
         now, there = time.monotonic(), set()
         for file, signature in self._source.scan({*self._owners.values()} - set(self._failed)):
             there.add(file.name)
@@ -150,6 +151,11 @@ class FilamentWatcher:
                 self._active = now
         for name in set(self._waiting) - there:
             del self._waiting[name]
+        for name in set(self._failed) - there:
+            stem, _ = self._failed.pop(name)
+            self._folder.forget_failure(stem)
+            self._seen.pop(name, None)
+            self._changed = True
 
     def _stem(self, file: MicrographFile) -> str:
         """Return the name of a micrograph's outputs: without suffix, or the whole name if another one has that."""
@@ -185,7 +191,7 @@ class FilamentWatcher:
             if one.n_tries < self.settings.tries:
                 one.next_try = time.monotonic() + self.settings.retry_seconds * 2 ** (one.n_tries - 1)
                 return
-            self._failed[name] = str(result.error)
+            self._failed[name] = (stem, str(result.error))
             self._say(f"failed: {result.error}")
             self._on_found({"status": "failed", "micrograph": name, "error": str(result.error)})
         else:
@@ -202,7 +208,7 @@ class FilamentWatcher:
         """Write what describes the whole folder, and, if it is wanted and due, the report."""
         started = time.monotonic()
         summary = FilamentSummary(self._folder.out)
-        summary.failures = [{"micrograph": name, "error": error} for name, error in self._failed.items()]
+        summary.failures = [{"micrograph": name, "error": error} for name, (_, error) in self._failed.items()]
         join(self._folder, summary, self._found)
         self._changed = False
         self._schedule.joined(started)
