@@ -179,7 +179,7 @@ def browse(chromium, serve):
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme="light")
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         if not expect_errors:
             page.on("pageerror", lambda error: problems.append(str(error)))
             page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
@@ -199,7 +199,7 @@ def settle(page):
     page.evaluate("vitripick.flush()")
 
 
-def wait_until(page, expression, seconds=20.0):
+def wait_until(page, expression, seconds=60.0):
     """Playwright's own waiting needs eval in the page, which its policy forbids."""
     end = time.monotonic() + seconds
     while not page.evaluate(f"Boolean({expression})"):
@@ -236,7 +236,7 @@ class Hand:
     def saved(self):
         settle(self.page)
 
-    def until(self, expression, seconds=20.0):
+    def until(self, expression, seconds=60.0):
         wait_until(self.page, expression, seconds)
 
     def labels(self):

@@ -425,7 +425,7 @@ class Histories(RuleBasedStateMachine):
 
     def sizes_are_written(self):
         project = self.out / "p" / "project.json"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while "sizes_pending" in json.loads(project.read_text()):
             assert time.monotonic() < end
             time.sleep(0.005)

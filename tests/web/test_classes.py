@@ -22,7 +22,7 @@ def sort(server, pick_set="given", n=2):
     """Sort a set of picks, and return its classes."""
     status, answer = server.post(f"/api/classes/{pick_set}", {"n": n})
     assert status == 200, answer
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while (job := server.get("/api/status")[1]["job"])["running"]:
         assert time.monotonic() < end, job
         time.sleep(0.05)

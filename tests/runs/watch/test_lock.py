@@ -76,7 +76,7 @@ def test_the_heart_beats(tmp_path):
     with FolderLock(tmp_path, beat_seconds=0.02):
         path = tmp_path / LOCK
         os.utime(path, (1, 1))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while path.stat().st_mtime < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert path.stat().st_mtime > 2
@@ -85,7 +85,7 @@ def test_the_heart_beats(tmp_path):
 def test_a_holder_who_was_asleep_too_long_notices_that_another_one_took_over(tmp_path):
     with FolderLock(tmp_path, beat_seconds=0.02) as mine:
         write_lock(tmp_path, host="othernode")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not mine.lost and time.monotonic() < deadline:
             time.sleep(0.01)
         assert mine.lost
@@ -114,7 +114,7 @@ def test_pick_is_refused_while_a_watcher_is_at_work_there(tmp_path, dead_pid):
 
 def test_a_process_that_is_dead_but_not_buried_is_not_alive():
     process = subprocess.Popen([sys.executable, "-c", ""])
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while is_alive(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_alive(process.pid)
