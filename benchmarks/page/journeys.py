@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, sync_playwright
 
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks
@@ -301,7 +302,7 @@ def _walk(user: User, journey: Callable[[User], str], picture: Path) -> bool:
     started = time.monotonic()
     try:
         ended, good = journey(user), True
-    except Exception as error:  # noqa: BLE001 - the table says which journeys fail, and the others go on
+    except (AssertionError, TimeoutError, PlaywrightError) as error:  # the table says it, and the other journeys go on
         ended, good = f"FAILED: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", False
     seconds = time.monotonic() - started
     name = (journey.__doc__ or "").rstrip(".")
@@ -309,7 +310,7 @@ def _walk(user: User, journey: Callable[[User], str], picture: Path) -> bool:
     picture.parent.mkdir(parents=True, exist_ok=True)
     user.page.screenshot(path=picture)
     if not good:
-        with suppress(Exception):
+        with suppress(PlaywrightError):
             user.key("Escape")
     return good
 

@@ -84,11 +84,13 @@ def _counts(run: ReportRun | ReportFilaments) -> dict[str, Any]:
     """Return the entry of a run for `--json`."""
     from vitripick.pictures import ReportFilaments
 
-    told = {"name": run.name, "n_micrographs": len(run.micrographs)}
+    found: dict[str, float]
     if isinstance(run, ReportFilaments):
         lengths = [length for micrograph in run.micrographs for length in micrograph.lengths_px]
-        return {**told, "n_filaments": len(lengths), "length_px": round(sum(lengths), 1), "n_failed": len(run.failures)}
-    return {**told, "n_picks": sum(one.n_picks for one in run.micrographs), "n_failed": len(run.failures)}
+        found = {"n_filaments": len(lengths), "length_px": round(sum(lengths), 1)}
+    else:
+        found = {"n_picks": sum(one.n_picks for one in run.micrographs)}
+    return {"name": run.name, "n_micrographs": len(run.micrographs), **found, "n_failed": len(run.failures)}
 
 
 def _with_names_of_their_own(

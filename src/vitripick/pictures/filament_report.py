@@ -95,10 +95,10 @@ def filament_values(run: ReportFilaments, *, n_first: int) -> dict[str, Any]:
     scale, unit = (1.0, "px") if size is None else (size / 10, "nm")
     lengths = scale * _all(rows, lambda row: row.lengths_px)
     widths = scale * _all(rows, lambda row: row.seen_widths_px)
-    told = {scale * row.width_px for row in rows if row.width_px is not None}
+    traced_at = {scale * row.width_px for row in rows if row.width_px is not None}
     bends = _all(rows, lambda row: row.bends_degrees)
     segments = [row.n_segments for row in rows]
-    given = told.pop() if len(told) == 1 else None
+    given = traced_at.pop() if len(traced_at) == 1 else None
     figures = (
         (lengths, f"length of a filament, {unit}", None, "", None),
         (widths, f"width of a filament, as the network sees it, {unit}", given, "traced at", None),

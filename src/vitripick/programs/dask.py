@@ -11,11 +11,9 @@ import logging
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
@@ -28,6 +26,7 @@ from vitripick.json_toml import read_toml
 from vitripick.models import device_name, open_model
 from vitripick.programs.batch_jobs import BatchJobs, IdleScheduler, NoWatch, Watch
 from vitripick.programs.batch_systems import BATCH_SYSTEMS, Report, job_class
+from vitripick.programs.dask_workers import OncePerShare, as_they_end, each_on_workers, refuse_another_model
 from vitripick.run_layout import RunLayout
 from vitripick.runs.record import Outcome
 from vitripick.runs.resources import resource_errors
@@ -39,11 +38,10 @@ from vitripick.settings import Settings
 from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, KilledWorker
 
 # A scheduler that was just started needs some seconds, but a wrong address should not take a minute to fail.
 _SECONDS_TO_ANSWER = 20.0
-_SECONDS_BETWEEN_LOOKS = 1.0
 # Batch systems read a path in a job script up to a blank, and some give other characters a special meaning.
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 
@@ -145,42 +143,27 @@ class WorkerShare:
     spelling: Spelling | None
 
 
-# A worker process loads a model for its first micrograph and keeps it here.
-_pickers: dict[WorkerShare, FolderPicker] = {}
-_loading = threading.Lock()
-
-
 def survey_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> Survey | None:
     """Survey on a worker what the settings leave open; `survey.json` is in the run folder when this returns."""
     with parameters_spelled(share.spelling), resource_errors(Path(share.out)):
-        return _picker_of(share).survey(files)
+        return _pickers.of(share).survey(files)
 
 
 def pick_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Outcome:
     """Pick one micrograph on a worker; its files are in the run folder when this returns."""
     with parameters_spelled(share.spelling):
-        picker = _picker_of(share)
+        picker = _pickers.of(share)
         with resource_errors(Path(share.out)):
             return picker.attempt(file, stem)
 
 
-def _picker_of(share: WorkerShare) -> FolderPicker:
-    # Paths are written as they were typed, so a worker must work in the same folder as the caller.
-    if os.getcwd() != share.folder:
-        os.chdir(share.folder)
-    with _loading:
-        picker = _pickers.get(share)
-        if picker is None:
-            model = open_model(share.model)
-            if model.sha256 != share.sha256:
-                raise InputError(
-                    f"{share.model}: this worker finds another model under this name than the caller. Give a path "
-                    "that all machines share."
-                )
-            picker = FolderPicker(share.out, model, share.settings, device=device_name(share.device))
-            _pickers.clear()
-            _pickers[share] = picker
-        return picker
+def _load(share: WorkerShare) -> FolderPicker:
+    model = open_model(share.model)
+    refuse_another_model(model.sha256, share)
+    return FolderPicker(share.out, model, share.settings, device=device_name(share.device))
+
+
+_pickers = OncePerShare(_load)
 
 
 def _ignore(line: str) -> None:
@@ -193,20 +176,6 @@ def _surveyed(client: Client, watch: Watch, share: WorkerShare, files: Sequence[
     return found
 
 
-def as_they_end(futures: Sequence[Any], watch: Watch) -> Iterator[Any]:
-    """Yield each future when it ends, and let the watch look every second meanwhile."""
-    ended: SimpleQueue[Any] = SimpleQueue()
-    for future in futures:
-        future.add_done_callback(ended.put)
-    for _ in futures:
-        while True:
-            watch.look()
-            with suppress(Empty):
-                future = ended.get(timeout=_SECONDS_BETWEEN_LOOKS)
-                break
-        yield future
-
-
 def _results(
     client: Client,
     watch: Watch,
@@ -216,27 +185,13 @@ def _results(
     picker: FolderPicker,
 ) -> Generator[Outcome, None, None]:
     """Yield what became of each micrograph, as it becomes known."""
-    from distributed import KilledWorker
 
-    # Dask would return the remembered results of an earlier run, so pure=False makes it look at the disk again.
-    futures = {client.submit(pick_on_worker, share, file, stems[file.name], pure=False): file for file in files}
-    for future in as_they_end(list(futures), watch):
-        file = futures[future]
-        error = future.exception()
-        if error is None:
-            yield future.result()
-        elif isinstance(error, KilledWorker):
-            # Several workers died while they picked it, most likely because it needs more memory than they have.
-            yield picker.give_up(
-                file,
-                stems[file.name],
-                f"{file.path}: every worker that picked it was lost ({error}); give the workers more memory.",
-                picker.made_from(file),
-            )
-        else:
-            client.cancel([f for f in futures if not f.done()])
-            raise error
-        future.release()
+    def give_up(file: MicrographFile, lost: KilledWorker) -> Outcome:
+        reason = f"{file.path}: every worker that picked it was lost ({lost}); give the workers more memory."
+        return picker.give_up(file, stems[file.name], reason, picker.made_from(file))
+
+    for _, outcome in each_on_workers(client, watch, pick_on_worker, share, files, stems, give_up):
+        yield outcome
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from vitripick.models.detections import Network
 from vitripick.models.engines import load_on_engine
 from vitripick.models.filament_card import open_filament_model
 from vitripick.programs.batch_jobs import Watch
-from vitripick.programs.dask import as_they_end, cluster_client
+from vitripick.programs.dask import cluster_client
+from vitripick.programs.dask_workers import OncePerShare, as_they_end, each_on_workers, refuse_another_model
 from vitripick.run_layout import RunLayout
 from vitripick.runs.filament_folder import FailedTrace, FilamentFolder
 from vitripick.runs.filament_record import Stored
@@ -28,7 +28,7 @@ from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, KilledWorker
 
 
 def trace_on_cluster(
@@ -84,7 +84,7 @@ def trace_on_cluster(
             folder,
             files,
             stems,
-            by=lambda: _results(client, watch, share, files, stems),
+            by=lambda: _results(client, watch, share, files, stems, folder),
             on_done=on_done,
             on_found=on_found,
         )
@@ -120,66 +120,48 @@ class _OnWorkers:
         raise RuntimeError("the network runs on the workers")
 
 
-# A worker process loads a model for its first micrograph and keeps it here.
-_folders: dict[WorkerShare, FilamentFolder] = {}
-_loading = threading.Lock()
-
-
 def settle_on_worker(share: WorkerShare, files: Sequence[MicrographFile]) -> str | None:
     """Estimate the width on a worker, if it is not known; it is in the folder when this returns."""
     with parameters_spelled(share.spelling), resource_errors(Path(share.out)):
-        return _folder_of(share).settle_width(files)
+        return _folders.of(share).settle_width(files)
 
 
 def trace_on_worker(share: WorkerShare, file: MicrographFile, stem: str) -> Stored | FailedTrace:
     """Trace one micrograph on a worker; its files are in the folder when this returns."""
     with parameters_spelled(share.spelling), resource_errors(Path(share.out)):
-        folder = _folder_of(share)
+        folder = _folders.of(share)
         folder.settle_width([file])
         return folder.attempt(file, stem)
 
 
-def _folder_of(share: WorkerShare) -> FilamentFolder:
-    # Paths are written as they were typed, so a worker must work in the same folder as the caller.
-    if os.getcwd() != share.folder:
-        os.chdir(share.folder)
-    with _loading:
-        folder = _folders.get(share)
-        if folder is None:
-            model = open_filament_model(share.model)
-            if model.sha256 != share.sha256:
-                raise InputError(f"{share.model}: this worker finds another model there than the caller.")
-            loaded = load_on_engine(
-                model,
-                engine=share.settings.engine,
-                precision=share.settings.precision,
-                device=device_name(share.device),
-                filaments=True,
-            )
-            folder = FilamentFolder(share.out, loaded, share.lines, share.settings)
-            _folders.clear()
-            _folders[share] = folder
-        return folder
+def _load(share: WorkerShare) -> FilamentFolder:
+    model = open_filament_model(share.model)
+    refuse_another_model(model.sha256, share)
+    loaded = load_on_engine(
+        model,
+        engine=share.settings.engine,
+        precision=share.settings.precision,
+        device=device_name(share.device),
+        filaments=True,
+    )
+    return FilamentFolder(share.out, loaded, share.lines, share.settings)
+
+
+_folders = OncePerShare(_load)
 
 
 def _results(
-    client: Client, watch: Watch, share: WorkerShare, files: Sequence[MicrographFile], stems: dict[str, str]
+    client: Client,
+    watch: Watch,
+    share: WorkerShare,
+    files: Sequence[MicrographFile],
+    stems: dict[str, str],
+    folder: FilamentFolder,
 ) -> Iterator[tuple[MicrographFile, Stored | FailedTrace]]:
     """Yield what became of each micrograph, as it becomes known."""
-    from distributed import KilledWorker
 
-    # Dask would return the remembered results of an earlier run, so pure=False makes it look at the disk again.
-    futures = {client.submit(trace_on_worker, share, file, stems[file.name], pure=False): file for file in files}
-    for future in as_they_end(list(futures), watch):
-        file = futures[future]
-        error = future.exception()
-        if error is None:
-            yield file, future.result()
-        elif isinstance(error, KilledWorker):
-            # Several workers died while they traced it, most likely because it needs more memory than they have.
-            reason = f"every worker that traced it was lost ({error}); give the workers more memory."
-            yield file, FailedTrace(file, InputError(f"{file.path}: {reason}"))
-        else:
-            client.cancel([f for f in futures if not f.done()])
-            raise error
-        future.release()
+    def give_up(file: MicrographFile, lost: KilledWorker) -> Stored | FailedTrace:
+        reason = f"{file.path}: every worker that traced it was lost ({lost}); give the workers more memory."
+        return folder.give_up(file, stems[file.name], InputError(reason))
+
+    yield from each_on_workers(client, watch, trace_on_worker, share, files, stems, give_up)

@@ -146,17 +146,20 @@ class FilamentFolder:
 
         A failure is kept in the folder and returned, not raised.
         """
-        layout = RunLayout(self.out)
         try:
             stored = self._of_file(file, stem)
             self._export(stem, stored)
         except VitripickError as error:
-            if not isinstance(error, ResourceError):  # that is not a fault of the micrograph
-                failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
-                write_failure(failure, layout, stem)
-            return FailedTrace(file, error)
-        layout.failure(stem).unlink(missing_ok=True)
+            return self.give_up(file, stem, error)
+        self.forget_failure(stem)
         return stored
+
+    def give_up(self, file: MicrographFile, stem: str, error: VitripickError) -> FailedTrace:
+        """Keep in the folder why a micrograph failed, unless that is not its own fault, and return it."""
+        if not isinstance(error, ResourceError):
+            failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
+            write_failure(failure, RunLayout(self.out), stem)
+        return FailedTrace(file, error)
 
     def known(self, file: MicrographFile, stem: str) -> bool:
         """Return whether exactly this file was traced with these settings."""
