@@ -160,16 +160,12 @@ class Exchange:
     def preview(self, request: ExportRequest) -> dict[str, Any]:
         """Return what `export` would write: the folder, counts, and the first few names."""
         entries = [entry for entry, _ in self._chosen(request, only_names=True)]
-        names = []
-        for format_name in request.formats:
-            names += [str(path) for path in _paths(format_name, entries)]
-        n_lists = sum(FORMATS[format_name].write_list is not None for format_name in request.formats)
-        folder = self._next_folder()
-        shown = [AUTOPICK] * n_lists + names
+        names = [str(path) for format_name in request.formats for path in self._paths(format_name, entries)]
+        shown = [*self._lists(request, entries), *names]
         return {
-            "folder": str(folder),
+            "folder": str(self._next_folder()),
             "n_micrographs": len(entries),
-            "n_files": n_lists + len(names),
+            "n_files": len(shown),
             "names": shown[:PREVIEWED],
         }
 
@@ -182,14 +178,14 @@ class Exchange:
             If the page is read-only, a format cannot be written, or there is nothing to export.
         """
         self._project.refuse_if_read_only()
-        chosen = [(entry, boxes) for entry, boxes in self._chosen(request) if boxes is not None]
+        chosen = [(entry, found) for entry, found in self._chosen(request) if found is not None]
         if not chosen:
             raise UsageError("there is nothing to export yet.")
         folder = self._all_or_none(lambda half, final: self._write(request, chosen, half, final))
         return {
             "folder": str(folder),
             "n_micrographs": len(chosen),
-            "n_boxes": sum(len(boxes) for _, boxes in chosen),
+            "n_boxes": sum(len(found) for _, found in chosen),
         }
 
     def _all_or_none(self, write: Callable[[Path, Path], None]) -> Path:
@@ -208,11 +204,11 @@ class Exchange:
             half.rename(folder)
         return folder
 
-    def _write(self, request: ExportRequest, chosen: Sequence[tuple[Entry, Boxes]], folder: Path, final: Path) -> None:
+    def _write(self, request: ExportRequest, chosen: Sequence[tuple[Entry, Any]], folder: Path, final: Path) -> None:
         """Write all formats into `folder`, which will be `final`."""
         entries = [entry for entry, _ in chosen]
         for format_name in request.formats:
-            paths = [folder / path for path in _paths(format_name, entries)]
+            paths = [folder / path for path in self._paths(format_name, entries)]
             kind = FORMATS[format_name]
             if kind.joined_name is not None:
                 parts = [boxes for _, boxes in chosen]
@@ -228,14 +224,13 @@ class Exchange:
                 rows = [(entry.file.relion_name, path) for entry, path in zip(entries, places, strict=True)]
                 kind.write_list(rows, folder / AUTOPICK)
 
-    def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Boxes | None]]:
-        """Yield every micrograph to export with its boxes, or with None if `only_names` (and then read no picks)."""
+    def _chosen(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Any]]:
+        """Yield every micrograph to export with its labels or picks; with None if `only_names`, and then read none."""
         pick_set = self._project.settings.pick_set
         if request.what != "labels" and pick_set is None:
             raise UsageError("there are no picks to export; choose a set of picks first.")
         for format_name in request.formats:
-            if format_name not in written_formats():
-                raise UsageError(f"{format_name!r} is not a format that vitripick can write.")
+            self._check_format(format_name)
         picked = set() if pick_set is None else self._pick_sets.micrographs(pick_set)
         for entry in self._project.entries.values():
             if entry.flag == "excluded" or entry.error:
@@ -246,11 +241,31 @@ class Exchange:
                 continue
             labelled = bool(entry.n_labels) or entry.is_fully_labelled
             if request.what != "picks" and labelled:
-                yield entry, None if only_names else self._sheets.boxes(entry)
+                yield entry, None if only_names else self._labels(entry)
             elif request.what != "labels" and pick_set is not None and entry.id in picked:
                 yield entry, None if only_names else self._picks(pick_set, entry)
 
-    def _picks(self, pick_set: str, entry: Entry) -> Boxes | None:
+    # What differs between particles and filaments.
+
+    def _check_format(self, name: str) -> None:
+        if name not in written_formats():
+            raise UsageError(f"{name!r} is not a format that vitripick can write.")
+
+    def _paths(self, format_name: str, entries: Sequence[Entry]) -> list[Path]:
+        """Return the files of one format below the export's folder: the joined one, or one for each micrograph."""
+        kind = FORMATS[format_name]
+        if kind.joined_name is not None:
+            return [Path(kind.joined_name)] if entries else []
+        return [Path(kind.place.folder) / f"{entry.stem}{kind.place.ending}" for entry in entries]
+
+    def _lists(self, request: ExportRequest, entries: Sequence[Entry]) -> list[str]:
+        """Return the files that list those of each micrograph."""
+        return [AUTOPICK for name in request.formats if FORMATS[name].write_list is not None]
+
+    def _labels(self, entry: Entry) -> Any:
+        return self._sheets.boxes(entry)
+
+    def _picks(self, pick_set: str, entry: Entry) -> Any:
         boxes = self._pick_sets.kept(pick_set, entry)
         if boxes is None:
             return None
@@ -273,11 +288,3 @@ def base_name(name: str) -> str:
 def formats_json() -> list[dict[str, str]]:
     """Return name and description of each format that can be written."""
     return [{"name": name, "description": entry.description} for name, entry in written_formats().items()]
-
-
-def _paths(format_name: str, entries: list[Entry]) -> list[Path]:
-    """Return the files of one format below the export's folder: the joined one, or one for each micrograph."""
-    kind = FORMATS[format_name]
-    if kind.joined_name is not None:
-        return [Path(kind.joined_name)] if entries else []
-    return [Path(kind.place.folder) / f"{entry.stem}{kind.place.ending}" for entry in entries]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vitripick.errors import FormatError, MicrographError, UsageError
+from vitripick.errors import FormatError, MicrographError
 from vitripick.formats import write_coordinate_files_star
 from vitripick.formats.filaments import FILAMENT_FORMATS, write_filaments
 from vitripick.formats.filaments.files import filament_format
 from vitripick.formats.names.pairing import match_names
-from vitripick.geometry import Filament, Filaments
+from vitripick.geometry import Filament
 from vitripick.run_layout import AUTOPICK, STAR
 from vitripick.runs.filament_pairs import stored_filaments
-from vitripick.web.exchange import NAMED, PREVIEWED, Exchange
+from vitripick.web.exchange import NAMED, Exchange
 from vitripick.web.filament_sets import FilamentSets
 from vitripick.web.project import Entry, Project
 from vitripick.web.requests import ExportRequest
@@ -93,37 +93,10 @@ class FilamentExchange(Exchange):
             "passed_by": [],
         }
 
-    def preview(self, request: ExportRequest) -> dict[str, Any]:
-        """Return what `export` would write: the folder, counts, and the first few names."""
-        entries = [entry for entry, _ in self._lines(request, only_names=True)]
-        names = [str(path) for name in request.formats for path in _paths(name, entries)]
-        shown = [AUTOPICK, *names] if "star" in request.formats and entries else names
-        return {
-            "folder": str(self._next_folder()),
-            "n_micrographs": len(entries),
-            "n_files": len(shown),
-            "names": shown[:PREVIEWED],
-        }
-
-    def export(self, request: ExportRequest) -> dict[str, Any]:
-        """Write the filaments into a new folder of `exports/`, as `Exchange.export` does with boxes."""
-        self._project.refuse_if_read_only()
-        chosen = [(entry, lines) for entry, lines in self._lines(request) if lines is not None]
-        if not chosen:
-            raise UsageError("there is nothing to export yet.")
-        folder = self._all_or_none(lambda half, final: self._write_lines(request, chosen, half, final))
-        return {
-            "folder": str(folder),
-            "n_micrographs": len(chosen),
-            "n_boxes": sum(len(lines) for _, lines in chosen),
-        }
-
-    def _write_lines(
-        self, request: ExportRequest, chosen: Sequence[tuple[Entry, Filaments]], folder: Path, final: Path
-    ) -> None:
+    def _write(self, request: ExportRequest, chosen: Sequence[tuple[Entry, Any]], folder: Path, final: Path) -> None:
         entries = [entry for entry, _ in chosen]
         for name in request.formats:
-            kind, paths = filament_format(name), [folder / path for path in _paths(name, entries)]
+            kind, paths = filament_format(name), [folder / path for path in self._paths(name, entries)]
             if kind.joined:
                 spacing_px = _SPACING_WIDTHS * self._project.box_size_px(entries[0])
                 write_filaments([lines for _, lines in chosen], paths[0], format=name, **_step(request, spacing_px))
@@ -137,27 +110,23 @@ class FilamentExchange(Exchange):
                 rows = [(entry.file.relion_name, path) for entry, path in zip(entries, places, strict=True)]
                 write_coordinate_files_star(rows, folder / AUTOPICK)
 
-    def _lines(self, request: ExportRequest, *, only_names: bool = False) -> Iterator[tuple[Entry, Filaments | None]]:
-        """Yield every micrograph to export with its filaments, or with None if `only_names`."""
-        pick_set = self._project.settings.pick_set
-        if request.what != "labels" and pick_set is None:
-            raise UsageError("there are no picks to export; choose a set of picks first.")
-        for name in request.formats:
-            filament_format(name)
-        picked = set() if pick_set is None else self._sets.micrographs(pick_set)
-        for entry in self._project.entries.values():
-            if entry.flag == "excluded" or entry.error:
-                continue
-            try:
-                self._project.header(entry)
-            except MicrographError:  # the list shows the error, and the other micrographs are exported
-                continue
-            if request.what != "picks" and (entry.n_labels or entry.is_fully_labelled):
-                yield entry, None if only_names else self._sheets.filaments(entry)
-            elif request.what != "labels" and pick_set is not None and entry.id in picked:
-                yield entry, None if only_names else self._traced(pick_set, entry)
+    def _check_format(self, name: str) -> None:
+        filament_format(name)
 
-    def _traced(self, pick_set: str, entry: Entry) -> Filaments | None:
+    def _paths(self, format_name: str, entries: Sequence[Entry]) -> list[Path]:
+        kind = filament_format(format_name)
+        if kind.joined:
+            return [Path(f"filaments{kind.suffix}")] if entries else []
+        ending = STAR.ending if format_name in _OF_RELION else kind.suffix
+        return [Path(format_name) / f"{entry.stem}{ending}" for entry in entries]
+
+    def _lists(self, request: ExportRequest, entries: Sequence[Entry]) -> list[str]:
+        return [AUTOPICK] if "star" in request.formats and entries else []
+
+    def _labels(self, entry: Entry) -> Any:
+        return self._sheets.filaments(entry)
+
+    def _picks(self, pick_set: str, entry: Entry) -> Any:
         lines = self._sets.kept_lines(pick_set, entry)
         return None if lines is None else lines.with_width(self._project.box_size_px(entry))
 
@@ -166,15 +135,6 @@ def _step(request: ExportRequest, else_px: float) -> dict[str, float]:
     if request.spacing_angstrom is None:
         return {"spacing_px": else_px}
     return {"spacing_angstrom": request.spacing_angstrom}
-
-
-def _paths(name: str, entries: Sequence[Entry]) -> list[Path]:
-    """Return the files of one format below the export's folder: the joined one, or one for each micrograph."""
-    kind = filament_format(name)
-    if kind.joined:
-        return [Path(f"filaments{kind.suffix}")] if entries else []
-    ending = STAR.ending if name in _OF_RELION else kind.suffix
-    return [Path(name) / f"{entry.stem}{ending}" for entry in entries]
 
 
 def _inside(one: Filament, rows: int, columns: int) -> Line | None:
