@@ -239,6 +239,10 @@ class Hand:
     def until(self, expression, seconds=60.0):
         wait_until(self.page, expression, seconds)
 
+    def reads(self, selector, words):
+        """Wait until these words stand somewhere, and fail if they never do."""
+        self.until(f"document.querySelector({json.dumps(selector)}).textContent.includes({json.dumps(words)})")
+
     def labels(self):
         """[[x, y], ...] on the screen, in order of their numbers."""
         return self.page.evaluate("[...vitripick.sheet().labels.values()]")

@@ -108,7 +108,7 @@ def test_a_click_culls_the_picks_and_one_button_teaches_with_them(browse, hand, 
     user.until("vitripick.shownPicks().length === 24")
     page.click("#tab-classes")
     user.until("document.querySelectorAll('.class-tile').length === 2")
-    assert "48 picks" in page.inner_text("#classes-note")
+    user.reads("#classes-note", "48 picks")
     page.click("#classes-none")
     page.check("#classes-cull")
     user.until("vitripick.shownPicks().length === 0")

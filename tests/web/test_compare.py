@@ -27,6 +27,7 @@ def test_two_sets_are_compared_pick_by_pick(browse, hand, micrographs, tmp_path)
     user.until("vitripick.shownPicks().length === 3")
     page.select_option("#compare-set", label="mic0.cbox")
     user.until("vitripick.picksToDraw().others.length === 2")
+    user.reads("#compare-table", "about 2 on 1")  # counted meanwhile
     rows = dict(
         line.split("\t", 1) for line in page.inner_text("#compare-table").splitlines() if line.strip().count("\t") == 2
     )

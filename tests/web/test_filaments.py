@@ -137,7 +137,7 @@ def test_the_keyboard_alone_draws_bends_cuts_and_deletes(page_of, hand):
     page.keyboard.press("g")  # a point in the middle, with the ring
     page.keyboard.press("ArrowDown")
     assert near(lines(page), [[(x - 10, y), (x + 5, y + 1), (x + 20, y)]], 0.02)
-    assert "point 2 of 3" in page.inner_text("#spoken")
+    user.reads("#spoken", "point 2 of 3")
     page.keyboard.press("s")
     assert len(lines(page)) == 2
     page.keyboard.press("PageDown")

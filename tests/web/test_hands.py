@@ -52,7 +52,7 @@ def test_the_keyboard_alone_labels_a_micrograph(browse, hand, micrographs, tmp_p
     user.saved()
     assert len(user.labels()) == 1
     assert page.evaluate("vitripick.sheet().boxSize") == 17
-    assert "label at x" in page.inner_text("#spoken")
+    user.reads("#spoken", "label at x")
 
 
 def test_page_down_goes_round_all_labels(browse, hand, micrographs, tmp_path):

@@ -84,4 +84,4 @@ def test_an_export_is_downloaded_and_picks_are_dropped_in(browse, hand, microgra
     page.select_option("#import-as", "picks")
     page.set_input_files("#import", tmp_path / "made" / "mic0.cbox")
     user.until("vitripick.shownPicks().length === 2")
-    assert "mic0.cbox: 2 picks on mic0.mrc (2)" in page.inner_text("#import-result")
+    user.reads("#import-result", "mic0.cbox: 2 picks on mic0.mrc (2)")
