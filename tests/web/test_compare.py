@@ -58,6 +58,21 @@ def test_particles_of_all_micrographs_lie_side_by_side_by_confidence(browse, han
     user.until("document.getElementById('montage-scroll').getAttribute('aria-label').startsWith('Particle 2 of 3')")
 
 
+def test_no_picture_is_asked_for_before_the_particles_of_all_micrographs_are_known(browse, hand, micrographs, tmp_path):
+    write_picks(Boxes.at([30, 60], [40, 50], size_px=16, confidence=[0.9, 0.5]), tmp_path / "picks" / "mic0.cbox")
+    page, _ = browse(micrographs, "--out", tmp_path / "out", "--picks", tmp_path / "picks", "--box-size-px", 16)
+    user = hand(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "api/montage" in request.url else None)
+    page.click("#tab-particles")
+    user.reads("#montage-count", "2 particles")
+    user.sets("#montage-where", "all", "change")
+    user.sets("#montage-size", 80)  # draws again at once
+    page.wait_for_timeout(600)
+    assert asked
+    assert not [url for url in asked if "places=&" in url]
+
+
 def test_a_square_of_the_montage_has_its_particle_in_the_middle(serve, tmp_path):
     image = np.zeros((300, 400), np.float32)
     image[118:123, 248:253] = 1  # centre (250, 120)

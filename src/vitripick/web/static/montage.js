@@ -80,7 +80,8 @@ function draw() {
   const context = /** @type {CanvasRenderingContext2D} */ (surface.getContext("2d"));
   context.setTransform(density, 0, 0, density, 0, 0);
   const picture = currentPicture(), one = sheet();
-  const all = ofAll();
+  // What was gathered decides, not what is chosen by now: the particles of all micrographs come a moment later.
+  const all = Boolean(particles[0]?.ranked);
   if (!all && (!picture || !one?.shape || picture.id !== one.id)) return;
   context.imageSmoothingQuality = "medium";
   const first = Math.max(0, Math.floor(scroller.scrollTop / step));
