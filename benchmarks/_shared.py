@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
-from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.geometry import Boxes, Micrograph
+from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph, read_picks
+from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.models import TorchModel, choose_device
 from vitripick.models.loading import import_torch
 from vitripick.models.run import for_inference
@@ -41,17 +43,69 @@ HELD_OUT = (
     *("map_betagal", "t20s_proteasome", "t4ss_core", "map_26s", "map_fas", "t4_baseplate"),
 )
 
+SECOND_LABELS = Path(__file__).parent / "second_labels" / "labels"
+
+
+@dataclass(frozen=True)
+class ReadTwice:
+    """Names two micrographs of a real set that people's eyes went over again, and the share of their width, from the
+    left, that was looked at.
+    """
+
+    set_name: str
+    share: float
+    names: tuple[str, str]
+
+    @property
+    def diameter_px(self) -> float:
+        """Return the particle's diameter."""
+        return DIAMETERS_PX[self.set_name]
+
+    def inside(self, boxes: Boxes, shape: tuple[int, int]) -> Boxes:
+        """Return the boxes in the part of a micrograph (rows, columns) that was looked at."""
+        rows, columns = shape
+        right, edge = columns * self.share, self.diameter_px / 2
+        keep = (boxes.x >= edge) & (boxes.x < right - edge) & (boxes.y >= edge) & (boxes.y < rows - edge)
+        return boxes.select(keep).of(shape=shape)
+
+    def labels(self, one: LabelledSet) -> dict[str, dict[str, Boxes]]:
+        """Return the labels there by name of the micrograph: the `first`, the `second`, and `either` of both."""
+        found: dict[str, dict[str, Boxes]] = {"first": {}, "second": {}, "either": {}}
+        for name, micrograph in one.micrographs.items():
+            if PurePosixPath(name).stem not in self.names:
+                continue
+            again = read_picks(SECOND_LABELS / self.set_name / f"{PurePosixPath(name).stem}.csv")
+            first = self.inside(one.labels[name], micrograph.shape)
+            second = again.renamed(name).of(shape=micrograph.shape)
+            x, y = np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y])
+            both = Boxes.at(x, y, size_px=self.diameter_px, micrograph=name, shape=micrograph.shape)
+            found["first"][name], found["second"][name] = first, second
+            found["either"][name] = remove_overlaps(both, minimum_distance_px=self.diameter_px / 3)
+        return found
+
+
+# No training sees them, but for the second of TRPV1.
+READ_TWICE = {
+    "10146": ReadTwice("apoferritin_empiar10146", 1.0, ("May08_04.36.57", "May08_07.10.35")),
+    "10017": ReadTwice("betagal_empiar10017", 0.5, ("Falcon_2012_06_12-14_33_35_0", "Falcon_2012_06_12-15_43_48_0")),
+    "t20s": ReadTwice(
+        "t20s_empiar10025", 0.6, ("14sep05c_00024sq_00003hl_00002es", "14sep05c_c_00003gr_00014sq_00002hl_00005es")
+    ),
+    "trpv1": ReadTwice("trpv1_empiar10059", 0.5, ("stack_0001_2x_dfpt_10059", "stack_0002_2x_dfpt_10059")),
+}
+
 Picker = Callable[[Micrograph, float], Boxes]
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Is a real set: its micrographs and labels, and the ones no training saw."""
+    """Is a real set: its micrographs and labels, what counts neither way, and the micrographs that no training saw."""
 
     name: str
     diameter_px: float
     micrographs: dict[str, Micrograph]
     labels: dict[str, Boxes]
+    ignored: dict[str, Boxes]
     held_out: tuple[str, ...]
 
 
@@ -62,8 +116,15 @@ def load_sets(data: Path) -> list[LabelledSet]:
 
 
 def load_set(folder: Path) -> LabelledSet:
-    """Return a real set with all its labelled micrographs, from its `micrographs` and `coordinates`."""
-    return _load(TrainingSet(micrographs=str(folder / "micrographs"), labels=str(folder / "coordinates")))
+    """Return a real set with all its labelled micrographs, from `micrographs`, `coordinates` and, if any, `ignore`."""
+    ignored = folder / "ignore"
+    return _load(
+        TrainingSet(
+            micrographs=str(folder / "micrographs"),
+            labels=str(folder / "coordinates"),
+            ignored=str(ignored) if ignored.is_dir() else None,
+        )
+    )
 
 
 def _load(entry: TrainingSet) -> LabelledSet:
@@ -75,6 +136,7 @@ def _load(entry: TrainingSet) -> LabelledSet:
         diameter_px=DIAMETERS_PX[name],
         micrographs={key: read_micrograph(files[key].path, name=key) for key in pairs},
         labels=pairs,
+        ignored=pair_labels(list(pairs), read_all_picks(entry.ignored)).pairs if entry.ignored else {},
         held_out=tuple(key for key in pairs if PurePosixPath(key).stem in entry.leave_out),
     )
 
@@ -84,7 +146,8 @@ def judge(one: LabelledSet, names: Iterable[str], picker: Picker, *, threshold: 
     names = list(names)
     picks = {name: picker(one.micrographs[name], one.diameter_px) for name in names}
     labels = {name: one.labels[name].of(shape=one.micrographs[name].shape) for name in names}
-    return evaluate(picks, labels, diameter_px=one.diameter_px, threshold=threshold)
+    ignored = {name: boxes for name, boxes in one.ignored.items() if name in picks}
+    return evaluate(picks, labels, diameter_px=one.diameter_px, ignored=ignored, threshold=threshold)
 
 
 HEAD = (

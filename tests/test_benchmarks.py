@@ -34,7 +34,6 @@ SMALLEST = {
     "accuracy/held_out.py": "--data DATA",
     "accuracy/ideal_observer.py": "--out OUT --structures hemoglobin --orientations 2 --micrographs 1 --side 384",
     "accuracy/junk.py": "--data DATA --kinds aggregates --structures apoferritin",
-    "accuracy/particle_free.py": "--data DATA",
     "accuracy/survey.py": "--data DATA --sets apoferritin_empiar10146 --out OUT",
     "accuracy/threshold_rules.py": "--data DATA",
     "page/journeys.py": "--out OUT --looks 1 --journeys first_open twenty_particles",
@@ -54,6 +53,7 @@ SMALLEST = {
     "speed/watch.py": "--shape 512x512 --per-hour 3600 --minutes 0.05 "
     "--options=--settle=0.2\t--poll=0.2\t--threshold=0.4\t--keep-diameter",
     "training/ablation.py": f"--data DATA --variants width\t16 {TINY} --out OUT",
+    "training/adapt.py": f"--data DATA --model apoferritin_empiar10146=general {TINY} --out OUT",
     "training/architectures.py": f"--data DATA --architectures heatmap {TINY_CELL}",
     "training/few_labels.py": f"--data DATA --kinds 10146 --counts 1 --architectures heatmap {TINY_CELL}",
     "training/fine_tuning.py": f"--data DATA --sets apoferritin_empiar10146 --no-scratch {TINY_CELL}",

@@ -14,7 +14,6 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # where _shared.py lies
-from _shared import DIAMETERS_PX, HELD_OUT, cell, figures, simulate, table
+from _shared import HELD_OUT, READ_TWICE, LabelledSet, cell, figures, load_set, simulate, table
 
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.geometry import Boxes, FloatArray, Micrograph
+from vitripick.geometry import Boxes, FloatArray
 from vitripick.models import TorchModel, load_weights, save_model
 from vitripick.models.run import for_inference
 from vitripick.picking import pick, pick_blobs
@@ -54,7 +53,8 @@ DESCRIPTION = (
 )
 MASSES = ((60, 150), (150, 400), (400, 1000), (1000, 1e9))
 COLUMNS = [
-    *("set", "method", "F1 d/4", "precision", "recall", "best F1", "at", "AUC d/4", "AUC IoU 0.6", "ECE", "chance F1"),
+    *("set", "method", "F1 d/4", "precision", "recall", "best F1", "at", "AUC d/4", "AUC IoU 0.6", "ECE"),
+    *("ECE, complete labels", "chance F1"),
 ]
 
 
@@ -90,7 +90,7 @@ def without(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return figures and scores of a model that never saw one of the real sets, on that set."""
 
     def compute() -> dict[str, Any]:
-        return judged(arguments.data, name, train_one(name, arguments), set(load_labelled(arguments.data, name).labels))
+        return judged(arguments.data, name, train_one(name, arguments), set(labelled(arguments.data, name).labels))
 
     return cell(arguments.out / "cells" / f"without_{name}.json", compute)
 
@@ -143,7 +143,8 @@ def second_training(
 def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     """Train the model on everything, calibrate it, and write it to OUT/general.safetensors."""
     model = train_one("general", arguments)
-    # The simulated ones lack no label; people's labels do, each set's in its own way. All count alike.
+    # Simulated labels are complete; of people's those that were read twice count, where there are any. Sets count
+    # alike.
     structures = [picks_of({"model": ours}) for _, ours, _ in on_structures(arguments, model)]
     simulated = np.concatenate([c for c, _ in structures]), np.concatenate([right for _, right in structures])
     calibration = fit_calibration([*(picks_of(result) for result in raw.values()), simulated])
@@ -158,7 +159,7 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
         own = load_weights(arguments.out / f"without_{name}" / "model.safetensors")
         card = own.card.model_copy(update={"calibration": others, "threshold": THRESHOLD})
         save_model(TorchModel(own.detector, card), arguments.out / f"without_{name}.safetensors")
-        everything = set(load_labelled(arguments.data, name).labels)
+        everything = set(labelled(arguments.data, name).labels)
         figures_now = judged(arguments.data, name, TorchModel(own.detector, card, own.sha256), everything)
         rows.append(row(name, "calibrated on the others", figures_now["model"]))
     print("\n" + table(COLUMNS, rows), flush=True)
@@ -190,24 +191,9 @@ def picks_of(result: dict[str, Any]) -> tuple[FloatArray, npt.NDArray[np.bool_]]
     return confidence, np.concatenate(right)
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """Holds the labelled micrographs of a real set, by name; boxes of `ignored` are neither particle nor background."""
-
-    micrographs: dict[str, Micrograph]
-    labels: dict[str, Boxes]
-    ignored: dict[str, Boxes]
-
-
-def load_labelled(data: Path, name: str) -> Labelled:
+def labelled(data: Path, name: str) -> LabelledSet:
     """Return all labelled micrographs of a real set."""
-    folder = data / "real" / SETS[name]
-    files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
-    pairs = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
-    ignored = folder / "ignore"
-    to_ignore = pair_labels(list(pairs), read_all_picks(ignored)).pairs if ignored.is_dir() else {}
-    micrographs = {key: read_micrograph(files[key].path, name=key) for key in pairs}
-    return Labelled(micrographs, {key: pairs[key].of(shape=micrographs[key].shape) for key in pairs}, to_ignore)
+    return load_set(data / "real" / SETS[name])
 
 
 def sets_of(arguments: argparse.Namespace) -> list[str]:
@@ -225,27 +211,35 @@ def held_out(name: str, arguments: argparse.Namespace) -> set[str]:
     """Return the micrographs of a real set that the recipe leaves out."""
     sets, _ = recipe_of(2, arguments)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
-    return {key for key in load_labelled(arguments.data, name).labels if Path(key).stem in own.leave_out}
+    return {key for key in labelled(arguments.data, name).labels if Path(key).stem in own.leave_out}
 
 
 def judged(data: Path, name: str, model: TorchModel, names: set[str]) -> dict[str, Any]:
-    """Return figures of a model and of the blob detector on some micrographs of a real set."""
-    own = load_labelled(data, name)
-    diameter, threshold = DIAMETERS_PX[SETS[name]], model.card.threshold
-    chosen = {key: own.labels[key] for key in sorted(names)}
-    ignored = {key: boxes for key, boxes in own.ignored.items() if key in chosen}
+    """Return figures of a model and of the blob detector on some micrographs of a real set.
+
+    The model's scores are counted against complete labels, where micrographs were read a second time.
+    """
+    own = labelled(data, name)
+    diameter, threshold = own.diameter_px, model.card.threshold
+    chosen = {key: own.labels[key].of(shape=own.micrographs[key].shape) for key in sorted(names)}
     ready = TorchModel(for_inference(model.detector), model.card, model.sha256)
     ours = {key: pick(own.micrographs[key], ready, diameter_px=diameter, threshold=0) for key in chosen}
     blobs = {key: pick_blobs(own.micrographs[key], diameter_px=diameter) for key in chosen}
 
-    def judge(picks: dict[str, Boxes], threshold: float | None) -> Evaluation:
-        return evaluate(picks, chosen, diameter_px=diameter, ignored=ignored, threshold=threshold)
+    def judge(picks: dict[str, Boxes], labels: dict[str, Boxes], threshold: float | None) -> Evaluation:
+        ignored = {key: boxes for key, boxes in own.ignored.items() if key in labels}
+        return evaluate(picks, labels, diameter_px=diameter, ignored=ignored, threshold=threshold)
 
-    evaluation = judge(ours, threshold)
-    best = judge(blobs, None).criteria["distance"].best.threshold
+    evaluation = complete = judge(ours, chosen, threshold)
+    if name in READ_TWICE:
+        part = READ_TWICE[name]
+        labels = {key: boxes for key, boxes in part.labels(own)["either"].items() if key in chosen}
+        inside = {key: part.inside(ours[key], own.micrographs[key].shape) for key in labels}
+        complete = judge(inside, labels, threshold)
+    best = judge(blobs, chosen, None).criteria["distance"].best.threshold
     return {
-        "model": {**told(evaluation), "scores": scores(evaluation)},
-        "blobs": told(judge(blobs, best)),
+        "model": {**told(evaluation), "ece_complete": told(complete)["ece"], "scores": scores(complete)},
+        "blobs": told(judge(blobs, chosen, best)),
     }
 
 
@@ -268,8 +262,8 @@ def scores(e: Evaluation) -> dict[str, list[float]]:
 
 def row(name: str, method: str, r: dict[str, Any]) -> list[Any]:
     """Return one line of the table."""
-    keys = ("f1", "precision", "recall", "best_f1", "best_threshold", "auc_distance", "auc_iou", "ece", "chance_f1")
-    return [name, method, *(r[key] for key in keys)]
+    keys = ("f1", "precision", "recall", "best_f1", "best_threshold", "auc_distance", "auc_iou", "ece")
+    return [name, method, *(r[key] for key in keys), r.get("ece_complete"), r["chance_f1"]]
 
 
 def on_structures(arguments: argparse.Namespace, model: TorchModel, n: int = 4) -> Iterator[tuple[dict[str, Any], ...]]:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -69,53 +71,64 @@ def main() -> None:
     for name in given.structures:
         structure = read_structure(given.data / f"{name}.npz" if given.data else known.get(name, name))
 
-        def compute(structure: Structure = structure) -> dict[str, float]:
-            return judged(structure, model, given)
+        def limit(structure: Structure = structure) -> dict[str, float]:
+            return observed(structure, given)
 
-        key = f"{name}_{given.micrographs}_{given.orientations}_{given.side}_{Path(given.model).stem}"
-        found = cell(given.out / "cells" / f"{key}.json", compute)
-        share = found["model"] / max(found["observer"], 1e-9)
+        def ours(structure: Structure = structure) -> dict[str, float]:
+            return {"auc": auc_of(partial(sure_and_faint, model), structure, given)}
+
+        drawn = f"{name}_{given.recipe}_{given.micrographs}_{given.side}"
+        found = cell(given.out / "cells" / f"{drawn}_{given.orientations}_observer.json", limit)
+        auc = cell(given.out / "cells" / f"{drawn}_{model.sha256[:12]}.json", ours)["auc"]
         rows.append(
             [name, round(structure.mass_kda), round(structure.diameter_angstrom), given.micrographs,
-             *(found[key] for key in ("observer", "half", "model", "blobs")), round(share, 3)]
+             *(found[key] for key in ("observer", "half")), auc, found["blobs"], round(auc / found["observer"], 3)]
         )  # fmt: skip
         print(table(COLUMNS, rows[-1:]).splitlines()[-1], flush=True)
     print("\n" + table(COLUMNS, rows))
 
 
-def judged(structure: Structure, model: Model, given: argparse.Namespace) -> dict[str, float]:
-    """Return the AUC of all on the same micrographs."""
+def scenes(structure: Structure, given: argparse.Namespace) -> Iterator[tuple[Simulated, Micrograph, float]]:
+    """Yield the simulated micrographs, always the same ones, and the molecule's diameter in pixels."""
     recipe = load_scene_recipe(given.recipe, changes=CHANGES)
     # Some 24 pixels across, so that all are seen at one scale; the model scales by itself.
     pixel_size = max(1.5, structure.diameter_angstrom / 24)
-    truth, found = [], {name: [] for name in ("model", "blobs", *range(2 * len(AMPLITUDES)))}
     for i in range(given.micrographs):
-        seed = np.random.default_rng([23, i])
-        scene = simulate_micrograph(
-            recipe, [structure], seed, shape=(given.side, given.side), pixel_size=pixel_size, name=f"{i}.mrc"
-        )
-        truth.append(scene.boxes)
-        diameter = structure.diameter_angstrom / pixel_size
+        rng = np.random.default_rng([23, i])
+        shape = (given.side, given.side)
+        scene = simulate_micrograph(recipe, [structure], rng, shape=shape, pixel_size=pixel_size, name=f"{i}.mrc")
         micrograph = Micrograph(scene.image, pixel_size=pixel_size, name=f"{i}.mrc")
-        # Picks are stored from confidence 0.05 on. Fainter molecules would count as never found.
-        with patch.object(one, "FLOOR_CONFIDENCE", 0.0005):
-            found["model"].append(pick(micrograph, model, diameter_px=diameter, threshold=0.0))
-        found["blobs"].append(pick_blobs(micrograph, diameter_px=diameter))
+        yield scene, micrograph, structure.diameter_angstrom / pixel_size
+
+
+def sure_and_faint(model: Model, micrograph: Micrograph, diameter: float) -> Boxes:
+    """Pick with confidences far below those that a run stores; fainter molecules would count as never found."""
+    with patch.object(one, "FLOOR_CONFIDENCE", 0.0005):
+        return pick(micrograph, model, diameter_px=diameter, threshold=0.0)
+
+
+def auc_of(picker: Callable[[Micrograph, float], Boxes], structure: Structure, given: argparse.Namespace) -> float:
+    """Return the AUC of a picker on the scenes of a structure."""
+    truth, found = {}, {}
+    for scene, micrograph, diameter in scenes(structure, given):
+        truth[micrograph.name] = scene.boxes
+        found[micrograph.name] = picker(micrograph, diameter)
+    return float(figures(evaluate(found, truth))["auc_distance"] or 0.0)
+
+
+def observed(structure: Structure, given: argparse.Namespace) -> dict[str, float]:
+    """Return the AUC of the observer, of one with half the orientations, and of blobs."""
+    truth: dict[str, Boxes] = {}
+    found: list[dict[str, Boxes]] = [{} for _ in range(2 * len(AMPLITUDES))]
+    for scene, micrograph, diameter in scenes(structure, given):
+        truth[micrograph.name] = scene.boxes
         half, whole = likelihoods(scene, structure, given.orientations)
-        for j, ratio in enumerate([*half, *whole]):
-            found[j].append(places(ratio, diameter, micrograph))
-    auc = {
-        name: float(figures(evaluate(named(picks), named(truth)))["auc_distance"] or 0.0)
-        for name, picks in found.items()
-    }
+        for picks, ratio in zip(found, [*half, *whole], strict=True):
+            picks[micrograph.name] = places(ratio, diameter, micrograph)
+    auc = [float(figures(evaluate(picks, truth))["auc_distance"] or 0.0) for picks in found]
     n = len(AMPLITUDES)
-    best = {"half": max(auc[j] for j in range(n)), "observer": max(auc[j] for j in range(n, 2 * n))}
-    return {**best, "model": auc["model"], "blobs": auc["blobs"]}
-
-
-def named(each: list[Boxes]) -> dict[str, Boxes]:
-    """Return boxes by micrograph."""
-    return {boxes.micrograph: boxes for boxes in each}
+    blobs = auc_of(lambda micrograph, diameter: pick_blobs(micrograph, diameter_px=diameter), structure, given)
+    return {"half": max(auc[:n]), "observer": max(auc[n:]), "blobs": blobs}
 
 
 def likelihoods(scene: Simulated, structure: Structure, n: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -26,6 +26,8 @@ from vitripick.simulation import load_scene_recipe, read_structure, simulate_mic
 
 DIAMETERS_PX = (16.0, 24.0, 32.0, 48.0)
 SIDE, DIAMETER_PX = 640, 24.0
+# The other model is looked at from here on, to find where its recall is that of the first.
+LOWEST = 0.05
 # One kind of junk at a time: how much, in the recipe's own words. Bodies larger than the field would leave nothing
 # else to see.
 KINDS = {
@@ -49,16 +51,19 @@ def main() -> None:
     parser.add_argument("--other", help="another model beside it")
     parser.add_argument("--threshold", type=float, help="instead of each model's own")
     parser.add_argument("--seeds", type=int, default=1, help="micrographs a structure and kind")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS), help="of junk")
+    parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS), help="of junk")
     parser.add_argument("--structures", nargs="+", default=list(HELD_OUT), help="names of files in structures/")
     parser.add_argument("--no-debris", action="store_true", help="no broken molecules and pieces beside the junk")
     arguments = parser.parse_args()
-    models = [_ready(name) for name in (arguments.model, arguments.other) if name]
+    models = {name: _ready(name) for name in (arguments.model, arguments.other) if name}
     print(simulated(models, arguments) + "\n\n" + real(models, arguments))
 
 
-def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
-    """Return dirty micrographs of held-out structures, one kind of junk at a time."""
+def simulated(models: dict[str, TorchModel], arguments: argparse.Namespace) -> str:
+    """Return dirty micrographs of held-out structures, one kind of junk at a time.
+
+    Each model stands at its own threshold, and the other one again at the recall of the first.
+    """
     rows = []
     for kind in arguments.kinds:
         some = KINDS[kind]
@@ -67,7 +72,8 @@ def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
         debris = DEBRIS if arguments.no_debris else ()
         changes = [f"contamination.{change}" for change in ("chance=1", *others, *debris, *some)]
         recipe = load_scene_recipe("contaminated", changes=changes)
-        counts: dict[str, list[float]] = {}
+        seen: dict[str, list[np.ndarray]] = {}
+        areas, n_labels = [], 0
         for i, name in enumerate(arguments.structures):
             structure = read_structure(arguments.data / "structures" / f"{name}.npz")
             for seed in range(arguments.seeds):
@@ -75,31 +81,51 @@ def simulated(models: list[TorchModel], arguments: argparse.Namespace) -> str:
                 rng = np.random.default_rng([seed, i])
                 made = simulate_micrograph(recipe, [structure], rng, shape=(SIDE, SIDE), pixel_size=pixel_size)
                 micrograph = Micrograph(made.image, pixel_size=made.pixel_size, name=name)
-                blobs = pick_blobs(micrograph, diameter_px=DIAMETER_PX)
-                found = {"blobs, best threshold": _best(blobs, made.boxes)}
-                for model in models:
-                    threshold = model.card.threshold if arguments.threshold is None else arguments.threshold
-                    found[model.card.name] = pick(micrograph, model, diameter_px=DIAMETER_PX, threshold=threshold)
+                areas.append(made.junk.mean())
+                n_labels += len(made.boxes)
+                found = {"blobs": _best(pick_blobs(micrograph, diameter_px=DIAMETER_PX), made.boxes)}
+                for given, model in models.items():
+                    found[given] = pick(micrograph, model, diameter_px=DIAMETER_PX, threshold=LOWEST)
                 for method, picks in found.items():
-                    on_junk = made.junk[np.round(picks.y).astype(int), np.round(picks.x).astype(int)]
-                    on_junk &= match(picks, made.boxes, criterion="distance", distance_px=DIAMETER_PX / 4) < 0
-                    new = [
-                        made.junk.mean(),
-                        on_junk.sum(),
-                        len(picks),
-                        _score(picks, made.boxes).n_true,
-                        len(made.boxes),
-                    ]
-                    counts[method] = [a + float(b) for a, b in zip(counts.get(method, [0.0] * 5), new, strict=True)]
-        n = len(arguments.structures) * arguments.seeds
-        for method, (area, on, n_picks, right, n_labels) in counts.items():
-            avoided = 1 - on / max(n_picks * area / n, 1e-9)
-            rows.append([kind, area / n, method, on / n, avoided, right / n_labels, right / max(n_picks, 1)])
-    head = ["junk", "share of area", "method", "picks on junk, each", "avoided", "recall", "precision"]
+                    seen.setdefault(method, []).append(_told(picks, made.boxes, made.junk))
+        together = {method: np.concatenate(parts) for method, parts in seen.items()}
+        recall = 0.0
+        for method, picks in together.items():
+            own = 0.0 if method == "blobs" else arguments.threshold or models[method].card.threshold
+            rows.append([kind, float(np.mean(areas)), method, *_counts(picks, own, areas, n_labels)])
+            if method == arguments.model:
+                recall = rows[-1][-2]
+            if method == arguments.other:
+                same = _threshold_of(picks, recall * n_labels)
+                rows.append(
+                    [kind, float(np.mean(areas)), f"{method}, same recall", *_counts(picks, same, areas, n_labels)]
+                )
+    head = ["junk", "share of area", "method", "threshold", "picks on junk, each", "avoided", "recall", "precision"]
     return "avoided: how many fewer picks lie on junk than its share of the area would have\n\n" + table(head, rows)
 
 
-def real(models: list[TorchModel], arguments: argparse.Namespace) -> str:
+def _told(picks: Boxes, labels: Boxes, junk: np.ndarray) -> np.ndarray:
+    """Return of each pick its confidence, whether it lies on junk, and whether it is right: (n, 3)."""
+    right = match(picks, labels, criterion="distance", distance_px=DIAMETER_PX / 4) >= 0
+    on_junk = junk[np.round(picks.y).astype(int), np.round(picks.x).astype(int)] & ~right
+    return np.column_stack([picks.confidence, on_junk, right]).astype(float)
+
+
+def _counts(picks: np.ndarray, threshold: float, areas: list[float], n_labels: int) -> list[float]:
+    """Return the threshold, picks on junk a micrograph, the share avoided, recall and precision."""
+    chosen = picks[picks[:, 0] >= threshold]
+    on_junk, n_right = float(chosen[:, 1].sum()), float(chosen[:, 2].sum())
+    avoided = 1 - on_junk / max(len(chosen) * float(np.mean(areas)), 1e-9)
+    return [threshold, on_junk / len(areas), avoided, n_right / n_labels, n_right / max(len(chosen), 1)]
+
+
+def _threshold_of(picks: np.ndarray, n_right: float) -> float:
+    """Return the highest threshold that leaves so many right picks."""
+    right = np.sort(picks[picks[:, 2] > 0, 0])[::-1]
+    return float(right[min(max(round(n_right) - 1, 0), len(right) - 1)])
+
+
+def real(models: dict[str, TorchModel], arguments: argparse.Namespace) -> str:
     """Return real micrographs without a particle, or with junk and no labels, at several diameters."""
     folders = [
         arguments.data / "real" / "quality_examples_micassess" / kind
@@ -112,22 +138,17 @@ def real(models: list[TorchModel], arguments: argparse.Namespace) -> str:
             micrograph = read_micrograph(file.path, name=file.name)
             kind = folder.name if folder.name != "micrographs" else folder.parent.name
             row: list[object] = [f"{kind}/{Path(file.name).name[:14]}"]
-            for model in models:
-                threshold = model.card.threshold if arguments.threshold is None else arguments.threshold
+            for model in models.values():
+                threshold = arguments.threshold or model.card.threshold
                 row += [len(pick(micrograph, model, diameter_px=d, threshold=threshold)) for d in DIAMETERS_PX]
             rows.append(row)
-    head = ["micrograph", *(f"{model.card.name}, {d:g} px" for model in models for d in DIAMETERS_PX)]
+    head = ["micrograph", *(f"{given}, {d:g} px" for given in models for d in DIAMETERS_PX)]
     return table(head, rows)
 
 
 def _ready(name: str) -> TorchModel:
     model = load_weights(name)
     return TorchModel(for_inference(model.detector), model.card, model.sha256)
-
-
-def _score(picks: Boxes, labels: Boxes):
-    e = evaluate({"m": picks}, {"m": labels}, diameter_px=DIAMETER_PX, threshold=0, n_bootstrap=0, chance_level=False)
-    return e.criteria["distance"].default
 
 
 def _best(picks: Boxes, labels: Boxes) -> Boxes:

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import DIAMETERS_PX, table
+from _shared import DIAMETERS_PX, LabelledSet, load_set, table
 
 from vitripick.errors import UsageError
-from vitripick.evaluation import Evaluation, evaluate
-from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph
-from vitripick.geometry import Boxes, Micrograph
+from vitripick.evaluation import CriterionResult, evaluate
+from vitripick.geometry import Boxes
 from vitripick.models import DEFAULT_MODEL, ModelFile, open_model
 from vitripick.models.engines import EngineModel, load_on_engine
 from vitripick.picking import pick
@@ -60,8 +59,9 @@ def main() -> None:
     rows, wrong = [], []
     for name in arguments.sets:
         model = open_model(models.get(name) or models.get("") or DEFAULT_MODEL)
-        rows.append(_real(name, arguments.data / name, model))
-        wrong += [_wrong(name, arguments.data / name, model, factor) for factor in arguments.wrong]
+        data, folder = load_set(arguments.data / name), arguments.data / name / "micrographs"
+        rows.append(_real(data, folder, model))
+        wrong += [_wrong(data, folder, model, factor) for factor in arguments.wrong]
     print(table(COLUMNS, rows), flush=True)
     if wrong:
         print(
@@ -79,44 +79,40 @@ def main() -> None:
         )
 
 
-def _real(name: str, folder: Path, model: ModelFile) -> list[object]:
-    micrographs, labels = _load(folder)
-    true_px = DIAMETERS_PX[name]
-    pixel_size = next(iter(micrographs.values())).pixel_size
-    found = _diameter(folder / "micrographs", model, pixel_size)
-    choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=true_px))
+def _real(data: LabelledSet, folder: Path, model: ModelFile) -> list[object]:
+    pixel_size = next(iter(data.micrographs.values())).pixel_size
+    found = _diameter(folder, model, pixel_size)
+    choice = survey_micrographs([folder], model, PickSettings(diameter_px=data.diameter_px))
     assert choice.threshold is not None
-    used_px = choice.apply(PickSettings(diameter_px=true_px)).diameter_px or true_px
-    picks = _picks(micrographs, load_on_engine(model), used_px)
-    scores = [_f1(picks, labels, true_px, level) for level in (choice.threshold.threshold, model.card.threshold)]
-    low, high = _interval(picks, labels, true_px, choice.threshold.threshold)
-    best = _judge(picks, labels, true_px, model.card.threshold).criteria["distance"].best
+    used_px = choice.apply(PickSettings(diameter_px=data.diameter_px)).diameter_px or data.diameter_px
+    picks = _picks(data, load_on_engine(model), used_px)
+    at = _judge(data, picks, choice.threshold.threshold)
+    low, high = at.f1_interval or (np.nan, np.nan)
+    f1 = at.default.f1 or 0.0
     return [
-        name,
-        true_px,
+        data.name,
+        data.diameter_px,
         found[0],
-        found[0] / true_px - 1,
+        found[0] / data.diameter_px - 1,
         f"{found[1]:.1f}-{found[2]:.1f}",
         choice.threshold.threshold,
-        f"{scores[0]:.3f} ({low:.3f}-{high:.3f})",
+        f"{f1:.3f} ({low:.3f}-{high:.3f})",
         model.card.threshold,
-        scores[1],
-        float(best.threshold or 0),
-        best.f1 or 0.0,
-        (best.f1 or 0.0) - scores[0],
+        _judge(data, picks, model.card.threshold).default.f1 or 0.0,
+        float(at.best.threshold or 0),
+        at.best.f1 or 0.0,
+        (at.best.f1 or 0.0) - f1,
     ]
 
 
-def _wrong(name: str, folder: Path, model: ModelFile, factor: float) -> list[object]:
-    micrographs, labels = _load(folder)
-    assumed = DIAMETERS_PX[name] * factor
-    choice = survey_micrographs([folder / "micrographs"], model, PickSettings(diameter_px=assumed))
+def _wrong(data: LabelledSet, folder: Path, model: ModelFile, factor: float) -> list[object]:
+    assumed = data.diameter_px * factor
+    choice = survey_micrographs([folder], model, PickSettings(diameter_px=assumed))
     assert choice.threshold is not None
     used = choice.apply(PickSettings(diameter_px=assumed)).diameter_px or assumed
     level = choice.threshold.threshold
-    picks = _picks(micrographs, load_on_engine(model), used)
-    judged = _judge(picks, labels, DIAMETERS_PX[name], level).criteria["distance"]
-    return [name, factor, used / DIAMETERS_PX[name], level, judged.default.f1, judged.best.f1]
+    judged = _judge(data, _picks(data, load_on_engine(model), used), level)
+    return [data.name, factor, used / data.diameter_px, level, judged.default.f1, judged.best.f1]
 
 
 def _simulated(structure: Path, out: Path, model: ModelFile, factors: list[float]) -> list[object]:
@@ -152,31 +148,17 @@ def _diameter(folder: Path, model: ModelFile, pixel_size: float | None) -> tuple
     return found.diameter.diameter / unit, found.diameter.low / unit, found.diameter.high / unit
 
 
-def _load(folder: Path) -> tuple[dict[str, Micrograph], dict[str, Boxes]]:
-    files = {file.name: file for file in find_micrographs([folder / "micrographs"])}
-    labels = pair_labels(list(files), read_all_picks(folder / "coordinates")).pairs
-    micrographs = {name: read_micrograph(files[name].path, name=name) for name in labels}
-    return micrographs, {name: own.of(shape=micrographs[name].shape) for name, own in labels.items()}
+def _picks(data: LabelledSet, model: EngineModel, diameter_px: float) -> dict[str, Boxes]:
+    return {name: pick(m, model, threshold=0, diameter_px=diameter_px) for name, m in data.micrographs.items()}
 
 
-def _picks(micrographs: dict[str, Micrograph], model: EngineModel, diameter_px: float) -> dict[str, Boxes]:
-    return {name: pick(m, model, threshold=0, diameter_px=diameter_px) for name, m in micrographs.items()}
-
-
-def _judge(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float) -> Evaluation:
-    return evaluate(picks, labels, diameter_px=diameter_px, threshold=threshold, n_bootstrap=0, chance_level=False)
-
-
-def _f1(picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float) -> float:
-    return _judge(picks, labels, diameter_px, threshold).criteria["distance"].default.f1 or 0.0
-
-
-def _interval(
-    picks: dict[str, Boxes], labels: dict[str, Boxes], diameter_px: float, threshold: float
-) -> tuple[float, float]:
-    """Return the 95 % interval of F1 over micrographs; NaN for a single micrograph."""
-    found = evaluate(picks, labels, diameter_px=diameter_px, threshold=threshold, chance_level=False)
-    return found.criteria["distance"].f1_interval or (np.nan, np.nan)
+def _judge(data: LabelledSet, picks: dict[str, Boxes], threshold: float) -> CriterionResult:
+    """Return what the picks are worth within d/4 at the labels' diameter."""
+    labels = {name: own.of(shape=data.micrographs[name].shape) for name, own in data.labels.items()}
+    found = evaluate(
+        picks, labels, diameter_px=data.diameter_px, ignored=data.ignored, threshold=threshold, chance_level=False
+    )
+    return found.criteria["distance"]
 
 
 if __name__ == "__main__":

@@ -23,30 +23,18 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import table
+from _shared import READ_TWICE, load_set, table
 
 from vitripick.evaluation import evaluate
-from vitripick.formats import pair_labels, read_all_picks, read_micrograph, read_picks, write_picks
-from vitripick.geometry import Boxes, Micrograph, remove_overlaps
+from vitripick.formats import pair_labels, read_all_picks, read_micrograph, write_picks
+from vitripick.geometry import Boxes, Micrograph
 from vitripick.images import normalise_locally
 from vitripick.models import open_model
 from vitripick.models.engines import load_on_engine
 from vitripick.picking import pick, pick_blobs
+from vitripick.picking.threshold import choose_threshold
 
 HERE = Path(__file__).parent
-# Two micrographs of each set that no training sees (TRPV1: one, and one that trained). Of those with many particles
-# only the left part is looked at, up to this share of the width.
-CHOSEN = {
-    "10146": ("apoferritin_empiar10146", 80.0, 1.0, ("May08_04.36.57", "May08_07.10.35")),
-    "10017": ("betagal_empiar10017", 27.0, 0.5, ("Falcon_2012_06_12-14_33_35_0", "Falcon_2012_06_12-15_43_48_0")),
-    "t20s": (
-        "t20s_empiar10025",
-        20.0,
-        0.6,
-        ("14sep05c_00024sq_00003hl_00002es", "14sep05c_c_00003gr_00014sq_00002hl_00005es"),
-    ),
-    "trpv1": ("trpv1_empiar10059", 35.0, 0.5, ("stack_0001_2x_dfpt_10059", "stack_0002_2x_dfpt_10059")),
-}
 # Sigma of the smoothing, in parts of a diameter. The faint ones need more of it.
 SMOOTHED = {"trpv1_empiar10059": 7}
 SIDE, COLUMNS = 110, 10
@@ -73,8 +61,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with real/")
     parser.add_argument("--out", type=Path, required=True, help="where the sheets are")
     parser.add_argument("--passes", type=Path, default=HERE / "passes", help="folder with a folder for each pass")
-    parser.add_argument("--model", default="general", help="judge: the model")
-    parser.add_argument("--threshold", type=float, help="judge: instead of the model's own")
+    parser.add_argument("--model", action="append", help="judge: a model, or SET=MODEL; repeat; by default general")
+    parser.add_argument("--threshold", type=float, help="judge: instead of what the picks of all micrographs say")
     arguments = parser.parse_args()
     if arguments.what == "sheets":
         draw_all(arguments.data, arguments.out)
@@ -89,13 +77,14 @@ def draw_all(data: Path, out: Path) -> None:
     model = load_on_engine(open_model("general"), engine="auto", precision="auto", device="cpu", jobs=1)
     key = {}
     (out / "sheets").mkdir(parents=True, exist_ok=True)
-    for short, (folder, diameter, share, names) in CHOSEN.items():
+    for short, part in READ_TWICE.items():
+        folder, diameter = part.set_name, part.diameter_px
         root = data / "real" / folder
         files = {path.name: path for path in (root / "micrographs").glob("*.mrc")}
         labels = pair_labels(list(files), read_all_picks(root / "coordinates")).pairs
-        for number, name in enumerate(names, start=1):
+        for number, name in enumerate(part.names, start=1):
             micrograph = read_micrograph(files[f"{name}.mrc"], name=f"{name}.mrc")
-            found = candidates(micrograph, labels[f"{name}.mrc"], model, diameter, share, seed=number)
+            found = candidates(micrograph, labels[f"{name}.mrc"], model, diameter, part.share, seed=number)
             cells = cells_of(micrograph, found, diameter, folder)
             for first in range(0, len(cells), PER_SHEET):
                 sheet = f"{short}_{number}_{first // PER_SHEET + 1:02d}"
@@ -191,7 +180,7 @@ def compile_all(arguments: argparse.Namespace) -> None:
     key = json.loads((arguments.out / "key.json").read_text())
     passes = sorted(path.name for path in arguments.passes.iterdir() if path.is_dir())
     rows, kept = [], {}
-    for short in CHOSEN:
+    for short in READ_TWICE:
         sheets = [sheet for sheet in key if sheet.startswith(f"{short}_")]
         said = {
             one: [
@@ -221,7 +210,7 @@ def compile_all(arguments: argparse.Namespace) -> None:
     head = ["set", "places", *(f"pass {one}" for one in passes), "both", "agree", "kappa",
             *(f"share of {name}s" for name in SOURCES), "of further picks at 0.4"]  # fmt: skip
     print(table(head, rows))
-    sizes = {folder: diameter for folder, diameter, _, _ in CHOSEN.values()}
+    sizes = {part.set_name: part.diameter_px for part in READ_TWICE.values()}
     for (folder, name), places in kept.items():
         path = HERE / "labels" / folder / f"{Path(name).stem}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,49 +219,30 @@ def compile_all(arguments: argparse.Namespace) -> None:
 
 
 def judge_all(arguments: argparse.Namespace) -> None:
-    """Print how a model's picks compare with the first labels, the second ones, and with both taken together."""
-    model = load_on_engine(open_model(arguments.model), engine="auto", precision="auto", device="cpu", jobs=1)
+    """Print how picks compare with the first labels, the second ones, and both together, at the run's threshold."""
+    models = dict(given.split("=", 1) if "=" in given else ("", given) for given in arguments.model or ["general"])
     rows = []
-    for short, (folder, diameter, share, names) in CHOSEN.items():
-        root = arguments.data / "real" / folder
-        first, second, either, picks = {}, {}, {}, {}
-        for stem in names:
-            micrograph = read_micrograph(root / "micrographs" / f"{stem}.mrc", name=f"{stem}.mrc")
-            found = read_all_picks(root / "coordinates")
-            key = micrograph.name
-            own = pair_labels([key], found).pairs[key]
-            again = read_picks(HERE / "labels" / folder / f"{stem}.csv").renamed(key)
-            first[key] = in_area(own, micrograph, diameter, share)
-            second[key] = again.of(shape=micrograph.shape)
-            either[key] = remove_overlaps(joined(first[key], second[key]), minimum_distance_px=diameter / 3)
-            picks[key] = in_area(
-                pick(micrograph, model, diameter_px=diameter, threshold=0.0), micrograph, diameter, share
-            )
-        for name, labels in (("first", first), ("second", second), ("either", either)):
-            threshold = arguments.threshold or model.card.threshold
-            found = evaluate(picks, labels, diameter_px=diameter, threshold=threshold, chance_level=False)
-            at = found.criteria["distance"]
+    for short, part in READ_TWICE.items():
+        if short not in models and "" not in models:
+            continue
+        model = load_on_engine(open_model(models.get(short) or models[""]))
+        data = load_set(arguments.data / "real" / part.set_name)
+        found = {
+            name: pick(micrograph, model, diameter_px=part.diameter_px, threshold=0.0)
+            for name, micrograph in data.micrographs.items()
+        }
+        threshold = arguments.threshold or choose_threshold(list(found.values()), model.card).threshold
+        for which, labels in part.labels(data).items():
+            picks = {name: part.inside(found[name], data.micrographs[name].shape) for name in labels}
+            at = evaluate(
+                picks, labels, diameter_px=part.diameter_px, threshold=threshold, chance_level=False
+            ).criteria["distance"]
             rows.append(
-                [short, name, found.n_labels, at.default.f1, at.default.precision, at.default.recall, at.best.f1,
-                 at.best.threshold, at.auc, at.calibration_error]
+                [short, which, sum(map(len, labels.values())), threshold, at.default.f1, at.default.precision,
+                 at.default.recall, at.best.f1, at.best.threshold, at.auc, at.calibration_error]
             )  # fmt: skip
-    head = ["set", "labels", "n", "F1 d/4", "precision", "recall", "best F1", "at", "AUC d/4", "ECE"]
+    head = ["set", "labels", "n", "threshold", "F1 d/4", "precision", "recall", "best F1", "at", "AUC d/4", "ECE"]
     print(table(head, rows))
-
-
-def in_area(boxes: Boxes, micrograph: Micrograph, diameter: float, share: float) -> Boxes:
-    """Return the boxes in the part of the micrograph that was looked at."""
-    rows, columns = micrograph.shape
-    right, edge = columns * share, diameter / 2
-    keep = (boxes.x >= edge) & (boxes.x < right - edge) & (boxes.y >= edge) & (boxes.y < rows - edge)
-    return boxes.select(keep).of(shape=micrograph.shape)
-
-
-def joined(one: Boxes, other: Boxes) -> Boxes:
-    """Return the places of two sets of labels, as labels."""
-    x, y = np.concatenate([one.x, other.x]), np.concatenate([one.y, other.y])
-    size = float(np.concatenate([one.width, other.width]).mean())
-    return Boxes.at(x, y, size_px=size, micrograph=one.micrograph, shape=one.shape)
 
 
 SOURCES = ("label", "model", "blob", "random")

@@ -1,5 +1,6 @@
 """From the command line: trace, convert, judge, with the released model on a simulated micrograph."""
 
+import errno
 import json
 import pickle
 import threading
@@ -10,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vitripick.errors import ResourceError
 from vitripick.formats import read_micrograph, write_mrc
 from vitripick.formats.filaments import read_filaments, write_filaments
 from vitripick.programs import dask_filaments
 from vitripick.programs.batch_jobs import NoWatch
+from vitripick.runs import filament_folder
+from vitripick.runs.filament_record import write_stored
 from vitripick.simulation import load_scene_recipe
 from vitripick.simulation.filament_shapes import Helix
 from vitripick.simulation.filaments import FilamentLayout, simulate_filaments
@@ -144,6 +148,36 @@ def test_a_micrograph_without_the_pixel_size_that_a_format_needs_is_refused_befo
     assert "star needs the pixel size" in done.err
     assert "another --format" in done.err
     assert not (rods / "out/filaments").exists()
+
+
+NO_SPACE, NO_MEMORY = OSError(errno.ENOSPC, "No space left on device"), ResourceError("out of memory while picking")
+
+
+@pytest.mark.parametrize(("error", "said"), [(NO_SPACE, "disk is full"), (NO_MEMORY, "out of memory")], ids=str)
+def test_a_lack_of_disk_or_memory_ends_the_call_and_the_next_one_goes_on(
+    vitripick, rods, words, monkeypatch, error, said
+):
+    def lacking(out, stem, stored, **how):
+        if stem == "b":
+            raise error
+        write_stored(out, stem, stored, **how)
+
+    call = ("pick", rods / "mics", *words, "--out", rods / "out")
+    with monkeypatch.context() as patched:
+        patched.setattr(filament_folder, "write_stored", lacking)
+        done = vitripick(*call)
+    assert (done.code, said in done.err) == (5, True)
+    assert not (rods / "out/failed/b.json").exists(), "it is not this micrograph's fault"
+    told = vitripick(*call, "--json-lines").out.splitlines()
+    assert [json.loads(line)["status"] for line in told[:2]] == ["skipped", "done"]
+
+
+def test_files_that_are_not_traced_are_in_the_json(vitripick, rods, words):
+    (rods / "mics/movie.eer").write_bytes(bytes(10))
+    done = vitripick("pick", rods / "mics", *words, "--out", rods / "out", "--json")
+    (passed_by,) = json.loads(done.out)["passed_by"]
+    assert passed_by["path"].endswith("movie.eer")
+    assert "passed_by" not in json.loads((rods / "out/filaments.json").read_text()), "it holds what the folder holds"
 
 
 @pytest.mark.parametrize("idle", [("--diameter-px", 30), ("--aim", "recall"), ("--profile",), ("--edge", "box")])

@@ -93,6 +93,11 @@ def test_picks_on_particle_free_micrographs_are_counted_and_false():
     assert result.precision == 0.5
 
 
+def test_an_empty_mapping_of_ignored_boxes_ignores_nothing():
+    both = {"a": boxes_at((100, 100))}
+    assert evaluate(both, both, ignored={}).precision == 1.0
+
+
 def test_a_labelled_micrograph_without_picks_has_zero_picks():
     labels = {"a": boxes_at((100, 100)), "b": boxes_at((100, 100))}
     result = evaluate({"a": boxes_at((100, 100))}, labels)

@@ -125,7 +125,8 @@ def evaluate(
         )
     names = list(label_sets)
     cases = [(pick_sets[name].sized(d), label_sets[name].sized(d)) for name in names]
-    ignored_sets = {} if ignored is None else _as_sets(picks, ignored)[1]
+    # An empty mapping is one in which nothing is ignored.
+    ignored_sets = _as_sets(picks, ignored)[1] if ignored else {}
     ignored_here = [ignored_sets[name].sized(d) if name in ignored_sets else None for name in names]
     kept = [p if threshold is None else p.above(threshold) for p, _ in cases]
     free = [i for i, (_, own) in enumerate(cases) if not len(own)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vitripick.atomic import remove_leftovers
 from vitripick.errors import InputError, Spelling, current_spelling, parameters_spelled
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.formats.passed_by import passed_by_collected
 from vitripick.models import device_name
 from vitripick.models.card import ModelCard
 from vitripick.models.detections import Network
@@ -61,7 +62,8 @@ def trace_on_cluster(
     """
     bundle = open_filament_model(model)
     folder = FilamentFolder(out, _OnWorkers(bundle.card, bundle.sha256, bundle.path), lines, settings)
-    files = find_micrographs(inputs, leave_out=[folder.out], include=settings.include)
+    with passed_by_collected() as passed_by:
+        files = find_micrographs(inputs, leave_out=[folder.out], include=settings.include)
     stems = output_stems(files)
     share = WorkerShare(
         out=str(out),
@@ -89,6 +91,7 @@ def trace_on_cluster(
             on_found=on_found,
         )
         remove_leftovers(folder.out)  # lost workers may have left temporary files
+    summary.passed_by = passed_by
     return summary
 
 

@@ -30,6 +30,7 @@ from vitripick.runs.filament_survey import WIDTH, estimated_width
 from vitripick.runs.filament_suspects import write_filament_quality
 from vitripick.runs.folder import is_run_folder
 from vitripick.runs.record import write_failure
+from vitripick.runs.resources import resource_errors
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
@@ -145,20 +146,27 @@ class FilamentFolder:
         """Trace a micrograph, unless it was traced before, and write its files.
 
         A failure is kept in the folder and returned, not raised.
+
+        Raises
+        ------
+        ResourceError
+            If memory or disk runs out, because every other micrograph would fail too.
         """
         try:
-            stored = self._of_file(file, stem)
-            self._export(stem, stored)
+            with resource_errors(self.out):
+                stored = self._of_file(file, stem)
+                self._export(stem, stored)
+        except ResourceError:
+            raise
         except VitripickError as error:
             return self.give_up(file, stem, error)
         self.forget_failure(stem)
         return stored
 
     def give_up(self, file: MicrographFile, stem: str, error: VitripickError) -> FailedTrace:
-        """Keep in the folder why a micrograph failed, unless that is not its own fault, and return it."""
-        if not isinstance(error, ResourceError):
-            failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
-            write_failure(failure, RunLayout(self.out), stem)
+        """Keep in the folder why a micrograph failed, and return it."""
+        failure = {"micrograph": file.name, "path": str(file.path), "error": str(error)}
+        write_failure(failure, RunLayout(self.out), stem)
         return FailedTrace(file, error)
 
     def known(self, file: MicrographFile, stem: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from vitripick.atomic import write_text_atomically
 from vitripick.errors import InputError, UsageError, VitripickError
 from vitripick.formats import MicrographFile, find_micrographs, output_stems
+from vitripick.formats.passed_by import PassedBy, passed_by_collected
 from vitripick.models.model import LoadedModel
 from vitripick.runs.filament_folder import FailedTrace, FilamentFolder
 from vitripick.runs.filament_record import Stored
@@ -46,6 +47,8 @@ class FilamentSummary:
         A line for each suspicion, with its number of micrographs.
     made_with
         Model, version, threshold and settings.
+    passed_by
+        Files of this call's inputs that were not used, and why.
     """
 
     out: Path
@@ -54,6 +57,13 @@ class FilamentSummary:
     notes: list[str] = field(default_factory=list)
     quality: list[str] = field(default_factory=list)
     made_with: dict[str, Any] = field(default_factory=dict)
+    passed_by: list[PassedBy] = field(default_factory=list)
+
+    def of_folder(self) -> dict[str, Any]:
+        """Return what describes the folder, ready for JSON."""
+        told = self.to_dict()
+        del told["passed_by"]
+        return told
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
@@ -64,6 +74,7 @@ class FilamentSummary:
             "notes": self.notes,
             "quality": self.quality,
             "made_with": self.made_with,
+            "passed_by": [one.to_dict() for one in self.passed_by],
         }
 
     def line(self) -> str:
@@ -124,16 +135,21 @@ def trace_many(
     ------
     InputError, UsageError
         If `inputs` name nothing, or the settings cannot work for any micrograph.
+    ResourceError
+        If disk or memory runs out; what is done stays.
     """
     settings = settings or PickSettings()
     folder = FilamentFolder(out, model, lines, settings)
-    files = find_micrographs(inputs, leave_out=[folder.out], include=settings.include)
+    with passed_by_collected() as passed_by:
+        files = find_micrographs(inputs, leave_out=[folder.out], include=settings.include)
     stems = output_stems(files)
     mine = files if shard is None else shard.of(files)
     width = folder.settle_width(files)
     if width is not None and on_width is not None:
         on_width(width)
-    return trace_files(folder, mine, stems, jobs=jobs, whole=shard is None, on_done=on_done, on_found=on_found)
+    summary = trace_files(folder, mine, stems, jobs=jobs, whole=shard is None, on_done=on_done, on_found=on_found)
+    summary.passed_by = passed_by
+    return summary
 
 
 def trace_files(
@@ -169,6 +185,8 @@ def trace_files(
     ------
     InputError, UsageError
         If no micrograph could be traced.
+    ResourceError
+        If disk or memory runs out; what is done stays.
     """
     summary = FilamentSummary(folder.out)
     found: dict[str, Stored] = {}
@@ -207,7 +225,7 @@ def join(folder: FilamentFolder, summary: FilamentSummary, found: dict[str, Stor
         left_out = f"{count('micrograph', other)} of earlier calls, traced with other settings"
         summary.notes.append(f"the joined files leave out {left_out}")
     folder.write_whole(found)
-    text = json.dumps(summary.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(summary.of_folder(), indent=1, ensure_ascii=False) + "\n"
     write_text_atomically(folder.out / SUMMARY, text)
 
 

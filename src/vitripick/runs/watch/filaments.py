@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitripick.errors import ResourceError, UsageError, parameter
+from vitripick.errors import UsageError, parameter
 from vitripick.formats import MicrographFile
 from vitripick.formats.micrographs.finding import output_stems, whole_stem
 from vitripick.run_layout import REPORT
@@ -185,8 +185,6 @@ class FilamentWatcher:
         stem = self._stem(one.file)
         result = self._folder.attempt(one.file, stem)
         if isinstance(result, FailedTrace):
-            if isinstance(result.error, ResourceError):
-                raise result.error
             one.n_tries += 1
             if one.n_tries < self.settings.tries:
                 one.next_try = time.monotonic() + self.settings.retry_seconds * 2 ** (one.n_tries - 1)
