@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 KINDS = ("add", "remove", "move", "add_areas", "remove_areas", "reject", "unreject")
 PLACES = ("labels", "areas", "rejected")
+
+
+def near(places, expected, tolerance=1.0):
+    """Return whether places are where they should be, in this order, to within some pixels."""
+    return len(places) == len(expected) and np.allclose(places, expected, atol=tolerance)
 
 
 @dataclass
