@@ -1,10 +1,10 @@
 """Make the bundled model `general` from nothing, and judge it on what it was not trained on.
 
-First a training on simulated fields alone; from there one training without each real set (its molecule and relatives of
+First trainings on simulated fields alone; from there one training without each real set (its molecule and relatives of
 it are in none), judged on all micrographs of that set; and the model itself, from everything, judged on the real
 micrographs and the structures that its recipe leaves out. Its confidences are calibrated by the models that did not see
 a set. Beside each set the blob detector at the right diameter, its threshold tuned on those very micrographs. Goes on
-where it stopped. `--only` makes one training and judges nothing, so that those of the second kind may run side by side.
+where it stopped. `--only` makes one training and judges nothing, so that those with real sets may run side by side.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ from vitripick.training import About, SimulatedSet, TrainingSet, TrainSettings, 
 from vitripick.training.confidence_calibration import fit_calibration
 
 RECIPES = Path(__file__).parent.parent / "src/vitripick/training/recipes"
-# Recipes of the two trainings, by edition: the bundled model is of the first one.
-EDITIONS = {1: ("general_simulated", "general"), 2: ("general_2_simulated", "general_2")}
+# Recipes of the trainings, by edition, each from the model of the one before. Only the last has real sets.
+EDITIONS = {
+    1: ("general_simulated", "general"),
+    2: ("general_2_simulated", "general_2_simulated_more", "general_2"),
+}
 # Short names, for cells, models and options.
 SETS = {
     "10146": "apoferritin_empiar10146",
@@ -65,7 +68,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="models, simulated fields and cells")
     parser.add_argument("--edition", type=int, default=1, choices=list(EDITIONS), help="whose recipes")
     parser.add_argument("--sets", nargs="*", choices=list(SETS), help="train without these; by default without each")
-    parser.add_argument("--steps", type=int, nargs=2, help="of the two trainings, instead of the recipes'")
+    parser.add_argument("--steps", type=int, nargs="+", help="of each training, instead of the recipes'")
     parser.add_argument("--model", help="judge this model, and train none")
     parser.add_argument(
         "--only", choices=["simulated", "general", *SETS], help="make only this training, or without this set"
@@ -100,41 +103,51 @@ def train_one(name: str, arguments: argparse.Namespace) -> TorchModel:
     if arguments.trained:
         return load_weights(arguments.out / (name if name == "general" else f"without_{name}") / "model.safetensors")
     if name == "simulated":
-        return first_training(arguments)
-    sets, settings = recipe_of(2, arguments)
+        return simulated_trainings(arguments)
+    sets, settings = last_recipe(arguments)
     if name == "general":
         about = About(name="general", licence="CC-BY-4.0", description=DESCRIPTION)
-        return second_training(sets, settings, arguments.out / "general", arguments, about)
+        return last_training(sets, settings, arguments.out / "general", arguments, about)
     gone = (SETS[name], *SAME_MOLECULE.get(name, ()))
     kept = [entry for entry in sets if not any(one in micrographs_of(entry) for one in gone)]
-    return second_training(kept, settings, arguments.out / f"without_{name}", arguments, About())
+    return last_training(kept, settings, arguments.out / f"without_{name}", arguments, About())
 
 
 def recipe_of(number: int, arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
-    """Return the first or the second recipe."""
-    path = RECIPES / f"{EDITIONS[arguments.edition][number - 1]}.toml"
+    """Return the recipe of one of the trainings, counted from 0."""
+    path = RECIPES / f"{EDITIONS[arguments.edition][number]}.toml"
     sets, settings = read_training_plan(path, data_root=arguments.data)
     if arguments.steps:
-        settings = settings.model_copy(update={"steps": arguments.steps[number - 1]})
+        settings = settings.model_copy(update={"steps": arguments.steps[number]})
     return sets, settings
 
 
-def first_training(arguments: argparse.Namespace) -> TorchModel:
+def last_recipe(arguments: argparse.Namespace) -> tuple[list[TrainingSet | SimulatedSet], TrainSettings]:
+    """Return the recipe of the training that real sets are in."""
+    return recipe_of(len(EDITIONS[arguments.edition]) - 1, arguments)
+
+
+def simulated_trainings(arguments: argparse.Namespace) -> TorchModel:
     """Train on simulated fields alone, unless that is done already."""
-    sets, settings = recipe_of(1, arguments)
     fields, workers = arguments.out / "fields", arguments.workers
-    return train(sets, arguments.out / "simulated", settings=settings, simulated_fields=fields, n_workers=workers).model
+    model = None
+    for number, name in enumerate(EDITIONS[arguments.edition][:-1]):
+        sets, settings = recipe_of(number, arguments)
+        out = arguments.out / name
+        model = train(sets, out, settings=settings, start=model, simulated_fields=fields, n_workers=workers).model
+    assert model is not None
+    return model
 
 
-def second_training(
+def last_training(
     sets: list[TrainingSet | SimulatedSet],
     settings: TrainSettings,
     out: Path,
     arguments: argparse.Namespace,
     about: About,
 ) -> TorchModel:
-    """Train on from the model of the first training, which is made where it is not there yet."""
-    start = first_training(arguments)
+    """Train on from the model of simulated fields, which is made where it is not there yet."""
+    start = simulated_trainings(arguments)
     fields, workers = arguments.out / "fields", arguments.workers
     result = train(sets, out, settings=settings, start=start, simulated_fields=fields, about=about, n_workers=workers)
     return result.model
@@ -198,7 +211,7 @@ def labelled(data: Path, name: str) -> LabelledSet:
 
 def sets_of(arguments: argparse.Namespace) -> list[str]:
     """Return the real sets of the recipe, by their short names."""
-    sets, _ = recipe_of(2, arguments)
+    sets, _ = last_recipe(arguments)
     return [short for short, name in SETS.items() if any(name in micrographs_of(entry) for entry in sets)]
 
 
@@ -209,7 +222,7 @@ def micrographs_of(entry: TrainingSet | SimulatedSet) -> str:
 
 def held_out(name: str, arguments: argparse.Namespace) -> set[str]:
     """Return the micrographs of a real set that the recipe leaves out."""
-    sets, _ = recipe_of(2, arguments)
+    sets, _ = last_recipe(arguments)
     (own,) = [entry for entry in sets if isinstance(entry, TrainingSet) and SETS[name] in entry.micrographs]
     return {key for key in labelled(arguments.data, name).labels if Path(key).stem in own.leave_out}
 
