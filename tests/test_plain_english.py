@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 CODE = sorted(path for folder in ("src/vitripick", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py"))
 # A docstring begins with one of these, or with its third person for a class. Another verb is one more word here.
 _VERBS = """
-accept add adopt aim allow answer append apply ask average bar begin belong bind blur bring build calibrate call
+accept adapt add adopt aim allow answer append apply ask average bar begin belong bind blur bring build calibrate call
 cancel change check choose clear click close collect colour combine compare complete compute connect continue
 convert copy count cover cut decide decode delete describe detect discard do download downscale drag draw drop
 empty end enlarge estimate evaluate explain export extend extract fail fetch fill filter find finish fit follow

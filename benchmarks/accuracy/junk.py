@@ -120,7 +120,7 @@ def _counts(picks: np.ndarray, threshold: float, areas: list[float], n_labels: i
 
 
 def _threshold_of(picks: np.ndarray, n_right: float) -> float:
-    """Return the highest threshold that leaves so many right picks."""
+    """Return the highest threshold that leaves that many right picks."""
     right = np.sort(picks[picks[:, 2] > 0, 0])[::-1]
     return float(right[min(max(round(n_right) - 1, 0), len(right) - 1)])
 

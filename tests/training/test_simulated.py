@@ -152,7 +152,7 @@ def test_what_simulated_sets_share_stands_once_and_a_set_may_differ(tmp_path):
 
 def test_no_simulated_set_of_the_bundled_models_recipes_holds_a_structure_kept_for_judging():
     kept = {"cftr", "trpv3", "apoferritin", "map_betagal", "t20s_proteasome", "map_26s", "t4_baseplate"}
-    for name in ("general", "general_simulated", "general_2", "general_2_simulated", "general_2_simulated_more"):
+    for name in ("general", "general_simulated", "general_simulated_more"):
         sets, _ = read_training_plan(RECIPES / f"{name}.toml")
         simulated = [entry for entry in sets if isinstance(entry, SimulatedSet)]
         assert simulated
