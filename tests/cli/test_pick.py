@@ -9,6 +9,7 @@ from vitripick.formats import read_picks, write_mrc
 from vitripick.images import Preparation
 from vitripick.models import ModelCard, TorchModel, build_detector, save_model
 from vitripick.runs import exporter, step
+from vitripick.training import default_settings
 
 
 def test_one_command_picks_and_says_what_it_found(vitripick, ring_micrograph, tmp_path):
@@ -253,3 +254,22 @@ def test_a_run_in_which_every_micrograph_fails_ends_with_3(vitripick, ring_micro
     outcome = vitripick("pick", ring_micrograph, "--diameter-px", 60, "--threshold", 0.4, "--out", tmp_path / "out")
     assert outcome.code == 3
     assert "1 of 1 micrographs failed" in outcome.err
+
+
+def test_picks_of_an_adapted_model_say_so_and_a_later_call_picks_with_it(vitripick, tmp_path, monkeypatch):
+    few = default_settings(fine_tune=True, steps=1, steps_per_epoch=1, batch_size=1)
+    monkeypatch.setattr("vitripick.training.adapting.default_settings", lambda *a, **k: few)
+    call = ("pick", "examples/apoferritin/micrographs", "--diameter-px", 80, "--adapt", "--out", tmp_path / "out")
+    done = vitripick(*call, "--json")
+    assert done.code == 0, done.err
+    assert "general, adapted" in (tmp_path / "out/run.json").read_text()
+    assert "general was adapted to these micrographs" in done.err
+    again = json.loads(vitripick(*call, "--json").out)
+    assert again["n_skipped"] == 2, "the same model picks, and picked them before"
+
+
+@pytest.mark.parametrize("other", [("--shard", "1/2"), ("--cluster", "tcp://here:1")])
+def test_a_share_does_not_adapt_for_itself(vitripick, tmp_path, other):
+    done = vitripick("pick", "examples/apoferritin/micrographs", "--adapt", *other, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "OUT/adapted/model.safetensors" in done.err

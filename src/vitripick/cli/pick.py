@@ -16,6 +16,7 @@ from vitripick.settings.filaments import FilamentSettings, check_filament_option
 from vitripick.settings.pick import PickSettings
 
 if TYPE_CHECKING:
+    from vitripick.cli.progress import Bar
     from vitripick.runs import Outcome, Survey
 
 
@@ -71,6 +72,15 @@ def pick(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Let the model learn on from its own sure picks on up to 12 of these micrographs first: a minute or "
+            "two on a CPU, no labels. Needs the extra [train].",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
     json_lines: options.JsonLines = False,
     as_json: options.Json = False,
 ) -> int:
@@ -83,12 +93,19 @@ def pick(
         raise typer.BadParameter(
             "a share has not all picks; give it to the command that joins them", param_hint="--classes"
         )
+    for name, given in (("--shard", shard), ("--cluster", cluster)):
+        if adapt and given is not None:
+            raise typer.BadParameter(
+                f"adapt in a call without {name} first; give the model it leaves, OUT/adapted/model.safetensors, to "
+                "the others",
+                param_hint="--adapt",
+            )
     check_filament_options(lines, settings)
     if lines.filaments:
         from vitripick.cli.filaments import trace_into
 
-        for name, given in (("profile", profile), ("classes", classes)):
-            if given:
+        for name, unused in (("profile", profile), ("classes", classes), ("adapt", adapt)):
+            if unused:
                 raise UsageError(f"{parameter(name)} acts on particles, not on filaments; leave it out.")
         return trace_into(
             micrographs,
@@ -112,6 +129,8 @@ def pick(
         from vitripick.runs import parse_shard, pick_many
         from vitripick.runs.profile import Profile
 
+        if adapt:
+            model = str(_adapted(micrographs, out, model or DEFAULT_MODEL, settings, choose_devices(device)[0], bar))
         share = None if shard is None else parse_shard(shard)
         times = Profile()
 
@@ -186,6 +205,20 @@ def pick(
     if summary.failures and not summary.records:
         return 3
     return 4 if summary.failures else 0
+
+
+def _adapted(micrographs: list[str], out: Path, model: str, settings: PickSettings, device: str, bar: Bar) -> Path:
+    """Adapt the model to the micrographs, with its steps on the bar, and return the bundle."""
+    from vitripick.models import open_model
+    from vitripick.training import Callbacks, adapt_to_run
+
+    callbacks = Callbacks(
+        on_stage=bar.stage,
+        on_step=lambda step, total, loss: bar.update(step, total, f"adapting, loss {loss:.3f}"),
+    )
+    bundle = adapt_to_run(micrographs, out, open_model(model), settings, device=device, callbacks=callbacks)
+    bar.say(f"{model} was adapted to these micrographs: {bundle}")
+    return bundle
 
 
 def print_line(outcome: Outcome) -> None:

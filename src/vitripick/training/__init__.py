@@ -9,7 +9,13 @@ from vitripick.settings.train import About, Augmentation, SimulatedSet, Training
 from vitripick.training.callbacks import Callbacks
 
 # These are imported on first use, because they import torch, which a plain installation leaves out.
-_HOME = {"TrainResult": "run", "default_settings": "plan", "read_training_plan": "plan", "train": "run"}
+_HOME = {
+    "TrainResult": "run",
+    "adapt_to_run": "adapting",
+    "default_settings": "plan",
+    "read_training_plan": "plan",
+    "train": "run",
+}
 
 __all__ = [
     "About",
@@ -19,12 +25,14 @@ __all__ = [
     "TrainResult",
     "TrainSettings",
     "TrainingSet",
+    "adapt_to_run",
     "default_settings",
     "read_training_plan",
     "train",
 ]
 
 if TYPE_CHECKING:
+    from vitripick.training.adapting import adapt_to_run
     from vitripick.training.plan import default_settings, read_training_plan
     from vitripick.training.run import TrainResult, train
 
