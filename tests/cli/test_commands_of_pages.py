@@ -41,6 +41,7 @@ NOT_RUN = {
     "convert topaz.txt": "it needs a file of Topaz; tests/cli/test_convert.py makes one",
     "a.xyz": "its format is made up, to show how one is added",
     "--format xyz": "its format is made up, to show how one is added",
+    "--adapt": "it trains for a minute; tests/cli/test_pick.py runs it",
     "vitripick classes": "it needs enough particles for classes; tests/cli/test_classes.py makes them",
     "picks/classes/kept.star": "it follows from `vitripick classes`; tests/cli/test_classes.py runs that",
     "vitripick doctor": "tests/cli/test_doctor.py runs it",
