@@ -94,6 +94,33 @@ READ_TWICE = {
     "trpv1": ReadTwice("trpv1_empiar10059", 0.5, ("stack_0001_2x_dfpt_10059", "stack_0002_2x_dfpt_10059")),
 }
 
+# Head of a micrographs STAR; a line `mics/NAME 1` for each micrograph follows.
+RELION_STAR = """
+# version 30001
+
+data_optics
+
+loop_
+_rlnOpticsGroupName #1
+_rlnOpticsGroup #2
+_rlnMicrographPixelSize #3
+_rlnVoltage #4
+_rlnSphericalAberration #5
+_rlnAmplitudeContrast #6
+opticsGroup1 1 {pixel_size:g} 300 2.7 0.1
+
+
+# version 30001
+
+data_micrographs
+
+loop_
+_rlnMicrographName #1
+_rlnOpticsGroup #2
+"""
+# RELION's --LoG_adjust_threshold: its default, and what a person may try.
+LOG_THRESHOLDS = (0.0, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0)
+
 Picker = Callable[[Micrograph, float], Boxes]
 
 
@@ -291,6 +318,16 @@ def usual_parser(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--device", default="auto")
     return parser
+
+
+def log_command(star: str, out: str, *, diameter_angstrom: float, threshold: float) -> list[str]:
+    """Return the command of RELION's LoG picker for particles of this diameter, give or take a tenth."""
+    return [
+        *("relion_autopick", "--i", star, "--odir", f"{out}/", "--pickname", "autopick", "--LoG", "--shrink", "0"),
+        *("--LoG_diam_min", f"{0.9 * diameter_angstrom:g}", "--LoG_diam_max", f"{1.1 * diameter_angstrom:g}"),
+        # A sixth of the diameter is the proportion of RELION's own defaults.
+        *("--lowpass", f"{diameter_angstrom / 6:g}", "--LoG_adjust_threshold", f"{threshold:g}"),
+    ]
 
 
 def figures(e: Evaluation) -> dict[str, Any]:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import cell, table
+from _shared import LOG_THRESHOLDS, cell, log_command, table
 
 from vitripick.evaluation import evaluate
 from vitripick.formats import read_all_picks, read_micrograph, read_picks, write_picks
@@ -86,8 +86,6 @@ METHODS = {
     "log": "RELION's LoG",
     "log_best": "RELION's LoG, threshold tuned on the labels",
 }
-# RELION's --LoG_adjust_threshold: its default, and what a person may try.
-LOG_THRESHOLDS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 REFERENCE = "reference"
 # Share of cut particles from which a class is one of cut ones.
 CUT_CLASS = 0.5
@@ -302,10 +300,7 @@ class Project:
         folder = f"log_run_{threshold:g}"
         angstrom = self.set.diameter_px * self.set.pixel_size
         self._relion(
-            *("relion_autopick", "--i", "micrographs.star", "--odir", f"{folder}/", "--pickname", "autopick", "--LoG"),
-            *("--LoG_diam_min", 0.9 * angstrom, "--LoG_diam_max", 1.1 * angstrom, "--shrink", 0),
-            # A sixth of the diameter is the proportion of RELION's own defaults.
-            *("--lowpass", angstrom / 6, "--LoG_adjust_threshold", threshold),
+            *log_command("micrographs.star", folder, diameter_angstrom=angstrom, threshold=threshold),
             log=self.folder / f"{folder}.log",
         )
         found = {stem: self.folder / folder / "mics" / f"{stem}_autopick.star" for stem in self.labels}

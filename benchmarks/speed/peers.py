@@ -27,6 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
+from _shared import LOG_THRESHOLDS, RELION_STAR, log_command
+
 from vitripick.cores import usable_cores
 from vitripick.evaluation import evaluate
 from vitripick.formats import read_micrograph, read_picks, write_mrc
@@ -36,8 +39,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples/betagal_full_size"
 DIAMETER_PX = 108.0
 # Å per pixel of the example, EMPIAR-10017.
 PIXEL_SIZE = 1.77
-# RELION's --LoG_adjust_threshold: its default, and what a person may try.
-THRESHOLDS = (0.0, -1.0, -0.5, 0.5, 1.0, 1.5)
 N_COPIES = 6
 
 
@@ -66,7 +67,7 @@ def main() -> None:
                 f1[name] = judged(found, labels)
         best = ""
         if "RELION's LoG" in programs:
-            tried = {t: judged(log_picks(root, root / f"best{t:g}", t, most=N_COPIES), labels) for t in THRESHOLDS}
+            tried = {t: judged(log_picks(root, root / f"best{t:g}", t, most=N_COPIES), labels) for t in LOG_THRESHOLDS}
             best = f"; {max(tried.values()):.3f} at its best threshold, {max(tried, key=lambda t: tried[t]):g}"
         print(f"{given.files} micrographs, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}\n")
         print(
@@ -127,11 +128,8 @@ def log_picks(root: Path, out: Path, threshold: float, *, most: int | None = Non
     for share in range(min(usable_cores(), len(names))):
         star = out / f"share{share}.star"
         own = "".join(f"mics/{name} 1\n" for name in names[share :: usable_cores()])
-        star.write_text(_STAR.format(pixel_size=PIXEL_SIZE) + own)
-        command = ["relion_autopick", "--i", str(star), "--odir", f"{out}/", "--pickname", "autopick", "--LoG"]
-        command += ["--LoG_diam_min", f"{0.9 * angstrom:g}", "--LoG_diam_max", f"{1.1 * angstrom:g}", "--shrink", "0"]
-        # A sixth of the diameter is the proportion of RELION's own defaults.
-        command += ["--lowpass", f"{angstrom / 6:g}", "--LoG_adjust_threshold", f"{threshold:g}"]
+        star.write_text(RELION_STAR.format(pixel_size=PIXEL_SIZE) + own)
+        command = log_command(str(star), str(out), diameter_angstrom=angstrom, threshold=threshold)
         log = (out / f"share{share}.log").open("w")
         running.append(subprocess.Popen(command, cwd=root, stdout=log, stderr=subprocess.STDOUT))
     if any(process.wait() for process in running):
@@ -145,31 +143,6 @@ def judged(found: dict[str, Boxes], labels: dict[str, Boxes]) -> float:
     picks = {stem: found[stem].of(shape=labels[stem].shape) for stem in copies}
     result = evaluate(picks, {s: labels[s] for s in copies}, diameter_px=DIAMETER_PX, n_bootstrap=0, chance_level=False)
     return float(result.criteria["distance"].default.f1 or 0.0)
-
-
-_STAR = """
-# version 30001
-
-data_optics
-
-loop_
-_rlnOpticsGroupName #1
-_rlnOpticsGroup #2
-_rlnMicrographPixelSize #3
-_rlnVoltage #4
-_rlnSphericalAberration #5
-_rlnAmplitudeContrast #6
-opticsGroup1 1 {pixel_size:g} 300 2.7 0.1
-
-
-# version 30001
-
-data_micrographs
-
-loop_
-_rlnMicrographName #1
-_rlnOpticsGroup #2
-"""
 
 
 if __name__ == "__main__":
