@@ -116,12 +116,19 @@ def test_few_sure_picks_on_a_large_area_are_not_sureness():
 
 def rising_to_the_end():
     """A network that is surest at the smallest diameter that was tried."""
-    return Sweep(ASSUMED, np.linspace(0.9, 0.2, 9), np.linspace(0.2, -0.2, 9), np.ones(9))
+    return Sweep(ASSUMED, np.linspace(0.9, 0.2, 9), np.linspace(0.1, -0.1, 9), np.ones(9))
 
 
 def test_a_diameter_at_the_end_of_those_tried_is_no_estimate():
     with pytest.raises(UsageError, match="none stands out"):
         combine({"a": rising_to_the_end()}, unit="angstrom")
+
+
+def test_who_is_surest_at_the_end_and_sees_smaller_particles_there_has_an_estimate():
+    """A clear particle makes the network as sure at twice its diameter as at the right one."""
+    sureness = np.array([0.1, 0.1, 0.1, 0.1, 0.2, 0.4, 0.97, 0.98, 0.99])
+    seen = Sweep(ASSUMED, sureness, np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.3, 0.2, -0.05, -0.2]), np.ones(9))
+    assert ASSUMED[6] < combine({"a": seen}, unit="angstrom").diameter < ASSUMED[8]
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,11 @@ def test_a_run_that_cannot_work_is_refused_before_it_makes_a_folder(model, micro
 
 
 def test_two_samples_in_one_folder_are_refused_before_anything_is_picked_unless_a_diameter_is_given(tmp_path):
-    """Rings of 60 px and rings of three times that size: no diameter suits both."""
+    """Rings of 60 px and rings of four times that size: no diameter suits both."""
     for seed in range(2):
         write_mrc(tmp_path / "mics" / f"small_{seed}.mrc", rings(seed))
         write_mrc(tmp_path / "mics" / f"large_{seed}.mrc", np.kron(rings(seed), np.ones((4, 4), np.float32)))
-    with pytest.raises(InputError, match=r"different samples: large_0.mrc 30\d px.*small_1.mrc.*out=.*diameter_px="):
+    with pytest.raises(InputError, match=r"different samples: large_0.mrc 2\d\d px.*small_1.mrc.*out=.*diameter_px="):
         pick_many([tmp_path / "mics"], tmp_path / "out", open_model("general"))
     assert not (tmp_path / "out" / "run.json").exists()
     insisting = PickSettings(diameter_px=60, threshold=0.4)

@@ -174,7 +174,7 @@ def test_the_network_sees_images_of_few_sizes_because_engines_compile_for_each(g
     found = sweep(image, replace(ready, network=network), diameters_around(80), crop_px=512)
     assert len(shapes) == 7
     assert len(set(shapes)) == 2
-    assert np.argmax(found.sureness) == 3
+    assert found.sureness[3] > 0.9, "it looked at the right diameter, too"
 
 
 def test_the_replaced_diameter_is_kept_for_the_next_run_of_the_same_settings(general, pieces, tmp_path, no_looking):

@@ -397,8 +397,16 @@ def _typical(sweeps: Mapping[str, Sweep]) -> float:
 
 
 def _is_at_an_end(seen: Sweep) -> bool:
-    """Return whether the network is surest at the smallest or the largest of the diameters that were tried."""
-    return len(seen.diameter) > 2 and int(np.argmax(seen.sureness)) in (0, len(seen.diameter) - 1)
+    """Return whether the network is surest at the smallest or the largest of the diameters that were tried, and the
+    particles that it sees there are not nearer to the next one.
+
+    A clear particle makes it as sure at twice its diameter as at the right one.
+    """
+    best, last = int(np.argmax(seen.sureness)), len(seen.diameter) - 1
+    if last < 2 or best not in (0, last):
+        return False
+    inwards = 1.0 if best == 0 else -1.0
+    return bool(inwards * seen.log_ratio[best] < np.log(_STEP) / 2)
 
 
 def _is_sure(seen: Sweep) -> bool:
