@@ -91,7 +91,7 @@ def _log(one: LabelledSet, folder: Path) -> str:
 
 
 def _read(folder: Path, micrograph: Micrograph, diameter: float) -> Boxes:
-    """Return all that LoG wrote for a micrograph, without its scores, which are no confidences."""
+    """Return all that LoG wrote for a micrograph, without its scores, which are not confidences."""
     boxes = read_picks(folder / f"{Path(micrograph.name).stem}_autopick.star")
     return Boxes.at(boxes.x, boxes.y, size_px=diameter, micrograph=micrograph.name, shape=micrograph.shape)
 
