@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vitripick.errors import UsageError
+from vitripick.errors import FormatError, UsageError
 from vitripick.formats import read_all_picks, write_mrc
 from vitripick.models import load_weights, open_model
 from vitripick.models.run import for_inference
@@ -66,6 +66,16 @@ def test_a_run_is_not_adapted_twice_in_different_ways(adapted):
     out, _ = adapted
     with pytest.raises(UsageError, match="another model or for another diameter"):
         adapt_to_run([MICROGRAPHS], out, open_model("general"), PickSettings(diameter_px=60.0))
+
+
+def test_what_a_damaged_folder_was_adapted_from_is_not_guessed(adapted):
+    out, _ = adapted
+    kept = out / "adapted/adapted.json"
+    text = kept.read_text()
+    kept.write_text(text[:20])
+    with pytest.raises(FormatError, match=r"adapted\.json: cannot be read"):
+        adapt_to_run([MICROGRAPHS], out, open_model("general"), PickSettings(diameter_px=80.0))
+    kept.write_text(text)
 
 
 def test_a_model_of_one_particle_is_not_adapted(adapted, tmp_path):

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from vitripick.atomic import write_text_atomically
-from vitripick.errors import InputError, ResourceError, UsageError, VitripickError, parameter
+from vitripick.encoding import check_output_name
+from vitripick.errors import FormatError, InputError, ResourceError, UsageError, VitripickError, parameter
 from vitripick.formats import MicrographFile, find_micrographs, read_micrograph, write_picks
 from vitripick.formats.names.stems import without_image_suffix
 from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.geometry import Boxes
+from vitripick.json_toml import read_json_object
 from vitripick.models import ModelFile, TorchModel, load_weights, save_model
 from vitripick.models.engines import load_on_engine
 from vitripick.picking import pick
@@ -78,9 +80,12 @@ def adapt_to_run(
         from another model or for another diameter.
     InputError
         If there are no micrographs, or none can be read.
+    FormatError
+        If `OUT/adapted/adapted.json` is damaged.
     ResourceError
         If memory runs out.
     """
+    check_output_name(out)
     settings, callbacks = settings or PickSettings(), callbacks or Callbacks()
     if model.card.diameter_px is not None or model.card.diameter_angstrom is not None:
         raise UsageError(
@@ -95,7 +100,11 @@ def adapt_to_run(
     }
     bundle, kept = folder / "model.safetensors", folder / "adapted.json"
     if bundle.is_file() and kept.is_file():
-        if json.loads(kept.read_text(encoding="utf-8"))["asked"] != asked:
+        try:
+            before = read_json_object(kept).get("asked")
+        except ValueError as error:
+            raise FormatError(f"{kept}: cannot be read ({error}); remove {folder} to adapt again.") from error
+        if before != asked:
             raise UsageError(
                 f"{folder}: was adapted from another model or for another diameter; give another {parameter('out')}, "
                 "or remove that folder."
