@@ -19,6 +19,7 @@ import vitripick
 from vitripick.atomic import write_text_atomically
 from vitripick.evaluation import Evaluation, evaluate
 from vitripick.formats import find_micrographs, pair_labels, read_all_picks, read_micrograph, read_picks
+from vitripick.formats.star.dialect import StarBlock, format_star, table_of
 from vitripick.geometry import Boxes, Micrograph, remove_overlaps
 from vitripick.models import TorchModel, choose_device
 from vitripick.models.loading import import_torch
@@ -94,30 +95,6 @@ READ_TWICE = {
     "trpv1": ReadTwice("trpv1_empiar10059", 0.5, ("stack_0001_2x_dfpt_10059", "stack_0002_2x_dfpt_10059")),
 }
 
-# Head of a micrographs STAR; a line `mics/NAME 1` for each micrograph follows.
-RELION_STAR = """
-# version 30001
-
-data_optics
-
-loop_
-_rlnOpticsGroupName #1
-_rlnOpticsGroup #2
-_rlnMicrographPixelSize #3
-_rlnVoltage #4
-_rlnSphericalAberration #5
-_rlnAmplitudeContrast #6
-opticsGroup1 1 {pixel_size:g} 300 2.7 0.1
-
-
-# version 30001
-
-data_micrographs
-
-loop_
-_rlnMicrographName #1
-_rlnOpticsGroup #2
-"""
 # RELION's --LoG_adjust_threshold: its default, and what a person may try.
 LOG_THRESHOLDS = (0.0, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -318,6 +295,19 @@ def usual_parser(text: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--device", default="auto")
     return parser
+
+
+def micrographs_star(names: Iterable[str], pixel_size: float) -> str:
+    """Return the text of a micrographs STAR of RELION 3.1, of one optics group."""
+    names = list(names)
+    optics = {
+        **{"rlnOpticsGroupName": ["opticsGroup1"], "rlnOpticsGroup": ["1"]},
+        **{"rlnMicrographPixelSize": [f"{pixel_size:g}"], "rlnVoltage": ["300"]},
+        **{"rlnSphericalAberration": ["2.7"], "rlnAmplitudeContrast": ["0.1"]},
+    }
+    micrographs = {"rlnMicrographName": names, "rlnOpticsGroup": ["1"] * len(names)}
+    blocks = (("optics", optics), ("micrographs", micrographs))
+    return format_star([StarBlock(name, table=table_of(columns)) for name, columns in blocks])
 
 
 def log_command(star: str, out: str, *, diameter_angstrom: float, threshold: float) -> list[str]:

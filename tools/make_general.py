@@ -163,8 +163,8 @@ def release(raw: dict[str, Any], arguments: argparse.Namespace) -> TorchModel:
     simulated = np.concatenate([c for c, _ in structures]), np.concatenate([right for _, right in structures])
     sure = {name: picks_of(result) for name, result in raw.items() if name not in NOT_SURE}
     calibration = fit_calibration([*sure.values(), simulated])
-    told = {"calibration": calibration, "threshold": THRESHOLD, "description": DESCRIPTION}
-    card = model.card.model_copy(update=told)
+    calibrated = {"calibration": calibration, "threshold": THRESHOLD, "description": DESCRIPTION}
+    card = model.card.model_copy(update=calibrated)
     path = arguments.out / "general.safetensors"
     save_model(TorchModel(model.detector, card), path)
     for precision in ("fp32", "int8"):

@@ -19,12 +19,12 @@ from _shared import (
     DIAMETERS_PX,
     HEAD,
     LOG_THRESHOLDS,
-    RELION_STAR,
     LabelledSet,
     judge,
     load_set,
     load_sets,
     log_command,
+    micrographs_star,
     row,
 )
 
@@ -78,8 +78,8 @@ def _log(one: LabelledSet, folder: Path) -> str:
     angstrom, found = one.diameter_px * pixel_size, []
     with tempfile.TemporaryDirectory() as root:
         (Path(root) / "mics").symlink_to((folder / "micrographs").absolute())
-        names = "".join(f"mics/{name} 1\n" for name in one.micrographs)
-        (Path(root) / "micrographs.star").write_text(RELION_STAR.format(pixel_size=pixel_size) + names)
+        star = micrographs_star([f"mics/{name}" for name in one.micrographs], pixel_size)
+        (Path(root) / "micrographs.star").write_text(star)
         for threshold in LOG_THRESHOLDS:
             out = f"log{threshold:g}"
             command = log_command("micrographs.star", out, diameter_angstrom=angstrom, threshold=threshold)

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # where _shared.py lies
-from _shared import LOG_THRESHOLDS, RELION_STAR, log_command
+from _shared import LOG_THRESHOLDS, log_command, micrographs_star
 
 from vitripick.cores import usable_cores
 from vitripick.evaluation import evaluate
@@ -127,8 +127,8 @@ def log_picks(root: Path, out: Path, threshold: float, *, most: int | None = Non
     out.mkdir()
     for share in range(min(usable_cores(), len(names))):
         star = out / f"share{share}.star"
-        own = "".join(f"mics/{name} 1\n" for name in names[share :: usable_cores()])
-        star.write_text(RELION_STAR.format(pixel_size=PIXEL_SIZE) + own)
+        own = [f"mics/{name}" for name in names[share :: usable_cores()]]
+        star.write_text(micrographs_star(own, PIXEL_SIZE))
         command = log_command(str(star), str(out), diameter_angstrom=angstrom, threshold=threshold)
         log = (out / f"share{share}.log").open("w")
         running.append(subprocess.Popen(command, cwd=root, stdout=log, stderr=subprocess.STDOUT))

@@ -168,8 +168,8 @@ def test_a_lack_of_disk_or_memory_ends_the_call_and_the_next_one_goes_on(
         done = vitripick(*call)
     assert (done.code, said in done.err) == (5, True)
     assert not (rods / "out/failed/b.json").exists(), "it is not this micrograph's fault"
-    told = vitripick(*call, "--json-lines").out.splitlines()
-    assert [json.loads(line)["status"] for line in told[:2]] == ["skipped", "done"]
+    lines = vitripick(*call, "--json-lines").out.splitlines()
+    assert [json.loads(line)["status"] for line in lines[:2]] == ["skipped", "done"]
 
 
 def test_files_that_are_not_traced_are_in_the_json(vitripick, rods, words):

@@ -397,10 +397,10 @@ def _typical(sweeps: Mapping[str, Sweep]) -> float:
 
 
 def _is_at_an_end(seen: Sweep) -> bool:
-    """Return whether the network is surest at the smallest or the largest of the diameters that were tried, and the
-    particles that it sees there are not nearer to the next one.
+    """Return whether the network is surest at the smallest or the largest of the diameters that were tried.
 
-    A clear particle makes it as sure at twice its diameter as at the right one.
+    It does not count if the particles that it sees there are nearer to the next diameter: a clear particle makes it as
+    sure at twice its diameter as at the right one.
     """
     best, last = int(np.argmax(seen.sureness)), len(seen.diameter) - 1
     if last < 2 or best not in (0, last):

@@ -30,7 +30,6 @@ from vitripick.runs.filament_survey import WIDTH, estimated_width
 from vitripick.runs.filament_suspects import write_filament_quality
 from vitripick.runs.folder import is_run_folder
 from vitripick.runs.record import write_failure
-from vitripick.runs.resources import resource_errors
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
 from vitripick.text import listed
@@ -153,9 +152,8 @@ class FilamentFolder:
             If memory or disk runs out, because every other micrograph would fail too.
         """
         try:
-            with resource_errors(self.out):
-                stored = self._of_file(file, stem)
-                self._export(stem, stored)
+            stored = self._of_file(file, stem)
+            self._export(stem, stored)
         except ResourceError:
             raise
         except VitripickError as error:

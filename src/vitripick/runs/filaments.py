@@ -18,6 +18,7 @@ from vitripick.runs.filament_folder import FailedTrace, FilamentFolder
 from vitripick.runs.filament_record import Stored
 from vitripick.runs.filament_suspects import suspicion_lines
 from vitripick.runs.jobs import in_order
+from vitripick.runs.resources import resource_errors
 from vitripick.runs.shards import Shard
 from vitripick.settings.filaments import FilamentSettings
 from vitripick.settings.pick import PickSettings
@@ -59,14 +60,12 @@ class FilamentSummary:
     made_with: dict[str, Any] = field(default_factory=dict)
     passed_by: list[PassedBy] = field(default_factory=list)
 
-    def of_folder(self) -> dict[str, Any]:
-        """Return what describes the folder, ready for JSON."""
-        told = self.to_dict()
-        del told["passed_by"]
-        return told
-
     def to_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
+        return {**self.of_folder(), "passed_by": [one.to_dict() for one in self.passed_by]}
+
+    def of_folder(self) -> dict[str, Any]:
+        """Return what describes the folder, ready for JSON."""
         return {
             "out": str(self.out),
             "micrographs": self.micrographs,
@@ -74,7 +73,6 @@ class FilamentSummary:
             "notes": self.notes,
             "quality": self.quality,
             "made_with": self.made_with,
-            "passed_by": [one.to_dict() for one in self.passed_by],
         }
 
     def line(self) -> str:
@@ -147,7 +145,8 @@ def trace_many(
     width = folder.settle_width(files)
     if width is not None and on_width is not None:
         on_width(width)
-    summary = trace_files(folder, mine, stems, jobs=jobs, whole=shard is None, on_done=on_done, on_found=on_found)
+    with resource_errors(folder.out):
+        summary = trace_files(folder, mine, stems, jobs=jobs, whole=shard is None, on_done=on_done, on_found=on_found)
     summary.passed_by = passed_by
     return summary
 

@@ -30,7 +30,7 @@ from vitripick.training.plan import default_settings
 from vitripick.training.run import train
 
 # Picks from the first confidence on are labels, from the second one on they are left out, the rest is background. With
-# these, F1 rose on four of five sets that the model had never seen and fell by 0.002 on the fifth
+# these, F1 rose on four of five sets that the model had never seen and fell by 0.003 on the fifth
 # (docs/benchmarks/training.md).
 SURE, GROUND = 0.8, 0.1
 # Micrographs that are learnt from, spread over the run.
@@ -77,7 +77,7 @@ def adapt_to_run(
     ------
     UsageError
         If the model knows one particle only, the particles are white, too few picks are sure, or `OUT/adapted` was made
-        from another model or for another diameter.
+        from another model or for another diameter or pixel size.
     InputError
         If there are no micrographs, or none can be read.
     FormatError
@@ -97,6 +97,7 @@ def adapt_to_run(
         "model": model.sha256,
         "diameter_px": settings.diameter_px,
         "diameter_angstrom": settings.diameter_angstrom,
+        "pixel_size": settings.pixel_size,
     }
     bundle, kept = folder / "model.safetensors", folder / "adapted.json"
     if bundle.is_file() and kept.is_file():
@@ -106,8 +107,8 @@ def adapt_to_run(
             raise FormatError(f"{kept}: cannot be read ({error}); remove {folder} to adapt again.") from error
         if before != asked:
             raise UsageError(
-                f"{folder}: was adapted from another model or for another diameter; give another {parameter('out')}, "
-                "or remove that folder."
+                f"{folder}: was adapted from another model or for another diameter or pixel size; give another "
+                f"{parameter('out')}, or remove that folder."
             )
         return bundle
     callbacks.on_stage("adapting: looking at the micrographs")
@@ -152,7 +153,7 @@ def _write_labels(
             sure = found.above(SURE)
             between = found.select((found.confidence >= GROUND) & (found.confidence < SURE))
             name = str(file.path.absolute())
-            # Labels are found by the micrograph's whole path, so micrographs of one name in two folders are told apart.
+            # Labels are found by the micrograph's whole path, because two folders may hold micrographs of one name.
             own = without_image_suffix(name).lstrip("/")
             for which, boxes in (("labels", sure), ("ignored", between)):
                 write_picks(_as_labels(boxes, name), folder / which / f"{own}.csv")
